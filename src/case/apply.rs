@@ -1,0 +1,122 @@
+//! Which change an operation of the peer's means here: the incoming table C-14 to C-19.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::id::Alias;
+use super::incident::{Case, Comment, Incident};
+use super::operation::{Changes, Operation};
+use super::phase::{CompletionCode, Phase, PhaseGroup};
+
+/// What to change in the record. `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Edit {
+    pub phase: Option<Phase>,
+    pub solution: Option<Option<String>>,
+    pub completion_code: Option<Option<CompletionCode>>,
+    pub expected_resolution: Option<Option<Timestamp>>,
+    pub case: Option<Case>,
+    pub comments: Vec<Comment>,
+}
+
+/// Who sent the operation, and which one it was: a comment that a rule writes gets its ID from this, so that it is the
+/// same however often the operation arrives.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    pub peer: &'a Alias,
+    pub exchange: super::id::ExchangeId,
+    pub seq: u64,
+    pub at: Timestamp,
+}
+
+/// The solution that a Resolve or Close leaves when there is none (C-15).
+pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
+/// The solution that a Cancel leaves (C-19).
+pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
+
+/// The changes that `operation` means for `incident`. Applying the result and asking again yields the same record.
+pub fn apply(operation: &Operation, incident: &Incident, arrival: Arrival<'_>) -> Edit {
+    match operation {
+        Operation::Create(_) => Edit::default(),
+        Operation::Assign(changes) => {
+            carried(changes, arrival).with_comment(arrival, "Incident was assigned locally from external system".into())
+        }
+        Operation::Accept(changes) | Operation::Update(changes) => carried(changes, arrival),
+        Operation::Resolve(changes) => ended(changes, incident, arrival, Phase::Review),
+        Operation::Close(changes) => ended(changes, incident, arrival, Phase::Close),
+        Operation::Reject(changes) => carried(changes, arrival)
+            .with_comment(arrival, "Incident was rejected by the external fulfillment system".into()),
+        Operation::Cancel(changes) => Edit {
+            phase: Some(Phase::Close),
+            solution: Some(Some(CANCELED_ELSEWHERE.to_owned())),
+            completion_code: Some(Some(CompletionCode::AbandonedByUser)),
+            ..carried(changes, arrival)
+        },
+        Operation::Reopen(changes) => reopened(changes, incident, arrival),
+    }
+}
+
+/// The fields just as the operation gives them.
+fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
+    let from_peer = |comment: &Comment| Comment { origin: Some(arrival.peer.clone()), ..comment.clone() };
+    Edit {
+        phase: None,
+        solution: changes.solution.clone(),
+        completion_code: changes.completion_code,
+        expected_resolution: changes.expected_resolution,
+        case: changes.case.clone(),
+        comments: changes.comments.iter().map(from_peer).collect(),
+    }
+}
+
+/// C-15: what is still empty gets the fixed solution and the completion code "fulfilled".
+fn ended(changes: &Changes, incident: &Incident, arrival: Arrival<'_>, phase: Phase) -> Edit {
+    let mut edit = carried(changes, arrival);
+    let solution = edit.solution.as_ref().unwrap_or(&incident.work.solution);
+    if solution.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        edit.solution = Some(Some(RESOLVED_ELSEWHERE.to_owned()));
+    }
+    if edit.completion_code.unwrap_or(incident.work.completion_code).is_none() {
+        edit.completion_code = Some(Some(CompletionCode::Fulfilled));
+    }
+    // A Resolve that comes after the Close does not open the record again.
+    if phase == Phase::Close || incident.work.phase.group() == PhaseGroup::Resolution {
+        edit.phase = Some(phase);
+    }
+    edit
+}
+
+/// C-16: solution and completion code go; the old solution is kept in a comment.
+fn reopened(changes: &Changes, incident: &Incident, arrival: Arrival<'_>) -> Edit {
+    let edit = Edit {
+        phase: Some(Phase::InitialSupport),
+        solution: Some(None),
+        completion_code: Some(None),
+        ..carried(changes, arrival)
+    };
+    match &incident.work.solution {
+        Some(solution) => {
+            edit.with_comment(arrival, format!("Incident was reopened. Previous solution was: {solution}."))
+        }
+        None => edit,
+    }
+}
+
+impl Edit {
+    fn with_comment(mut self, arrival: Arrival<'_>, text: String) -> Self {
+        // A v8 UUID of exchange, direction and number: the same operation always writes the same comment.
+        let mut seed = *arrival.exchange.as_bytes();
+        for (byte, mixed) in seed.iter_mut().zip(arrival.seq.to_be_bytes().into_iter().cycle()) {
+            *byte ^= mixed;
+        }
+        self.comments.push(Comment {
+            id: Uuid::new_v8(seed),
+            author: arrival.peer.to_string(),
+            written_at: arrival.at,
+            text,
+            origin: Some(arrival.peer.clone()),
+            position: 0,
+        });
+        self
+    }
+}

@@ -1,0 +1,260 @@
+//! Which operations a local change means: the outgoing table C-03 to C-12, and the row that opens a case.
+
+use serde::{Deserialize, Serialize};
+
+use super::form::Form;
+use super::id::Alias;
+use super::incident::Incident;
+use super::operation::{Changes, Create, Operation};
+use super::phase::{CompletionCode, Phase, PhaseGroup};
+use super::shadow::{Mark, Shadow};
+
+/// Which way an exchange looks from this site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Towards {
+    /// To the site that we submit to. The case is theirs.
+    Upstream,
+    /// To a site that submits to us. The case is ours.
+    Client,
+}
+
+impl Towards {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Towards::Upstream => "upstream",
+            Towards::Client => "client",
+        }
+    }
+}
+
+/// The operations, in order, that carry the difference between `before` and `after` to the peer named `peer`. Nothing
+/// that no row names is sent.
+///
+/// | phase afterwards | change | operations |
+/// |---|---|---|
+/// | any | a case ID appears (towards a client) | Accept, then what the other rows say |
+/// | any | only the case's ID, link or status changes (towards a client) | Update |
+/// | Resolution | solution, expected resolution, comment | Update (C-05) |
+/// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
+/// | Resolution to Validation | without | Resolve |
+/// | Validation | solution, completion code, comment | Resolve (C-07) |
+/// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
+/// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
+/// | back to Resolution | | Reopen (C-10) |
+/// | to Done | | Close |
+/// | Done | solution, completion code, comment | Close (C-12) |
+pub fn derive_operations(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias) -> Vec<Operation> {
+    let mut changes = difference(before, after, towards, peer);
+    let mut operations = overflow(&mut changes);
+    let group = after.work.phase.group();
+    if group != PhaseGroup::Resolution {
+        let ending: Option<fn(Changes) -> Operation> = match changes.completion_code.flatten() {
+            Some(CompletionCode::WithdrawnByUser) => Some(Operation::Cancel),
+            Some(CompletionCode::RequestRejected) => Some(Operation::Reject),
+            _ => None,
+        };
+        if let Some(ending) = ending {
+            operations.push(ending(changes));
+            return operations;
+        }
+    }
+
+    if before.case.is_none() && changes.case.is_some() {
+        operations.push(Operation::Accept(Changes { case: changes.case.take(), ..Changes::default() }));
+    }
+    let was = before.phase.group();
+    match group {
+        PhaseGroup::Resolution if was != PhaseGroup::Resolution => {
+            changes.solution = None;
+            changes.completion_code = None;
+            operations.push(Operation::Reopen(changes));
+        }
+        PhaseGroup::Resolution => {
+            changes.completion_code = None;
+            if !changes.is_empty() {
+                operations.push(Operation::Update(changes));
+            }
+        }
+        PhaseGroup::Validation if was == PhaseGroup::Resolution => {
+            if changes.solution.as_ref().is_some_and(Option::is_some) {
+                let resolution = Changes {
+                    solution: changes.solution.clone(),
+                    completion_code: changes.completion_code.take(),
+                    case: changes.case.take(),
+                    ..Changes::default()
+                };
+                operations.push(Operation::Update(changes));
+                operations.push(Operation::Resolve(resolution));
+            } else {
+                operations.push(Operation::Resolve(changes));
+            }
+        }
+        PhaseGroup::Validation => operations.extend(listed(changes, Operation::Resolve)),
+        PhaseGroup::Done if before.phase != Phase::Close => operations.push(Operation::Close(changes)),
+        PhaseGroup::Done => operations.extend(listed(changes, Operation::Close)),
+    }
+    operations
+}
+
+/// Rows C-07 and C-12, and the row for a change of the case alone.
+fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<Operation> {
+    changes.expected_resolution = None;
+    let case_alone = Changes { case: changes.case.clone(), ..Changes::default() };
+    if changes.is_empty() {
+        None
+    } else if changes == case_alone {
+        Some(Operation::Update(changes))
+    } else {
+        Some(operation(changes))
+    }
+}
+
+/// The operation that opens a case for `incident` at the site above, with what of its comments does not fit into one.
+pub fn derive_create(incident: &Incident, form: Form, trace_route: Vec<Alias>, peer: &Alias) -> Vec<Operation> {
+    let mut later = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(peer)).cloned();
+    let create = Create {
+        trace_route,
+        event: incident.event.clone(),
+        form,
+        created_at: incident.created_at,
+        comments: later.by_ref().take(Operation::COMMENT_LIMIT).collect(),
+    };
+    let mut rest = Changes { comments: later.collect(), ..Changes::default() };
+    let mut operations = vec![Operation::Create(Box::new(create))];
+    operations.extend(overflow(&mut rest));
+    if !rest.is_empty() {
+        operations.push(Operation::Update(rest));
+    }
+    operations
+}
+
+/// The comments that are too many for one operation go ahead in Updates of their own.
+fn overflow(changes: &mut Changes) -> Vec<Operation> {
+    let mut updates = Vec::new();
+    while changes.comments.len() > Operation::COMMENT_LIMIT {
+        let comments = changes.comments.drain(..Operation::COMMENT_LIMIT).collect();
+        updates.push(Operation::Update(Changes { comments, ..Changes::default() }));
+    }
+    updates
+}
+
+fn difference(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias) -> Changes {
+    let work = &after.work;
+    let news = |changed: bool| changed.then_some(());
+    Changes {
+        case: match towards {
+            Towards::Client if before.case != after.case => after.case.clone(),
+            _ => None,
+        },
+        solution: news(before.solution != work.solution.as_deref().map(Mark::of)).map(|()| work.solution.clone()),
+        completion_code: news(before.completion_code != work.completion_code).map(|()| work.completion_code),
+        expected_resolution: news(before.expected_resolution != work.expected_resolution)
+            .map(|()| work.expected_resolution),
+        comments: after
+            .comments
+            .iter()
+            .filter(|comment| comment.position > before.comments && comment.origin.as_ref() != Some(peer))
+            .cloned()
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::example::{comment, incident, peer};
+    use crate::case::incident::Case;
+
+    /// One row of the outgoing table: the record before, the change, and exactly these operations, in this order.
+    fn row(name: &str, towards: Towards, before: fn(&mut Incident), change: fn(&mut Incident), expected: &[&str]) {
+        let mut record = incident();
+        before(&mut record);
+        let shadow = Shadow::of(&record);
+        change(&mut record);
+        let operations = derive_operations(&shadow, &record, towards, &peer());
+        let kinds: Vec<_> = operations.iter().map(|operation| operation.kind().as_str()).collect();
+        assert_eq!(kinds, expected, "{name}");
+        let settled = derive_operations(&Shadow::of(&record), &record, towards, &peer());
+        assert!(settled.is_empty(), "{name}: once sent, nothing is left to send");
+    }
+
+    fn nothing(_: &mut Incident) {}
+
+    fn in_review(record: &mut Incident) {
+        record.work.phase = Phase::Review;
+        record.work.solution = Some("Replaced the power supply".into());
+    }
+
+    fn closed(record: &mut Incident) {
+        in_review(record);
+        record.work.phase = Phase::Close;
+    }
+
+    fn accept(record: &mut Incident) {
+        record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+    }
+
+    fn status(record: &mut Incident) {
+        if let Some(case) = &mut record.case {
+            case.status = "In Progress".into();
+        }
+    }
+
+    #[test]
+    fn outgoing_table() {
+        use CompletionCode::*;
+        let up = Towards::Upstream;
+        let down = Towards::Client;
+        row("nothing changed", down, nothing, nothing, &[]);
+        row("a case ID appears", down, nothing, accept, &["accept"]);
+        row("the case is the upstream's", up, nothing, accept, &[]);
+        row("only the status changes", down, accept, status, &["update"]);
+        row("status in review", down, |r| (in_review(r), accept(r)).0, status, &["update"]);
+        row("C-05 solution", up, nothing, |r| r.work.solution = Some("Reseat the card".into()), &["update"]);
+        row("C-05 expected resolution", up, nothing, |r| r.work.expected_resolution = Some(r.created_at), &["update"]);
+        row("C-05 comment", up, nothing, |r| r.comments.push(comment(9, None)), &["update"]);
+        row("C-05 a code alone is not listed", up, nothing, |r| r.work.completion_code = Some(Fulfilled), &[]);
+        row("C-06", up, nothing, in_review, &["update", "resolve"]);
+        row("review without a solution", up, nothing, |r| r.work.phase = Phase::Review, &["resolve"]);
+        row("C-07 solution", up, in_review, |r| r.work.solution = Some("Other".into()), &["resolve"]);
+        row("C-07 code", up, in_review, |r| r.work.completion_code = Some(Fulfilled), &["resolve"]);
+        row("C-07 comment", up, in_review, |r| r.comments.push(comment(9, None)), &["resolve"]);
+        row("review, unlisted", up, in_review, |r| r.work.expected_resolution = Some(r.created_at), &[]);
+        row("C-08 review", up, in_review, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
+        row("C-08 done", up, closed, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
+        row("C-09 review", up, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
+        row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
+        row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
+        row("C-10 from done", up, closed, |r| r.work = Default::default(), &["reopen"]);
+        row("done from review", up, in_review, |r| r.work.phase = Phase::Close, &["close"]);
+        row("done at once", up, nothing, closed, &["close"]);
+        row("accepted and done at once", down, nothing, |r| (closed(r), accept(r)).0, &["accept", "close"]);
+        row("C-12 solution", up, closed, |r| r.work.solution = Some("Other".into()), &["close"]);
+        row("C-12 code", up, closed, |r| r.work.completion_code = Some(Fulfilled), &["close"]);
+        row("C-12 comment", up, closed, |r| r.comments.push(comment(9, None)), &["close"]);
+        row("done, unlisted", up, closed, |r| r.work.expected_resolution = Some(r.created_at), &[]);
+    }
+
+    #[test]
+    fn a_comment_never_travels_back_to_the_peer_that_wrote_it() {
+        let mut record = incident();
+        let shadow = Shadow::of(&record);
+        record.comments.push(comment(9, Some(peer())));
+        assert!(derive_operations(&shadow, &record, Towards::Upstream, &peer()).is_empty());
+    }
+
+    #[test]
+    fn comments_beyond_the_limit_go_into_further_operations_and_none_is_lost() {
+        let mut record = incident();
+        let shadow = Shadow::of(&record);
+        record.comments.extend((1..=250).map(|position| comment(position, None)));
+        let operations = derive_operations(&shadow, &record, Towards::Upstream, &peer());
+        let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.comments.len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
+
+        let created = derive_create(&record, Form::default(), vec![], &peer());
+        let Operation::Create(create) = &created[0] else { panic!("the first is the Create") };
+        assert_eq!((create.comments.len(), created.len()), (100, 3));
+    }
+}

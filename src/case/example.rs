@@ -1,0 +1,42 @@
+//! Records that the unit tests of several files start from.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Alias, Comment, Event, Form, Incident, IncidentId, Submission, Work};
+
+pub fn peer() -> Alias {
+    "partner".parse().unwrap()
+}
+
+pub fn incident() -> Incident {
+    Incident {
+        id: IncidentId(1),
+        revision: 1,
+        generation: 0,
+        group: None,
+        created_at: Timestamp::from_second(1_790_000_000).unwrap(),
+        event: Event {
+            host_event_id: "edge1-JN11-20261121-120000-1".into(),
+            synopsis: "Chassis alarm".into(),
+            ..Event::default()
+        },
+        submission: Submission::Undecided,
+        form: Form::default(),
+        work: Work::default(),
+        case: None,
+        references: vec![],
+        comments: vec![],
+    }
+}
+
+pub fn comment(position: i64, origin: Option<Alias>) -> Comment {
+    Comment {
+        id: Uuid::from_u128(position as u128),
+        author: "night shift".into(),
+        written_at: Timestamp::from_second(1_790_000_100).unwrap(),
+        text: format!("remark {position}"),
+        origin,
+        position,
+    }
+}

@@ -1,0 +1,63 @@
+//! The append-only record of who did what, when, to which case, with what result (A-54, C-58).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::{ExchangeId, IncidentId};
+
+/// What happened to an incident. The words stand in the store and are shown to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Deposited,
+    DraftSaved,
+    Submitted,
+    Held,
+    CreateReceived,
+    IncidentOpened,
+    Acknowledged,
+    CaseAccepted,
+    OperationApplied,
+    OperationParked,
+    OperationRetried,
+    Edited,
+    AttachmentAdded,
+    Adopted,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Deposited => "deposited",
+            Action::DraftSaved => "draft_saved",
+            Action::Submitted => "submitted",
+            Action::Held => "held",
+            Action::CreateReceived => "create_received",
+            Action::IncidentOpened => "incident_opened",
+            Action::Acknowledged => "acknowledged",
+            Action::CaseAccepted => "case_accepted",
+            Action::OperationApplied => "operation_applied",
+            Action::OperationParked => "operation_parked",
+            Action::OperationRetried => "operation_retried",
+            Action::Edited => "edited",
+            Action::AttachmentAdded => "attachment_added",
+            Action::Adopted => "adopted",
+        }
+    }
+}
+
+/// One line of an incident's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryLine {
+    pub incident: IncidentId,
+    pub at: Timestamp,
+    /// A person (`operator NAME`), a peer (`peer ALIAS`) or the daemon itself (`casebridge`).
+    pub who: String,
+    pub action: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// What exactly, in a sentence.
+    pub detail: String,
+}

@@ -1,0 +1,279 @@
+//! A record in a site's incident store: what the bundle said, what the person added, how the work stands.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::form::{Form, Priority};
+use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
+use super::kind::Kind;
+use super::phase::{CompletionCode, Phase};
+use super::text::{TextFault, line, paragraph};
+
+/// One incident, as the store holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    pub id: IncidentId,
+    /// Counts the writes to this record; a write-back names the revision that it was decided on.
+    pub revision: i64,
+    /// Counts the hand-overs to the upstream; see [`ExchangeId::of`].
+    pub generation: u32,
+    /// The device group, customer or site part that the incident belongs to.
+    pub group: Option<String>,
+    /// When the store got the record.
+    pub created_at: Timestamp,
+    pub event: Event,
+    pub submission: Submission,
+    pub form: Form,
+    pub work: Work,
+    /// The case as this site's people see it.
+    pub case: Option<Case>,
+    pub references: Vec<Reference>,
+    pub comments: Vec<Comment>,
+}
+
+/// What a bundle's manifest says. Travels unchanged in Create Case.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Event {
+    /// The natural key: at most 256 bytes.
+    pub host_event_id: String,
+    #[serde(default)]
+    pub kind: Kind,
+    /// One line, at most 1,024 bytes.
+    pub synopsis: String,
+    /// At most 262,144 bytes; may be empty (C-30).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_class: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type_group: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The rest of the manifest, name by name: router, routing engine, core files, script settings. At most 256 entries
+    /// and 65,536 bytes in all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub manifest: BTreeMap<String, String>,
+}
+
+/// Why an event cannot be taken: a mandatory field is missing, or a value breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventFault {
+    #[error("{field} {fault}")]
+    Text { field: &'static str, fault: TextFault },
+    #[error(
+        "the manifest holds {entries} further entries of {bytes} bytes in all; at most 256 entries and 65,536 bytes are allowed"
+    )]
+    Manifest { entries: usize, bytes: usize },
+}
+
+impl Event {
+    /// Checks every text. Mandatory are the host event ID and the synopsis.
+    pub fn check(&self) -> Result<(), EventFault> {
+        let at = |field| move |fault| EventFault::Text { field, fault };
+        line(&self.host_event_id, 256).map_err(at("host_event_id"))?;
+        line(&self.synopsis, 1024).map_err(at("synopsis"))?;
+        paragraph(&self.description, 262_144).map_err(at("description"))?;
+        for (field, value) in [
+            ("severity", &self.severity),
+            ("problem_class", &self.problem_class),
+            ("service_type", &self.service_type),
+            ("event_type", &self.event_type),
+            ("event_type_group", &self.event_type_group),
+            ("device", &self.device),
+            ("serial", &self.serial),
+        ] {
+            if let Some(value) = value {
+                line(value, 256).map_err(at(field))?;
+            }
+        }
+        let bytes = self.manifest.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.manifest.len() > 256 || bytes > 65_536 {
+            return Err(EventFault::Manifest { entries: self.manifest.len(), bytes });
+        }
+        for (name, value) in &self.manifest {
+            line(name, 256).map_err(at("manifest name"))?;
+            paragraph(value, 65_536).map_err(at("manifest value"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the incident is to be handed to the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submission {
+    /// Nobody looked yet; the policies decide when the incident is detected.
+    #[default]
+    Undecided,
+    /// No policy wanted it, or it cannot be submitted: a person decides.
+    Held,
+    /// A person saved a form without submitting.
+    Draft,
+    /// A person or a policy submitted it. Never goes back by itself.
+    Requested,
+}
+
+impl Submission {
+    pub const ALL: [Submission; 4] =
+        [Submission::Undecided, Submission::Held, Submission::Draft, Submission::Requested];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Submission::Undecided => "undecided",
+            Submission::Held => "held",
+            Submission::Draft => "draft",
+            Submission::Requested => "requested",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|submission| submission.as_str() == text)
+    }
+}
+
+/// How the work on the incident stands; these fields are kept the same at both sites.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Work {
+    pub phase: Phase,
+    /// At most 65,536 bytes.
+    pub solution: Option<String>,
+    pub completion_code: Option<CompletionCode>,
+    pub expected_resolution: Option<Timestamp>,
+}
+
+/// What the upstream opened for an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    pub id: CaseId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<CaseLink>,
+    /// The upstream's own word for the state of the case; one line, at most 64 bytes.
+    pub status: String,
+}
+
+impl Case {
+    /// The ID and the link are checked by their types; the status is checked here.
+    pub fn check(&self) -> Result<(), TextFault> {
+        line(&self.status, 64).map(|_| ())
+    }
+}
+
+/// The external reference record (C-25): which exchange at which peer an incident belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    pub peer: Alias,
+    pub exchange: ExchangeId,
+    pub towards: super::derive::Towards,
+    /// Towards an upstream: its acknowledgement, once it came.
+    pub transaction: Option<TransactionId>,
+    /// The last operation of the peer's that this record took in.
+    pub applied: u64,
+    pub standing: Standing,
+}
+
+/// How an exchange stands, in the words that people see. `None` of these is shown for an incident without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    Submitted,
+    Acknowledged,
+    Created,
+    Resolved,
+    Closed,
+    Rejected,
+}
+
+impl Standing {
+    pub const ALL: [Standing; 6] = [
+        Standing::Submitted,
+        Standing::Acknowledged,
+        Standing::Created,
+        Standing::Resolved,
+        Standing::Closed,
+        Standing::Rejected,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Submitted => "submitted",
+            Standing::Acknowledged => "acknowledged",
+            Standing::Created => "created",
+            Standing::Resolved => "resolved",
+            Standing::Closed => "closed",
+            Standing::Rejected => "rejected",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.as_str() == text)
+    }
+
+    /// Whether the exchange can still move.
+    pub fn is_open(self) -> bool {
+        !matches!(self, Standing::Closed | Standing::Rejected)
+    }
+}
+
+/// A remark on an incident. Its ID is made where it is written and never changes, so it arrives once (C-31).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    pub id: Uuid,
+    /// One line, at most 256 bytes.
+    pub author: String,
+    pub written_at: Timestamp,
+    /// At most 65,536 bytes.
+    pub text: String,
+    /// The peer that it came from; a comment never travels back there (C-32). Not sent.
+    #[serde(skip)]
+    pub origin: Option<Alias>,
+    /// The order in which this site's store got it. Not sent.
+    #[serde(skip)]
+    pub position: i64,
+}
+
+impl Comment {
+    pub fn check(&self) -> Result<(), TextFault> {
+        line(&self.author, 256)?;
+        if self.text.trim().is_empty() {
+            return Err(TextFault::Empty);
+        }
+        paragraph(&self.text, 65_536).map(|_| ())
+    }
+}
+
+/// A file that belongs to an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// As the bundle names it; shown, never used as a path. One line, at most 256 bytes.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    pub state: AttachmentState,
+}
+
+/// What became of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum AttachmentState {
+    /// In the store, content and all.
+    Stored { bytes: u64, sha256: String },
+    /// Listed by the bundle, not yet there; it is looked for again.
+    Awaited,
+    /// The device itself says that it could not be made.
+    Failed { reason: String },
+}

@@ -1,0 +1,36 @@
+//! The domain: incidents, phases, operations and the rules that connect them. No I/O and no clock.
+//!
+//! Two pure functions carry the rules of the source documents: [`derive_operations`] says which operations a change
+//! means, [`apply`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
+
+pub mod apply;
+pub mod derive;
+pub mod form;
+pub mod history;
+pub mod id;
+pub mod incident;
+pub mod kind;
+pub mod leg;
+pub mod operation;
+pub mod phase;
+pub mod policy;
+pub mod shadow;
+pub mod text;
+
+#[cfg(test)]
+pub(crate) mod example;
+
+pub use apply::{Arrival, Edit, apply};
+pub use derive::{Towards, derive_create, derive_operations};
+pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
+pub use history::{Action, HistoryLine};
+pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
+pub use incident::{
+    Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
+};
+pub use kind::Kind;
+pub use leg::{Downward, Illegal, Leg, Upward};
+pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
+pub use phase::{CompletionCode, Phase};
+pub use policy::{Policy, PolicyAction};
+pub use shadow::Shadow;

@@ -1,0 +1,204 @@
+//! What travels: the nine operations of Case Exchange, and what each carries.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::form::{Form, FormFault};
+use super::id::Alias;
+use super::incident::{Case, Comment, Event, EventFault};
+use super::phase::CompletionCode;
+use super::text::{TextFault, paragraph};
+
+/// One of the nine operations. On the wire: `{"kind": "update", "content": {...}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "content", rename_all = "snake_case")]
+pub enum Operation {
+    /// Open a case for this incident (C-14).
+    Create(Box<Create>),
+    Assign(Changes),
+    /// The receiver of a Create took the case; carries case ID and link.
+    Accept(Changes),
+    Update(Changes),
+    Resolve(Changes),
+    Close(Changes),
+    Reject(Changes),
+    Cancel(Changes),
+    Reopen(Changes),
+}
+
+/// The name of an operation, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    Create,
+    Assign,
+    Accept,
+    Update,
+    Resolve,
+    Close,
+    Reject,
+    Cancel,
+    Reopen,
+}
+
+impl OperationKind {
+    pub const ALL: [OperationKind; 9] = [
+        OperationKind::Create,
+        OperationKind::Assign,
+        OperationKind::Accept,
+        OperationKind::Update,
+        OperationKind::Resolve,
+        OperationKind::Close,
+        OperationKind::Reject,
+        OperationKind::Cancel,
+        OperationKind::Reopen,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OperationKind::Create => "create",
+            OperationKind::Assign => "assign",
+            OperationKind::Accept => "accept",
+            OperationKind::Update => "update",
+            OperationKind::Resolve => "resolve",
+            OperationKind::Close => "close",
+            OperationKind::Reject => "reject",
+            OperationKind::Cancel => "cancel",
+            OperationKind::Reopen => "reopen",
+        }
+    }
+}
+
+impl std::fmt::Display for OperationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a Create carries: the whole incident as it stood when it was submitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Create {
+    /// The aliases of the sites that the case has passed, in hop order, the submitting site last.
+    pub trace_route: Vec<Alias>,
+    pub event: Event,
+    #[serde(default)]
+    pub form: Form,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
+}
+
+/// What the other eight carry: only what changed. `null` means that the value was taken away.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Changes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<Case>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub solution: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub completion_code: Option<Option<CompletionCode>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub expected_resolution: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
+}
+
+/// A field that is present, even as `null`, was given.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+/// Why an operation's content cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentFault {
+    #[error("event: {0}")]
+    Event(#[from] EventFault),
+    #[error("form: {0}")]
+    Form(#[from] FormFault),
+    #[error("{field} {fault}")]
+    Text { field: &'static str, fault: TextFault },
+    #[error("trace_route holds {given} sites; at most {limit} are allowed")]
+    TraceRoute { given: usize, limit: usize },
+    #[error("{given} comments in one operation; at most {limit} are allowed")]
+    TooManyComments { given: usize, limit: usize },
+    #[error("an incident of kind {kind} cannot become a case")]
+    NotSubmittable { kind: &'static str },
+}
+
+impl Operation {
+    /// The most sites that a case may pass.
+    pub const TRACE_ROUTE_LIMIT: usize = 16;
+    /// The most comments in one operation; what is more goes into a further one.
+    pub const COMMENT_LIMIT: usize = 100;
+
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Operation::Create(_) => OperationKind::Create,
+            Operation::Assign(_) => OperationKind::Assign,
+            Operation::Accept(_) => OperationKind::Accept,
+            Operation::Update(_) => OperationKind::Update,
+            Operation::Resolve(_) => OperationKind::Resolve,
+            Operation::Close(_) => OperationKind::Close,
+            Operation::Reject(_) => OperationKind::Reject,
+            Operation::Cancel(_) => OperationKind::Cancel,
+            Operation::Reopen(_) => OperationKind::Reopen,
+        }
+    }
+
+    /// What changed, for the eight operations that carry changes.
+    pub fn changes(&self) -> Option<&Changes> {
+        match self {
+            Operation::Create(_) => None,
+            Operation::Assign(changes)
+            | Operation::Accept(changes)
+            | Operation::Update(changes)
+            | Operation::Resolve(changes)
+            | Operation::Close(changes)
+            | Operation::Reject(changes)
+            | Operation::Cancel(changes)
+            | Operation::Reopen(changes) => Some(changes),
+        }
+    }
+
+    /// Checks everything that the types do not guarantee. Call it where an operation comes in.
+    pub fn check(&self) -> Result<(), ContentFault> {
+        let comments = match self {
+            Operation::Create(create) => {
+                create.event.check()?;
+                create.form.check()?;
+                if !create.event.kind.is_submittable() {
+                    return Err(ContentFault::NotSubmittable { kind: create.event.kind.as_str() });
+                }
+                if create.trace_route.len() > Self::TRACE_ROUTE_LIMIT {
+                    let given = create.trace_route.len();
+                    return Err(ContentFault::TraceRoute { given, limit: Self::TRACE_ROUTE_LIMIT });
+                }
+                &create.comments
+            }
+            operation => {
+                let Some(changes) = operation.changes() else { return Ok(()) };
+                let at = |field| move |fault| ContentFault::Text { field, fault };
+                if let Some(case) = &changes.case {
+                    case.check().map_err(at("case.status"))?;
+                }
+                if let Some(Some(solution)) = &changes.solution {
+                    paragraph(solution, 65_536).map_err(at("solution"))?;
+                }
+                &changes.comments
+            }
+        };
+        if comments.len() > Self::COMMENT_LIMIT {
+            return Err(ContentFault::TooManyComments { given: comments.len(), limit: Self::COMMENT_LIMIT });
+        }
+        comments
+            .iter()
+            .try_for_each(|comment| comment.check().map_err(|fault| ContentFault::Text { field: "comment", fault }))
+    }
+}

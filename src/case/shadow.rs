@@ -1,0 +1,99 @@
+//! The incident as both sides last agreed on it. Long texts are kept as a digest: the shadow only has to tell whether a
+//! value changed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::apply::Edit;
+use super::incident::{Case, Incident};
+use super::phase::{CompletionCode, Phase};
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shadow {
+    pub phase: Phase,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solution: Option<Mark>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_code: Option<CompletionCode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_resolution: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<Case>,
+    /// The position of the last local comment that was handed over.
+    pub comments: i64,
+}
+
+/// A text as the shadow remembers it: itself when short, else its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(String);
+
+impl Mark {
+    pub fn of(text: &str) -> Self {
+        const VERBATIM: usize = 64;
+        if text.len() <= VERBATIM {
+            return Self(text.to_owned());
+        }
+        // Longer than any verbatim mark, so the two can never be taken for each other.
+        let digest = Sha256::digest(text);
+        let mut mark = String::from("sha256:");
+        for byte in digest {
+            mark.push_str(&format!("{byte:02x}"));
+        }
+        Self(mark)
+    }
+}
+
+impl Shadow {
+    /// The whole record as it stands: everything is agreed on.
+    pub fn of(incident: &Incident) -> Self {
+        Self {
+            phase: incident.work.phase,
+            solution: incident.work.solution.as_deref().map(Mark::of),
+            completion_code: incident.work.completion_code,
+            expected_resolution: incident.work.expected_resolution,
+            case: incident.case.clone(),
+            comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
+        }
+    }
+
+    /// The incident as a Create hands it over: work has not begun, and there is no case.
+    pub fn of_create(incident: &Incident) -> Self {
+        Self { comments: Self::of(incident).comments, ..Self::default() }
+    }
+
+    /// Moves with what an operation of the peer's changed here, so that the detector sees nothing new (no echo).
+    pub fn follow(&mut self, edit: &Edit) {
+        if let Some(phase) = edit.phase {
+            self.phase = phase;
+        }
+        if let Some(solution) = &edit.solution {
+            self.solution = solution.as_deref().map(Mark::of);
+        }
+        if let Some(code) = edit.completion_code {
+            self.completion_code = code;
+        }
+        if let Some(expected) = edit.expected_resolution {
+            self.expected_resolution = expected;
+        }
+        if let Some(case) = &edit.case {
+            self.case = Some(case.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_tells_two_texts_apart_whatever_their_length() {
+        let long = "x".repeat(65);
+        assert_eq!(Mark::of(&long), Mark::of(&long));
+        assert_ne!(Mark::of(&long), Mark::of(&"y".repeat(65)));
+        let Mark(digest) = Mark::of(&long);
+        assert_ne!(Mark::of(&digest), Mark::of(&long), "a text that looks like a digest is not one");
+    }
+}

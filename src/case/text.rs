@@ -1,0 +1,63 @@
+//! Text at the door: length and characters are checked once, where a value comes in.
+
+/// Why a text was refused. Says what is wrong, never repeats the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextFault {
+    #[error("must not be empty")]
+    Empty,
+    #[error("is {bytes} bytes long; at most {limit} are allowed")]
+    TooLong { bytes: usize, limit: usize },
+    #[error("holds the control character U+{0:04X}")]
+    Control(u32),
+}
+
+/// A value that stands in one line: a name, an ID, a synopsis. No control characters, no line breaks, no bidirectional
+/// overrides (which make a terminal show another text than the one stored).
+pub fn line(text: &str, limit: usize) -> Result<&str, TextFault> {
+    if text.trim().is_empty() {
+        return Err(TextFault::Empty);
+    }
+    check(text, limit, |c| c.is_control() || is_bidi_control(c))
+}
+
+/// A text of several lines: a description, a comment. Line breaks and tabs are allowed, other control characters are not.
+pub fn paragraph(text: &str, limit: usize) -> Result<&str, TextFault> {
+    check(text, limit, |c| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || is_bidi_control(c))
+}
+
+fn check(text: &str, limit: usize, refused: impl Fn(char) -> bool) -> Result<&str, TextFault> {
+    if text.len() > limit {
+        return Err(TextFault::TooLong { bytes: text.len(), limit });
+    }
+    match text.chars().find(|c| refused(*c)) {
+        Some(c) => Err(TextFault::Control(c.into())),
+        None => Ok(text),
+    }
+}
+
+/// The Unicode controls that reorder what a person sees (Unicode Technical Report 36, section 3.3).
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_of_visible_text() {
+        assert_eq!(line("Chassis alarm", 64), Ok("Chassis alarm"));
+        assert_eq!(line(" ", 64), Err(TextFault::Empty));
+        assert_eq!(line("a\nb", 64), Err(TextFault::Control(10)));
+        assert_eq!(line("\u{1b}[31m", 64), Err(TextFault::Control(27)));
+        assert_eq!(line("\u{202e}gpj.exe", 64), Err(TextFault::Control(0x202e)));
+        assert_eq!(line("abc", 2), Err(TextFault::TooLong { bytes: 3, limit: 2 }));
+    }
+
+    #[test]
+    fn a_paragraph_may_have_lines_and_may_be_empty() {
+        assert_eq!(paragraph("a\r\n\tb", 64), Ok("a\r\n\tb"));
+        assert_eq!(paragraph("", 64), Ok(""));
+        assert_eq!(paragraph("a\0", 64), Err(TextFault::Control(0)));
+    }
+}

@@ -1,0 +1,245 @@
+//! What the program relies on: every value checked, every default filled in. `file.rs` makes it from TOML.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::case::{Alias, Form, Policy};
+
+/// All settings of one site.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub site: Site,
+    pub log: Log,
+    pub store: Store,
+    pub state: State,
+    pub inboxes: Vec<Inbox>,
+    pub bundle: Bundle,
+    /// Present at a site that submits to another: an end user, or a relay.
+    pub upstream: Option<Upstream>,
+    /// Present at a site that others submit to: a partner, or a relay.
+    pub listen: Option<Listen>,
+    pub clients: Vec<Client>,
+    pub retry: Retry,
+    pub submit: Submit,
+    pub case: CaseSettings,
+    pub schedule: Schedule,
+}
+
+/// `[site]`
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The name under which this site appears in trace routes and histories.
+    pub alias: Alias,
+    /// Where state and, unless told otherwise, the store and the socket live.
+    pub data_dir: PathBuf,
+    /// The Unix socket of the commands; its file permissions are the access control.
+    pub socket: PathBuf,
+    /// Permission bits of the socket, for example 0o660.
+    pub socket_mode: u32,
+    /// How long a stop waits for what is in flight.
+    pub stop_within: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A `tracing` filter, for example `info` or `casebridge::exchange=debug,info`.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+    Journald,
+}
+
+/// `[store]`: the site's incident store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// How often a change made by another program is looked for.
+    pub poll_interval: Duration,
+    /// The most incidents taken in one step.
+    pub batch: usize,
+    /// How long a write waits for another program's lock.
+    pub busy_timeout: Duration,
+}
+
+/// `[state]`: sled.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub path: PathBuf,
+    /// The most commands that one durable transaction takes together.
+    pub group: usize,
+    /// Memory for sled's cache, in bytes.
+    pub cache_bytes: u64,
+    pub on_damage: OnDamage,
+}
+
+/// What to do with a state database that does not open or does not check out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Set it aside, say so, and re-adopt every open exchange from the store and the peers.
+    Rebuild,
+    /// Stop with a message; `casebridge state rebuild` goes on.
+    Stop,
+}
+
+/// `[[inbox]]`: a watched directory. `done`, `quarantine` and `attachments` are made below it.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    pub dir: PathBuf,
+    /// The device group that its incidents belong to.
+    pub group: Option<String>,
+    pub poll_interval: Duration,
+    /// A file must have been left alone for this long before it is read.
+    pub settle: Duration,
+    /// The largest file that is read, in bytes.
+    pub max_bytes: u64,
+}
+
+/// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children
+/// down; `@name` at its end is an attribute.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The accepted root element names.
+    pub roots: Vec<String>,
+    pub paths: BundlePaths,
+    /// Kind words in a bundle and the kinds that they mean.
+    pub kinds: Vec<(String, crate::case::Kind)>,
+    /// Event types that are stored but never submitted.
+    pub disabled_event_types: Vec<String>,
+}
+
+/// `[bundle.paths]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundlePaths {
+    pub manifest: String,
+    pub trend_data: String,
+    pub attachments: String,
+    pub logs: String,
+    pub host_event_id: String,
+    pub kind: String,
+    pub problem_class: String,
+    pub service_type: String,
+    pub occurred_at: String,
+    pub event_type_group: String,
+    pub event_type: String,
+    pub synopsis: String,
+    pub description: String,
+    pub priority: String,
+    pub severity: String,
+    pub device: String,
+    pub serial: String,
+}
+
+/// `[upstream]`: the site that we submit to.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub alias: Alias,
+    /// Its address, without a path: `https://partner.example:8443`.
+    pub url: String,
+    /// The user name that it knows us by, at most 128 bytes.
+    pub user: String,
+    /// At most 32 bytes.
+    pub password: SecretString,
+    /// Certificate authority of the upstream, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    /// How long one poll for updates may wait at the upstream, and so how often an idle site asks.
+    pub poll_interval: Duration,
+    pub connect_timeout: Duration,
+    /// For one request, apart from the time that a poll may wait.
+    pub request_timeout: Duration,
+    /// The most operations in one request.
+    pub batch: usize,
+    /// The most requests with operations under way at once.
+    pub in_flight: usize,
+    /// How long an exchange may be without news before its transaction is asked for directly.
+    pub check_after: Duration,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone)]
+pub struct Listen {
+    pub address: SocketAddr,
+    pub tls: Option<ListenTls>,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a Create may wait for the store before it is answered "received".
+    pub answer_within: Duration,
+    /// The most time that reading a request may take.
+    pub read_timeout: Duration,
+    /// The longest wait that a client may ask for when it polls.
+    pub max_wait: Duration,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Debug, Clone)]
+pub struct ListenTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[[client]]`: a site that submits to us.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub alias: Alias,
+    pub user: String,
+    pub password: SecretString,
+}
+
+/// `[retry]`
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// The first delay after a failure.
+    pub first: Duration,
+    /// Each delay is at most this many times the one before.
+    pub factor: f64,
+    /// The longest delay.
+    pub max: Duration,
+    /// How long an operation is retried before it is parked.
+    pub give_up_after: Duration,
+    /// The longest `Retry-After` that is honoured.
+    pub retry_after_max: Duration,
+}
+
+/// `[submit]`
+#[derive(Debug, Clone)]
+pub struct Submit {
+    pub require_site_id: bool,
+    /// What a form leaves out.
+    pub defaults: Form,
+    /// `[[submit.policy]]`, in order.
+    pub policies: Vec<Policy>,
+}
+
+/// `[case]`: at a site with clients.
+#[derive(Debug, Clone)]
+pub struct CaseSettings {
+    /// `{incident}` and `{client}` are filled in.
+    pub id_template: String,
+    /// The same placeholders and `{case}`; no link is given without it.
+    pub link_template: Option<String>,
+    /// The status of a case that was just accepted.
+    pub opened_status: String,
+    /// `[[case.accept]]`: incidents of clients that are accepted without a person.
+    pub accept: Vec<Policy>,
+}
+
+/// `[schedule]`: cron expressions with seconds, in UTC.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    pub housekeeping: String,
+    /// When listed attachments that were missing are looked for again.
+    pub late_attachments: String,
+    /// When certificates and secrets are looked at for their end.
+    pub expiry_check: String,
+    /// How long done deposits are kept.
+    pub keep_done: Duration,
+}
