@@ -21,3 +21,4 @@
 //! ```
 
 pub mod case;
+pub mod config;

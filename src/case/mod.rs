@@ -4,6 +4,7 @@
 //! means, [`apply`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
 pub mod apply;
+pub mod deposit;
 pub mod derive;
 pub mod form;
 pub mod history;
@@ -21,6 +22,7 @@ pub mod text;
 pub(crate) mod example;
 
 pub use apply::{Arrival, Edit, apply};
+pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Towards, derive_create, derive_operations};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
