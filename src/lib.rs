@@ -21,4 +21,8 @@
 //! ```
 
 pub mod case;
+pub mod clock;
 pub mod config;
+pub mod protocol;
+pub mod state;
+pub mod telemetry;

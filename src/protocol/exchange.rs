@@ -1,0 +1,44 @@
+//! `GET /v1/exchanges?after=&limit=`: how every exchange of one client stands, for re-adoption after lost state.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::case::{Changes, ExchangeId, TransactionId};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExchangePage {
+    /// The feed's cursor when this page was made: what is not in it comes after that cursor.
+    pub cursor: String,
+    /// In order of their IDs.
+    pub exchanges: Vec<ExchangeSnapshot>,
+    /// Whether there are more, after the last one here.
+    pub more: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExchangeSnapshot {
+    #[schema(value_type = String)]
+    pub exchange: ExchangeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub transaction: Option<TransactionId>,
+    pub step: SnapshotStep,
+    /// The last operation of the client's that took effect.
+    pub applied: u64,
+    /// The last operation to the client whose effect is in `record`.
+    pub sent: u64,
+    /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send.
+    #[schema(value_type = Object)]
+    pub record: Changes,
+}
+
+/// Where the case stands. A record whose `case` is empty in step `open` waits for a person's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotStep {
+    Received,
+    Open,
+    Resolved,
+    Closed,
+    Rejected,
+}

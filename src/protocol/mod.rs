@@ -1,0 +1,24 @@
+//! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
+
+pub mod exchange;
+pub mod operation;
+pub mod operator;
+pub mod problem;
+pub mod site;
+pub mod transaction;
+pub mod update;
+
+pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
+pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
+pub use problem::{Problem, ProblemType};
+pub use site::SiteAnswer;
+pub use transaction::{TransactionAnswer, TransactionList, TransactionStep};
+pub use update::{UpdateAnswer, UpdateOperation};
+
+/// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not.
+pub const VERSION: &str = "1.0";
+
+/// The most operations in one request, and in one answer of the feed.
+pub const BATCH_LIMIT: usize = 1000;
+/// The most exchanges that one `GET /v1/transactions?exchange=` asks for.
+pub const TRANSACTION_LIMIT: usize = 100;

@@ -1,0 +1,61 @@
+//! `POST /v1/operations`: a batch of operations, one result each, in order.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use crate::case::{ExchangeId, TransactionId};
+
+/// What is posted. At most [`super::BATCH_LIMIT`] operations, in order per exchange.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OperationBatch {
+    pub operations: Vec<OperationRequest>,
+}
+
+/// One operation. The operation itself is read apart from the batch, so that a bad one spoils no other.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct OperationRequest {
+    #[schema(value_type = String)]
+    pub exchange: ExchangeId,
+    /// Counts the operations of one exchange in one direction, from 1.
+    #[schema(minimum = 1)]
+    pub seq: u64,
+    /// `{"kind": "create", "content": {...}}`
+    #[schema(value_type = Object)]
+    pub operation: Box<RawValue>,
+}
+
+/// What is answered: as many results as operations were posted, in their order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OperationAnswer {
+    pub results: Vec<OperationResult>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OperationResult {
+    #[schema(value_type = String)]
+    pub exchange: ExchangeId,
+    pub seq: u64,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Durable and in effect; said again when the operation arrives again.
+    Applied {
+        #[schema(value_type = String)]
+        transaction: TransactionId,
+    },
+    /// Durable, not yet in effect: ask `GET /v1/transactions?exchange=` for the transaction ID.
+    Received,
+    /// Never, as it stands. Sending it again gives the same answer until somebody acts.
+    Refused { problem: Problem },
+    /// Another number has to come first.
+    OutOfOrder { expected: u64 },
+    /// Not now; the reason is the receiver's.
+    Later { problem: Problem },
+}

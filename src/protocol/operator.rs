@@ -1,0 +1,274 @@
+//! What the commands and the daemon say to each other over the local socket.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One incident in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentRow {
+    pub incident: i64,
+    pub host_event_id: String,
+    pub kind: String,
+    pub synopsis: String,
+    pub priority: Option<String>,
+    pub severity: Option<String>,
+    pub device: Option<String>,
+    pub serial: Option<String>,
+    pub group: Option<String>,
+    /// The client that it was opened for.
+    pub client: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    pub submission: String,
+    pub phase: String,
+    /// Towards the upstream, else towards the client; absent without an exchange.
+    pub standing: Option<String>,
+    pub transaction: Option<String>,
+    pub case_id: Option<String>,
+    pub case_link: Option<String>,
+    pub case_status: Option<String>,
+    pub tracking_number: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentPage {
+    pub incidents: Vec<IncidentRow>,
+    /// Give it as `after` for the next page.
+    pub next: Option<String>,
+}
+
+/// The filters, the order and the page of `GET /v1/incidents`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IncidentQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case_id: Option<String>,
+    /// `id` (default), `created_at`, `priority`, `device`, `group`; a leading `-` reverses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most 1,000; 100 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Everything about one incident: `GET /v1/incidents/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentDetail {
+    #[serde(flatten)]
+    pub row: IncidentRow,
+    pub description: String,
+    pub solution: Option<String>,
+    pub completion_code: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_resolution: Option<Timestamp>,
+    #[schema(value_type = Object)]
+    pub manifest: std::collections::BTreeMap<String, String>,
+    #[schema(value_type = Object)]
+    pub form: crate::case::Form,
+    #[schema(value_type = Vec<Object>)]
+    pub comments: Vec<crate::case::Comment>,
+    #[schema(value_type = Vec<Object>)]
+    pub attachments: Vec<crate::case::Attachment>,
+    pub exchanges: Vec<ExchangeDetail>,
+    #[schema(value_type = Vec<Object>)]
+    pub history: Vec<crate::case::HistoryLine>,
+}
+
+/// One exchange of an incident, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExchangeDetail {
+    #[schema(value_type = String)]
+    pub exchange: crate::case::ExchangeId,
+    pub peer: String,
+    /// `upstream` or `client`.
+    pub towards: String,
+    pub step: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// In a sentence: what it waits for, on whose side.
+    pub waits_for: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt: Option<Timestamp>,
+    pub attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The reason, when an operation is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+    pub transaction: Option<String>,
+    /// The last operation that we gave a number to, and the last one of the peer's that took effect here.
+    pub sent: u64,
+    pub applied: u64,
+    /// Operations not yet acknowledged.
+    pub pending: Vec<OutboxRow>,
+}
+
+/// One operation that a peer has not yet acknowledged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OutboxRow {
+    pub peer: String,
+    pub position: u64,
+    #[schema(value_type = String)]
+    pub exchange: crate::case::ExchangeId,
+    pub incident: Option<i64>,
+    pub seq: u64,
+    pub operation: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub queued_at: Timestamp,
+    pub attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OutboxPage {
+    pub operations: Vec<OutboxRow>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// One exchange that needs a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ParkedRow {
+    pub incident: Option<i64>,
+    #[schema(value_type = String)]
+    pub exchange: crate::case::ExchangeId,
+    pub peer: String,
+    pub operation: String,
+    pub seq: u64,
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ParkedPage {
+    pub parked: Vec<ParkedRow>,
+    pub total: u64,
+}
+
+/// `GET /v1/status`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatusAnswer {
+    pub alias: String,
+    pub version: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    pub peers: Vec<PeerStatus>,
+    pub exchanges: u64,
+    pub queued: u64,
+    pub parked: u64,
+    /// Everything that is not as it should be, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PeerStatus {
+    pub alias: String,
+    /// `upstream` or `client`.
+    pub towards: String,
+    /// `up`, `down`, `unauthorized`, or `unknown` before the first contact.
+    pub health: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_contact: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt: Option<Timestamp>,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+    pub version: Option<String>,
+    /// The peer's clock less ours, in seconds.
+    pub clock_difference_seconds: Option<f64>,
+    pub queued: u64,
+}
+
+/// `POST /v1/incidents/{id}/submit` and `.../draft`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubmitRequest {
+    #[schema(value_type = Object)]
+    pub form: crate::case::Form,
+    /// Who does it, for the history.
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/accept`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcceptRequest {
+    /// From the site's own ticket system; from the template when left out.
+    pub case_id: Option<String>,
+    pub case_link: Option<String>,
+    pub status: Option<String>,
+    pub comment: Option<String>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/update`, `.../resolve`, `.../close`, `.../reject`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkRequest {
+    pub status: Option<String>,
+    pub solution: Option<String>,
+    /// `fulfilled`, `withdrawn_by_user`, `request_rejected` or `abandoned_by_user`.
+    pub completion_code: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_resolution: Option<Timestamp>,
+    pub comment: Option<String>,
+    pub operator: String,
+}
+
+/// What an action did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ActionAnswer {
+    pub incident: i64,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// `POST /v1/incidents/deposit`: the body is the file, a bundle or a JSON incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DepositAnswer {
+    pub incident: i64,
+    pub host_event_id: String,
+    /// Whether it was not there before.
+    pub new: bool,
+}
+
+/// `POST /v1/retry`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryRequest {
+    /// One incident, or all that are parked.
+    pub incident: Option<i64>,
+    pub operator: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RetryAnswer {
+    pub rearmed: u64,
+}

@@ -1,0 +1,102 @@
+//! Errors as problem documents (RFC 9457) with a stable `type`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The media type of a problem document.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What went wrong, for a program (`type`) and for a person (`title`, `detail`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    #[schema(minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// What exactly, and what to do. Never repeats secrets or long input.
+    pub detail: String,
+    /// The CASEnnnn code of the case-management reference, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)+) => {
+        /// The kinds of problem. The URIs are stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ProblemType { $($(#[$doc])* $name),+ }
+
+        impl ProblemType {
+            pub const ALL: &'static [ProblemType] = &[$(ProblemType::$name),+];
+
+            pub fn uri(self) -> &'static str {
+                match self { $(ProblemType::$name => concat!("urn:casebridge:problem:", $slug)),+ }
+            }
+
+            /// The HTTP status that goes with it.
+            pub fn status(self) -> u16 {
+                match self { $(ProblemType::$name => $status),+ }
+            }
+
+            pub fn title(self) -> &'static str {
+                match self { $(ProblemType::$name => $title),+ }
+            }
+        }
+    };
+}
+
+problems! {
+    Unauthorized = "unauthorized", 401, "Credentials are missing or wrong";
+    NotFound = "not-found", 404, "There is no such thing";
+    UnknownVersion = "unknown-version", 404, "This protocol version is not spoken here";
+    MethodNotAllowed = "method-not-allowed", 405, "The address does not take this method";
+    BadRequest = "bad-request", 400, "The request cannot be read";
+    TooLarge = "too-large", 413, "The body is larger than allowed";
+    MediaType = "media-type", 415, "The body is not application/json";
+    BatchLimit = "batch-limit", 422, "Too many or too few items in one request";
+    /// The content of an operation breaks a rule.
+    Content = "content", 422, "The operation's content is not acceptable";
+    UnknownOperation = "unknown-operation", 422, "There is no such operation";
+    UnknownExchange = "unknown-exchange", 409, "This exchange was never created here";
+    /// The same number came with another content.
+    SequenceConflict = "sequence-conflict", 409, "This sequence number was used for another operation";
+    Illegal = "illegal", 409, "The operation cannot follow in the exchange's present step";
+    Rejected = "rejected", 409, "The exchange was rejected";
+    Loop = "loop", 409, "The case has already passed this site";
+    /// The cursor is of a feed that no longer exists: re-adopt with `GET /v1/exchanges`.
+    CursorLost = "cursor-lost", 410, "The cursor belongs to an earlier state of this site";
+    Busy = "busy", 503, "The site cannot do this now";
+    TimedOut = "timed-out", 408, "The request took too long";
+    Internal = "internal", 500, "The site failed";
+    AlreadySubmitted = "already-submitted", 409, "The incident was already submitted";
+    NotSubmittable = "not-submittable", 409, "The incident cannot be submitted";
+    NotConnected = "not-connected", 409, "There is no site to submit to";
+    NotParked = "not-parked", 409, "Nothing of this incident is parked";
+    Form = "form", 422, "The form is not acceptable";
+    Action = "action", 409, "The action is not possible now";
+}
+
+impl ProblemType {
+    pub fn with(self, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind: self.uri().to_owned(),
+            title: self.title().to_owned(),
+            status: self.status(),
+            detail: detail.into(),
+            code: None,
+        }
+    }
+}
+
+impl Problem {
+    pub fn is(&self, kind: ProblemType) -> bool {
+        self.kind == kind.uri()
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}

@@ -1,0 +1,24 @@
+//! `GET /v1/site`: who are you, which version, what time is it, what can you do. The connection test.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::case::Alias;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SiteAnswer {
+    #[schema(value_type = String)]
+    pub alias: Alias,
+    /// The name under which the upstream knows the caller.
+    #[schema(value_type = String)]
+    pub client: Alias,
+    /// The program's version.
+    pub version: String,
+    /// `major.minor`, see [`super::VERSION`].
+    pub protocol: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}

@@ -1,0 +1,27 @@
+//! `GET /v1/updates?after=&wait=&limit=`: the feed of operations from the upstream to one client. The cursor
+//! acknowledges: asking for what comes after it says that everything before it is durable at the client.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::case::{ExchangeId, TransactionId};
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UpdateAnswer {
+    /// Give it as `after` the next time. An opaque text of at most 80 bytes.
+    pub cursor: String,
+    pub operations: Vec<UpdateOperation>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UpdateOperation {
+    #[schema(value_type = String)]
+    pub exchange: ExchangeId,
+    pub seq: u64,
+    #[schema(value_type = String)]
+    pub transaction: TransactionId,
+    /// `{"kind": "accept", "content": {...}}`
+    #[schema(value_type = Object)]
+    pub operation: Box<RawValue>,
+}

@@ -1,0 +1,157 @@
+//! The record of one exchange, and the entries that hang on it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Alias, ExchangeId, IncidentId, Leg, OperationKind, Shadow};
+
+/// An exchange is known by its peer and its ID: two clients can never reach each other's, whatever IDs they use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExchangeKey {
+    pub peer: Alias,
+    pub exchange: ExchangeId,
+}
+
+impl ExchangeKey {
+    pub fn new(peer: &Alias, exchange: ExchangeId) -> Self {
+        Self { peer: peer.clone(), exchange }
+    }
+
+    /// The alias, a zero byte (no alias holds one), the ID.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut key = peer_prefix(&self.peer);
+        key.extend_from_slice(self.exchange.as_bytes());
+        key
+    }
+
+    pub(super) fn decode(key: &[u8]) -> Option<Self> {
+        let (peer, rest) = split_peer(key)?;
+        Some(Self { peer, exchange: ExchangeId::from_bytes(rest.try_into().ok()?) })
+    }
+}
+
+pub(super) fn peer_prefix(peer: &Alias) -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(Alias::LIMIT + 17);
+    prefix.extend_from_slice(peer.as_str().as_bytes());
+    prefix.push(0);
+    prefix
+}
+
+pub(super) fn split_peer(key: &[u8]) -> Option<(Alias, &[u8])> {
+    let zero = key.iter().position(|byte| *byte == 0)?;
+    let peer = std::str::from_utf8(&key[..zero]).ok()?.parse().ok()?;
+    Some((peer, &key[zero + 1..]))
+}
+
+/// What this site knows of one exchange.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExchangeRecord {
+    pub leg: Leg,
+    /// When the leg came to its present step.
+    pub since: Timestamp,
+    pub shadow: Shadow,
+    /// The last sequence number that an operation of ours got.
+    pub sent: u64,
+    /// The last operation of the peer's that took effect here.
+    pub applied: u64,
+    /// The digest of that operation: the same number with another content is a conflict, not a repetition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_digest: Option<u64>,
+    /// The places in the outbox of what the peer has not acknowledged, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<u64>,
+    /// When there is something to do, and how often it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+    /// The incident changed while too much was pending; it is looked at again when the outbox has drained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed_meanwhile: bool,
+}
+
+/// The retry state of an exchange: a restart neither forgets nor hammers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Due {
+    pub at: Timestamp,
+    pub attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// An operation that needs a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    pub since: Timestamp,
+    pub seq: u64,
+    pub operation: OperationKind,
+    pub reason: String,
+    /// Whether it is the peer's operation, parked here, and not ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incoming: bool,
+}
+
+/// An operation that a peer has not yet acknowledged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    pub exchange: ExchangeId,
+    pub seq: u64,
+    pub kind: OperationKind,
+    pub queued_at: Timestamp,
+    /// As it goes over the wire.
+    pub operation: Box<serde_json::value::RawValue>,
+}
+
+/// An operation of a peer's that is durable here and not yet in effect: a Create that the store could not take yet, or
+/// one that is parked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InboundEntry {
+    pub seq: u64,
+    pub received_at: Timestamp,
+    pub operation: Box<serde_json::value::RawValue>,
+}
+
+/// What is known of a peer as a whole: trouble with the connection is its state, not that of each operation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerRecord {
+    pub last_contact: Option<Timestamp>,
+    pub version: Option<String>,
+    /// The peer's clock less ours, in milliseconds.
+    pub clock_difference: Option<i64>,
+    pub down_since: Option<Timestamp>,
+    pub attempts: u32,
+    pub next_attempt: Option<Timestamp>,
+    pub last_error: Option<String>,
+    pub unauthorized: bool,
+    /// Whether the alert for giving up was raised in this outage.
+    pub given_up: bool,
+    /// The cursor of its feed.
+    pub cursor: Option<String>,
+    /// Whether every exchange was re-adopted since this state was made.
+    pub adopted: bool,
+}
+
+/// What a state belongs to and how it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetaRecord {
+    /// Tells feeds of different states apart; a client's cursor names it.
+    pub epoch: uuid::Uuid,
+    pub created_at: Timestamp,
+    /// The incident store that this state belongs to.
+    pub site: crate::case::SiteId,
+}
+
+/// Where an exchange stands in the due index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueEntry {
+    pub key: ExchangeKey,
+    pub at: Timestamp,
+}
+
+/// The incident that an exchange is about, if it exists here yet.
+impl ExchangeRecord {
+    pub fn incident(&self) -> Option<IncidentId> {
+        self.leg.incident()
+    }
+}

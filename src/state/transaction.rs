@@ -1,0 +1,242 @@
+//! One step of the engine, as the committer sees it: reads go through to the database, writes are gathered, and a step
+//! that fails leaves none. Nothing is durable before the whole group is.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::exchange::{
+    Due, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, peer_prefix,
+};
+use super::record::{decode, encode};
+use super::tree::{Tree, Trees, due_key, outbox_key};
+use super::{StateError, chunk};
+use crate::case::Alias;
+
+type Key = (Tree, Vec<u8>);
+type Value = Option<Vec<u8>>;
+
+/// A typed view of the trees, with the group's writes on top.
+pub struct Transaction<'a> {
+    trees: &'a Trees,
+    writes: HashMap<Key, Value>,
+    /// What stood in `writes` before the present step, latest last.
+    undo: Vec<(Key, Option<Value>)>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(trees: &'a Trees) -> Self {
+        Self { trees, writes: HashMap::new(), undo: Vec::new() }
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(value) => self.writes.insert(key, value),
+                None => self.writes.remove(&key),
+            };
+        }
+    }
+
+    pub(super) fn into_writes(self) -> HashMap<Key, Value> {
+        self.writes
+    }
+
+    fn bytes(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        if self.writes.is_empty() {
+            return self.trees.get(tree, key);
+        }
+        match self.writes.get(&(tree, key.to_vec())) {
+            Some(written) => Ok(written.clone()),
+            None => self.trees.get(tree, key),
+        }
+    }
+
+    fn get<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StateError> {
+        self.bytes(tree, key)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    fn set(&mut self, tree: Tree, key: Vec<u8>, value: Value) {
+        let before = self.writes.insert((tree, key.clone()), value);
+        self.undo.push(((tree, key), before));
+    }
+
+    fn put<T: Serialize>(&mut self, tree: Tree, key: Vec<u8>, value: &T) -> Result<(), StateError> {
+        let bytes = encode(value)?;
+        if bytes.len() > super::VALUE_LIMIT {
+            return Err(StateError::ValueTooLarge { tree: tree.name(), bytes: bytes.len() });
+        }
+        self.set(tree, key, Some(bytes));
+        Ok(())
+    }
+
+    /// A value that may be larger than sled takes well: cut into chunks.
+    fn put_large<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StateError> {
+        let (head, pieces) = chunk::cut(encode(value)?);
+        for (number, piece) in pieces.into_iter().enumerate() {
+            self.set(Tree::Chunk, chunk::key(tree, key, number), Some(piece));
+        }
+        self.set(tree, key.to_vec(), Some(head));
+        Ok(())
+    }
+
+    fn get_large<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StateError> {
+        let Some(head) = self.bytes(tree, key)? else { return Ok(None) };
+        let whole = chunk::join(head, |number| self.bytes(Tree::Chunk, &chunk::key(tree, key, number)))?;
+        decode(&whole).map(Some)
+    }
+
+    fn remove_large(&mut self, tree: Tree, key: Vec<u8>) -> Result<(), StateError> {
+        if let Some(head) = self.bytes(tree, &key)? {
+            for number in 0..chunk::count(&head) {
+                self.set(Tree::Chunk, chunk::key(tree, &key, number), None);
+            }
+            self.set(tree, key, None);
+        }
+        Ok(())
+    }
+
+    pub fn exchange(&self, key: &ExchangeKey) -> Result<Option<ExchangeRecord>, StateError> {
+        self.get(Tree::Exchange, &key.encode())
+    }
+
+    /// Stores the record, and keeps the due index, the list of parked ones and the count in step with it.
+    pub fn put_exchange(&mut self, key: &ExchangeKey, record: &ExchangeRecord) -> Result<(), StateError> {
+        let before = self.exchange(key)?;
+        let encoded = key.encode();
+        let due_before = before.as_ref().and_then(|record| record.due.as_ref()).map(|due| due.at);
+        let due_after = record.due.as_ref().map(|due| due.at);
+        if due_before != due_after {
+            if let Some(at) = due_before {
+                self.set(Tree::Due, due_key(at, &encoded), None);
+            }
+            if let Some(at) = due_after {
+                self.set(Tree::Due, due_key(at, &encoded), Some(Vec::new()));
+            }
+        }
+        let was_parked = before.as_ref().is_some_and(|record| record.parked.is_some());
+        if was_parked != record.parked.is_some() {
+            self.set(Tree::Parked, encoded.clone(), record.parked.is_some().then(Vec::new));
+        }
+        if before.is_none() {
+            let count: u64 = self.get(Tree::Meta, COUNT)?.unwrap_or(0);
+            self.put(Tree::Meta, COUNT.to_vec(), &(count + 1))?;
+        }
+        self.put(Tree::Exchange, encoded, record)
+    }
+
+    /// Adds an operation to the peer's outbox and returns its position.
+    pub fn enqueue(&mut self, peer: &Alias, entry: &OutboxEntry) -> Result<u64, StateError> {
+        let counter = [b"position/", peer.as_str().as_bytes()].concat();
+        let position = self.get::<u64>(Tree::Meta, &counter)?.unwrap_or(0) + 1;
+        self.put(Tree::Meta, counter, &position)?;
+        self.put_large(Tree::Outbox, &outbox_key(peer, position), entry)?;
+        Ok(position)
+    }
+
+    /// The position of the last operation that was ever added.
+    pub fn last_position(&self, peer: &Alias) -> Result<u64, StateError> {
+        let counter = [b"position/", peer.as_str().as_bytes()].concat();
+        Ok(self.get::<u64>(Tree::Meta, &counter)?.unwrap_or(0))
+    }
+
+    pub fn outbox(&self, peer: &Alias, position: u64) -> Result<Option<OutboxEntry>, StateError> {
+        self.get_large(Tree::Outbox, &outbox_key(peer, position))
+    }
+
+    pub fn dequeue(&mut self, peer: &Alias, position: u64) -> Result<(), StateError> {
+        self.remove_large(Tree::Outbox, outbox_key(peer, position))
+    }
+
+    /// The positions in a peer's outbox up to `through`, at most `limit`, that were durable before this group.
+    pub fn positions_through(&self, peer: &Alias, through: u64, limit: usize) -> Result<Vec<u64>, StateError> {
+        let mut positions = Vec::new();
+        for position in self.trees.positions(peer, 0)? {
+            let position = position?;
+            if position > through || positions.len() >= limit {
+                break;
+            }
+            if self.bytes(Tree::Outbox, &outbox_key(peer, position))?.is_some() {
+                positions.push(position);
+            }
+        }
+        Ok(positions)
+    }
+
+    pub fn inbound(&self, key: &ExchangeKey) -> Result<Option<InboundEntry>, StateError> {
+        self.get_large(Tree::Inbound, &key.encode())
+    }
+
+    pub fn put_inbound(&mut self, key: &ExchangeKey, entry: &InboundEntry) -> Result<(), StateError> {
+        self.put_large(Tree::Inbound, &key.encode(), entry)
+    }
+
+    pub fn remove_inbound(&mut self, key: &ExchangeKey) -> Result<(), StateError> {
+        self.remove_large(Tree::Inbound, key.encode())
+    }
+
+    pub fn peer(&self, peer: &Alias) -> Result<PeerRecord, StateError> {
+        Ok(self.get(Tree::Peer, &peer_prefix(peer))?.unwrap_or_default())
+    }
+
+    pub fn put_peer(&mut self, peer: &Alias, record: &PeerRecord) -> Result<(), StateError> {
+        self.put(Tree::Peer, peer_prefix(peer), record)
+    }
+
+    /// How far the incident store was read; the store's own text.
+    pub fn store_cursor(&self) -> Result<Option<String>, StateError> {
+        self.get(Tree::Meta, STORE_CURSOR)
+    }
+
+    pub fn put_store_cursor(&mut self, cursor: &str) -> Result<(), StateError> {
+        self.put(Tree::Meta, STORE_CURSOR.to_vec(), &cursor)
+    }
+
+    /// When a scheduled job last ran.
+    pub fn last_run(&self, job: &str) -> Result<Option<Timestamp>, StateError> {
+        self.get(Tree::Meta, &job_key(job))
+    }
+
+    pub fn put_last_run(&mut self, job: &str, at: Timestamp) -> Result<(), StateError> {
+        self.put(Tree::Meta, job_key(job), &at)
+    }
+
+    pub(super) fn meta(&self) -> Result<Option<MetaRecord>, StateError> {
+        self.get(Tree::Meta, META)
+    }
+
+    pub(super) fn put_meta(&mut self, meta: &MetaRecord) -> Result<(), StateError> {
+        self.put(Tree::Meta, META.to_vec(), meta)
+    }
+
+    pub fn count(&self) -> Result<u64, StateError> {
+        Ok(self.get(Tree::Meta, COUNT)?.unwrap_or(0))
+    }
+}
+
+impl ExchangeRecord {
+    /// Something is to be done at `at`, for the first time.
+    pub fn wake_at(&mut self, at: Timestamp) {
+        self.due = Some(Due { at, attempts: 0, last_error: None });
+    }
+
+    /// An operation needs a person; nothing is tried until one acts.
+    pub fn park(&mut self, parked: Parked) {
+        self.due = None;
+        self.parked = Some(parked);
+    }
+}
+
+const META: &[u8] = b"meta";
+const COUNT: &[u8] = b"count";
+const STORE_CURSOR: &[u8] = b"store cursor";
+
+fn job_key(job: &str) -> Vec<u8> {
+    [b"job/", job.as_bytes()].concat()
+}

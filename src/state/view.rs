@@ -1,0 +1,121 @@
+//! Reads that need no order among the writes: what is due, what is parked, pages for people.
+
+use jiff::Timestamp;
+
+use super::StateError;
+use super::chunk;
+use super::exchange::{DueEntry, ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, peer_prefix};
+use super::record::decode;
+use super::tree::{Tree, Trees, due_key, outbox_key, split_due};
+use crate::case::Alias;
+
+/// What is durable, or about to be: a reader may see a group's writes a moment before they are synced, so nothing read
+/// here may be acknowledged to a peer without a commit of its own.
+pub struct View<'a> {
+    pub(super) trees: &'a Trees,
+}
+
+impl View<'_> {
+    pub fn exchange(&self, key: &ExchangeKey) -> Result<Option<ExchangeRecord>, StateError> {
+        self.trees.get(Tree::Exchange, &key.encode())?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// Up to `limit` exchanges with something to do at `now`, the longest due first.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        let end = due_key(now, &[0xff; 96]);
+        let mut due = Vec::new();
+        for key in self.trees.tree(Tree::Due).range(..=end).keys().take(limit) {
+            let key = key?;
+            let entry = split_due(&key).and_then(|(at, exchange)| Some((at, ExchangeKey::decode(exchange)?)));
+            let (at, key) = entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?;
+            due.push(DueEntry { key, at });
+        }
+        Ok(due)
+    }
+
+    /// The next instant at which something is due.
+    pub fn next_due(&self) -> Result<Option<Timestamp>, StateError> {
+        match self.trees.tree(Tree::Due).first()? {
+            Some((key, _)) => Ok(split_due(&key).map(|(at, _)| at)),
+            None => Ok(None),
+        }
+    }
+
+    pub fn outbox(&self, peer: &Alias, position: u64) -> Result<Option<OutboxEntry>, StateError> {
+        let key = outbox_key(peer, position);
+        let Some(head) = self.trees.get(Tree::Outbox, &key)? else { return Ok(None) };
+        let piece = |number| self.trees.get(Tree::Chunk, &chunk::key(Tree::Outbox, &key, number));
+        decode(&chunk::join(head, piece)?).map(Some)
+    }
+
+    /// Up to `limit` operations in a peer's outbox after `after`, in order.
+    pub fn outbox_after(&self, peer: &Alias, after: u64, limit: usize) -> Result<Vec<(u64, OutboxEntry)>, StateError> {
+        let mut entries = Vec::new();
+        for position in self.trees.positions(peer, after)?.take(limit) {
+            let position = position?;
+            if let Some(entry) = self.outbox(peer, position)? {
+                entries.push((position, entry));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// How many operations wait in a peer's outbox, counted up to `limit`.
+    pub fn outbox_len(&self, peer: &Alias, limit: usize) -> Result<u64, StateError> {
+        Ok(self.trees.positions(peer, 0)?.take(limit).count() as u64)
+    }
+
+    /// Up to `limit` exchanges that need a person.
+    pub fn parked(&self, limit: usize) -> Result<Vec<(ExchangeKey, ExchangeRecord)>, StateError> {
+        let mut parked = Vec::new();
+        for key in self.trees.tree(Tree::Parked).iter().keys().take(limit) {
+            let key = key?;
+            let key = ExchangeKey::decode(&key)
+                .ok_or_else(|| StateError::Damaged("a key among the parked does not read".into()))?;
+            if let Some(record) = self.exchange(&key)? {
+                parked.push((key, record));
+            }
+        }
+        Ok(parked)
+    }
+
+    pub fn parked_count(&self) -> u64 {
+        self.trees.tree(Tree::Parked).len() as u64
+    }
+
+    /// Up to `limit` exchanges with one peer after the given one, in order of their IDs.
+    pub fn exchanges_after(
+        &self,
+        peer: &Alias,
+        after: Option<crate::case::ExchangeId>,
+        limit: usize,
+    ) -> Result<Vec<(ExchangeKey, ExchangeRecord)>, StateError> {
+        let prefix = peer_prefix(peer);
+        let mut from = prefix.clone();
+        if let Some(after) = after {
+            from.extend_from_slice(after.as_bytes());
+            from.push(0);
+        }
+        let mut page = Vec::new();
+        for item in self.trees.tree(Tree::Exchange).range(from..) {
+            let (key, value) = item?;
+            if !key.starts_with(&prefix) || page.len() >= limit {
+                break;
+            }
+            let key = ExchangeKey::decode(&key)
+                .ok_or_else(|| StateError::Damaged("an exchange's key does not read".into()))?;
+            page.push((key, decode(&value)?));
+        }
+        Ok(page)
+    }
+
+    pub fn peer(&self, peer: &Alias) -> Result<PeerRecord, StateError> {
+        let record = self.trees.get(Tree::Peer, &peer_prefix(peer))?;
+        Ok(record.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default())
+    }
+
+    pub fn count(&self) -> Result<u64, StateError> {
+        let count = self.trees.get(Tree::Meta, b"count")?;
+        Ok(count.map(|bytes| decode(&bytes)).transpose()?.unwrap_or(0))
+    }
+}

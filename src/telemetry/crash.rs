@@ -1,0 +1,78 @@
+//! Named places between two persistence steps at which a test can kill the process. A release build holds none of it.
+
+/// Every place. Each lies right after one durable step and before the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashPoint {
+    DepositStored,
+    HeldMarked,
+    DetectCommitted,
+    PushAnswered,
+    TransactionWrittenBack,
+    AnswerCommitted,
+    IncidentOpened,
+    OpenCommitted,
+    ReceivedCommitted,
+    OperationApplied,
+    ApplyCommitted,
+    FeedAnswered,
+    FeedWrittenBack,
+    FeedCommitted,
+    FeedAcknowledged,
+    StateApplied,
+    StateFlushed,
+    AdoptedPage,
+}
+
+impl CrashPoint {
+    pub const ALL: [CrashPoint; 18] = [
+        CrashPoint::DepositStored,
+        CrashPoint::HeldMarked,
+        CrashPoint::DetectCommitted,
+        CrashPoint::PushAnswered,
+        CrashPoint::TransactionWrittenBack,
+        CrashPoint::AnswerCommitted,
+        CrashPoint::IncidentOpened,
+        CrashPoint::OpenCommitted,
+        CrashPoint::ReceivedCommitted,
+        CrashPoint::OperationApplied,
+        CrashPoint::ApplyCommitted,
+        CrashPoint::FeedAnswered,
+        CrashPoint::FeedWrittenBack,
+        CrashPoint::FeedCommitted,
+        CrashPoint::FeedAcknowledged,
+        CrashPoint::StateApplied,
+        CrashPoint::StateFlushed,
+        CrashPoint::AdoptedPage,
+    ];
+
+    /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Dies here, as `kill -9` would, when `CASEBRIDGE_CRASH_AT` names this point.
+#[cfg(debug_assertions)]
+pub fn crash_point(point: CrashPoint) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static PLAN: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static PASSES: AtomicU64 = AtomicU64::new(0);
+
+    let plan = PLAN.get_or_init(|| {
+        let plan = std::env::var("CASEBRIDGE_CRASH_AT").ok()?;
+        let (name, pass) = plan.split_once(':').unwrap_or((&plan, "1"));
+        Some((name.to_owned(), pass.parse().unwrap_or(1)))
+    });
+    if let Some((name, pass)) = plan
+        && *name == point.name()
+        && PASSES.fetch_add(1, Ordering::SeqCst) + 1 == *pass
+    {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn crash_point(_: CrashPoint) {}

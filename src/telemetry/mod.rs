@@ -1,0 +1,11 @@
+//! Logs: one event name and one set of field names per fact, in text, JSON or journald form.
+//!
+//! An event is written as `info!(event = "case_opened", incident = %id, ...)`. Fields have the same name everywhere:
+//! `incident`, `exchange`, `peer`, `transaction`, `case`, `seq`, `operation`, `attempt`, `next_attempt`, `reason`. No
+//! secret, no mail address and no incident text at the default level.
+
+mod crash;
+mod install;
+
+pub use crash::{CrashPoint, crash_point};
+pub use install::{Format, InstallError, install};
