@@ -25,4 +25,5 @@ pub mod clock;
 pub mod config;
 pub mod protocol;
 pub mod state;
+pub mod store;
 pub mod telemetry;

@@ -15,6 +15,8 @@ pub fn incident() -> Incident {
         revision: 1,
         generation: 0,
         group: None,
+        client: None,
+        trace_route: vec![],
         created_at: Timestamp::from_second(1_790_000_000).unwrap(),
         event: Event {
             host_event_id: "edge1-JN11-20261121-120000-1".into(),

@@ -22,6 +22,10 @@ pub struct Incident {
     pub generation: u32,
     /// The device group, customer or site part that the incident belongs to.
     pub group: Option<String>,
+    /// The client that it was opened for; an incident of our own has none.
+    pub client: Option<Alias>,
+    /// The sites that the case has passed on its way here, in hop order.
+    pub trace_route: Vec<Alias>,
     /// When the store got the record.
     pub created_at: Timestamp,
     pub event: Event,

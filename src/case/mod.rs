@@ -16,6 +16,7 @@ pub mod operation;
 pub mod phase;
 pub mod policy;
 pub mod shadow;
+pub mod template;
 pub mod text;
 
 #[cfg(test)]
@@ -36,3 +37,4 @@ pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use phase::{CompletionCode, Phase};
 pub use policy::{Policy, PolicyAction};
 pub use shadow::Shadow;
+pub use template::CaseTemplate;

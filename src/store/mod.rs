@@ -1,0 +1,229 @@
+//! Incident stores: the system of record. A trait with the few verbs that the engine needs, and its adapters. The suite
+//! in `tests/store` is where an adapter starts.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::case::{
+    Alias, Attachment, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Incident, IncidentId,
+    SiteId, Standing, Submission, Towards, TransactionId,
+};
+
+pub use sqlite::SqliteStore;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another program holds the lock, or the disk is full: worth another try.
+    #[error("the incident store is busy: {0}")]
+    Busy(String),
+    #[error("the incident store failed: {0}")]
+    Failed(String),
+    #[error("the incident store was made by a newer version (schema {found}, this program knows {known})")]
+    Newer { found: i64, known: i64 },
+    #[error("there is no such filter or order: {0}")]
+    Query(String),
+}
+
+/// How far a store's changes were read. Its text is the adapter's own affair.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cursor(pub String);
+
+/// Records that were loaded, and those whose content breaks a rule (written by another program), with the reason.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    pub incidents: Vec<Incident>,
+    pub unreadable: Vec<(IncidentId, String)>,
+}
+
+/// What changed after a cursor.
+#[derive(Debug, Clone)]
+pub struct ChangePage {
+    pub loaded: Loaded,
+    pub cursor: Cursor,
+    /// Whether there may be more after this page.
+    pub more: bool,
+}
+
+/// What became of a deposit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deposited {
+    pub incident: IncidentId,
+    /// Whether it was not there before.
+    pub new: bool,
+}
+
+/// A client's incident to be opened here, once for its exchange.
+#[derive(Debug, Clone)]
+pub struct Open {
+    pub peer: Alias,
+    pub exchange: ExchangeId,
+    pub create: Create,
+    /// Accept it in the same step.
+    pub accept: Option<CaseTemplate>,
+    pub at: Timestamp,
+}
+
+/// The incident that stands for an exchange, whether it was there before or not.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub incident: Incident,
+    pub new: bool,
+}
+
+/// Who changes a record. What the daemon writes on a peer's behalf is no news to its own detector (no echo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    Bridge,
+    Operator,
+}
+
+/// One record's change, in one piece with its comments, its reference and its history.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub incident: IncidentId,
+    pub writer: Writer,
+    /// Refused when the record is at another revision by now.
+    pub expected_revision: Option<i64>,
+    pub edit: Edit,
+    pub submission: Option<Submission>,
+    pub form: Option<Form>,
+    pub generation: Option<u32>,
+    pub reference: Option<ReferenceWrite>,
+    pub history: Vec<HistoryLine>,
+}
+
+impl Write {
+    /// A write that changes nothing yet.
+    pub fn to(incident: IncidentId, writer: Writer) -> Self {
+        Self {
+            incident,
+            writer,
+            expected_revision: None,
+            edit: Edit::default(),
+            submission: None,
+            form: None,
+            generation: None,
+            reference: None,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// The state of one reference after a write.
+#[derive(Debug, Clone)]
+pub struct ReferenceWrite {
+    pub peer: Alias,
+    pub exchange: ExchangeId,
+    pub towards: Towards,
+    pub transaction: Option<TransactionId>,
+    pub standing: Standing,
+    /// The peer's operation that this write puts into effect: the whole write is skipped when the reference has taken
+    /// that number already (exactly once in effect).
+    pub applies: Option<u64>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Done,
+    /// The operation had taken effect before; nothing was written.
+    AlreadyApplied,
+    /// The record moved on; load it and decide again.
+    Stale,
+    /// There is no such incident.
+    Gone,
+}
+
+/// A listed attachment that is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwaitedAttachment {
+    pub id: i64,
+    pub incident: IncidentId,
+    pub host_event_id: String,
+    pub name: String,
+}
+
+/// Which incidents to list, in which order, from where.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Column and wanted value; all must match.
+    pub filters: Vec<(ListFilter, String)>,
+    pub order: ListOrder,
+    pub descending: bool,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListFilter {
+    Group,
+    Client,
+    Device,
+    Kind,
+    Priority,
+    Submission,
+    Standing,
+    Phase,
+    TrackingNumber,
+    CaseId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListOrder {
+    #[default]
+    Id,
+    CreatedAt,
+    Priority,
+    Device,
+    Group,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ListPage {
+    pub loaded: Loaded,
+    pub next: Option<String>,
+}
+
+/// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
+#[async_trait]
+pub trait IncidentStore: Send + Sync {
+    /// The identity of this store, made when it was made.
+    fn site(&self) -> SiteId;
+
+    /// Up to `limit` records that somebody other than the bridge changed after `after`. A change is reported after the
+    /// transaction that made it, however long that took (design, invariant 8).
+    async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError>;
+
+    /// A cheap look whether `changes` would report anything.
+    async fn has_changes(&self, after: &Cursor) -> Result<bool, StoreError>;
+
+    async fn load(&self, incidents: &[IncidentId]) -> Result<Loaded, StoreError>;
+
+    /// Up to `limit` records that have a reference at `peer` whose exchange comes after `after`, in order of exchange.
+    async fn referenced(&self, peer: &Alias, after: Option<ExchangeId>, limit: usize) -> Result<Loaded, StoreError>;
+
+    /// Stores each incident once by its host event ID.
+    async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError>;
+
+    /// Opens a client's incidents, each once for its (peer, exchange).
+    async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError>;
+
+    /// All of them in one transaction; each has its own outcome.
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError>;
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
+
+    /// The history of one incident, oldest first.
+    async fn history(&self, incident: IncidentId, limit: usize) -> Result<Vec<HistoryLine>, StoreError>;
+
+    async fn attachments(&self, incident: IncidentId) -> Result<Vec<Attachment>, StoreError>;
+
+    async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<AwaitedAttachment>, StoreError>;
+
+    /// Gives a listed attachment its content. Said twice, it changes nothing.
+    async fn add_attachment(&self, id: i64, content: Vec<u8>, at: Timestamp) -> Result<(), StoreError>;
+}

@@ -1,0 +1,198 @@
+//! Deposits, and the files that belong to them.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sqlx::{Row, SqliteConnection};
+
+use super::read::json as to_json;
+use super::write::insert_history;
+use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId};
+use crate::store::{AwaitedAttachment, Deposited, StoreError};
+
+pub async fn deposit(
+    connection: &mut SqliteConnection,
+    deposits: Vec<Deposit>,
+    at: Timestamp,
+) -> Result<Vec<Deposited>, StoreError> {
+    let rows: Vec<_> = deposits
+        .iter()
+        .map(|deposit| {
+            let submission = if deposit.hold { "held" } else { "undecided" };
+            json!({ "event": deposit.event, "group": deposit.group, "form": deposit.form, "submission": submission })
+        })
+        .collect();
+    let inserted = sqlx::query(
+        "INSERT INTO incident (device_group, created_at, updated_at, host_event_id, kind, synopsis, description, priority, \
+           severity, problem_class, service_type, event_type, event_type_group, occurred_at, device, serial, manifest, \
+           form, submission) \
+         SELECT value ->> 'group', ?2, ?2, value ->> '$.event.host_event_id', value ->> '$.event.kind', \
+           value ->> '$.event.synopsis', coalesce(value ->> '$.event.description', ''), value ->> '$.event.priority', \
+           value ->> '$.event.severity', value ->> '$.event.problem_class', value ->> '$.event.service_type', \
+           value ->> '$.event.event_type', value ->> '$.event.event_type_group', value ->> '$.event.occurred_at', \
+           value ->> '$.event.device', value ->> '$.event.serial', coalesce(value -> '$.event.manifest', '{}'), \
+           value -> '$.form', value ->> '$.submission' \
+         FROM json_each(?1) WHERE true ORDER BY key \
+         ON CONFLICT (host_event_id) WHERE client IS NULL DO NOTHING RETURNING id, host_event_id",
+    )
+    .bind(to_json(&rows))
+    .bind(at.to_string())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut new: HashMap<String, IncidentId> = HashMap::new();
+    for row in inserted {
+        new.insert(row.try_get(1)?, IncidentId(row.try_get(0)?));
+    }
+    let mut results = Vec::with_capacity(deposits.len());
+    let mut history = Vec::new();
+    for deposit in &deposits {
+        let event_id = &deposit.event.host_event_id;
+        let Some(incident) = new.remove(event_id) else {
+            let known = sqlx::query_scalar("SELECT id FROM incident WHERE host_event_id = ? AND client IS NULL")
+                .bind(event_id)
+                .fetch_one(&mut *connection)
+                .await?;
+            results.push(Deposited { incident: IncidentId(known), new: false });
+            continue;
+        };
+        insert_files(connection, incident, deposit).await?;
+        history.push(HistoryLine {
+            incident,
+            at,
+            who: "casebridge".into(),
+            action: Action::Deposited.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: format!("deposited as {} with {} files", deposit.event.kind.as_str(), deposit.files.len()),
+        });
+        results.push(Deposited { incident, new: true });
+    }
+    insert_history(connection, &history).await?;
+    Ok(results)
+}
+
+async fn insert_files(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    deposit: &Deposit,
+) -> Result<(), StoreError> {
+    for file in &deposit.files {
+        let (state, reason, content) = match &file.content {
+            FileContent::Embedded(content) => ("stored", None, Some(content)),
+            FileContent::Listed => ("awaited", None, None),
+            FileContent::Failed { reason } => ("failed", Some(reason), None),
+        };
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO attachment (incident, name, media_type, state, reason, bytes, sha256) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident, name) DO NOTHING RETURNING id",
+        )
+        .bind(incident.0)
+        .bind(&file.name)
+        .bind(&file.media_type)
+        .bind(state)
+        .bind(reason)
+        .bind(content.map(|content| content.len() as i64))
+        .bind(content.map(|content| digest(content)))
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let (Some(id), Some(content)) = (id, content) {
+            insert_content(connection, id, content).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert_content(connection: &mut SqliteConnection, id: i64, content: &[u8]) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO attachment_content VALUES (?, ?)")
+        .bind(id)
+        .bind(content)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub async fn attachments(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+) -> Result<Vec<Attachment>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT name, media_type, state, reason, bytes, sha256 FROM attachment WHERE incident = ? ORDER BY id LIMIT ?",
+    )
+    .bind(incident.0)
+    .bind(Deposit::FILE_LIMIT as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut attachments = Vec::with_capacity(rows.len());
+    for row in rows {
+        let state = match row.try_get::<String, _>(2)?.as_str() {
+            "stored" => AttachmentState::Stored {
+                bytes: row.try_get::<Option<i64>, _>(4)?.unwrap_or(0) as u64,
+                sha256: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
+            },
+            "awaited" => AttachmentState::Awaited,
+            _ => AttachmentState::Failed { reason: row.try_get::<Option<String>, _>(3)?.unwrap_or_default() },
+        };
+        attachments.push(Attachment { name: row.try_get(0)?, media_type: row.try_get(1)?, state });
+    }
+    Ok(attachments)
+}
+
+pub async fn awaited(
+    connection: &mut SqliteConnection,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<AwaitedAttachment>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.id, a.incident, i.host_event_id, a.name FROM attachment a JOIN incident i ON i.id = a.incident \
+         WHERE a.state = 'awaited' AND a.id > ? ORDER BY a.id LIMIT ?",
+    )
+    .bind(after)
+    .bind(limit as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(AwaitedAttachment {
+                id: row.try_get(0)?,
+                incident: IncidentId(row.try_get(1)?),
+                host_event_id: row.try_get(2)?,
+                name: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+pub async fn add_attachment(
+    connection: &mut SqliteConnection,
+    id: i64,
+    content: Vec<u8>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let incident: Option<(i64, String)> = sqlx::query_as(
+        "UPDATE attachment SET state = 'stored', reason = NULL, bytes = ?, sha256 = ? \
+         WHERE id = ? AND state <> 'stored' RETURNING incident, name",
+    )
+    .bind(content.len() as i64)
+    .bind(digest(&content))
+    .bind(id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((incident, name)) = incident else { return Ok(()) };
+    insert_content(connection, id, &content).await?;
+    let line = HistoryLine {
+        incident: IncidentId(incident),
+        at,
+        who: "casebridge".into(),
+        action: Action::AttachmentAdded.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail: format!("{name}, {} bytes", content.len()),
+    };
+    insert_history(connection, &[line]).await
+}

@@ -1,0 +1,201 @@
+//! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
+
+mod deposit;
+mod list;
+mod open;
+mod read;
+mod write;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::{
+    AwaitedAttachment, ChangePage, Cursor, Deposited, IncidentStore, ListPage, ListQuery, Loaded, Open, Opened,
+    StoreError, Write, Written,
+};
+use crate::case::{Alias, Attachment, Deposit, ExchangeId, HistoryLine, IncidentId, SiteId};
+use crate::config::settings;
+
+const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+
+/// Cheap to clone. One connection writes, a few read.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    site: SiteId,
+}
+
+impl SqliteStore {
+    /// Opens the store, and creates it when the file is not there.
+    pub async fn open(settings: &settings::Store) -> Result<Self, StoreError> {
+        if let Some(parent) = settings.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent)
+                .map_err(|error| StoreError::Failed(format!("{} cannot be made: {error}", parent.display())))?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&settings.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged write survives a power cut (design, invariant 1).
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(settings.busy_timeout)
+            .foreign_keys(true)
+            .pragma("cache_size", "-16384")
+            .pragma("temp_store", "memory");
+        let acquire = settings.busy_timeout * 4;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(acquire)
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| cannot_open(&settings.path, error))?;
+        let site = {
+            let mut connection = writer.acquire().await?;
+            create_or_check(&mut connection).await?
+        };
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(acquire)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(|error| cannot_open(&settings.path, error))?;
+        Ok(Self { writer, readers, site })
+    }
+
+    /// Runs `work` in one transaction that takes the write lock at once. In a task of its own: a caller that goes away,
+    /// such as a dropped request, cannot leave it half done.
+    async fn in_transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let writer = self.writer.clone();
+        let task = tokio::spawn(async move {
+            let mut connection = writer.acquire().await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let result = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(result)
+        });
+        task.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
+    }
+}
+
+type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Failed(reason) => StoreError::Failed(format!("{} cannot be opened: {reason}", path.display())),
+        other => other,
+    }
+}
+
+async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    if found == 0 {
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO meta VALUES ('site', ?)")
+            .bind(Uuid::new_v4().to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+    }
+    let site: String =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'site'").fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    let site = Uuid::parse_str(&site).map_err(|_| StoreError::Failed("the store's site ID does not read".into()))?;
+    Ok(SiteId(site))
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        /// SQLite's primary result codes for what passes: busy, locked, full.
+        const PASSING: [i64; 3] = [5, 6, 13];
+        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i64>().ok());
+        if code.is_some_and(|code| PASSING.contains(&(code & 0xff))) || matches!(error, sqlx::Error::PoolTimedOut) {
+            StoreError::Busy(error.to_string())
+        } else {
+            StoreError::Failed(error.to_string())
+        }
+    }
+}
+
+#[async_trait]
+impl IncidentStore for SqliteStore {
+    fn site(&self) -> SiteId {
+        self.site
+    }
+
+    async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        read::changes(&mut connection, after, limit).await
+    }
+
+    async fn has_changes(&self, after: &Cursor) -> Result<bool, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let row = sqlx::query("SELECT last FROM change_clock").fetch_one(&mut *connection).await?;
+        Ok(row.try_get::<i64, _>(0)? > read::position(after)?)
+    }
+
+    async fn load(&self, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        read::load(&mut connection, incidents).await
+    }
+
+    async fn referenced(&self, peer: &Alias, after: Option<ExchangeId>, limit: usize) -> Result<Loaded, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        read::referenced(&mut connection, peer, after, limit).await
+    }
+
+    async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError> {
+        self.in_transaction(move |connection| Box::pin(deposit::deposit(connection, deposits, at))).await
+    }
+
+    async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
+        self.in_transaction(move |connection| Box::pin(open::open(connection, opens))).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.in_transaction(move |connection| Box::pin(write::write(connection, writes))).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        list::list(&mut connection, query).await
+    }
+
+    async fn history(&self, incident: IncidentId, limit: usize) -> Result<Vec<HistoryLine>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        read::history(&mut connection, incident, limit).await
+    }
+
+    async fn attachments(&self, incident: IncidentId) -> Result<Vec<Attachment>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        deposit::attachments(&mut connection, incident).await
+    }
+
+    async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<AwaitedAttachment>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        deposit::awaited(&mut connection, after, limit).await
+    }
+
+    async fn add_attachment(&self, id: i64, content: Vec<u8>, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(move |connection| Box::pin(deposit::add_attachment(connection, id, content, at))).await
+    }
+}

@@ -1,0 +1,181 @@
+//! Clients' incidents, each opened once: the unique (peer, exchange) of the reference and the incident are written in
+//! one transaction (design, invariant 2).
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use sqlx::{Row, SqliteConnection};
+
+use super::read::{self, json as to_json};
+use super::write::{comment_rows, insert_comments, insert_history};
+use crate::case::{
+    Action, Alias, Case, Comment, ExchangeId, HistoryLine, Incident, IncidentId, Reference, Standing, Submission,
+    Towards, Work,
+};
+use crate::store::{Open, Opened, StoreError};
+
+pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
+    let known = known(connection, &opens).await?;
+    // The write lock is held, so nobody else can take these numbers.
+    let mut next: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'incident'")
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut fresh: HashMap<(Alias, ExchangeId), Incident> = HashMap::new();
+    let mut order = Vec::with_capacity(opens.len());
+    for open in opens {
+        let key = (open.peer.clone(), open.exchange);
+        let is_new = !known.contains_key(&key) && !fresh.contains_key(&key);
+        if is_new {
+            next += 1;
+            fresh.insert(key.clone(), made(IncidentId(next), open)?);
+        }
+        order.push((key, is_new));
+    }
+    let new: Vec<&Incident> =
+        order.iter().filter(|(_, is_new)| *is_new).filter_map(|(key, _)| fresh.get(key)).collect();
+    insert(connection, &new).await?;
+
+    let ids: Vec<IncidentId> = known.values().copied().collect();
+    let loaded = if ids.is_empty() { Vec::new() } else { read::load(connection, &ids).await?.incidents };
+    let by_id: HashMap<IncidentId, Incident> = loaded.into_iter().map(|incident| (incident.id, incident)).collect();
+    order
+        .into_iter()
+        .map(|(key, new)| {
+            let incident = match known.get(&key) {
+                Some(id) => by_id.get(id),
+                None => fresh.get(&key),
+            };
+            let incident = incident.cloned().ok_or_else(|| StoreError::Failed("an opened incident is gone".into()))?;
+            Ok(Opened { incident, new })
+        })
+        .collect()
+}
+
+/// Which of them are there already.
+async fn known(
+    connection: &mut SqliteConnection,
+    opens: &[Open],
+) -> Result<HashMap<(Alias, ExchangeId), IncidentId>, StoreError> {
+    let keys: Vec<_> = opens.iter().map(|open| json!([open.peer, open.exchange])).collect();
+    let rows = sqlx::query(
+        "SELECT j.key, r.incident FROM json_each(?) j \
+         JOIN reference r ON r.peer = j.value ->> 0 AND r.exchange = j.value ->> 1",
+    )
+    .bind(to_json(&keys))
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut known = HashMap::new();
+    for row in rows {
+        let index: i64 = row.try_get(0)?;
+        if let Some(open) = opens.get(index as usize) {
+            known.insert((open.peer.clone(), open.exchange), IncidentId(row.try_get(1)?));
+        }
+    }
+    Ok(known)
+}
+
+/// The incident as it will stand in the store.
+fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
+    let case = match &open.accept {
+        Some(template) => Some(
+            template
+                .fill(id, &open.peer)
+                .map_err(|fault| StoreError::Failed(format!("the case template gives no case ID or link: {fault}")))?,
+        ),
+        None => None,
+    };
+    let from_peer = |comment: Comment| Comment { origin: Some(open.peer.clone()), ..comment };
+    Ok(Incident {
+        id,
+        revision: 1,
+        generation: 0,
+        group: None,
+        trace_route: open.create.trace_route,
+        created_at: open.at,
+        event: open.create.event,
+        submission: Submission::Held,
+        form: open.create.form,
+        work: Work::default(),
+        references: vec![Reference {
+            peer: open.peer.clone(),
+            exchange: open.exchange,
+            towards: Towards::Client,
+            transaction: None,
+            applied: 1,
+            standing: if case.is_some() { Standing::Created } else { Standing::Acknowledged },
+        }],
+        case,
+        comments: open.create.comments.into_iter().map(from_peer).collect(),
+        client: Some(open.peer),
+    })
+}
+
+async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> Result<(), StoreError> {
+    if incidents.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = incidents
+        .iter()
+        .map(|incident| {
+            json!({
+                "id": incident.id, "at": incident.created_at, "client": incident.client,
+                "trace": incident.trace_route, "event": incident.event, "form": incident.form,
+                "case": incident.case,
+            })
+        })
+        .collect();
+    // `bridge` is 1: the detector has no news in what the bridge opened.
+    sqlx::query(
+        "INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
+           description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
+           device, serial, manifest, submission, form, case_id, case_link, case_status) \
+         SELECT value ->> 'id', 1, value ->> 'client', value -> 'trace', value ->> 'at', value ->> 'at', \
+           value ->> '$.event.host_event_id', value ->> '$.event.kind', value ->> '$.event.synopsis', \
+           coalesce(value ->> '$.event.description', ''), value ->> '$.event.priority', value ->> '$.event.severity', \
+           value ->> '$.event.problem_class', value ->> '$.event.service_type', value ->> '$.event.event_type', \
+           value ->> '$.event.event_type_group', value ->> '$.event.occurred_at', value ->> '$.event.device', \
+           value ->> '$.event.serial', coalesce(value -> '$.event.manifest', '{}'), 'held', value -> 'form', \
+           value ->> '$.case.id', value ->> '$.case.link', value ->> '$.case.status' \
+         FROM json_each(?)",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+
+    let references: Vec<_> = incidents
+        .iter()
+        .flat_map(|incident| {
+            let id = incident.id;
+            incident.references.iter().map(move |r| json!([r.peer, r.exchange, id, r.applied, r.standing]))
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO reference (peer, exchange, incident, towards, applied, standing) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, 'client', value ->> 3, value ->> 4 FROM json_each(?)",
+    )
+    .bind(to_json(&references))
+    .execute(&mut *connection)
+    .await?;
+
+    let comments = incidents.iter().flat_map(|incident| comment_rows(incident.id, &incident.comments)).collect();
+    insert_comments(connection, comments).await?;
+    let mut history = Vec::with_capacity(incidents.len());
+    for incident in incidents {
+        let line = |action: Action, detail: String| HistoryLine {
+            incident: incident.id,
+            at: incident.created_at,
+            who: incident.client.as_ref().map_or_else(String::new, |client| format!("peer {client}")),
+            action: action.as_str().into(),
+            exchange: incident.references.first().map(|reference| reference.exchange),
+            seq: Some(1),
+            detail,
+        };
+        history.push(line(Action::IncidentOpened, format!("create received, transaction {}", incident.id)));
+        if let Some(Case { id, .. }) = &incident.case {
+            let mut accepted = line(Action::CaseAccepted, format!("case {id} opened by policy"));
+            (accepted.who, accepted.seq) = ("casebridge".into(), None);
+            history.push(accepted);
+        }
+    }
+    insert_history(connection, &history).await
+}

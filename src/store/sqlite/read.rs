@@ -1,0 +1,284 @@
+//! Rows into records.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+
+use crate::case::{
+    Alias, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Incident, IncidentId, Kind, Phase, Reference,
+    Standing, Submission, Towards, Work,
+};
+use crate::store::{ChangePage, Cursor, Loaded, StoreError};
+
+/// What [`incident`] reads, in its order; a literal, so that each statement can be one.
+macro_rules! columns {
+    () => {
+        "i.id, i.revision, i.generation, i.client, i.trace_route, i.device_group, i.created_at, i.host_event_id, \
+         i.kind, i.synopsis, i.description, i.priority, i.severity, i.problem_class, i.service_type, i.event_type, \
+         i.event_type_group, i.occurred_at, i.device, i.serial, i.manifest, i.submission, i.form, i.phase, \
+         i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status"
+    };
+}
+pub(super) use columns;
+
+/// The number of a cursor; before the first change it is 0.
+pub fn position(cursor: &Cursor) -> Result<i64, StoreError> {
+    match cursor.0.as_str() {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| StoreError::Failed("the store's cursor does not read".into())),
+    }
+}
+
+pub async fn changes(
+    connection: &mut SqliteConnection,
+    after: &Cursor,
+    limit: usize,
+) -> Result<ChangePage, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        ", i.change_seq FROM incident i WHERE i.change_seq > ? ORDER BY i.change_seq LIMIT ?"
+    ))
+    .bind(position(after)?)
+    .bind(limit as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    let last = rows.last().map(|row| row.try_get::<i64, _>("change_seq")).transpose()?;
+    let cursor = last.map_or_else(|| after.clone(), |last| Cursor(last.to_string()));
+    let more = rows.len() == limit;
+    Ok(ChangePage { loaded: complete(connection, rows).await?, cursor, more })
+}
+
+pub async fn load(connection: &mut SqliteConnection, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM incident i WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id"
+    ))
+    .bind(json(incidents))
+    .fetch_all(&mut *connection)
+    .await?;
+    complete(connection, rows).await
+}
+
+pub async fn referenced(
+    connection: &mut SqliteConnection,
+    peer: &Alias,
+    after: Option<ExchangeId>,
+    limit: usize,
+) -> Result<Loaded, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM reference r JOIN incident i ON i.id = r.incident \
+         WHERE r.peer = ? AND r.exchange > ? ORDER BY r.exchange LIMIT ?"
+    ))
+    .bind(peer.as_str())
+    .bind(after.map(|after| after.to_string()).unwrap_or_default())
+    .bind(limit as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    complete(connection, rows).await
+}
+
+/// The rows as records, with their references and comments.
+pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
+    for row in &rows {
+        match incident(row) {
+            Ok(incident) => loaded.incidents.push(incident),
+            Err(reason) => loaded.unreadable.push((IncidentId(row.try_get(0)?), reason)),
+        }
+    }
+    let ids: Vec<IncidentId> = loaded.incidents.iter().map(|incident| incident.id).collect();
+    if ids.is_empty() {
+        return Ok(loaded);
+    }
+    let ids = json(&ids);
+    let mut references = references(connection, &ids).await?;
+    let mut comments = comments(connection, &ids).await?;
+    for incident in &mut loaded.incidents {
+        incident.references = references.remove(&incident.id).unwrap_or_default();
+        incident.comments = comments.remove(&incident.id).unwrap_or_default();
+    }
+    Ok(loaded)
+}
+
+async fn references(
+    connection: &mut SqliteConnection,
+    ids: &str,
+) -> Result<HashMap<IncidentId, Vec<Reference>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing FROM reference \
+         WHERE incident IN (SELECT value FROM json_each(?))",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found: HashMap<IncidentId, Vec<Reference>> = HashMap::new();
+    for row in rows {
+        let wrong = |what: &str| StoreError::Failed(format!("a reference's {what} does not read"));
+        let transaction: Option<String> = row.try_get(4)?;
+        let reference = Reference {
+            peer: text(&row, 1)?.parse().map_err(|_| wrong("peer"))?,
+            exchange: text(&row, 2)?.parse().map_err(|_| wrong("exchange"))?,
+            towards: if text(&row, 3)? == "upstream" { Towards::Upstream } else { Towards::Client },
+            transaction: transaction.map(|id| id.parse()).transpose().map_err(|_| wrong("transaction ID"))?,
+            applied: row.try_get::<i64, _>(5)? as u64,
+            standing: Standing::parse(&text(&row, 6)?).ok_or_else(|| wrong("standing"))?,
+        };
+        found.entry(IncidentId(row.try_get(0)?)).or_default().push(reference);
+    }
+    Ok(found)
+}
+
+async fn comments(
+    connection: &mut SqliteConnection,
+    ids: &str,
+) -> Result<HashMap<IncidentId, Vec<Comment>>, StoreError> {
+    /// Comments of one page of incidents that are held in memory at once.
+    const LIMIT: i64 = 100_000;
+    let rows = sqlx::query(
+        "SELECT incident, id, uid, author, written_at, text, origin FROM comment \
+         WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
+    )
+    .bind(ids)
+    .bind(LIMIT)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found: HashMap<IncidentId, Vec<Comment>> = HashMap::new();
+    for row in rows {
+        let wrong = |what: &str| StoreError::Failed(format!("a comment's {what} does not read"));
+        let origin: Option<String> = row.try_get(6)?;
+        let comment = Comment {
+            position: row.try_get(1)?,
+            id: Uuid::parse_str(&text(&row, 2)?).map_err(|_| wrong("uid"))?,
+            author: text(&row, 3)?,
+            written_at: instant(&text(&row, 4)?).ok_or_else(|| wrong("written_at"))?,
+            text: text(&row, 5)?,
+            origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
+        };
+        found.entry(IncidentId(row.try_get(0)?)).or_default().push(comment);
+    }
+    Ok(found)
+}
+
+pub async fn history(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    limit: usize,
+) -> Result<Vec<HistoryLine>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT at, who, action, exchange, seq, detail FROM history WHERE incident = ? ORDER BY id DESC LIMIT ?",
+    )
+    .bind(incident.0)
+    .bind(limit as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows.iter().rev() {
+        let exchange: Option<String> = row.try_get(3)?;
+        lines.push(HistoryLine {
+            incident,
+            at: instant(&text(row, 0)?).unwrap_or_default(),
+            who: text(row, 1)?,
+            action: text(row, 2)?,
+            exchange: exchange.and_then(|exchange| exchange.parse().ok()),
+            seq: row.try_get::<Option<i64>, _>(4)?.map(|seq| seq as u64),
+            detail: text(row, 5)?,
+        });
+    }
+    Ok(lines)
+}
+
+/// Everything of a record that stands in its own row. The error is a sentence for people.
+fn incident(row: &SqliteRow) -> Result<Incident, String> {
+    let column = |error: sqlx::Error| error.to_string();
+    let get = |index: usize| row.try_get::<Option<String>, _>(index).map_err(column);
+    let need = |index: usize| row.try_get::<String, _>(index).map_err(column);
+    let time = |name: &str, value: Option<String>| match value {
+        Some(value) => instant(&value).map(Some).ok_or_else(|| format!("{name} is not an instant")),
+        None => Ok(None),
+    };
+    let word = |name: &str| format!("{name} is not one of the known words");
+    let event = Event {
+        host_event_id: need(7)?,
+        kind: Kind::parse(&need(8)?).ok_or_else(|| word("kind"))?,
+        synopsis: need(9)?,
+        description: need(10)?,
+        priority: get(11)?.map(|text| text.parse()).transpose().map_err(|_| word("priority"))?,
+        severity: get(12)?,
+        problem_class: get(13)?,
+        service_type: get(14)?,
+        event_type: get(15)?,
+        event_type_group: get(16)?,
+        occurred_at: time("occurred_at", get(17)?)?,
+        device: get(18)?,
+        serial: get(19)?,
+        manifest: match need(20)?.as_str() {
+            "{}" => Default::default(),
+            text => serde_json::from_str(text).map_err(|error| format!("manifest: {error}"))?,
+        },
+    };
+    let case = match (get(27)?, get(29)?) {
+        (Some(id), status) => Some(Case {
+            id: id.parse().map_err(|fault| format!("case_id {fault}"))?,
+            link: get(28)?.map(|link| link.parse()).transpose().map_err(|fault| format!("case_link {fault}"))?,
+            status: status.unwrap_or_else(|| "Open".to_owned()),
+        }),
+        (None, _) => None,
+    };
+    Ok(Incident {
+        id: IncidentId(row.try_get(0).map_err(column)?),
+        revision: row.try_get(1).map_err(column)?,
+        generation: row.try_get(2).map_err(column)?,
+        client: get(3)?.map(|client| client.parse()).transpose().map_err(|fault| format!("client {fault}"))?,
+        trace_route: match need(4)?.as_str() {
+            "[]" => Vec::new(),
+            text => serde_json::from_str(text).map_err(|error| format!("trace_route: {error}"))?,
+        },
+        group: get(5)?,
+        created_at: instant(&need(6)?).ok_or("created_at is not an instant")?,
+        event,
+        submission: Submission::parse(&need(21)?).ok_or_else(|| word("submission"))?,
+        form: match need(22)?.as_str() {
+            "{}" => Default::default(),
+            text => serde_json::from_str(text).map_err(|error| format!("form: {error}"))?,
+        },
+        work: Work {
+            phase: Phase::parse(&need(23)?).ok_or_else(|| word("phase"))?,
+            solution: get(24)?,
+            completion_code: match get(25)? {
+                Some(code) => Some(CompletionCode::parse(&code).ok_or_else(|| word("completion_code"))?),
+                None => None,
+            },
+            expected_resolution: time("expected_resolution", get(26)?)?,
+        },
+        case,
+        references: Vec::new(),
+        comments: Vec::new(),
+    })
+}
+
+fn text(row: &SqliteRow, index: usize) -> Result<String, StoreError> {
+    Ok(row.try_get(index)?)
+}
+
+/// RFC 3339, or as SQLite's own functions print a time, which is UTC.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let civil: DateTime = text.parse().ok()?;
+        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    })
+}
+
+/// Values of our own that go into a statement as one JSON parameter.
+pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    // Only maps with keys that are no strings, and I/O, can fail; there is neither.
+    serde_json::to_string(value).unwrap_or_default()
+}

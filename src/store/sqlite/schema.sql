@@ -1,0 +1,134 @@
+-- The incident store of one site. Any program may read it, insert incidents and comments, and edit the columns that are
+-- not marked as the bridge's own.
+
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counts the changes made by anyone but the bridge, in the order of their commits: writers take turns in SQLite, so a
+-- slow one gets its number when its turn comes.
+CREATE TABLE change_clock (
+  one  INTEGER PRIMARY KEY CHECK (one = 1),
+  last INTEGER NOT NULL
+) STRICT;
+INSERT INTO change_clock VALUES (1, 0);
+
+CREATE TABLE incident (
+  id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+  revision            INTEGER NOT NULL DEFAULT 1,             -- the bridge's own
+  bridge              INTEGER NOT NULL DEFAULT 0,             -- the bridge's own: counts its writes
+  change_seq          INTEGER NOT NULL DEFAULT 0,             -- the bridge's own
+  generation          INTEGER NOT NULL DEFAULT 0,             -- the bridge's own
+  client              TEXT,                                   -- the bridge's own: the client that it was opened for
+  trace_route         TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(trace_route)),
+  device_group        TEXT,
+  created_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) CHECK (datetime(created_at) IS NOT NULL),
+  updated_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+  host_event_id       TEXT NOT NULL CHECK (length(host_event_id) BETWEEN 1 AND 256),
+  kind                TEXT NOT NULL DEFAULT 'event' CHECK (kind IN ('event', 'event_rma', 'event_low_end', 'on_demand',
+                        'on_demand_rma', 'on_demand_information', 'health_check', 'bios_check', 'off_box', 'information')),
+  synopsis            TEXT NOT NULL CHECK (length(synopsis) BETWEEN 1 AND 1024),
+  description         TEXT NOT NULL DEFAULT '',
+  priority            TEXT CHECK (priority IN ('1 - Critical', '2 - High', '3 - Medium', '4 - Low')),
+  severity            TEXT,
+  problem_class       TEXT,
+  service_type        TEXT,
+  event_type          TEXT,
+  event_type_group    TEXT,
+  occurred_at         TEXT CHECK (occurred_at IS NULL OR datetime(occurred_at) IS NOT NULL),
+  device              TEXT,
+  serial              TEXT,
+  manifest            TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(manifest)),
+  submission          TEXT NOT NULL DEFAULT 'undecided' CHECK (submission IN ('undecided', 'held', 'draft', 'requested')),
+  form                TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(form)),
+  phase               TEXT NOT NULL DEFAULT 'initial_support' CHECK (phase IN ('initial_support', 'escalate', 'review', 'close')),
+  solution            TEXT,
+  completion_code     TEXT CHECK (completion_code IN ('fulfilled', 'withdrawn_by_user', 'request_rejected', 'abandoned_by_user')),
+  expected_resolution TEXT CHECK (expected_resolution IS NULL OR datetime(expected_resolution) IS NOT NULL),
+  case_id             TEXT,
+  case_link           TEXT,
+  case_status         TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;
+CREATE INDEX incident_change ON incident (change_seq) WHERE change_seq > 0;
+CREATE INDEX incident_tracking ON incident (form ->> 'tracking_number') WHERE form ->> 'tracking_number' IS NOT NULL;
+
+CREATE TRIGGER incident_inserted AFTER INSERT ON incident WHEN NEW.bridge = 0 BEGIN
+  UPDATE change_clock SET last = last + 1;
+  UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER incident_updated
+AFTER UPDATE OF device_group, kind, synopsis, description, priority, severity, problem_class, service_type, event_type,
+  event_type_group, occurred_at, device, serial, manifest, submission, form, phase, solution, completion_code,
+  expected_resolution, case_id, case_link, case_status, generation
+ON incident WHEN NEW.bridge = OLD.bridge BEGIN
+  UPDATE change_clock SET last = last + 1;
+  UPDATE incident
+  SET change_seq = (SELECT last FROM change_clock),
+      revision = OLD.revision + 1,
+      updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+  WHERE id = NEW.id;
+END;
+
+-- The external reference record: which exchange at which peer an incident belongs to. The bridge's own.
+CREATE TABLE reference (
+  peer           TEXT NOT NULL,
+  exchange       TEXT NOT NULL,
+  incident       INTEGER NOT NULL REFERENCES incident (id),
+  towards        TEXT NOT NULL CHECK (towards IN ('upstream', 'client')),
+  transaction_id TEXT,
+  applied        INTEGER NOT NULL DEFAULT 0,
+  standing       TEXT NOT NULL CHECK (standing IN ('submitted', 'acknowledged', 'created', 'resolved', 'closed', 'rejected')),
+  PRIMARY KEY (peer, exchange)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_incident ON reference (incident);
+
+CREATE TABLE comment (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid        TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+  incident   INTEGER NOT NULL REFERENCES incident (id),
+  author     TEXT NOT NULL,
+  written_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) CHECK (datetime(written_at) IS NOT NULL),
+  text       TEXT NOT NULL,
+  origin     TEXT,                                            -- the bridge's own: the peer that it came from
+  UNIQUE (incident, uid)
+) STRICT;
+
+CREATE TRIGGER comment_inserted AFTER INSERT ON comment WHEN NEW.origin IS NULL BEGIN
+  UPDATE change_clock SET last = last + 1;
+  UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident;
+END;
+
+CREATE TABLE attachment (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident   INTEGER NOT NULL REFERENCES incident (id),
+  name       TEXT NOT NULL,
+  media_type TEXT,
+  state      TEXT NOT NULL CHECK (state IN ('stored', 'awaited', 'failed')),
+  reason     TEXT,
+  bytes      INTEGER,
+  sha256     TEXT,
+  UNIQUE (incident, name)
+) STRICT;
+CREATE INDEX attachment_awaited ON attachment (id) WHERE state = 'awaited';
+
+CREATE TABLE attachment_content (
+  attachment INTEGER PRIMARY KEY REFERENCES attachment (id),
+  content    BLOB NOT NULL
+) STRICT;
+
+-- Append-only.
+CREATE TABLE history (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident INTEGER NOT NULL REFERENCES incident (id),
+  at       TEXT NOT NULL,
+  who      TEXT NOT NULL,
+  action   TEXT NOT NULL,
+  exchange TEXT,
+  seq      INTEGER,
+  detail   TEXT NOT NULL
+) STRICT;
+CREATE INDEX history_incident ON history (incident, id);

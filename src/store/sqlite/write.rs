@@ -1,0 +1,231 @@
+//! Write-back: many records in one transaction, a handful of statements whatever their number.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+use sqlx::{Row, SqliteConnection};
+
+use super::read::json as to_json;
+use crate::case::{Comment, HistoryLine, IncidentId};
+use crate::store::{StoreError, Write, Writer, Written};
+
+pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+    let outcomes = outcomes(connection, &writes).await?;
+    let chosen: Vec<&Write> = writes
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| **outcome == Written::Done)
+        .map(|(write, _)| write)
+        .collect();
+    if chosen.is_empty() {
+        return Ok(outcomes);
+    }
+    // A record that is written twice in one call has its edits made one after the other.
+    let mut rounds: Vec<Vec<&Write>> = Vec::new();
+    let mut seen: HashMap<IncidentId, usize> = HashMap::new();
+    for write in chosen {
+        let round = seen.entry(write.incident).or_insert(0);
+        match rounds.get_mut(*round) {
+            Some(writes) => writes.push(write),
+            None => rounds.push(vec![write]),
+        }
+        *round += 1;
+    }
+    for round in rounds {
+        update_incidents(connection, &round).await?;
+        upsert_references(connection, &round).await?;
+        let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
+        insert_comments(connection, comments).await?;
+        let history: Vec<HistoryLine> = round.iter().flat_map(|write| write.history.iter().cloned()).collect();
+        insert_history(connection, &history).await?;
+    }
+    Ok(outcomes)
+}
+
+/// Which of the writes may go ahead, seen under the write lock.
+async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let keys: Vec<_> = writes
+        .iter()
+        .map(|write| match &write.reference {
+            Some(reference) => json!([write.incident, reference.peer, reference.exchange]),
+            None => json!([write.incident]),
+        })
+        .collect();
+    let rows = sqlx::query(
+        "SELECT j.key, i.revision, r.applied FROM json_each(?) j \
+         JOIN incident i ON i.id = j.value ->> 0 \
+         LEFT JOIN reference r ON r.peer = j.value ->> 1 AND r.exchange = j.value ->> 2",
+    )
+    .bind(to_json(&keys))
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut outcomes = vec![Written::Gone; writes.len()];
+    // What earlier writes of this very call will have done.
+    let mut applied_here: HashMap<(&str, crate::case::ExchangeId), u64> = HashMap::new();
+    let mut found: Vec<Option<(i64, Option<i64>)>> = vec![None; writes.len()];
+    for row in rows {
+        if let Some(slot) = found.get_mut(row.try_get::<i64, _>(0)? as usize) {
+            *slot = Some((row.try_get(1)?, row.try_get(2)?));
+        }
+    }
+    for ((write, found), outcome) in writes.iter().zip(found).zip(&mut outcomes) {
+        let Some((revision, applied)) = found else { continue };
+        let applies = write.reference.as_ref().and_then(|r| Some(((r.peer.as_str(), r.exchange), r.applies?)));
+        *outcome = Written::Done;
+        if let Some((key, seq)) = applies {
+            let applied = applied.unwrap_or(0).max(0) as u64;
+            let applied = applied.max(applied_here.get(&key).copied().unwrap_or(0));
+            if seq <= applied {
+                *outcome = Written::AlreadyApplied;
+                continue;
+            }
+        }
+        if write.expected_revision.is_some_and(|expected| expected != revision) {
+            *outcome = Written::Stale;
+            continue;
+        }
+        if let Some((key, seq)) = applies {
+            applied_here.insert(key, seq);
+        }
+    }
+    Ok(outcomes)
+}
+
+async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
+    let rows: Vec<Value> = writes.iter().filter_map(|write| row(write)).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE incident SET \
+           revision = revision + 1, \
+           bridge = bridge + j.bridge, \
+           updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), \
+           phase = coalesce(j.v ->> 'phase', phase), \
+           submission = coalesce(j.v ->> 'submission', submission), \
+           form = coalesce(j.v -> 'form', form), \
+           generation = coalesce(j.v ->> 'generation', generation), \
+           solution = iif(json_type(j.v, '$.solution') IS NULL, solution, j.v ->> 'solution'), \
+           completion_code = iif(json_type(j.v, '$.code') IS NULL, completion_code, j.v ->> 'code'), \
+           expected_resolution = iif(json_type(j.v, '$.expected') IS NULL, expected_resolution, j.v ->> 'expected'), \
+           case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
+           case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
+           case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status') \
+         FROM (SELECT value AS v, value ->> 'id' AS id, value ->> 'bridge' AS bridge FROM json_each(?)) j \
+         WHERE incident.id = j.id",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// The columns that one write sets; none when it only has a reference, comments or history.
+fn row(write: &Write) -> Option<Value> {
+    let mut row = Map::new();
+    let edit = &write.edit;
+    if let Some(phase) = edit.phase {
+        row.insert("phase".into(), phase.as_str().into());
+    }
+    if let Some(solution) = &edit.solution {
+        row.insert("solution".into(), json!(solution));
+    }
+    if let Some(code) = edit.completion_code {
+        row.insert("code".into(), json!(code.map(|code| code.as_str())));
+    }
+    if let Some(expected) = edit.expected_resolution {
+        row.insert("expected".into(), json!(expected));
+    }
+    if let Some(case) = &edit.case {
+        row.insert("case".into(), json!(case));
+    }
+    if let Some(submission) = write.submission {
+        row.insert("submission".into(), submission.as_str().into());
+    }
+    if let Some(form) = &write.form {
+        row.insert("form".into(), json!(form));
+    }
+    if let Some(generation) = write.generation {
+        row.insert("generation".into(), generation.into());
+    }
+    if row.is_empty() {
+        return None;
+    }
+    row.insert("id".into(), write.incident.0.into());
+    row.insert("bridge".into(), i64::from(write.writer == Writer::Bridge).into());
+    Some(Value::Object(row))
+}
+
+async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
+    let rows: Vec<Value> = writes
+        .iter()
+        .filter_map(|write| {
+            let reference = write.reference.as_ref()?;
+            Some(json!([
+                reference.peer,
+                reference.exchange,
+                write.incident,
+                reference.towards.as_str(),
+                reference.transaction,
+                reference.applies.unwrap_or(0),
+                reference.standing,
+            ]))
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
+         FROM json_each(?) WHERE true \
+         ON CONFLICT (peer, exchange) DO UPDATE SET \
+           transaction_id = coalesce(excluded.transaction_id, transaction_id), \
+           applied = max(applied, excluded.applied), \
+           standing = excluded.standing",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// What [`insert_comments`] takes.
+pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
+    let row = |comment: &Comment| {
+        let uid = comment.id.simple().to_string();
+        json!([uid, incident, comment.author, comment.written_at, comment.text, comment.origin])
+    };
+    comments.iter().map(row).collect()
+}
+
+/// A comment that is there already stays as it is (C-31).
+pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO comment (uid, incident, author, written_at, text, origin) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) \
+         WHERE true ON CONFLICT (incident, uid) DO NOTHING",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+pub async fn insert_history(connection: &mut SqliteConnection, lines: &[HistoryLine]) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
+         SELECT value ->> 'incident', value ->> 'at', value ->> 'who', value ->> 'action', value ->> 'exchange', \
+           value ->> 'seq', value ->> 'detail' FROM json_each(?)",
+    )
+    .bind(to_json(lines))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
