@@ -23,6 +23,8 @@
 pub mod case;
 pub mod clock;
 pub mod config;
+pub mod exchange;
+pub mod peer;
 pub mod protocol;
 pub mod state;
 pub mod store;

@@ -114,6 +114,7 @@ fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<O
 pub fn derive_create(incident: &Incident, form: Form, trace_route: Vec<Alias>, peer: &Alias) -> Vec<Operation> {
     let mut later = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(peer)).cloned();
     let create = Create {
+        incident: incident.id,
         trace_route,
         event: incident.event.clone(),
         form,

@@ -185,6 +185,8 @@ pub struct Reference {
     pub towards: super::derive::Towards,
     /// Towards an upstream: its acknowledgement, once it came.
     pub transaction: Option<TransactionId>,
+    /// The number of the incident at the peer, where the peer told it (C-23).
+    pub peer_incident: Option<IncidentId>,
     /// The last operation of the peer's that this record took in.
     pub applied: u64,
     pub standing: Standing,

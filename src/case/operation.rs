@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::form::{Form, FormFault};
-use super::id::Alias;
+use super::id::{Alias, IncidentId};
 use super::incident::{Case, Comment, Event, EventFault};
 use super::phase::CompletionCode;
 use super::text::{TextFault, paragraph};
@@ -78,6 +78,8 @@ impl std::fmt::Display for OperationKind {
 /// What a Create carries: the whole incident as it stood when it was submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Create {
+    /// The number of the incident at the submitting site (C-23).
+    pub incident: IncidentId,
     /// The aliases of the sites that the case has passed, in hop order, the submitting site last.
     pub trace_route: Vec<Alias>,
     pub event: Event,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::case::{Changes, ExchangeId, TransactionId};
+use crate::case::{Changes, ExchangeId, IncidentId, TransactionId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangePage {
@@ -19,6 +19,9 @@ pub struct ExchangePage {
 pub struct ExchangeSnapshot {
     #[schema(value_type = String)]
     pub exchange: ExchangeId,
+    /// The number of the incident at the client, as its Create told it.
+    #[schema(value_type = i64)]
+    pub incident: IncidentId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub transaction: Option<TransactionId>,

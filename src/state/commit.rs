@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 use tracing::error;
@@ -69,6 +69,8 @@ impl Committer {
         if writes.is_empty() {
             return Ok(());
         }
+        // Readers wait until the group is on the disk: what a view shows can be told to a peer.
+        let _readers_wait = self.trees.durable.write().unwrap_or_else(PoisonError::into_inner);
         self.trees.write(&writes)?;
         crash_point(CrashPoint::StateApplied);
         self.db.flush()?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Alias, ExchangeId, IncidentId, Leg, OperationKind, Shadow};
+use crate::case::{Alias, ExchangeId, Form, IncidentId, Leg, OperationKind, Shadow};
 
 /// An exchange is known by its peer and its ID: two clients can never reach each other's, whatever IDs they use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,6 +68,17 @@ pub struct ExchangeRecord {
     /// The incident changed while too much was pending; it is looked at again when the outbox has drained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changed_meanwhile: bool,
+    /// The policy that submitted the incident, until the store knows of the submission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<SubmittedBy>,
+}
+
+/// A policy's submission, to be written back with the transaction ID.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedBy {
+    pub policy: String,
+    pub at: Timestamp,
+    pub form: Form,
 }
 
 /// The retry state of an exchange: a restart neither forgets nor hammers.
@@ -149,8 +160,8 @@ pub struct DueEntry {
     pub at: Timestamp,
 }
 
-/// The incident that an exchange is about, if it exists here yet.
 impl ExchangeRecord {
+    /// The incident that the exchange is about, if it exists here yet.
     pub fn incident(&self) -> Option<IncidentId> {
         self.leg.incident()
     }

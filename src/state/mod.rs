@@ -10,12 +10,12 @@ mod transaction;
 mod tree;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use exchange::{
-    Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord,
+    Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, SubmittedBy,
 };
 pub use open::{OpenError, set_aside};
 pub use transaction::Transaction;
@@ -90,14 +90,18 @@ impl State {
         receiver.await.unwrap_or_else(|_| Err(StateError::Closed.into()))
     }
 
-    /// Reads outside the committer's order, in a thread that may wait.
+    /// Reads what is durable, outside the committer's order, in a thread that may wait.
     pub async fn read<T, F>(&self, read: F) -> Result<T, StateError>
     where
         T: Send + 'static,
         F: FnOnce(View<'_>) -> Result<T, StateError> + Send + 'static,
     {
         let trees = Arc::clone(&self.trees);
-        tokio::task::spawn_blocking(move || read(View { trees: &trees })).await.unwrap_or(Err(StateError::Closed))
+        let reading = move || {
+            let _durable = trees.durable.read().unwrap_or_else(PoisonError::into_inner);
+            read(View { trees: &trees })
+        };
+        tokio::task::spawn_blocking(reading).await.unwrap_or(Err(StateError::Closed))
     }
 
     /// Tells feeds of different states apart.

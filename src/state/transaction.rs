@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::exchange::{
-    Due, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, peer_prefix,
+    Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, peer_prefix,
 };
 use super::record::{decode, encode};
 use super::tree::{Tree, Trees, due_key, outbox_key};
-use super::{StateError, chunk};
+use super::{StateError, View, chunk};
 use crate::case::Alias;
 
 type Key = (Tree, Vec<u8>);
@@ -167,6 +167,11 @@ impl<'a> Transaction<'a> {
             }
         }
         Ok(positions)
+    }
+
+    /// What was due before this group, see [`View::due`].
+    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        View { trees: self.trees }.due(now, limit)
     }
 
     pub fn inbound(&self, key: &ExchangeKey) -> Result<Option<InboundEntry>, StateError> {

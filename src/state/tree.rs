@@ -1,6 +1,7 @@
 //! The trees of the database and the order of their keys.
 
 use std::collections::HashMap;
+use std::sync::RwLock;
 
 use jiff::Timestamp;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
@@ -47,6 +48,8 @@ impl Tree {
 /// The open trees.
 pub struct Trees {
     trees: [sled::Tree; 8],
+    /// Held while a group is written and not yet on the disk.
+    pub durable: RwLock<()>,
 }
 
 impl Trees {
@@ -56,7 +59,7 @@ impl Trees {
             trees.push(db.open_tree(tree.name())?);
         }
         let trees = trees.try_into().map_err(|_| StateError::Damaged("the trees do not open".into()))?;
-        Ok(Self { trees })
+        Ok(Self { trees, durable: RwLock::new(()) })
     }
 
     pub fn tree(&self, tree: Tree) -> &sled::Tree {

@@ -9,8 +9,8 @@ use super::record::decode;
 use super::tree::{Tree, Trees, due_key, outbox_key, split_due};
 use crate::case::Alias;
 
-/// What is durable, or about to be: a reader may see a group's writes a moment before they are synced, so nothing read
-/// here may be acknowledged to a peer without a commit of its own.
+/// What is durable: no write shows before its group is on the disk, so what is read here can be told to a peer. (A
+/// number that a peer has seen must not be given to another operation after a power cut.)
 pub struct View<'a> {
     pub(super) trees: &'a Trees,
 }

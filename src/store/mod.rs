@@ -123,6 +123,8 @@ pub struct ReferenceWrite {
     /// The peer's operation that this write puts into effect: the whole write is skipped when the reference has taken
     /// that number already (exactly once in effect).
     pub applies: Option<u64>,
+    /// Sets the number outright, when the peer began to count anew after it lost its state.
+    pub recount: Option<u64>,
 }
 
 /// What became of a write.

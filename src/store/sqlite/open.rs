@@ -100,6 +100,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
             peer: open.peer.clone(),
             exchange: open.exchange,
             towards: Towards::Client,
+            peer_incident: Some(open.create.incident),
             transaction: None,
             applied: 1,
             standing: if case.is_some() { Standing::Created } else { Standing::Acknowledged },
@@ -146,12 +147,15 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
         .iter()
         .flat_map(|incident| {
             let id = incident.id;
-            incident.references.iter().map(move |r| json!([r.peer, r.exchange, id, r.applied, r.standing]))
+            incident
+                .references
+                .iter()
+                .map(move |r| json!([r.peer, r.exchange, id, r.applied, r.standing, r.peer_incident]))
         })
         .collect();
     sqlx::query(
-        "INSERT INTO reference (peer, exchange, incident, towards, applied, standing) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, 'client', value ->> 3, value ->> 4 FROM json_each(?)",
+        "INSERT INTO reference (peer, exchange, incident, towards, applied, standing, peer_incident) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, 'client', value ->> 3, value ->> 4, value ->> 5 FROM json_each(?)",
     )
     .bind(to_json(&references))
     .execute(&mut *connection)

@@ -114,7 +114,7 @@ async fn references(
     ids: &str,
 ) -> Result<HashMap<IncidentId, Vec<Reference>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing FROM reference \
+        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing, peer_incident FROM reference \
          WHERE incident IN (SELECT value FROM json_each(?))",
     )
     .bind(ids)
@@ -130,6 +130,7 @@ async fn references(
             towards: if text(&row, 3)? == "upstream" { Towards::Upstream } else { Towards::Client },
             transaction: transaction.map(|id| id.parse()).transpose().map_err(|_| wrong("transaction ID"))?,
             applied: row.try_get::<i64, _>(5)? as u64,
+            peer_incident: row.try_get::<Option<i64>, _>(7)?.map(IncidentId),
             standing: Standing::parse(&text(&row, 6)?).ok_or_else(|| wrong("standing"))?,
         };
         found.entry(IncidentId(row.try_get(0)?)).or_default().push(reference);

@@ -79,6 +79,7 @@ CREATE TABLE reference (
   exchange       TEXT NOT NULL,
   incident       INTEGER NOT NULL REFERENCES incident (id),
   towards        TEXT NOT NULL CHECK (towards IN ('upstream', 'client')),
+  peer_incident  INTEGER,
   transaction_id TEXT,
   applied        INTEGER NOT NULL DEFAULT 0,
   standing       TEXT NOT NULL CHECK (standing IN ('submitted', 'acknowledged', 'created', 'resolved', 'closed', 'rejected')),

@@ -157,19 +157,11 @@ fn row(write: &Write) -> Option<Value> {
 }
 
 async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
-    let rows: Vec<Value> = writes
-        .iter()
-        .filter_map(|write| {
-            let reference = write.reference.as_ref()?;
-            Some(json!([
-                reference.peer,
-                reference.exchange,
-                write.incident,
-                reference.towards.as_str(),
-                reference.transaction,
-                reference.applies.unwrap_or(0),
-                reference.standing,
-            ]))
+    let references = || writes.iter().filter_map(|write| Some((write.incident, write.reference.as_ref()?)));
+    let rows: Vec<Value> = references()
+        .map(|(incident, r)| {
+            let applied = r.recount.or(r.applies).unwrap_or(0);
+            json!([r.peer, r.exchange, incident, r.towards.as_str(), r.transaction, applied, r.standing])
         })
         .collect();
     if rows.is_empty() {
@@ -187,6 +179,16 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
     .bind(to_json(&rows))
     .execute(&mut *connection)
     .await?;
+    for (_, reference) in references() {
+        if let Some(applied) = reference.recount {
+            sqlx::query("UPDATE reference SET applied = ? WHERE peer = ? AND exchange = ?")
+                .bind(applied as i64)
+                .bind(reference.peer.as_str())
+                .bind(reference.exchange.to_string())
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
     Ok(())
 }
 

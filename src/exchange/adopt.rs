@@ -1,0 +1,337 @@
+//! After lost state: every exchange is known again, from the store and from the peer. No case is created twice, and none
+//! is forgotten (design, invariant 4).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::detect::reference;
+use super::settle::{self, Standpoint};
+use super::{Engine, EngineError};
+use crate::case::shadow::Mark;
+use crate::case::{
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Phase, Shadow,
+    Standing, Towards, Upward,
+};
+use crate::peer::Upstream;
+use crate::protocol::{ExchangeSnapshot, SnapshotStep};
+use crate::state::{ExchangeKey, ExchangeRecord, PeerRecord};
+use crate::store::{Write, Writer};
+use crate::telemetry::{CrashPoint, crash_point};
+
+/// Exchanges read in one go.
+const PAGE: usize = 500;
+
+impl Engine {
+    /// Takes up the exchanges of every client from the store's own references. A client notices by its cursor that the
+    /// feed began anew, and reads how its exchanges stand.
+    pub(super) async fn adopt_clients(&self) -> Result<(), EngineError> {
+        let clients: Vec<Alias> = self.settings().clients.iter().map(|client| client.alias.clone()).collect();
+        for client in clients {
+            let peer = client.clone();
+            if self.state().read(move |view| view.peer(&peer)).await?.adopted {
+                continue;
+            }
+            let mut after = None;
+            let mut count = 0;
+            loop {
+                let page = self.store().referenced(&client, after, PAGE).await?.incidents;
+                let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
+                after = Some(last);
+                count += page.len();
+                let (peer, now) = (client.clone(), self.now());
+                self.state()
+                    .transact::<_, EngineError, _>(move |transaction| {
+                        for incident in &page {
+                            adopt_downward(transaction, &peer, incident, now)?;
+                        }
+                        Ok(())
+                    })
+                    .await?;
+                crash_point(CrashPoint::AdoptedPage);
+            }
+            self.mark_adopted(&client, None).await?;
+            if count > 0 {
+                info!(event = "exchanges_adopted", peer = %client, count, "taken up from the store");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up every exchange that the upstream knows. False when the upstream did not answer.
+    pub(super) async fn adopt_upstream(
+        &self,
+        alias: &Alias,
+        upstream: &Arc<dyn Upstream>,
+    ) -> Result<bool, EngineError> {
+        let peer = alias.clone();
+        if self.state().read(move |view| view.peer(&peer)).await?.adopted {
+            return Ok(true);
+        }
+        // What is in the store has to be known first: an exchange is told by its ID, and that comes from the incident.
+        self.detect_all().await?;
+        let mut after = None;
+        let mut cursor = None;
+        let mut seen = HashSet::new();
+        loop {
+            let page = match upstream.exchanges(after, PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.peer_failed(alias, &error).await?;
+                    return Ok(false);
+                }
+            };
+            // The first page's cursor: everything later comes with the feed, and what came twice is known by its number.
+            cursor = cursor.or(Some(page.cursor));
+            let last = page.exchanges.last().map(|snapshot| snapshot.exchange);
+            seen.extend(page.exchanges.iter().map(|snapshot| snapshot.exchange));
+            self.adopt_page(alias, page.exchanges).await?;
+            crash_point(CrashPoint::AdoptedPage);
+            match last {
+                // A peer that turns its pages backwards would keep us here for ever.
+                Some(last) if page.more && after.is_none_or(|after| last > after) => after = Some(last),
+                _ => break,
+            }
+        }
+        self.park_forgotten(alias, &seen).await?;
+        self.mark_adopted(alias, cursor).await?;
+        info!(event = "exchanges_adopted", peer = %alias, count = seen.len(), "known again from the peer");
+        Ok(true)
+    }
+
+    async fn mark_adopted(&self, peer: &Alias, cursor: Option<String>) -> Result<(), EngineError> {
+        let peer = peer.clone();
+        self.state()
+            .transact(move |transaction| {
+                let before = transaction.peer(&peer)?;
+                let cursor = cursor.or(before.cursor.clone());
+                Ok(transaction.put_peer(&peer, &PeerRecord { adopted: true, cursor, ..before })?)
+            })
+            .await
+    }
+
+    async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
+        let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
+        let records = self
+            .state()
+            .read(move |view| keys.iter().map(|key| view.exchange(key)).collect::<Result<Vec<_>, _>>())
+            .await?;
+        let ids: Vec<IncidentId> = page
+            .iter()
+            .zip(&records)
+            .map(|(one, record)| record.as_ref().and_then(ExchangeRecord::incident).unwrap_or(one.incident))
+            .collect();
+        let incidents: HashMap<IncidentId, Incident> =
+            self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+        let mut adopting = Vec::with_capacity(page.len());
+        let mut writes = Vec::with_capacity(page.len());
+        for ((one, record), id) in page.into_iter().zip(records).zip(ids) {
+            let ours = |incident: &&Incident| record.is_some() || self.is_ours(&one, incident);
+            let Some(incident) = incidents.get(&id).filter(ours) else {
+                warn!(event = "exchange_orphaned", peer = %alias, exchange = %one.exchange, "no incident here belongs to it");
+                continue;
+            };
+            let key = ExchangeKey::new(alias, one.exchange);
+            let base = record.as_ref().map(|record| &record.shadow);
+            let edit = self.catch_up(&one, incident, base, alias);
+            let standpoint = standpoint(&one, incident.id, &edit, base, incident);
+            let already = incident
+                .references
+                .iter()
+                .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
+            if !already || edit != Edit::default() {
+                writes.push(self.adoption(&key, &one, incident, &edit, &standpoint));
+            }
+            adopting.push((key, standpoint, incident.id));
+        }
+        self.store().write(writes).await?;
+        let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
+        let incidents: HashMap<IncidentId, Incident> =
+            self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+        let (now, check_at) = (self.now(), self.check_at());
+        self.state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                for (key, standpoint, id) in adopting {
+                    let Some(incident) = incidents.get(&id) else { continue };
+                    settle::adopted(transaction, &key, standpoint, incident, now, check_at)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
+    fn is_ours(&self, one: &ExchangeSnapshot, incident: &Incident) -> bool {
+        (0..=incident.generation).any(|generation| ExchangeId::of(self.site(), incident.id, generation) == one.exchange)
+    }
+
+    /// What the upstream's record has and ours has not. Without a common base a value beats none, and the upstream's
+    /// beats ours; with one, our own change stays and is sent.
+    fn catch_up(&self, one: &ExchangeSnapshot, incident: &Incident, base: Option<&Shadow>, alias: &Alias) -> Edit {
+        let theirs = &one.record;
+        let work = &incident.work;
+        let mut edit = Edit::default();
+        if let Some(case) = &theirs.case
+            && incident.case.as_ref() != Some(case)
+        {
+            edit.case = Some(case.clone());
+        }
+        let ours_changed = |base: Option<bool>| base.unwrap_or(false);
+        if let Some(Some(solution)) = &theirs.solution
+            && work.solution.as_ref() != Some(solution)
+            && !ours_changed(base.map(|base| base.solution != work.solution.as_deref().map(Mark::of)))
+        {
+            edit.solution = Some(Some(solution.clone()));
+        }
+        if let Some(Some(code)) = theirs.completion_code
+            && work.completion_code != Some(code)
+            && !ours_changed(base.map(|base| base.completion_code != work.completion_code))
+        {
+            edit.completion_code = Some(Some(code));
+        }
+        if let Some(Some(expected)) = theirs.expected_resolution
+            && work.expected_resolution != Some(expected)
+            && !ours_changed(base.map(|base| base.expected_resolution != work.expected_resolution))
+        {
+            edit.expected_resolution = Some(Some(expected));
+        }
+        let phase = match one.step {
+            SnapshotStep::Resolved => Some(Phase::Review),
+            SnapshotStep::Closed => Some(Phase::Close),
+            _ => None,
+        };
+        edit.phase = phase.filter(|phase| {
+            work.phase != *phase
+                && !ours_changed(base.map(|base| base.phase != work.phase))
+                && work.phase != Phase::Close
+        });
+        let known: HashSet<_> = incident.comments.iter().map(|comment| comment.id).collect();
+        let news = theirs.comments.iter().filter(|comment| !known.contains(&comment.id) && comment.check().is_ok());
+        edit.comments = news.map(|comment| Comment { origin: Some(alias.clone()), ..comment.clone() }).collect();
+        edit
+    }
+
+    fn adoption(
+        &self,
+        key: &ExchangeKey,
+        one: &ExchangeSnapshot,
+        incident: &Incident,
+        edit: &Edit,
+        standpoint: &Standpoint,
+    ) -> Write {
+        let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
+        let standing = standpoint.leg.standing(resolved);
+        let mut reference = reference(key, Towards::Upstream, one.transaction.clone(), standing);
+        reference.recount = Some(one.sent);
+        let history = HistoryLine {
+            incident: incident.id,
+            at: self.now(),
+            who: format!("peer {}", key.peer),
+            action: Action::Adopted.as_str().into(),
+            exchange: Some(key.exchange),
+            seq: None,
+            detail: format!("known again from the peer, {}", standpoint.leg.name()),
+        };
+        Write {
+            edit: edit.clone(),
+            submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
+                .then_some(crate::case::Submission::Requested),
+            reference: Some(reference),
+            history: vec![history],
+            ..Write::to(incident.id, Writer::Bridge)
+        }
+    }
+
+    /// Exchanges that the upstream once acknowledged and does not know any more: a person has to look.
+    async fn park_forgotten(&self, alias: &Alias, seen: &HashSet<ExchangeId>) -> Result<(), EngineError> {
+        let mut after = None;
+        loop {
+            let peer = alias.clone();
+            let page = self.state().read(move |view| view.exchanges_after(&peer, after, PAGE)).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.exchange);
+            let forgotten = page
+                .into_iter()
+                .filter(|(key, record)| {
+                    let acknowledged = matches!(&record.leg, Leg::Upward { step, .. } if step.transaction().is_some());
+                    acknowledged && !record.leg.is_over() && record.parked.is_none() && !seen.contains(&key.exchange)
+                })
+                .map(|(key, _)| (key, "the peer does not know this exchange any more".to_owned()))
+                .collect();
+            self.park(forgotten).await?;
+        }
+    }
+}
+
+fn exchange_with(incident: &Incident, peer: &Alias) -> Option<ExchangeId> {
+    incident.references.iter().filter(|reference| reference.peer == *peer).map(|reference| reference.exchange).max()
+}
+
+fn adopt_downward(
+    transaction: &mut crate::state::Transaction<'_>,
+    peer: &Alias,
+    incident: &Incident,
+    now: jiff::Timestamp,
+) -> Result<(), EngineError> {
+    for reference in incident.references.iter().filter(|reference| reference.peer == *peer) {
+        let key = ExchangeKey::new(peer, reference.exchange);
+        if reference.towards != Towards::Client || transaction.exchange(&key)?.is_some() {
+            continue;
+        }
+        let (id, case) = (incident.id, incident.case.as_ref().map(|case| case.id.clone()));
+        let step = match (reference.standing, case) {
+            (Standing::Rejected, _) => Downward::Rejected { incident: id },
+            (Standing::Closed, case) => Downward::Closed { incident: id, case },
+            (_, case) if incident.work.phase == Phase::Close => Downward::Closed { incident: id, case },
+            (_, Some(case)) => Downward::Open { incident: id, case },
+            (_, None) => Downward::Deciding { incident: id },
+        };
+        let standpoint = Standpoint {
+            leg: Leg::Downward(step),
+            // The client will read the whole record, so nothing is left to tell.
+            shadow: Shadow::of(incident),
+            sent: 0,
+            applied: reference.applied,
+        };
+        settle::adopted(transaction, &key, standpoint, incident, now, now)?;
+    }
+    Ok(())
+}
+
+/// How the upstream sees the exchange.
+fn standpoint(
+    one: &ExchangeSnapshot,
+    incident: IncidentId,
+    edit: &Edit,
+    base: Option<&Shadow>,
+    record: &Incident,
+) -> Standpoint {
+    let case = one.record.case.as_ref().map(|case| case.id.clone());
+    let step = match (one.step, one.transaction.clone(), case) {
+        (SnapshotStep::Rejected, ..) => Upward::Rejected,
+        (SnapshotStep::Received, ..) | (_, None, _) => Upward::AwaitingTransaction,
+        (SnapshotStep::Closed, Some(transaction), case) => Upward::Closed { transaction, case },
+        (_, Some(transaction), Some(case)) => Upward::Open { transaction, case },
+        (_, Some(transaction), None) => Upward::AwaitingCase { transaction },
+    };
+    let mut shadow = match base {
+        Some(base) => base.clone(),
+        // Without a base everything that the upstream has is agreed on; what we have beyond it is a change of ours. Our
+        // comments are told again: each has an ID, and arrives once.
+        None => Shadow {
+            phase: match one.step {
+                SnapshotStep::Resolved => Phase::Review,
+                SnapshotStep::Closed => Phase::Close,
+                SnapshotStep::Received | SnapshotStep::Open | SnapshotStep::Rejected => Phase::InitialSupport,
+            },
+            solution: one.record.solution.clone().flatten().as_deref().map(Mark::of),
+            completion_code: one.record.completion_code.flatten(),
+            expected_resolution: one.record.expected_resolution.flatten(),
+            case: one.record.case.clone(),
+            comments: if one.applied <= 1 { Shadow::of(record).comments } else { 0 },
+        },
+    };
+    shadow.follow(edit);
+    Standpoint { leg: Leg::Upward { incident, step }, shadow, sent: one.applied, applied: one.sent }
+}

@@ -1,0 +1,315 @@
+//! Operations of a peer's take effect: in the incident store first, guarded by their number, then in state. The same
+//! path in both directions.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use super::detect::reference;
+use super::settle::{self, Taken};
+use super::{Engine, EngineError};
+use crate::case::{
+    Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Standing,
+    Submission, TransactionId, apply,
+};
+use crate::protocol::ProblemType;
+use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::store::{Write, Writer, Written};
+
+/// An operation in its turn: `seq` is the one that the exchange expects.
+pub(super) struct Arriving {
+    pub key: ExchangeKey,
+    pub record: ExchangeRecord,
+    pub seq: u64,
+    pub operation: Operation,
+    pub raw: Box<RawValue>,
+    /// Comes with every operation of an upstream.
+    pub transaction: Option<TransactionId>,
+}
+
+/// What became of it.
+pub(super) enum Fate {
+    Applied,
+    /// It cannot follow, or its incident is gone; the reason is for people.
+    Refused(String),
+}
+
+/// Tells two operations with the same number apart.
+pub(super) fn digest(raw: &RawValue) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    raw.get().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Arriving {
+    /// The leg afterwards, or why it cannot be.
+    fn leg(&self) -> Result<Leg, Illegal> {
+        let leg = match (&self.record.leg, &self.transaction) {
+            (Leg::Upward { incident, step }, Some(id)) => {
+                Leg::Upward { incident: *incident, step: step.clone().acknowledged(id.clone())? }
+            }
+            (leg, _) => leg.clone(),
+        };
+        leg.operated(&self.operation)
+    }
+}
+
+impl Engine {
+    /// Puts operations of different exchanges into effect, all in one transaction of the store and one of state; says
+    /// for each, in order, what became of it.
+    pub(super) async fn apply(&self, arriving: &[Arriving]) -> Result<Vec<Fate>, EngineError> {
+        /// Rounds of somebody else changing the same records at the same moment.
+        const TRIES: usize = 8;
+        let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
+        let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
+        for _ in 0..TRIES {
+            let open: Vec<usize> = (0..arriving.len()).filter(|index| fates[*index].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            let ids: Vec<IncidentId> = open.iter().filter_map(|index| arriving[*index].record.incident()).collect();
+            let incidents: HashMap<IncidentId, Incident> =
+                self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+            let mut writes = Vec::with_capacity(open.len());
+            let mut written: Vec<(usize, Taken)> = Vec::with_capacity(open.len());
+            for index in open {
+                let one = &arriving[index];
+                let incident = one.record.incident().and_then(|id| incidents.get(&id));
+                let (leg, incident) = match (one.leg(), incident) {
+                    (Ok(leg), Some(incident)) => (leg, incident),
+                    (Err(illegal), _) => {
+                        fates[index] = Some(Fate::Refused(illegal.to_string()));
+                        continue;
+                    }
+                    (_, None) => {
+                        fates[index] = Some(Fate::Refused("the incident is gone from the store".into()));
+                        continue;
+                    }
+                };
+                let (write, one) = self.effect(one, incident, &leg);
+                writes.push(write);
+                written.push((index, one));
+            }
+            let outcomes = self.store().write(writes).await?;
+            for ((index, one), outcome) in written.into_iter().zip(outcomes) {
+                match outcome {
+                    Written::Done | Written::AlreadyApplied => {
+                        taken.push(one);
+                        fates[index] = Some(Fate::Applied);
+                    }
+                    Written::Stale => {}
+                    Written::Gone => {
+                        fates[index] = Some(Fate::Refused("the incident is gone from the store".into()));
+                    }
+                }
+            }
+        }
+        crash_point_after(arriving);
+        self.settle_taken(taken).await?;
+        // What never came to rest is tried again with the next delivery.
+        fates
+            .into_iter()
+            .map(|fate| fate.ok_or_else(|| ProblemType::Busy.with("the record keeps changing; try again").into()))
+            .collect()
+    }
+
+    async fn settle_taken(&self, taken: Vec<Taken>) -> Result<(), EngineError> {
+        if taken.is_empty() {
+            return Ok(());
+        }
+        for one in &taken {
+            let case = one.edit.case.as_ref().map(|case| case.id.as_str());
+            info!(
+                event = "operation_applied",
+                peer = %one.key.peer,
+                exchange = %one.key.exchange,
+                operation = one.operation.kind().as_str(),
+                seq = one.seq,
+                case,
+                "applied"
+            );
+        }
+        let now = self.now();
+        self.state()
+            .transact(move |transaction| taken.iter().try_for_each(|one| settle::applied(transaction, one, now)))
+            .await
+    }
+
+    /// The write that an operation means for its incident.
+    fn effect(&self, one: &Arriving, incident: &Incident, leg: &Leg) -> (Write, Taken) {
+        let now = self.now();
+        let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
+        let edit = apply(&one.operation, incident, arrival);
+        let kind = one.operation.kind();
+        let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
+        let standing = leg.standing(resolved);
+        let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
+        reference.applies = Some(one.seq);
+        let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
+        let mut history = Vec::new();
+        let line = |action: Action, seq, detail| HistoryLine {
+            incident: incident.id,
+            at: now,
+            who: format!("peer {}", one.key.peer),
+            action: action.as_str().into(),
+            exchange: Some(one.key.exchange),
+            seq,
+            detail,
+        };
+        if let (Leg::Upward { step, .. }, Some(id)) = (&one.record.leg, &one.transaction)
+            && step.transaction().is_none()
+        {
+            history.push(line(Action::Acknowledged, None, format!("transaction {id}, with the feed")));
+        }
+        history.push(line(action, Some(one.seq), told(&one.operation, &edit)));
+        let mut write = Write {
+            expected_revision: Some(incident.revision),
+            edit: edit.clone(),
+            reference: Some(reference),
+            history,
+            ..Write::to(incident.id, Writer::Bridge)
+        };
+        if let Some(submitted) = &one.record.submitted_by {
+            write.submission = Some(Submission::Requested);
+            write.form = Some(submitted.form.clone());
+        }
+        if standing == Standing::Rejected && one.record.leg.towards() == crate::case::Towards::Upstream {
+            write.submission = Some(Submission::Held);
+        }
+        let taken = Taken {
+            key: one.key.clone(),
+            seq: one.seq,
+            digest: digest(&one.raw),
+            operation: one.operation.clone(),
+            edit,
+            transaction: one.transaction.clone(),
+        };
+        (write, taken)
+    }
+
+    /// Keeps operations that cannot take effect for a person; the peer's other operations go on.
+    pub(super) async fn park_incoming(&self, refused: Vec<(Arriving, String)>) -> Result<(), EngineError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let mut writes = Vec::new();
+        for (one, reason) in &refused {
+            let kind = one.operation.kind();
+            warn!(
+                event = "operation_parked",
+                peer = %one.key.peer,
+                exchange = %one.key.exchange,
+                incident = one.record.incident().map(|incident| incident.0),
+                operation = kind.as_str(),
+                seq = one.seq,
+                reason,
+                "an operation of the peer's needs a person; see `casebridge parked`"
+            );
+            let parked = crate::state::Parked {
+                since: now,
+                seq: one.seq,
+                operation: kind,
+                reason: reason.clone(),
+                incoming: true,
+            };
+            writes.extend(one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked)));
+        }
+        self.store().write(writes).await?;
+        self.state()
+            .transact(move |transaction| {
+                refused.into_iter().try_for_each(|(one, reason)| {
+                    let kind = one.operation.kind();
+                    settle::parked_incoming(transaction, &one.key, one.seq, kind, one.raw, &reason, now)
+                })
+            })
+            .await
+    }
+
+    /// An operation that was parked on its way in, once more. It is parked again when it still cannot follow.
+    pub(super) async fn apply_late(
+        &self,
+        key: &ExchangeKey,
+        seq: u64,
+        operation: Operation,
+        raw: Box<RawValue>,
+    ) -> Result<(), EngineError> {
+        let again = key.clone();
+        let record = self.state().read(move |view| view.exchange(&again)).await?;
+        let Some(record) = record else { return Ok(()) };
+        let Some(id) = record.incident() else { return Ok(()) };
+        let incident = self.incident(id).await?;
+        let one = Arriving { key: key.clone(), record, seq, operation, raw, transaction: None };
+        match one.leg() {
+            Ok(leg) => {
+                let (mut write, taken) = self.effect(&one, &incident, &leg);
+                // Its number was counted when it was parked.
+                if let Some(reference) = &mut write.reference {
+                    reference.applies = None;
+                }
+                self.write_one(write).await?;
+                let now = self.now();
+                self.state().transact(move |transaction| settle::applied_late(transaction, &taken, now)).await
+            }
+            Err(illegal) => {
+                let (kind, raw, key, now) = (one.operation.kind(), one.raw, one.key, self.now());
+                self.state()
+                    .transact::<_, EngineError, _>(move |transaction| {
+                        settle::parked_again(transaction, &key, seq, kind, raw, &illegal.to_string(), now)
+                    })
+                    .await
+            }
+        }
+    }
+}
+
+fn crash_point_after(arriving: &[Arriving]) {
+    use crate::telemetry::{CrashPoint, crash_point};
+    let from_upstream = arriving.iter().any(|one| one.transaction.is_some());
+    crash_point(if from_upstream { CrashPoint::FeedWrittenBack } else { CrashPoint::OperationApplied });
+}
+
+/// What an operation did, for the history.
+fn told(operation: &Operation, edit: &crate::case::Edit) -> String {
+    let mut told = vec![operation.kind().to_string()];
+    if let Some(case) = &edit.case {
+        told.push(format!("case {} is {}", case.id, case.status));
+    }
+    if let Some(phase) = edit.phase {
+        told.push(format!("phase {}", phase.as_str()));
+    }
+    if edit.solution.is_some() {
+        told.push("solution".into());
+    }
+    if let Some(Some(code)) = edit.completion_code {
+        told.push(format!("completion code {}", code.as_str()));
+    }
+    if edit.expected_resolution.is_some() {
+        told.push("expected resolution".into());
+    }
+    if !edit.comments.is_empty() {
+        told.push(format!("{} comments", edit.comments.len()));
+    }
+    told.join(", ")
+}
+
+/// Cuts a delivery into rounds in which no exchange appears twice, keeping the order within each exchange.
+pub(super) fn rounds<T>(items: Vec<T>, key: impl Fn(&T) -> ExchangeKey) -> Vec<Vec<T>> {
+    let mut rounds: Vec<(HashSet<ExchangeKey>, Vec<T>)> = Vec::new();
+    let mut depth: HashMap<ExchangeKey, usize> = HashMap::new();
+    for item in items {
+        let key = key(&item);
+        let round = depth.entry(key.clone()).or_insert(0);
+        if *round == rounds.len() {
+            rounds.push((HashSet::new(), Vec::new()));
+        }
+        if let Some((keys, items)) = rounds.get_mut(*round) {
+            keys.insert(key);
+            items.push(item);
+        }
+        *round += 1;
+    }
+    rounds.into_iter().map(|(_, items)| items).collect()
+}

@@ -1,0 +1,192 @@
+//! The store reports what changed; each incident is compared with its shadow, and what is new and wanted is submitted.
+
+use std::collections::HashSet;
+
+use tracing::{debug, info, warn};
+
+use super::settle::{self, Scene};
+use super::{Engine, EngineError};
+use crate::case::policy::first_match;
+use crate::case::{Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards};
+use crate::state::ExchangeKey;
+use crate::store::{ReferenceWrite, Write, Writer};
+use crate::telemetry::{CrashPoint, crash_point};
+
+/// What is to become of a new incident.
+enum Decision {
+    Submit {
+        form: Form,
+        policy: Option<String>,
+    },
+    Hold {
+        reason: String,
+    },
+    /// It has an exchange, or a person has it.
+    Leave,
+}
+
+impl Engine {
+    /// One page of changes. Returns how many records it held; call again at once when it was full.
+    pub async fn detect(&self) -> Result<usize, EngineError> {
+        let settings = self.settings();
+        let mut cursor = self.0.detecting.lock().await;
+        let page = self.store().changes(&cursor, settings.store.batch).await?;
+        let count = page.loaded.incidents.len() + page.loaded.unreadable.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        for (incident, reason) in &page.loaded.unreadable {
+            warn!(event = "incident_unreadable", incident = incident.0, reason, "left alone; correct the record");
+        }
+        let mut held = Vec::new();
+        let mut decided = Vec::with_capacity(page.loaded.incidents.len());
+        for incident in page.loaded.incidents {
+            let decision = self.decide(&incident);
+            if incident.submission == Submission::Undecided && incident.client.is_none() {
+                info!(
+                    event = "incident_detected",
+                    incident = incident.id.0,
+                    kind = incident.event.kind.as_str(),
+                    "detected"
+                );
+            }
+            if let Decision::Hold { reason } = &decision {
+                held.push(self.hold(&incident, reason));
+            }
+            decided.push((incident, decision));
+        }
+        self.store().write(held).await?;
+        crash_point(CrashPoint::HeldMarked);
+
+        let scene = self.scene();
+        let next = page.cursor.clone();
+        let queued = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut queued = HashSet::new();
+                for (incident, decision) in &decided {
+                    settle_one(transaction, &scene, incident, decision, &mut queued)?;
+                }
+                transaction.put_store_cursor(&next.0)?;
+                Ok(queued)
+            })
+            .await?;
+        *cursor = page.cursor;
+        crash_point(CrashPoint::DetectCommitted);
+        self.wake(&queued);
+        Ok(count)
+    }
+
+    /// Everything that changed up to now.
+    pub async fn detect_all(&self) -> Result<(), EngineError> {
+        let batch = self.settings().store.batch;
+        while self.detect().await? >= batch {}
+        Ok(())
+    }
+
+    pub(super) fn scene(&self) -> Scene {
+        let settings = self.settings();
+        Scene {
+            site: self.site(),
+            alias: settings.site.alias.clone(),
+            upstream: settings.upstream.as_ref().map(|upstream| upstream.alias.clone()),
+            now: self.now(),
+        }
+    }
+
+    fn decide(&self, incident: &Incident) -> Decision {
+        let settings = self.settings();
+        if incident.client.is_some() {
+            return Decision::Leave;
+        }
+        match incident.submission {
+            Submission::Held | Submission::Draft => Decision::Leave,
+            Submission::Requested => {
+                Decision::Submit { form: incident.form.or(&settings.submit.defaults), policy: None }
+            }
+            Submission::Undecided => {
+                if let Err(reason) = self.check_submittable(incident) {
+                    return Decision::Hold { reason };
+                }
+                let Some(policy) = first_match(&settings.submit.policies, incident) else {
+                    return Decision::Hold { reason: "no policy submits it; a person decides".into() };
+                };
+                if policy.action == PolicyAction::Hold {
+                    return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };
+                }
+                let form = incident.form.or(&policy.form).or(&settings.submit.defaults);
+                match self.check_form(&form) {
+                    Ok(()) => Decision::Submit { form, policy: Some(policy.name.clone()) },
+                    Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
+                }
+            }
+        }
+    }
+
+    fn hold(&self, incident: &Incident, reason: &str) -> Write {
+        debug!(event = "incident_held", incident = incident.id.0, reason, "held");
+        let history = HistoryLine {
+            incident: incident.id,
+            at: self.now(),
+            who: "casebridge".into(),
+            action: Action::Held.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: reason.to_owned(),
+        };
+        Write {
+            // A person may have submitted it in the meantime.
+            expected_revision: Some(incident.revision),
+            submission: Some(Submission::Held),
+            history: vec![history],
+            ..Write::to(incident.id, Writer::Bridge)
+        }
+    }
+}
+
+fn settle_one(
+    transaction: &mut crate::state::Transaction<'_>,
+    scene: &Scene,
+    incident: &Incident,
+    decision: &Decision,
+    queued: &mut HashSet<crate::case::Alias>,
+) -> Result<(), EngineError> {
+    for reference in &incident.references {
+        let key = ExchangeKey::new(&reference.peer, reference.exchange);
+        if settle::changed(transaction, &key, incident, scene.now)? {
+            queued.insert(key.peer);
+        }
+    }
+    let Some(key) = settle::upward_key(scene, incident.id, incident.generation) else { return Ok(()) };
+    if incident.references.iter().any(|reference| reference.exchange == key.exchange) {
+        return Ok(());
+    }
+    // Submitted, but the store does not know of it yet: compare with what is on its way.
+    if settle::changed(transaction, &key, incident, scene.now)? {
+        queued.insert(key.peer.clone());
+    }
+    if let Decision::Submit { form, policy } = decision
+        && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?
+    {
+        queued.insert(key.peer);
+    }
+    Ok(())
+}
+
+/// The reference that a write puts beside the incident.
+pub(super) fn reference(
+    key: &ExchangeKey,
+    towards: Towards,
+    transaction: Option<crate::case::TransactionId>,
+    standing: Standing,
+) -> ReferenceWrite {
+    ReferenceWrite {
+        peer: key.peer.clone(),
+        exchange: key.exchange,
+        towards,
+        transaction,
+        standing,
+        applies: None,
+        recount: None,
+    }
+}

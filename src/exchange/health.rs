@@ -1,0 +1,118 @@
+//! The upstream as a whole. Trouble with the connection is its state, not that of each operation: one probe per back-off
+//! step, one line in the log when it goes and one when it comes back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::retry::Backoff;
+use super::{Engine, EngineError};
+use crate::case::Alias;
+use crate::peer::PeerError;
+use crate::protocol::SiteAnswer;
+use crate::state::PeerRecord;
+
+impl Engine {
+    /// Whether the upstream answered the last time.
+    pub fn upstream_is_up(&self) -> bool {
+        *self.0.upstream_up.borrow()
+    }
+
+    /// Returns at once while the upstream is up, else when it is again.
+    pub async fn upstream_up(&self) {
+        let mut up = self.0.upstream_up.subscribe();
+        // The sender lives as long as this engine.
+        let _ = up.wait_for(|up| *up).await;
+    }
+
+    /// Asks the upstream who it is. Success brings it up; failure sets the next try.
+    pub async fn probe(&self) -> Result<(), EngineError> {
+        let Some((alias, upstream)) = self.upstream() else { return Ok(()) };
+        match upstream.site().await {
+            Ok(site) => self.peer_answered(&alias, Some(site)).await,
+            Err(error) => {
+                self.peer_failed(&alias, &error).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The instant before which the upstream is left alone, when it is down.
+    pub async fn next_probe(&self) -> Result<Option<Timestamp>, EngineError> {
+        let Some((alias, _)) = self.upstream() else { return Ok(None) };
+        Ok(self.state().read(move |view| view.peer(&alias)).await?.next_attempt)
+    }
+
+    pub(super) async fn peer_answered(&self, alias: &Alias, site: Option<SiteAnswer>) -> Result<(), EngineError> {
+        let (peer, now) = (alias.clone(), self.now());
+        let before = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let before = transaction.peer(&peer)?;
+                let mut record = PeerRecord {
+                    last_contact: Some(now),
+                    down_since: None,
+                    attempts: 0,
+                    next_attempt: None,
+                    last_error: None,
+                    unauthorized: false,
+                    given_up: false,
+                    ..before.clone()
+                };
+                if let Some(site) = site {
+                    record.clock_difference = Some(site.time.as_millisecond() - now.as_millisecond());
+                    record.version = Some(site.version.chars().filter(|c| !c.is_control()).take(40).collect());
+                }
+                transaction.put_peer(&peer, &record)?;
+                Ok(before)
+            })
+            .await?;
+        if !self.0.upstream_up.send_replace(true) {
+            let down_since = before.down_since.map(|since| since.to_string());
+            info!(event = "peer_up", peer = %alias, down_since, "the peer answers");
+        }
+        Ok(())
+    }
+
+    /// The request failed as a whole: the peer rests until its next attempt.
+    pub(super) async fn peer_failed(&self, alias: &Alias, error: &PeerError) -> Result<(), EngineError> {
+        self.0.upstream_up.send_replace(false);
+        let (peer, now, retry) = (alias.clone(), self.now(), self.settings().retry);
+        let (reason, retry_after) = (error.to_string(), error.retry_after());
+        let unauthorized = matches!(error, PeerError::Unauthorized);
+        let (before, after) = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let before = transaction.peer(&peer)?;
+                let attempts = before.attempts.saturating_add(1);
+                let after = PeerRecord {
+                    down_since: before.down_since.or(Some(now)),
+                    attempts,
+                    next_attempt: Some(Backoff::new(retry).next(now, attempts, retry_after)),
+                    last_error: Some(reason),
+                    unauthorized,
+                    ..before.clone()
+                };
+                transaction.put_peer(&peer, &after)?;
+                Ok((before, after))
+            })
+            .await?;
+        let attempt = after.attempts;
+        let next_attempt = after.next_attempt.map(|at| at.to_string());
+        if before.down_since.is_none() || before.last_error != after.last_error {
+            warn!(event = "peer_down", peer = %alias, attempt, next_attempt, reason = %error, "the peer does not answer");
+        } else {
+            tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");
+        }
+        if after.down_since.is_some_and(|since| elapsed(since, now) >= retry.give_up_after) {
+            self.give_up(alias, &after).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The time from one instant to a later one; none when the clock went back.
+pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}

@@ -1,0 +1,348 @@
+//! What people ask: how does the site stand, what waits, what is parked, everything about one incident.
+
+use std::sync::PoisonError;
+
+use super::{Engine, EngineError};
+use crate::case::{Alias, Incident, IncidentId, Leg, Towards, Upward};
+use crate::protocol::ProblemType;
+use crate::protocol::operator::{
+    ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
+    ParkedRow, PeerStatus, StatusAnswer,
+};
+use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
+use crate::store::{ListFilter, ListOrder, ListQuery};
+
+/// Entries counted before a count becomes "at least".
+const COUNT_LIMIT: usize = 1_000_000;
+
+impl Engine {
+    pub async fn status(&self) -> Result<StatusAnswer, EngineError> {
+        let settings = self.settings();
+        let clients: Vec<Alias> = settings.clients.iter().map(|client| client.alias.clone()).collect();
+        let upstream = settings.upstream.as_ref().map(|upstream| upstream.alias.clone());
+        let has_upstream = upstream.is_some();
+        let (records, exchanges, parked) = self
+            .state()
+            .read(move |view| {
+                let mut records = Vec::new();
+                for alias in upstream.into_iter().chain(clients) {
+                    let queued = view.outbox_len(&alias, COUNT_LIMIT)?;
+                    records.push((view.peer(&alias)?, queued, alias));
+                }
+                Ok((records, view.count()?, view.parked_count()))
+            })
+            .await?;
+        let mut peers = Vec::with_capacity(records.len());
+        for (index, (record, queued, alias)) in records.into_iter().enumerate() {
+            let towards = if has_upstream && index == 0 { Towards::Upstream } else { Towards::Client };
+            peers.push(self.peer_status(alias, towards, record, queued));
+        }
+        let mut warnings = Vec::new();
+        for peer in &peers {
+            if peer.clock_difference_seconds.is_some_and(|seconds| seconds.abs() > 30.0) {
+                warnings.push(format!("the clocks of this site and of {} differ by more than 30 s", peer.alias));
+            }
+            if let Some(error) = &peer.last_error {
+                warnings.push(format!("{}: {error}", peer.alias));
+            }
+        }
+        if parked > 0 {
+            warnings.push(format!("{parked} exchanges need a person; see `casebridge parked`"));
+        }
+        if self.state().has_blobs() {
+            warnings.push("the state database writes files that it does not sync; please report this".into());
+        }
+        Ok(StatusAnswer {
+            alias: settings.site.alias.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: self.0.started_at,
+            queued: peers.iter().map(|peer| peer.queued).sum(),
+            peers,
+            exchanges,
+            parked,
+            warnings,
+        })
+    }
+
+    fn peer_status(&self, alias: Alias, towards: Towards, record: PeerRecord, queued: u64) -> PeerStatus {
+        let contact = match towards {
+            Towards::Upstream => record,
+            Towards::Client => {
+                let contacts = self.0.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+                contacts.get(&alias).cloned().unwrap_or_default()
+            }
+        };
+        let health = if contact.unauthorized {
+            "unauthorized"
+        } else if contact.down_since.is_some() {
+            "down"
+        } else if contact.last_contact.is_some() {
+            "up"
+        } else {
+            "unknown"
+        };
+        PeerStatus {
+            alias: alias.to_string(),
+            towards: towards.as_str().into(),
+            health: health.into(),
+            last_contact: contact.last_contact,
+            next_attempt: contact.next_attempt,
+            attempts: contact.attempts,
+            last_error: contact.last_error,
+            version: contact.version,
+            clock_difference_seconds: contact.clock_difference.map(|difference| difference as f64 / 1000.0),
+            queued,
+        }
+    }
+
+    /// Operations that peers have not acknowledged, the oldest first, up to `limit` for each peer.
+    pub async fn outbox(&self, limit: usize) -> Result<OutboxPage, EngineError> {
+        let settings = self.settings();
+        let peers: Vec<Alias> = settings
+            .upstream
+            .iter()
+            .map(|upstream| upstream.alias.clone())
+            .chain(settings.clients.iter().map(|client| client.alias.clone()))
+            .collect();
+        let page = self
+            .state()
+            .read(move |view| {
+                let mut page = OutboxPage { operations: Vec::new(), total: 0 };
+                for peer in peers {
+                    page.total += view.outbox_len(&peer, COUNT_LIMIT)?;
+                    for (position, entry) in view.outbox_after(&peer, 0, limit)? {
+                        let key = ExchangeKey::new(&peer, entry.exchange);
+                        let record = view.exchange(&key)?;
+                        page.operations.push(outbox_row(&peer, position, entry, record.as_ref()));
+                    }
+                }
+                Ok(page)
+            })
+            .await?;
+        Ok(page)
+    }
+
+    /// What needs a person.
+    pub async fn parked(&self, limit: usize) -> Result<ParkedPage, EngineError> {
+        let (parked, total) = self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count()))).await?;
+        let rows = parked.into_iter().filter_map(|(key, record)| {
+            let incident = record.incident().map(|incident| incident.0);
+            record.parked.map(|parked| ParkedRow {
+                incident,
+                exchange: key.exchange,
+                peer: key.peer.to_string(),
+                operation: parked.operation.to_string(),
+                seq: parked.seq,
+                since: parked.since,
+                reason: parked.reason,
+            })
+        });
+        Ok(ParkedPage { parked: rows.collect(), total })
+    }
+
+    /// One page of incidents.
+    pub async fn incidents(&self, query: &IncidentQuery) -> Result<IncidentPage, EngineError> {
+        let list = list_query(query)?;
+        let page = self.store().list(&list).await?;
+        Ok(IncidentPage { incidents: page.loaded.incidents.iter().map(row).collect(), next: page.next })
+    }
+
+    /// Everything about one incident.
+    pub async fn show(&self, id: IncidentId) -> Result<IncidentDetail, EngineError> {
+        /// Lines of history shown.
+        const HISTORY: usize = 1000;
+        let incident = self.incident(id).await?;
+        let mut keys: Vec<ExchangeKey> =
+            incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
+        if let Some(key) = super::settle::upward_key(&self.scene(), id, incident.generation)
+            && !keys.contains(&key)
+        {
+            keys.push(key);
+        }
+        let records = self
+            .state()
+            .read(move |view| {
+                let mut records = Vec::new();
+                for key in keys {
+                    let Some(record) = view.exchange(&key)? else { continue };
+                    let mut pending = Vec::new();
+                    let peer_record = view.peer(&key.peer)?;
+                    if record.leg.towards() == Towards::Upstream {
+                        for position in &record.pending {
+                            pending.extend(view.outbox(&key.peer, *position)?.map(|entry| (*position, entry)));
+                        }
+                    } else {
+                        let waiting = view.outbox_after(&key.peer, 0, 10_000)?;
+                        pending.extend(waiting.into_iter().filter(|(_, entry)| entry.exchange == key.exchange));
+                    }
+                    records.push((key, record, pending, peer_record));
+                }
+                Ok(records)
+            })
+            .await?;
+        let exchanges = records
+            .into_iter()
+            .map(|(key, record, pending, peer)| self.exchange_detail(key, record, pending, peer))
+            .collect();
+        Ok(IncidentDetail {
+            row: row(&incident),
+            description: incident.event.description.clone(),
+            solution: incident.work.solution.clone(),
+            completion_code: incident.work.completion_code.map(|code| code.as_str().to_owned()),
+            expected_resolution: incident.work.expected_resolution,
+            manifest: incident.event.manifest.clone(),
+            form: incident.form.clone(),
+            comments: incident.comments.clone(),
+            attachments: self.store().attachments(id).await?,
+            exchanges,
+            history: self.store().history(id, HISTORY).await?,
+        })
+    }
+
+    fn exchange_detail(
+        &self,
+        key: ExchangeKey,
+        record: ExchangeRecord,
+        pending: Vec<(u64, OutboxEntry)>,
+        peer: PeerRecord,
+    ) -> ExchangeDetail {
+        let towards = record.leg.towards();
+        let mut waits_for = waits_for(&key, &record, pending.len());
+        let resting = peer.next_attempt.filter(|_| towards == Towards::Upstream && peer.down_since.is_some());
+        if resting.is_some() && !record.leg.is_over() {
+            waits_for.push_str("; the peer does not answer");
+        }
+        let transaction = match &record.leg {
+            Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
+            Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),
+        };
+        ExchangeDetail {
+            exchange: key.exchange,
+            peer: key.peer.to_string(),
+            towards: towards.as_str().into(),
+            step: record.leg.name().into(),
+            since: record.since,
+            waits_for,
+            next_attempt: resting.or(record.due.as_ref().map(|due| due.at)),
+            attempts: record.due.as_ref().map_or(0, |due| due.attempts),
+            last_error: record.due.as_ref().and_then(|due| due.last_error.clone()).or(peer.last_error),
+            parked: record.parked.as_ref().map(|parked| parked.reason.clone()),
+            transaction,
+            sent: record.sent,
+            applied: record.applied,
+            pending: pending
+                .into_iter()
+                .map(|(position, entry)| outbox_row(&key.peer, position, entry, Some(&record)))
+                .collect(),
+        }
+    }
+}
+
+/// In a sentence: what an exchange waits for, and on whose side.
+fn waits_for(key: &ExchangeKey, record: &ExchangeRecord, pending: usize) -> String {
+    let peer = &key.peer;
+    if let Some(parked) = &record.parked {
+        return format!("a person here: {} {} is parked", parked.operation, parked.seq);
+    }
+    let carried = |what: &str| {
+        if pending > 0 { format!("{what}, and {pending} operations to get through") } else { what.to_owned() }
+    };
+    match &record.leg {
+        Leg::Upward { step: Upward::Creating, .. } => {
+            format!("the transaction ID: {peer} has not answered the Create yet")
+        }
+        Leg::Upward { step: Upward::AwaitingTransaction, .. } => {
+            format!("the transaction ID: {peer} has the Create and has not stored the incident yet")
+        }
+        Leg::Upward { step: Upward::AwaitingCase { .. }, .. } => {
+            carried(&format!("the case ID and link: a person at {peer} decides"))
+        }
+        Leg::Upward { step: Upward::Open { .. }, .. } => carried(&format!("updates from {peer}")),
+        Leg::Downward(crate::case::Downward::Received) => "our own incident store".into(),
+        Leg::Downward(crate::case::Downward::Deciding { .. }) => carried("a person here: accept or reject it"),
+        Leg::Downward(crate::case::Downward::Open { .. }) => carried("the work on the case here"),
+        leg if leg.is_over() && pending > 0 => format!("{peer} to fetch {pending} operations"),
+        _ => "nothing".into(),
+    }
+}
+
+fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&ExchangeRecord>) -> OutboxRow {
+    let due = record.and_then(|record| record.due.as_ref());
+    OutboxRow {
+        peer: peer.to_string(),
+        position,
+        exchange: entry.exchange,
+        incident: record.and_then(ExchangeRecord::incident).map(|incident| incident.0),
+        seq: entry.seq,
+        operation: entry.kind.to_string(),
+        queued_at: entry.queued_at,
+        attempts: due.map_or(0, |due| due.attempts),
+        next_attempt: due.map(|due| due.at),
+        last_error: due.and_then(|due| due.last_error.clone()),
+    }
+}
+
+fn row(incident: &Incident) -> IncidentRow {
+    let upward = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
+    let reference = upward.or(incident.references.first());
+    let text = |value: &Option<String>| value.clone();
+    IncidentRow {
+        incident: incident.id.0,
+        host_event_id: incident.event.host_event_id.clone(),
+        kind: incident.event.kind.as_str().into(),
+        synopsis: incident.event.synopsis.clone(),
+        priority: incident.form.priority.or(incident.event.priority).map(|priority| priority.to_string()),
+        severity: text(&incident.event.severity),
+        device: text(&incident.event.device),
+        serial: text(&incident.event.serial),
+        group: text(&incident.group),
+        client: incident.client.as_ref().map(ToString::to_string),
+        created_at: incident.created_at,
+        submission: incident.submission.as_str().into(),
+        phase: incident.work.phase.as_str().into(),
+        standing: reference.map(|reference| reference.standing.as_str().into()),
+        transaction: upward.and_then(|reference| reference.transaction.as_ref()).map(ToString::to_string),
+        case_id: incident.case.as_ref().map(|case| case.id.to_string()),
+        case_link: incident.case.as_ref().and_then(|case| case.link.as_ref()).map(ToString::to_string),
+        case_status: incident.case.as_ref().map(|case| case.status.clone()),
+        tracking_number: incident.form.tracking_number.clone(),
+    }
+}
+
+fn list_query(query: &IncidentQuery) -> Result<ListQuery, EngineError> {
+    let filters = [
+        (ListFilter::Group, &query.group),
+        (ListFilter::Client, &query.client),
+        (ListFilter::Device, &query.device),
+        (ListFilter::Kind, &query.kind),
+        (ListFilter::Priority, &query.priority),
+        (ListFilter::Submission, &query.submission),
+        (ListFilter::Standing, &query.standing),
+        (ListFilter::Phase, &query.phase),
+        (ListFilter::TrackingNumber, &query.tracking_number),
+        (ListFilter::CaseId, &query.case_id),
+    ];
+    let sort = query.sort.as_deref().unwrap_or("id");
+    let (order, descending) = match sort.strip_prefix('-') {
+        Some(order) => (order, true),
+        None => (sort, false),
+    };
+    let order = match order {
+        "id" => ListOrder::Id,
+        "created_at" => ListOrder::CreatedAt,
+        "priority" => ListOrder::Priority,
+        "device" => ListOrder::Device,
+        "group" => ListOrder::Group,
+        _ => {
+            let known = "`sort` must be id, created_at, priority, device or group, with - in front to reverse";
+            return Err(ProblemType::BadRequest.with(known).into());
+        }
+    };
+    Ok(ListQuery {
+        filters: filters.into_iter().filter_map(|(filter, value)| Some((filter, value.clone()?))).collect(),
+        order,
+        descending,
+        after: query.after.clone(),
+        limit: query.limit.unwrap_or(100).clamp(1, 1000),
+    })
+}

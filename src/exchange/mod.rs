@@ -1,0 +1,222 @@
+//! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
+//!
+//! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
+//! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
+//! - both ways: `apply`, `health`, `retry`, `park`;
+//! - after lost state: `adopt`;
+//! - for people: `inspect`.
+//!
+//! `settle` is the only file that writes state.
+
+mod adopt;
+mod apply;
+mod detect;
+mod feed;
+mod health;
+mod inspect;
+mod open;
+mod park;
+mod poll_case;
+mod poll_updates;
+mod push;
+mod receive;
+mod retry;
+mod settle;
+mod snapshot;
+mod submit;
+mod work;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use crate::case::{Alias, Deposit, ExchangeId, SiteId};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::peer::{PeerError, Upstream};
+use crate::protocol::Problem;
+use crate::state::{PeerRecord, State, StateError};
+use crate::store::{AwaitedAttachment, Cursor, Deposited, IncidentStore, StoreError};
+use crate::telemetry::{CrashPoint, crash_point};
+
+pub use feed::{FeedError, Position};
+pub use push::Pushed;
+pub use retry::Backoff;
+pub use work::Decision;
+
+/// Operations of one exchange that may wait for the peer before further changes are gathered into one.
+const PENDING_LIMIT: usize = 64;
+
+/// Why a step of the engine did not succeed. Nothing of the step is left behind; the loops try again.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The caller asked for something that is not possible.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+}
+
+impl From<Problem> for EngineError {
+    fn from(problem: Problem) -> Self {
+        EngineError::Refused(Box::new(problem))
+    }
+}
+
+/// What a site's engine is made of.
+pub struct Parts {
+    pub settings: Settings,
+    pub store: Arc<dyn IncidentStore>,
+    pub state: State,
+    /// The way to the upstream, where the settings name one.
+    pub upstream: Option<Arc<dyn Upstream>>,
+    pub clock: Clock,
+}
+
+/// The engine of one site. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    settings: RwLock<Arc<Settings>>,
+    upstream: RwLock<Option<Arc<dyn Upstream>>>,
+    store: Arc<dyn IncidentStore>,
+    state: State,
+    clock: Clock,
+    started_at: Timestamp,
+    /// How far the store was read. Held by the one pass that reads it.
+    detecting: tokio::sync::Mutex<Cursor>,
+    /// Exchanges whose operation is on its way to the upstream right now.
+    in_flight: Mutex<HashSet<ExchangeId>>,
+    /// Whether the upstream can be talked to, as the last contact showed.
+    upstream_up: watch::Sender<bool>,
+    changed: Notify,
+    to_push: Notify,
+    feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
+    /// When each client last showed itself.
+    contacts: Mutex<HashMap<Alias, PeerRecord>>,
+}
+
+impl Engine {
+    /// Puts the parts together and reads where the last run stopped. The references of every client are adopted when
+    /// the state is new.
+    pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        let cursor = parts.state.transact::<_, StateError, _>(|t| t.store_cursor()).await?;
+        let engine = Self(Arc::new(Inner {
+            started_at: parts.clock.now(),
+            settings: RwLock::new(Arc::new(parts.settings)),
+            upstream: RwLock::new(parts.upstream),
+            store: parts.store,
+            state: parts.state,
+            clock: parts.clock,
+            detecting: tokio::sync::Mutex::new(Cursor(cursor.unwrap_or_default())),
+            in_flight: Mutex::new(HashSet::new()),
+            upstream_up: watch::Sender::new(false),
+            changed: Notify::new(),
+            to_push: Notify::new(),
+            feeds: Mutex::new(HashMap::new()),
+            contacts: Mutex::new(HashMap::new()),
+        }));
+        engine.adopt_clients().await?;
+        Ok(engine)
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes new settings, and a new way to the upstream that belongs to them.
+    pub fn reload(&self, settings: Settings, upstream: Option<Arc<dyn Upstream>>) {
+        *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        *self.0.upstream.write().unwrap_or_else(PoisonError::into_inner) = upstream;
+        self.0.changed.notify_one();
+        self.0.to_push.notify_one();
+    }
+
+    /// Stores incidents, each once, and wakes the detector.
+    pub async fn deposit(&self, deposits: Vec<Deposit>) -> Result<Vec<Deposited>, EngineError> {
+        let deposited = self.store().deposit(deposits, self.now()).await?;
+        crash_point(CrashPoint::DepositStored);
+        self.0.changed.notify_one();
+        Ok(deposited)
+    }
+
+    /// Listed attachments that are not there yet.
+    pub async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<AwaitedAttachment>, EngineError> {
+        Ok(self.store().awaited_attachments(after, limit).await?)
+    }
+
+    /// Gives a listed attachment its content.
+    pub async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), EngineError> {
+        Ok(self.store().add_attachment(id, content, self.now()).await?)
+    }
+
+    /// Resolves when the state can no longer be written: the process has to stop.
+    pub async fn state_failed(&self) -> String {
+        self.0.state.failed().await
+    }
+
+    /// Answers when the committer does: the watchdog's question.
+    pub async fn is_alive(&self) -> bool {
+        self.0.state.transact::<_, StateError, _>(|_| Ok(())).await.is_ok()
+    }
+
+    fn store(&self) -> &Arc<dyn IncidentStore> {
+        &self.0.store
+    }
+
+    fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn site(&self) -> SiteId {
+        self.0.store.site()
+    }
+
+    fn upstream(&self) -> Option<(Alias, Arc<dyn Upstream>)> {
+        let peer = self.0.upstream.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let alias = self.settings().upstream.as_ref()?.alias.clone();
+        Some((alias, peer))
+    }
+
+    /// Tells a client's waiting polls that there is news.
+    fn feed(&self, client: &Alias) -> Arc<Notify> {
+        let mut feeds = self.0.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(feeds.entry(client.clone()).or_default())
+    }
+
+    /// Wakes whoever carries operations to these peers.
+    fn wake(&self, peers: &HashSet<Alias>) {
+        let upstream = self.settings().upstream.as_ref().map(|upstream| upstream.alias.clone());
+        for peer in peers {
+            if upstream.as_ref() == Some(peer) {
+                self.0.to_push.notify_one();
+            } else {
+                self.feed(peer).notify_waiters();
+            }
+        }
+    }
+
+    /// Does nothing until the store may hold news, or `poll` says so.
+    pub async fn wait_for_changes(&self) {
+        let poll = self.settings().store.poll_interval;
+        loop {
+            let told = tokio::time::timeout(poll, self.0.changed.notified()).await.is_ok();
+            let cursor = self.0.detecting.lock().await.clone();
+            // A store that cannot be asked is asked by the pass itself, which reports the fault.
+            if told || self.store().has_changes(&cursor).await.unwrap_or(true) {
+                return;
+            }
+        }
+    }
+}

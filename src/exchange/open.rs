@@ -1,0 +1,143 @@
+//! A client's Create becomes an incident here: in the store first, once for its exchange, then in state. When the store
+//! is slow, the request itself is made durable and answered "received".
+
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use super::apply::digest;
+use super::{Engine, EngineError, settle};
+use crate::case::policy::first_match;
+use crate::case::{Alias, CaseTemplate, Create, Form, Incident, IncidentId, PolicyAction, Submission, Work};
+use crate::protocol::{Outcome, ProblemType};
+use crate::state::ExchangeKey;
+use crate::store::{Open, Opened, StoreError};
+use crate::telemetry::{CrashPoint, crash_point};
+
+type Request = (usize, ExchangeKey, Box<Create>, Box<RawValue>);
+
+impl Engine {
+    pub(super) async fn open(
+        &self,
+        client: &Alias,
+        creates: Vec<Request>,
+    ) -> Result<Vec<(usize, Outcome)>, EngineError> {
+        let settings = self.settings();
+        let answer_within = settings.listen.as_ref().map(|listen| listen.answer_within).unwrap_or_default();
+        let opens = creates.iter().map(|(_, key, create, _)| self.to_open(key, create)).collect();
+        // Cancelling does not undo: the store finishes in a task of its own, and opening again finds what it made.
+        let opened = match tokio::time::timeout(answer_within, self.store().open(opens)).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(StoreError::Newer { found, known })) => return Err(StoreError::Newer { found, known }.into()),
+            Ok(Err(fault)) => return self.keep(creates, &fault.to_string()).await,
+            Err(_) => return self.keep(creates, "the incident store takes longer than `answer_within`").await,
+        };
+        crash_point(CrashPoint::IncidentOpened);
+        let outcomes = creates
+            .iter()
+            .zip(&opened)
+            .map(|((index, ..), opened)| {
+                let outcome = match opened.incident.id.to_string().parse() {
+                    Ok(transaction) => Outcome::Applied { transaction },
+                    Err(_) => Outcome::Later { problem: ProblemType::Internal.with("no transaction ID") },
+                };
+                (*index, outcome)
+            })
+            .collect();
+        self.settle_opened(client, creates, opened).await?;
+        Ok(outcomes)
+    }
+
+    async fn settle_opened(
+        &self,
+        client: &Alias,
+        creates: Vec<Request>,
+        opened: Vec<Opened>,
+    ) -> Result<(), EngineError> {
+        for ((_, key, ..), opened) in creates.iter().zip(&opened).filter(|(_, opened)| opened.new) {
+            info!(
+                event = "incident_opened",
+                peer = %client,
+                exchange = %key.exchange,
+                incident = opened.incident.id.0,
+                case = opened.incident.case.as_ref().map(|case| case.id.as_str()),
+                "a client's incident stands in the store"
+            );
+        }
+        let now = self.now();
+        let news = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut news = false;
+                for ((_, key, _, raw), opened) in creates.iter().zip(&opened) {
+                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), now)?;
+                }
+                Ok(news)
+            })
+            .await?;
+        crash_point(CrashPoint::OpenCommitted);
+        if news {
+            self.feed(client).notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// The requests themselves become durable; `open_received` puts them into the store later.
+    async fn keep(&self, creates: Vec<Request>, reason: &str) -> Result<Vec<(usize, Outcome)>, EngineError> {
+        warn!(event = "store_slow", operations = creates.len(), reason, "answered \"received\"");
+        let outcomes = creates.iter().map(|(index, ..)| (*index, Outcome::Received)).collect();
+        let now = self.now();
+        self.state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                creates.into_iter().try_for_each(|(_, key, _, raw)| settle::received(transaction, &key, raw, now))
+            })
+            .await?;
+        crash_point(CrashPoint::ReceivedCommitted);
+        self.0.to_push.notify_one();
+        Ok(outcomes)
+    }
+
+    fn to_open(&self, key: &ExchangeKey, create: &Create) -> Open {
+        Open {
+            peer: key.peer.clone(),
+            exchange: key.exchange,
+            create: create.clone(),
+            accept: self.accept_template(&key.peer, create),
+            at: self.now(),
+        }
+    }
+
+    /// The template, when a policy accepts such an incident without a person.
+    fn accept_template(&self, client: &Alias, create: &Create) -> Option<CaseTemplate> {
+        let settings = self.settings();
+        if settings.case.accept.is_empty() {
+            return None;
+        }
+        let candidate = Incident {
+            id: IncidentId(0),
+            revision: 0,
+            generation: 0,
+            group: None,
+            client: Some(client.clone()),
+            trace_route: Vec::new(),
+            created_at: create.created_at,
+            event: create.event.clone(),
+            submission: Submission::Held,
+            form: Form::default(),
+            work: Work::default(),
+            case: None,
+            references: Vec::new(),
+            comments: Vec::new(),
+        };
+        let policy = first_match(&settings.case.accept, &candidate)?;
+        (policy.action == PolicyAction::Submit).then(|| self.case_template())
+    }
+
+    pub(super) fn case_template(&self) -> CaseTemplate {
+        let settings = self.settings();
+        CaseTemplate {
+            id: settings.case.id_template.clone(),
+            link: settings.case.link_template.clone(),
+            status: settings.case.opened_status.clone(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What needs a person: operations that the peer refused, or that waited longer than the settings allow. Nothing
+//! vanishes (design, invariant 6).
+
+use tracing::{error, info, warn};
+
+use super::health::elapsed;
+use super::{Engine, EngineError, settle};
+use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation};
+use crate::protocol::ProblemType;
+use crate::state::{ExchangeKey, Parked, PeerRecord};
+use crate::store::{Write, Writer};
+
+impl Engine {
+    /// Parks these exchanges, each with its reason, and says so in their histories.
+    pub(super) async fn park(&self, reasons: Vec<(ExchangeKey, String)>) -> Result<(), EngineError> {
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let parked = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut parked = Vec::new();
+                for (key, reason) in reasons {
+                    if let Some(entry) = settle::parked(transaction, &key, &reason, now)? {
+                        let incident = transaction.exchange(&key)?.and_then(|record| record.incident());
+                        parked.push((key, incident, entry));
+                    }
+                }
+                Ok(parked)
+            })
+            .await?;
+        let mut writes = Vec::new();
+        for (key, incident, entry) in parked {
+            warn!(
+                event = "operation_parked",
+                peer = %key.peer,
+                exchange = %key.exchange,
+                incident = incident.map(|incident| incident.0),
+                operation = entry.operation.as_str(),
+                seq = entry.seq,
+                reason = entry.reason,
+                "needs a person; see `casebridge parked`"
+            );
+            writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry)));
+        }
+        self.store().write(writes).await?;
+        Ok(())
+    }
+
+    pub(super) fn parked_line(&self, key: &ExchangeKey, incident: IncidentId, parked: &Parked) -> Write {
+        let line = HistoryLine {
+            incident,
+            at: self.now(),
+            who: "casebridge".into(),
+            action: Action::OperationParked.as_str().into(),
+            exchange: Some(key.exchange),
+            seq: Some(parked.seq),
+            detail: format!("{}: {}", parked.operation, parked.reason),
+        };
+        Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }
+    }
+
+    /// The peer was away for longer than the settings allow: what waited that long is parked. One alert for the peer.
+    pub(super) async fn give_up(&self, alias: &Alias, peer: &PeerRecord) -> Result<(), EngineError> {
+        /// Exchanges looked at in one go.
+        const PAGE: usize = 500;
+        let (now, span) = (self.now(), self.settings().retry.give_up_after);
+        if !peer.given_up {
+            let down_since = peer.down_since.map(|since| since.to_string());
+            error!(event = "peer_given_up", peer = %alias, down_since, "the peer is away for too long; operations are parked");
+            let peer = alias.clone();
+            self.state()
+                .transact::<_, EngineError, _>(move |transaction| {
+                    let record = PeerRecord { given_up: true, ..transaction.peer(&peer)? };
+                    Ok(transaction.put_peer(&peer, &record)?)
+                })
+                .await?;
+        }
+        loop {
+            let peer = alias.clone();
+            let overdue = self
+                .state()
+                .read(move |view| {
+                    let mut overdue = Vec::new();
+                    for entry in view.due(now, PAGE)? {
+                        if entry.key.peer != peer {
+                            continue;
+                        }
+                        let Some(record) = view.exchange(&entry.key)? else { continue };
+                        let Some(position) = record.pending.first() else { continue };
+                        let Some(head) = view.outbox(&peer, *position)? else { continue };
+                        if elapsed(head.queued_at, now) >= span {
+                            overdue
+                                .push((entry.key, format!("the peer could not be reached since {}", head.queued_at)));
+                        }
+                    }
+                    Ok(overdue)
+                })
+                .await?;
+            if overdue.is_empty() {
+                return Ok(());
+            }
+            self.park(overdue).await?;
+        }
+    }
+
+    /// Tries what is parked again: of one incident, or of all. Returns how many.
+    pub async fn retry(&self, incident: Option<IncidentId>, operator: &str) -> Result<u64, EngineError> {
+        /// Parked exchanges handled by one call.
+        const LIMIT: usize = 10_000;
+        let parked = self.state().read(|view| view.parked(LIMIT)).await?;
+        let chosen: Vec<_> =
+            parked.into_iter().filter(|(_, record)| incident.is_none() || record.incident() == incident).collect();
+        if chosen.is_empty()
+            && let Some(id) = incident
+        {
+            return Err(ProblemType::NotParked.with(format!("nothing of incident {id} is parked")).into());
+        }
+        let count = chosen.len() as u64;
+        for (key, record) in chosen {
+            let (again, now) = (key.clone(), self.now());
+            let inbound = self
+                .state()
+                .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &again, now))
+                .await?;
+            if let Some(incident) = record.incident() {
+                let line = self.line(incident, Action::OperationRetried, operator, "to be tried again".into());
+                self.write_one(Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }).await?;
+            }
+            if let Some(inbound) = inbound {
+                self.apply_parked(&key, inbound).await?;
+            }
+        }
+        info!(event = "operations_retried", count, "armed again");
+        self.0.to_push.notify_one();
+        Ok(count)
+    }
+
+    /// An operation of the peer's that could not take effect when it came.
+    async fn apply_parked(&self, key: &ExchangeKey, inbound: crate::state::InboundEntry) -> Result<(), EngineError> {
+        let operation: Operation = match serde_json::from_str(inbound.operation.get()) {
+            Ok(operation) => operation,
+            Err(fault) => {
+                return Err(ProblemType::Content.with(format!("the operation does not read: {fault}")).into());
+            }
+        };
+        self.apply_late(key, inbound.seq, operation, inbound.operation).await
+    }
+}

@@ -1,0 +1,364 @@
+//! What is due towards the upstream: the head of each exchange's outbox goes out, many in one request; each result is
+//! written back to the store and then to state.
+
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::detect::reference;
+use super::retry::{Backoff, later};
+use super::settle;
+use super::{Engine, EngineError};
+use crate::case::{
+    Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Submission, Towards, TransactionId, Upward,
+};
+use crate::peer::{PeerError, Upstream};
+use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
+use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry};
+use crate::store::{Write, Writer};
+use crate::telemetry::{CrashPoint, crash_point};
+
+/// What one pass found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// So many exchanges were served; there may be more.
+    Some(usize),
+    /// Nothing was due.
+    Nothing,
+    /// The upstream is down; its next probe is the next thing to do.
+    Down,
+}
+
+/// An exchange with something to do, and what that is.
+pub(super) struct Task {
+    pub key: ExchangeKey,
+    pub record: ExchangeRecord,
+    pub what: What,
+}
+
+pub(super) enum What {
+    Send(OutboxEntry),
+    /// The Create is there; its transaction ID is asked for, or the case after a long time without news.
+    Ask,
+}
+
+impl Engine {
+    /// Serves what is due towards the upstream: up to one batch. Adopts first, where state was lost.
+    pub async fn push(&self) -> Result<Pushed, EngineError> {
+        let Some((alias, upstream)) = self.upstream() else { return Ok(Pushed::Nothing) };
+        if !self.upstream_is_up() {
+            return Ok(Pushed::Down);
+        }
+        if !self.adopt_upstream(&alias, &upstream).await? {
+            return Ok(Pushed::Down);
+        }
+        let tasks = self.take_due(&alias).await?;
+        if tasks.is_empty() {
+            return Ok(Pushed::Nothing);
+        }
+        let taken: Vec<ExchangeId> = tasks.iter().map(|task| task.key.exchange).collect();
+        let served = tasks.len();
+        let done = self.serve(&alias, &upstream, tasks).await;
+        self.release(&taken);
+        match done {
+            Ok(()) => Ok(Pushed::Some(served)),
+            Err(EngineError::Peer(error)) => {
+                self.peer_failed(&alias, &error).await?;
+                Ok(Pushed::Down)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Returns when something may be due: at once when the engine queued it, else at the next instant that stands in
+    /// the index, at the latest after `longest`.
+    pub async fn wait_for_due(&self, longest: std::time::Duration) -> Result<(), EngineError> {
+        let next = self.state().read(|view| view.next_due()).await?;
+        let wait = next.map_or(longest, |at| super::health::elapsed(self.now(), at).min(longest));
+        let _ = tokio::time::timeout(wait, self.0.to_push.notified()).await;
+        Ok(())
+    }
+
+    /// Marks what it takes as under way, so that a second pass at the same time takes something else.
+    async fn take_due(&self, alias: &Alias) -> Result<Vec<Task>, EngineError> {
+        let settings = self.settings();
+        let Some(limit) = settings.upstream.as_ref().map(|upstream| upstream.batch) else { return Ok(Vec::new()) };
+        // What is under way still stands in the index.
+        let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (peer, now) = (alias.clone(), self.now());
+        let tasks = self
+            .state()
+            .read(move |view| {
+                let mut tasks = Vec::new();
+                for entry in view.due(now, limit + in_flight.len())? {
+                    if entry.key.peer != peer || in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
+                        continue;
+                    }
+                    let Some(record) = view.exchange(&entry.key)? else { continue };
+                    let waits = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
+                    let head = match record.pending.first() {
+                        Some(position) if !waits => view.outbox(&peer, *position)?,
+                        _ => None,
+                    };
+                    let what = head.map_or(What::Ask, What::Send);
+                    tasks.push(Task { key: entry.key, record, what });
+                }
+                Ok(tasks)
+            })
+            .await?;
+        let mut in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(tasks.into_iter().filter(|task| in_flight.insert(task.key.exchange)).collect())
+    }
+
+    fn release(&self, exchanges: &[ExchangeId]) {
+        let mut in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        for exchange in exchanges {
+            in_flight.remove(exchange);
+        }
+    }
+
+    async fn serve(&self, alias: &Alias, upstream: &Arc<dyn Upstream>, tasks: Vec<Task>) -> Result<(), EngineError> {
+        let (send, ask): (Vec<Task>, Vec<Task>) =
+            tasks.into_iter().partition(|task| matches!(task.what, What::Send(_)));
+        self.ask_transactions(alias, upstream, ask).await?;
+        // A batch that the upstream refuses as a whole is halved until the culprit stands alone; the others go through.
+        let mut batches = vec![send];
+        while let Some(batch) = batches.pop() {
+            if batch.is_empty() {
+                continue;
+            }
+            let requests = batch.iter().filter_map(request).collect();
+            match upstream.operations(&OperationBatch { operations: requests }).await {
+                Ok(answer) => {
+                    crash_point(CrashPoint::PushAnswered);
+                    self.take_answers(alias, batch, answer.results).await?;
+                }
+                Err(error) if error.blames_request() && batch.len() > 1 => {
+                    debug!(event = "batch_halved", peer = %alias, operations = batch.len(), reason = %error, "halved");
+                    let mut first = batch;
+                    let second = first.split_off(first.len() / 2);
+                    batches.extend([second, first]);
+                }
+                Err(error) if error.blames_request() => self.blame(batch, &error).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One operation that the upstream cannot even answer: it waits when the upstream failed over it, and is parked when
+    /// the upstream refused it.
+    async fn blame(&self, batch: Vec<Task>, error: &PeerError) -> Result<(), EngineError> {
+        let failed = matches!(error, PeerError::Refused { problem, .. } if problem.status == 500);
+        for task in batch {
+            if failed {
+                self.postpone(&task.key, &error.to_string(), error.retry_after()).await?;
+            } else {
+                self.park(vec![(task.key, error.to_string())]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_answers(
+        &self,
+        alias: &Alias,
+        batch: Vec<Task>,
+        results: Vec<OperationResult>,
+    ) -> Result<(), EngineError> {
+        let mut acknowledged = Vec::new();
+        let mut parked = Vec::new();
+        for (task, result) in batch.into_iter().zip(results) {
+            match result.outcome {
+                Outcome::Applied { transaction } => acknowledged.push((task, transaction)),
+                Outcome::Received => self.hear_received(&task).await?,
+                Outcome::Refused { problem } => parked.push((task.key, problem.to_string())),
+                Outcome::OutOfOrder { expected } => {
+                    parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
+                }
+                Outcome::Later { problem } => self.postpone(&task.key, &problem.to_string(), None).await?,
+            }
+        }
+        self.take_transactions(alias, acknowledged).await?;
+        self.park(parked).await
+    }
+
+    /// Operations that took effect at the upstream: the transaction ID goes to the store first, then to state. Dying
+    /// between the two sends the operation again, and gets the same answer.
+    pub(super) async fn take_transactions(
+        &self,
+        alias: &Alias,
+        acknowledged: Vec<(Task, TransactionId)>,
+    ) -> Result<(), EngineError> {
+        if acknowledged.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::with_capacity(acknowledged.len());
+        for (task, transaction) in &acknowledged {
+            writes.extend(self.acknowledgement(task, transaction));
+        }
+        self.store().write(writes).await?;
+        crash_point(CrashPoint::TransactionWrittenBack);
+
+        let scene = self.scene();
+        let check_at = self.check_at();
+        let settled = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Vec::with_capacity(acknowledged.len());
+                for (task, id) in acknowledged {
+                    let seq = match &task.what {
+                        What::Send(entry) => entry.seq,
+                        What::Ask => 1,
+                    };
+                    match settle::acknowledged(transaction, &task.key, seq, &id, &scene, check_at) {
+                        Ok(record) => settled.push((task, id, record)),
+                        // The upstream changed its mind about the ID; the others of the batch are not to blame.
+                        Err(EngineError::State(fault)) => warn!(
+                            event = "answer_refused", exchange = %task.key.exchange, reason = %fault, "left alone"
+                        ),
+                        Err(other) => return Err(other),
+                    }
+                }
+                Ok(settled)
+            })
+            .await?;
+        crash_point(CrashPoint::AnswerCommitted);
+        let mut again = Vec::new();
+        for (task, id, record) in settled {
+            let (kind, seq) = match &task.what {
+                What::Send(entry) => (entry.kind, entry.seq),
+                What::Ask => (OperationKind::Create, 1),
+            };
+            info!(
+                event = "operation_acknowledged",
+                peer = %alias,
+                exchange = %task.key.exchange,
+                incident = task.record.incident().map(|incident| incident.0),
+                transaction = %id,
+                operation = kind.as_str(),
+                seq,
+                "acknowledged"
+            );
+            if let Some(record) = record
+                && record.changed_meanwhile
+                && record.pending.is_empty()
+            {
+                again.extend(record.incident().map(|incident| (task.key, incident)));
+            }
+        }
+        if !again.is_empty() {
+            self.look_again(again).await?;
+        }
+        Ok(())
+    }
+
+    /// The write that brings the transaction ID, and with it a policy's submission, into the store.
+    fn acknowledgement(&self, task: &Task, transaction: &TransactionId) -> Option<Write> {
+        let incident = task.record.incident()?;
+        let Leg::Upward { step, .. } = &task.record.leg else { return None };
+        if step.transaction().is_some() && matches!(&task.what, What::Send(entry) if entry.kind != OperationKind::Close)
+        {
+            return None;
+        }
+        let leg = step.clone().acknowledged(transaction.clone()).ok()?;
+        let resolved = task.record.shadow.phase != Phase::InitialSupport;
+        let standing = match &task.what {
+            What::Send(entry) if entry.kind == OperationKind::Close => crate::case::Standing::Closed,
+            _ => Leg::Upward { incident, step: leg }.standing(resolved),
+        };
+        let line = |at: Timestamp, action: Action, detail: String| HistoryLine {
+            incident,
+            at,
+            who: "casebridge".into(),
+            action: action.as_str().into(),
+            exchange: Some(task.key.exchange),
+            seq: None,
+            detail,
+        };
+        let mut write = Write {
+            reference: Some(reference(&task.key, Towards::Upstream, Some(transaction.clone()), standing)),
+            ..Write::to(incident, Writer::Bridge)
+        };
+        if let Some(submitted) = &task.record.submitted_by {
+            write.submission = Some(Submission::Requested);
+            write.form = Some(submitted.form.clone());
+            let detail = format!("submitted by policy \"{}\"", submitted.policy);
+            write.history.push(line(submitted.at, Action::Submitted, detail));
+        }
+        if step.transaction().is_none() {
+            let detail = format!("acknowledged by {}, transaction {transaction}", task.key.peer);
+            write.history.push(line(self.now(), Action::Acknowledged, detail));
+        }
+        Some(write)
+    }
+
+    /// Incidents that changed while too much was pending are compared again.
+    async fn look_again(&self, again: Vec<(ExchangeKey, crate::case::IncidentId)>) -> Result<(), EngineError> {
+        let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
+        let incidents = self.store().load(&ids).await?.incidents;
+        let now = self.now();
+        self.state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                for (key, id) in &again {
+                    let Some(incident) = incidents.iter().find(|incident| incident.id == *id) else { continue };
+                    settle::changed_again(transaction, key, incident, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn hear_received(&self, task: &Task) -> Result<(), EngineError> {
+        let attempts = task.record.due.as_ref().map_or(0, |due| due.attempts);
+        let now = self.now();
+        let ask_at = Backoff::new(self.settings().retry).next(now, attempts + 1, None);
+        let key = task.key.clone();
+        info!(
+            event = "create_received",
+            peer = %key.peer,
+            exchange = %key.exchange,
+            incident = task.record.incident().map(|incident| incident.0),
+            next_attempt = %ask_at,
+            "the peer has the request; its transaction ID is polled for"
+        );
+        self.state().transact(move |transaction| settle::answered_received(transaction, &key, now, ask_at)).await
+    }
+
+    pub(super) async fn postpone(
+        &self,
+        key: &ExchangeKey,
+        reason: &str,
+        retry_after: Option<std::time::Duration>,
+    ) -> Result<(), EngineError> {
+        let (now, backoff) = (self.now(), Backoff::new(self.settings().retry));
+        let (again, text) = (key.clone(), reason.to_owned());
+        let attempt = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                settle::postponed(transaction, &again, &text, |attempt| backoff.next(now, attempt, retry_after))
+            })
+            .await?;
+        info!(event = "operation_postponed", peer = %key.peer, exchange = %key.exchange, attempt, reason, "later");
+        Ok(())
+    }
+
+    /// When an exchange without news is looked at: spread over a quarter of the span, so that many that began together
+    /// do not come together.
+    pub(super) fn check_at(&self) -> Timestamp {
+        let settings = self.settings();
+        let span = settings.upstream.as_ref().map_or(std::time::Duration::from_secs(86_400), |u| u.check_after);
+        let spread = (uuid::Uuid::new_v4().as_u128() % 1024) as f64 / 1024.0;
+        later(self.now(), span.mul_f64(0.75 + 0.25 * spread))
+    }
+}
+
+fn request(task: &Task) -> Option<OperationRequest> {
+    match &task.what {
+        What::Send(entry) => {
+            Some(OperationRequest { exchange: task.key.exchange, seq: entry.seq, operation: entry.operation.clone() })
+        }
+        What::Ask => None,
+    }
+}

@@ -1,0 +1,213 @@
+//! A batch of operations from a client: each once, in order per exchange, with one result each (design, invariant 2).
+
+use tracing::{info, warn};
+
+use super::apply::{Arriving, Fate, digest, rounds};
+use super::{Engine, EngineError, settle};
+use crate::case::{Alias, Downward, Leg, Operation, OperationKind, TransactionId};
+use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
+use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::telemetry::{CrashPoint, crash_point};
+
+/// One operation of the batch, and what stands about its exchange.
+struct Item {
+    index: usize,
+    key: ExchangeKey,
+    seq: u64,
+    operation: Result<Operation, Problem>,
+    raw: Box<serde_json::value::RawValue>,
+}
+
+impl Engine {
+    /// Takes a client's operations. An answer is given only for what is durable here (design, invariant 1).
+    pub async fn receive(
+        &self,
+        client: &Alias,
+        requests: Vec<OperationRequest>,
+    ) -> Result<Vec<OperationResult>, EngineError> {
+        let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
+        let items = requests
+            .into_iter()
+            .enumerate()
+            .map(|(index, request)| Item {
+                index,
+                key: ExchangeKey::new(client, request.exchange),
+                seq: request.seq,
+                operation: read(request.operation.get()),
+                raw: request.operation,
+            })
+            .collect();
+        let mut outcomes: Vec<Option<Outcome>> = asked.iter().map(|_| None).collect();
+        for round in rounds(items, |item: &Item| item.key.clone()) {
+            for (index, outcome) in self.receive_round(client, round).await? {
+                if let Some(slot) = outcomes.get_mut(index) {
+                    *slot = Some(outcome);
+                }
+            }
+        }
+        let missing = || Outcome::Later { problem: ProblemType::Internal.with("no outcome; send it again") };
+        Ok(asked
+            .into_iter()
+            .zip(outcomes)
+            .map(|((exchange, seq), outcome)| OperationResult {
+                exchange,
+                seq,
+                outcome: outcome.unwrap_or_else(missing),
+            })
+            .collect())
+    }
+
+    /// Operations of different exchanges.
+    async fn receive_round(&self, client: &Alias, round: Vec<Item>) -> Result<Vec<(usize, Outcome)>, EngineError> {
+        let keys: Vec<ExchangeKey> = round.iter().map(|item| item.key.clone()).collect();
+        let records = self
+            .state()
+            .read(move |view| keys.iter().map(|key| view.exchange(key)).collect::<Result<Vec<_>, _>>())
+            .await?;
+        let mut outcomes = Vec::with_capacity(round.len());
+        let mut creates = Vec::new();
+        let mut arriving = Vec::new();
+        let mut indexes = Vec::new();
+        for (item, record) in round.into_iter().zip(records) {
+            let index = item.index;
+            match self.sort(item, record) {
+                Turn::Answer(outcome) => {
+                    if let Outcome::Refused { problem } = &outcome {
+                        warn!(event = "operation_refused", peer = %client, reason = problem.kind, "refused");
+                    }
+                    outcomes.push((index, outcome));
+                }
+                Turn::Open(key, create, raw) => creates.push((index, key, create, raw)),
+                Turn::Apply(one) => {
+                    arriving.push(one);
+                    indexes.push(index);
+                }
+            }
+        }
+        if !creates.is_empty() {
+            outcomes.extend(self.open(client, creates).await?);
+        }
+        if !arriving.is_empty() {
+            let fates = self.apply(&arriving).await?;
+            crash_point(CrashPoint::ApplyCommitted);
+            for ((index, one), fate) in indexes.into_iter().zip(&arriving).zip(fates) {
+                let outcome = match fate {
+                    Fate::Applied => applied(&one.record),
+                    Fate::Refused(reason) => Outcome::Refused { problem: ProblemType::Illegal.with(reason) },
+                };
+                outcomes.push((index, outcome));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Whose turn it is: the sequence rule of invariant 2.
+    fn sort(&self, item: Item, record: Option<ExchangeRecord>) -> Turn {
+        let refused = |problem: Problem| Turn::Answer(Outcome::Refused { problem });
+        let operation = match item.operation {
+            Ok(operation) => operation,
+            Err(problem) => return refused(problem),
+        };
+        let Some(record) = record else {
+            return match operation {
+                Operation::Create(create) if item.seq == 1 => {
+                    if create.trace_route.contains(&self.settings().site.alias) {
+                        info!(event = "loop_refused", peer = %item.key.peer, exchange = %item.key.exchange, "refused");
+                        return refused(ProblemType::Loop.with("this site stands in the case's trace route"));
+                    }
+                    Turn::Open(item.key, create, item.raw)
+                }
+                Operation::Create(_) => Turn::Answer(Outcome::OutOfOrder { expected: 1 }),
+                _ => refused(ProblemType::UnknownExchange.with("send its Create first, or re-adopt it")),
+            };
+        };
+        match &record.leg {
+            Leg::Downward(Downward::Received) if item.seq == 1 => return Turn::Answer(Outcome::Received),
+            Leg::Downward(Downward::Received) => {
+                let problem = ProblemType::Busy.with("the incident is not in the store yet");
+                return Turn::Answer(Outcome::Later { problem });
+            }
+            Leg::Downward(Downward::Rejected { .. }) if item.seq > record.applied => {
+                return refused(ProblemType::Rejected.with("this exchange was rejected; submit the incident anew"));
+            }
+            _ => {}
+        }
+        if item.seq == 0 {
+            return refused(ProblemType::Content.with("`seq` counts from 1"));
+        }
+        if item.seq <= record.applied {
+            let repeated = item.seq < record.applied
+                || operation.kind() == OperationKind::Create
+                || record.applied_digest.is_none_or(|known| known == digest(&item.raw));
+            if repeated {
+                return Turn::Answer(applied(&record));
+            }
+            return refused(ProblemType::SequenceConflict.with(format!("operation {} was another one", item.seq)));
+        }
+        if item.seq > record.applied + 1 {
+            return Turn::Answer(Outcome::OutOfOrder { expected: record.applied + 1 });
+        }
+        if operation.kind() == OperationKind::Create {
+            return refused(ProblemType::Illegal.with("the exchange was created already"));
+        }
+        Turn::Apply(Arriving { key: item.key, record, seq: item.seq, operation, raw: item.raw, transaction: None })
+    }
+
+    /// What is kept from a time when the store was slow, put into the store now. Returns how many.
+    pub async fn open_received(&self) -> Result<usize, EngineError> {
+        /// Kept Creates handled in one pass.
+        const LIMIT: usize = 500;
+        let upstream = self.settings().upstream.as_ref().map(|upstream| upstream.alias.clone());
+        let now = self.now();
+        let kept = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| settle::kept_creates(transaction, upstream, now, LIMIT))
+            .await?;
+        let count = kept.len();
+        for (key, entry) in kept {
+            let Ok(Operation::Create(create)) = read(entry.operation.get()) else { continue };
+            let client = key.peer.clone();
+            let outcomes = self.open(&client, vec![(0, key.clone(), create, entry.operation)]).await?;
+            if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Received) {
+                self.postpone(&key, "the store does not take it yet", None).await?;
+            }
+        }
+        Ok(count)
+    }
+}
+
+enum Turn {
+    Answer(Outcome),
+    Open(ExchangeKey, Box<crate::case::Create>, Box<serde_json::value::RawValue>),
+    Apply(Arriving),
+}
+
+/// The answer to an operation that is in effect, now or since long: always the same.
+fn applied(record: &ExchangeRecord) -> Outcome {
+    match record.incident().and_then(|incident| incident.to_string().parse::<TransactionId>().ok()) {
+        Some(transaction) => Outcome::Applied { transaction },
+        None => Outcome::Received,
+    }
+}
+
+/// An operation as it came, checked; the problem names what and where.
+fn read(text: &str) -> Result<Operation, Problem> {
+    /// What can be told from an operation that does not read as one.
+    #[derive(serde::Deserialize)]
+    struct Named {
+        kind: String,
+    }
+    if let Ok(Named { kind }) = serde_json::from_str(text)
+        && !OperationKind::ALL.iter().any(|known| known.as_str() == kind)
+    {
+        let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        return Err(ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", "))));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let operation: Operation = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
+        let reason: String = fault.inner().to_string().chars().take(200).collect();
+        ProblemType::Content.with(format!("at `{}`: {reason}", fault.path()))
+    })?;
+    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
+    Ok(operation)
+}

@@ -1,0 +1,570 @@
+//! The only writer of state. Each function is one event of one exchange: load the record, decide with the rules of
+//! `case`, and put step, shadow, outbox and due entry into the same transaction.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tracing::info;
+
+use super::{EngineError, PENDING_LIMIT};
+use crate::case::{
+    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
+    Towards, TransactionId, Upward, derive_create, derive_operations,
+};
+use crate::state::{
+    Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
+};
+
+/// Where and when an event is settled.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    pub site: SiteId,
+    pub alias: Alias,
+    pub upstream: Option<Alias>,
+    pub now: Timestamp,
+}
+
+/// Gives each operation its number and its place in the outbox.
+fn enqueue(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    operations: Vec<Operation>,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    for operation in operations {
+        record.sent += 1;
+        let text = serde_json::to_string(&operation).and_then(RawValue::from_string);
+        let entry = OutboxEntry {
+            exchange: key.exchange,
+            seq: record.sent,
+            kind: operation.kind(),
+            queued_at: now,
+            operation: text.map_err(|error| StateError::Encode(error.to_string()))?,
+        };
+        let position = transaction.enqueue(&key.peer, &entry)?;
+        // Towards a client the feed's cursor acknowledges, in the order of positions; nothing is tracked per exchange.
+        if record.leg.towards() == Towards::Upstream {
+            record.pending.push(position);
+        }
+        info!(
+            event = "operation_queued",
+            peer = %key.peer,
+            exchange = %key.exchange,
+            incident = record.incident().map(|incident| incident.0),
+            operation = entry.kind.as_str(),
+            seq = entry.seq,
+            "queued"
+        );
+    }
+    // An exchange that only waits for a look at its case has something to send now; one that waits after a failed try
+    // keeps its turn.
+    let tried = record.due.as_ref().is_some_and(|due| due.attempts > 0);
+    let asking = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
+    if !record.pending.is_empty() && !tried && !asking && record.parked.is_none() {
+        record.wake_at(now);
+    }
+    Ok(())
+}
+
+/// An incident is handed to the upstream for the first time in this generation. Says whether it was news.
+pub fn submitted(
+    transaction: &mut Transaction<'_>,
+    scene: &Scene,
+    incident: &Incident,
+    form: Form,
+    policy: Option<String>,
+) -> Result<bool, StateError> {
+    let Some(upstream) = &scene.upstream else { return Ok(false) };
+    let exchange = ExchangeId::of(scene.site, incident.id, incident.generation);
+    let key = ExchangeKey::new(upstream, exchange);
+    if transaction.exchange(&key)?.is_some() {
+        return Ok(false);
+    }
+    let mut trace_route = incident.trace_route.clone();
+    trace_route.push(scene.alias.clone());
+    let mut record = ExchangeRecord {
+        leg: Leg::Upward { incident: incident.id, step: Upward::Creating },
+        since: scene.now,
+        shadow: Shadow::of_create(incident),
+        sent: 0,
+        applied: 0,
+        applied_digest: None,
+        pending: Vec::new(),
+        due: None,
+        parked: None,
+        changed_meanwhile: false,
+        submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
+    };
+    info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
+    enqueue(transaction, &key, &mut record, derive_create(incident, form, trace_route, upstream), scene.now)?;
+    // What is in the record already and no part of a Create follows at once.
+    difference(transaction, &key, &mut record, incident, scene.now)?;
+    transaction.put_exchange(&key, &record)?;
+    Ok(true)
+}
+
+/// A local change of an incident that has an exchange. Returns the peer when something was queued for it.
+pub fn changed(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    now: Timestamp,
+) -> Result<bool, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+    let before = record.clone();
+    difference(transaction, key, &mut record, incident, now)?;
+    if record != before {
+        transaction.put_exchange(key, &record)?;
+    }
+    Ok(record.sent != before.sent)
+}
+
+fn difference(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    incident: &Incident,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
+        return Ok(());
+    }
+    if record.pending.len() >= PENDING_LIMIT {
+        record.changed_meanwhile = true;
+        return Ok(());
+    }
+    let operations = derive_operations(&record.shadow, incident, record.leg.towards(), &key.peer);
+    record.shadow = Shadow::of(incident);
+    if operations.is_empty() {
+        return Ok(());
+    }
+    // Towards a client our word is what counts, from the moment that it is queued.
+    if record.leg.towards() == Towards::Client {
+        for operation in &operations {
+            if let Ok(leg) = record.leg.clone().operated(operation) {
+                step(record, leg, now);
+            }
+        }
+    }
+    enqueue(transaction, key, record, operations, now)
+}
+
+fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
+    if record.leg.name() != leg.name() {
+        record.since = now;
+    }
+    record.leg = leg;
+}
+
+/// The head of an exchange's outbox was acknowledged with the transaction ID.
+pub fn acknowledged(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    seq: u64,
+    id: &TransactionId,
+    scene: &Scene,
+    check_at: Timestamp,
+) -> Result<Option<ExchangeRecord>, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+    transacted(&mut record, id, scene.now)?;
+    record.submitted_by = None;
+    let Some(position) = record.pending.first().copied() else {
+        transaction.put_exchange(key, &record)?;
+        return Ok(Some(record));
+    };
+    let Some(entry) = transaction.outbox(&key.peer, position)? else {
+        return Err(StateError::Damaged("an operation is missing from the outbox".into()).into());
+    };
+    if entry.seq == seq {
+        transaction.dequeue(&key.peer, position)?;
+        record.pending.remove(0);
+        if entry.kind != OperationKind::Create {
+            let operation: Operation = serde_json::from_str(entry.operation.get())
+                .map_err(|error| StateError::Damaged(format!("an operation in the outbox does not read: {error}")))?;
+            if let Ok(leg) = record.leg.clone().operated(&operation) {
+                step(&mut record, leg, scene.now);
+            }
+        }
+    }
+    record.parked = None;
+    record.due = None;
+    rest(&mut record, scene.now, check_at);
+    transaction.put_exchange(key, &record)?;
+    Ok(Some(record))
+}
+
+/// What an exchange is due for when nothing is wrong: its next operation at once, else a look at its case in a while.
+fn rest(record: &mut ExchangeRecord, now: Timestamp, check_at: Timestamp) {
+    if !record.pending.is_empty() {
+        record.wake_at(now);
+    } else if record.leg.is_over() {
+        record.due = None;
+    } else {
+        record.wake_at(check_at);
+    }
+}
+
+/// The transaction ID came, in an answer or with the feed.
+fn transacted(record: &mut ExchangeRecord, id: &TransactionId, now: Timestamp) -> Result<(), EngineError> {
+    let Leg::Upward { incident, step: upward } = record.leg.clone() else { return Ok(()) };
+    let upward = upward.acknowledged(id.clone()).map_err(|illegal| {
+        EngineError::State(StateError::Damaged(format!("the upstream changed its mind: {illegal}")))
+    })?;
+    step(record, Leg::Upward { incident, step: upward }, now);
+    Ok(())
+}
+
+/// The upstream has the Create and will tell the transaction ID later: ask again at `ask_at`.
+pub fn answered_received(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    now: Timestamp,
+    ask_at: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let Leg::Upward { incident, step: upward } = record.leg.clone() else { return Ok(()) };
+    if let Ok(upward) = upward.received() {
+        step(&mut record, Leg::Upward { incident, step: upward }, now);
+    }
+    let attempts = record.due.as_ref().map_or(0, |due| due.attempts);
+    record.due = Some(Due { at: ask_at, attempts, last_error: None });
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// Not now: the exchange's own next try.
+pub fn postponed(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    reason: &str,
+    next: impl FnOnce(u32) -> Timestamp,
+) -> Result<u32, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(0) };
+    let attempts = record.due.as_ref().map_or(0, |due| due.attempts) + 1;
+    record.due = Some(Due { at: next(attempts), attempts, last_error: Some(reason.to_owned()) });
+    transaction.put_exchange(key, &record)?;
+    Ok(attempts)
+}
+
+/// Not without a person.
+pub fn parked(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Option<Parked>, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+    let head = match record.pending.first() {
+        Some(position) => transaction.outbox(&key.peer, *position)?,
+        None => None,
+    };
+    let parked = Parked {
+        since: now,
+        seq: head.as_ref().map_or(record.sent, |entry| entry.seq),
+        operation: head.as_ref().map_or(OperationKind::Create, |entry| entry.kind),
+        reason: reason.to_owned(),
+        incoming: false,
+    };
+    record.park(parked.clone());
+    transaction.put_exchange(key, &record)?;
+    Ok(Some(parked))
+}
+
+/// A person says: try again. What was parked on the way in is handed back, to be applied.
+pub fn rearmed(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    now: Timestamp,
+) -> Result<Option<InboundEntry>, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+    let inbound = match &record.parked {
+        Some(parked) if parked.incoming => transaction.inbound(key)?,
+        Some(_) => None,
+        None => return Ok(None),
+    };
+    record.parked = None;
+    if inbound.is_some() {
+        transaction.remove_inbound(key)?;
+    }
+    record.due = None;
+    if !record.pending.is_empty() {
+        record.wake_at(now);
+    }
+    transaction.put_exchange(key, &record)?;
+    Ok(inbound)
+}
+
+/// A client's Create that the store could not take yet is kept, durably.
+pub fn received(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    operation: Box<RawValue>,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    if transaction.exchange(key)?.is_some() {
+        return Ok(());
+    }
+    transaction.put_inbound(key, &InboundEntry { seq: 1, received_at: now, operation })?;
+    let mut record = ExchangeRecord {
+        leg: Leg::Downward(Downward::Received),
+        since: now,
+        shadow: Shadow::default(),
+        sent: 0,
+        applied: 0,
+        applied_digest: None,
+        pending: Vec::new(),
+        due: None,
+        parked: None,
+        changed_meanwhile: false,
+        submitted_by: None,
+    };
+    record.wake_at(now);
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// A client's incident stands in the store. What it already has to tell, such as a case that a policy opened, follows.
+pub fn opened(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    digest: u64,
+    now: Timestamp,
+) -> Result<bool, EngineError> {
+    let known = transaction.exchange(key)?;
+    if known.as_ref().is_some_and(|record| record.incident().is_some()) {
+        return Ok(false);
+    }
+    if known.is_some() {
+        transaction.remove_inbound(key)?;
+    }
+    let mut record = ExchangeRecord {
+        leg: Leg::Downward(Downward::Deciding { incident: incident.id }),
+        since: now,
+        shadow: Shadow::of_create(incident),
+        sent: 0,
+        applied: 1,
+        applied_digest: Some(digest),
+        pending: Vec::new(),
+        due: None,
+        parked: None,
+        changed_meanwhile: false,
+        submitted_by: None,
+    };
+    difference(transaction, key, &mut record, incident, now)?;
+    transaction.put_exchange(key, &record)?;
+    Ok(record.sent > 0)
+}
+
+/// An operation of the peer's took effect here.
+pub struct Taken {
+    pub key: ExchangeKey,
+    pub seq: u64,
+    pub digest: u64,
+    pub operation: Operation,
+    pub edit: Edit,
+    pub transaction: Option<TransactionId>,
+}
+
+/// Step, shadow and number follow in one transaction.
+pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(()) };
+    if taken.seq <= record.applied {
+        return Ok(());
+    }
+    if let Some(id) = &taken.transaction {
+        transacted(&mut record, id, now)?;
+    }
+    let leg = record.leg.clone().operated(&taken.operation);
+    match leg {
+        Ok(leg) => step(&mut record, leg, now),
+        Err(illegal) => return Err(StateError::Damaged(illegal.to_string()).into()),
+    }
+    record.applied = taken.seq;
+    record.applied_digest = Some(taken.digest);
+    record.shadow.follow(&taken.edit);
+    if record.leg.is_over() && record.pending.is_empty() {
+        record.due = None;
+    }
+    transaction.put_exchange(&taken.key, &record)?;
+    Ok(())
+}
+
+/// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.
+pub fn parked_incoming(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    seq: u64,
+    kind: OperationKind,
+    operation: Box<RawValue>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    if seq <= record.applied {
+        return Ok(());
+    }
+    record.applied = seq;
+    record.applied_digest = None;
+    record.parked = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned(), incoming: true });
+    transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// An operation that was parked on its way in took effect after all. Its number was counted when it was parked.
+pub fn applied_late(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(()) };
+    if let Ok(leg) = record.leg.clone().operated(&taken.operation) {
+        step(&mut record, leg, now);
+    }
+    record.shadow.follow(&taken.edit);
+    transaction.put_exchange(&taken.key, &record)?;
+    Ok(())
+}
+
+/// It still cannot follow.
+pub fn parked_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    seq: u64,
+    kind: OperationKind,
+    operation: Box<RawValue>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.parked = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned(), incoming: true });
+    transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// A look at the case found nothing new.
+pub fn checked(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    now: Timestamp,
+    check_at: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    rest(&mut record, now, check_at);
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// The changes that were gathered while too much was pending.
+pub fn changed_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.changed_meanwhile = false;
+    difference(transaction, key, &mut record, incident, now)?;
+    transaction.put_exchange(key, &record)
+}
+
+/// Clients' Creates that wait for the store and are due.
+pub fn kept_creates(
+    transaction: &mut Transaction<'_>,
+    upstream: Option<Alias>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(ExchangeKey, InboundEntry)>, EngineError> {
+    let mut kept = Vec::new();
+    for entry in transaction.due(now, limit)? {
+        if upstream.as_ref() != Some(&entry.key.peer)
+            && let Some(inbound) = transaction.inbound(&entry.key)?
+        {
+            kept.push((entry.key, inbound));
+        }
+    }
+    Ok(kept)
+}
+
+/// Everything up to a position is durable at the client.
+pub fn acknowledged_through(
+    transaction: &mut Transaction<'_>,
+    client: &Alias,
+    through: u64,
+) -> Result<u64, StateError> {
+    /// Entries that one transaction removes at the most; the rest goes with the next acknowledgement.
+    const LIMIT: usize = 5_000;
+    let positions = transaction.positions_through(client, through, LIMIT)?;
+    for position in &positions {
+        transaction.dequeue(client, *position)?;
+    }
+    Ok(positions.len() as u64)
+}
+
+/// How an exchange is known at the other side, for re-adoption.
+pub struct Standpoint {
+    pub leg: Leg,
+    pub shadow: Shadow,
+    /// The last of our operations that took effect there.
+    pub sent: u64,
+    /// The last of their operations whose effect is in our store.
+    pub applied: u64,
+}
+
+/// An exchange is known again after state was lost at either end. Operations that the peer has not got stay.
+pub fn adopted(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    standpoint: Standpoint,
+    incident: &Incident,
+    now: Timestamp,
+    check_at: Timestamp,
+) -> Result<bool, StateError> {
+    let mut record = match transaction.exchange(key)? {
+        Some(mut record) => {
+            let mut pending = Vec::new();
+            for position in std::mem::take(&mut record.pending) {
+                match transaction.outbox(&key.peer, position)? {
+                    Some(entry) if entry.seq > standpoint.sent => pending.push(position),
+                    _ => transaction.dequeue(&key.peer, position)?,
+                }
+            }
+            record.pending = pending;
+            record.sent = record.sent.max(standpoint.sent);
+            record.shadow = standpoint.shadow;
+            record
+        }
+        None => ExchangeRecord {
+            leg: standpoint.leg.clone(),
+            since: now,
+            shadow: standpoint.shadow,
+            sent: standpoint.sent,
+            applied: 0,
+            applied_digest: None,
+            pending: Vec::new(),
+            due: None,
+            parked: None,
+            changed_meanwhile: false,
+            submitted_by: None,
+        },
+    };
+    record.applied = standpoint.applied;
+    record.applied_digest = None;
+    record.submitted_by = None;
+    step(&mut record, standpoint.leg, now);
+    let sent = record.sent;
+    if record.parked.is_none() {
+        record.due = None;
+    }
+    difference(transaction, key, &mut record, incident, now)?;
+    if record.parked.is_none() && record.leg.towards() == Towards::Upstream {
+        rest(&mut record, now, check_at);
+    }
+    let news = record.sent != sent;
+    transaction.put_exchange(key, &record)?;
+    Ok(news)
+}
+
+/// The key of an incident's exchange with the upstream.
+pub fn upward_key(scene: &Scene, incident: IncidentId, generation: u32) -> Option<ExchangeKey> {
+    let upstream = scene.upstream.as_ref()?;
+    Some(ExchangeKey::new(upstream, ExchangeId::of(scene.site, incident, generation)))
+}

@@ -1,0 +1,133 @@
+//! How every exchange of one client stands: what a client re-adopts from, and what answers a question about one
+//! transaction. Another client's exchange is as unknown as one that never was.
+
+use std::collections::HashMap;
+
+use super::{Engine, EngineError};
+use crate::case::{
+    Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
+};
+use crate::protocol::{
+    ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
+};
+use crate::state::{ExchangeKey, ExchangeRecord};
+
+impl Engine {
+    /// Up to `limit` exchanges of a client after the given one.
+    pub async fn exchanges(
+        &self,
+        client: &Alias,
+        after: Option<ExchangeId>,
+        limit: usize,
+    ) -> Result<ExchangePage, EngineError> {
+        // The cursor is read first: what happens while the page is made comes again with the feed, and is known by its
+        // number.
+        let cursor = self.feed_end(client).await?.to_string();
+        let peer = client.clone();
+        let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
+        let more = records.len() == limit;
+        let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
+        let incidents: HashMap<IncidentId, Incident> =
+            self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+        let exchanges = records
+            .into_iter()
+            .filter(|(_, record)| record.leg.towards() == Towards::Client)
+            .map(|(key, record)| {
+                let incident = record.incident().and_then(|id| incidents.get(&id));
+                snapshot(&key, &record, incident)
+            })
+            .collect();
+        Ok(ExchangePage { cursor, exchanges, more })
+    }
+
+    /// The transactions of some exchanges; unknown ones are left out.
+    pub async fn transactions(
+        &self,
+        client: &Alias,
+        exchanges: Vec<ExchangeId>,
+    ) -> Result<TransactionList, EngineError> {
+        let peer = client.clone();
+        let records = self
+            .state()
+            .read(move |view| {
+                let mut records = Vec::new();
+                for exchange in exchanges {
+                    let key = ExchangeKey::new(&peer, exchange);
+                    records.extend(view.exchange(&key)?.map(|record| (key, record)));
+                }
+                Ok(records)
+            })
+            .await?;
+        let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
+        let cases: HashMap<IncidentId, Option<Case>> =
+            self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
+        let answer = |(key, record): (ExchangeKey, ExchangeRecord)| TransactionAnswer {
+            exchange: key.exchange,
+            transaction: transaction(&record),
+            step: transaction_step(&record),
+            case: record.incident().and_then(|id| cases.get(&id).cloned()).flatten(),
+        };
+        Ok(TransactionList { transactions: records.into_iter().map(answer).collect() })
+    }
+
+    /// One transaction by its ID.
+    pub async fn transaction(&self, client: &Alias, id: &str) -> Result<TransactionAnswer, EngineError> {
+        let unknown = || EngineError::from(ProblemType::NotFound.with("there is no such transaction"));
+        let incident: IncidentId = IncidentId(id.parse().map_err(|_| unknown())?);
+        let loaded = self.store().load(&[incident]).await?.incidents;
+        let reference = loaded
+            .first()
+            .and_then(|incident| {
+                incident.references.iter().find(|one| one.towards == Towards::Client && one.peer == *client)
+            })
+            .ok_or_else(unknown)?;
+        let answer = self.transactions(client, vec![reference.exchange]).await?;
+        answer.transactions.into_iter().next().ok_or_else(unknown)
+    }
+}
+
+fn transaction(record: &ExchangeRecord) -> Option<TransactionId> {
+    record.incident().and_then(|id| id.to_string().parse().ok())
+}
+
+fn transaction_step(record: &ExchangeRecord) -> TransactionStep {
+    match &record.leg {
+        Leg::Downward(Downward::Received) => TransactionStep::Received,
+        Leg::Downward(Downward::Open { .. }) => TransactionStep::Open,
+        Leg::Downward(Downward::Closed { .. }) => TransactionStep::Closed,
+        Leg::Downward(Downward::Rejected { .. }) => TransactionStep::Rejected,
+        Leg::Downward(Downward::Deciding { .. }) | Leg::Upward { .. } => TransactionStep::Pending,
+    }
+}
+
+fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
+    let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
+        (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
+        (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
+        (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
+        (_, Some(Phase::Review)) => SnapshotStep::Resolved,
+        _ => SnapshotStep::Open,
+    };
+    let ours = |incident: &Incident| {
+        let comments = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(&key.peer));
+        Changes {
+            case: incident.case.clone(),
+            solution: Some(incident.work.solution.clone()),
+            completion_code: Some(incident.work.completion_code),
+            expected_resolution: Some(incident.work.expected_resolution),
+            comments: comments.cloned().collect(),
+        }
+    };
+    let reference = incident.and_then(|incident| {
+        incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
+    });
+    ExchangeSnapshot {
+        exchange: key.exchange,
+        incident: reference.and_then(|reference| reference.peer_incident).unwrap_or(IncidentId(0)),
+        transaction: transaction(record),
+        step,
+        applied: record.applied,
+        sent: record.sent,
+        record: incident.map(ours).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,135 @@
+//! A person submits an incident, or saves the form for later. Both are changes of the record; the
+//! detector does the rest.
+
+use tracing::info;
+
+use super::{Engine, EngineError};
+use crate::case::{Action, Form, FormFault, HistoryLine, Incident, IncidentId, Standing, Submission, Towards};
+use crate::protocol::ProblemType;
+use crate::store::{Write, Writer, Written};
+
+impl Engine {
+    /// Submits an incident, once: a second time is refused. What `form` leaves out comes from the saved draft and
+    /// the settings.
+    pub async fn submit(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
+        /// Rounds of somebody else changing the record at the same moment.
+        const TRIES: usize = 5;
+        let settings = self.settings();
+        if settings.upstream.is_none() {
+            return Err(ProblemType::NotConnected
+                .with("this site has no [upstream] in its settings; the incident stays as it is")
+                .into());
+        }
+        for _ in 0..TRIES {
+            let incident = self.incident(id).await?;
+            let again = self.refuse_twice(&incident)?;
+            self.check_submittable(&incident)
+                .map_err(|reason| EngineError::from(ProblemType::NotSubmittable.with(reason)))?;
+            let form = form.or(&incident.form).or(&settings.submit.defaults);
+            self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
+            let write = Write {
+                expected_revision: Some(incident.revision),
+                submission: Some(Submission::Requested),
+                form: Some(form),
+                generation: again.then_some(incident.generation + 1),
+                history: vec![self.line(id, Action::Submitted, operator, "submitted by hand".into())],
+                ..Write::to(id, Writer::Operator)
+            };
+            if self.write_one(write).await? == Written::Done {
+                self.0.changed.notify_one();
+                return Ok(());
+            }
+        }
+        Err(ProblemType::Busy.with("the incident keeps changing; try again").into())
+    }
+
+    /// Keeps a form for the later submission; nothing is sent.
+    pub async fn save_draft(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        self.refuse_twice(&incident)?;
+        form.check().map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
+        let write = Write {
+            expected_revision: Some(incident.revision),
+            submission: Some(Submission::Draft),
+            form: Some(form.or(&incident.form)),
+            history: vec![self.line(id, Action::DraftSaved, operator, "form saved".into())],
+            ..Write::to(id, Writer::Operator)
+        };
+        match self.write_one(write).await? {
+            Written::Done => Ok(()),
+            _ => Err(ProblemType::Busy.with("the incident changed at the same moment; try again").into()),
+        }
+    }
+
+    /// Whether it is submitted anew, after a Reject; an error when it is submitted already.
+    fn refuse_twice(&self, incident: &Incident) -> Result<bool, EngineError> {
+        if incident.submission != Submission::Requested {
+            return Ok(incident.references.iter().any(|reference| reference.towards == Towards::Upstream));
+        }
+        let last = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
+        match last {
+            Some(reference) if reference.standing == Standing::Rejected => Ok(true),
+            Some(reference) => Err(ProblemType::AlreadySubmitted
+                .with(format!(
+                    "incident {} was already submitted to {} and is {}",
+                    incident.id,
+                    reference.peer,
+                    reference.standing.as_str()
+                ))
+                .into()),
+            None => Err(ProblemType::AlreadySubmitted
+                .with(format!("incident {} was already submitted and is on its way", incident.id))
+                .into()),
+        }
+    }
+
+    /// Whether the record itself can become a case; the reason is a sentence for people.
+    pub(super) fn check_submittable(&self, incident: &Incident) -> Result<(), String> {
+        if incident.client.is_some() {
+            return Err("it was opened for a client".into());
+        }
+        if !incident.event.kind.is_submittable() {
+            return Err(format!("an incident of kind {} never becomes a case", incident.event.kind.as_str()));
+        }
+        incident.event.check().map_err(|fault| fault.to_string())
+    }
+
+    pub(super) fn check_form(&self, form: &Form) -> Result<(), FormFault> {
+        form.check()?;
+        if self.settings().submit.require_site_id && form.site_id.is_none() {
+            return Err(FormFault::SiteIdMissing);
+        }
+        Ok(())
+    }
+
+    /// The incident as it stands now.
+    pub(super) async fn incident(&self, id: IncidentId) -> Result<Incident, EngineError> {
+        let loaded = self.store().load(&[id]).await?;
+        if let Some((_, reason)) = loaded.unreadable.first() {
+            return Err(ProblemType::Action.with(format!("incident {id} does not read: {reason}")).into());
+        }
+        loaded
+            .incidents
+            .into_iter()
+            .next()
+            .ok_or_else(|| ProblemType::NotFound.with(format!("there is no incident {id}")).into())
+    }
+
+    pub(super) async fn write_one(&self, write: Write) -> Result<Written, EngineError> {
+        let written = self.store().write(vec![write]).await?;
+        Ok(written.first().copied().unwrap_or(Written::Gone))
+    }
+
+    pub(super) fn line(&self, incident: IncidentId, action: Action, operator: &str, detail: String) -> HistoryLine {
+        info!(event = "operator_action", incident = incident.0, action = action.as_str(), "an operator acted");
+        HistoryLine {
+            incident,
+            at: self.now(),
+            who: format!("operator {operator}"),
+            action: action.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A person's decisions on an incident: accept, update, resolve, close, reject. Each changes the record in the store; the
+//! detector finds the change, and the outgoing table says what travels. An edit made with any other tool travels alike.
+
+use uuid::Uuid;
+
+use super::{Engine, EngineError};
+use crate::case::text::line;
+use crate::case::{
+    Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Incident, IncidentId, Phase, Reference, Towards,
+};
+use crate::protocol::ProblemType;
+use crate::protocol::operator::{AcceptRequest, WorkRequest};
+use crate::store::{Write, Writer, Written};
+
+/// What a person does with an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    Update,
+    Resolve,
+    Close,
+    Reject,
+}
+
+impl Engine {
+    /// Takes a client's case: its ID comes from the request or from the template. Returns the case.
+    pub async fn accept(&self, id: IncidentId, request: &AcceptRequest) -> Result<Case, EngineError> {
+        let incident = self.incident(id).await?;
+        let client = client_reference(&incident)?;
+        if let Some(case) = &incident.case {
+            return Err(action(format!("incident {id} was accepted already, as case {}", case.id)));
+        }
+        if !client.standing.is_open() {
+            return Err(action(format!("the exchange is {}", client.standing.as_str())));
+        }
+        let mut case = self
+            .case_template()
+            .fill(id, &client.peer)
+            .map_err(|fault| action(format!("the case template of the settings gives no case ID or link: {fault}")))?;
+        if let Some(given) = &request.case_id {
+            case.id = given.parse::<CaseId>().map_err(|fault| form(format!("case ID {fault}")))?;
+            case.link = None;
+        }
+        if let Some(given) = &request.case_link {
+            case.link = Some(given.parse::<CaseLink>().map_err(|fault| form(format!("case link {fault}")))?);
+        }
+        if let Some(status) = &request.status {
+            case.status = status.clone();
+        }
+        case.check().map_err(|fault| form(format!("status {fault}")))?;
+        let edit = Edit {
+            case: Some(case.clone()),
+            comments: self.comment(&request.comment, &request.operator)?,
+            ..Edit::default()
+        };
+        let detail = format!("case {} opened", case.id);
+        self.edit(&incident, edit, Action::CaseAccepted, &request.operator, detail).await?;
+        Ok(case)
+    }
+
+    /// Changes a record as one of the decisions says.
+    pub async fn decide_on(
+        &self,
+        id: IncidentId,
+        decision: Decision,
+        request: &WorkRequest,
+    ) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        let edit = self.edit_for(&incident, decision, request)?;
+        if edit == Edit::default() {
+            return Err(form("nothing to change was given".into()));
+        }
+        let detail = match decision {
+            Decision::Update => "updated",
+            Decision::Resolve => "resolved",
+            Decision::Close => "closed",
+            Decision::Reject => "rejected",
+        };
+        self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await
+    }
+
+    fn edit_for(&self, incident: &Incident, decision: Decision, request: &WorkRequest) -> Result<Edit, EngineError> {
+        let ours = incident.references.iter().any(|reference| reference.towards == Towards::Client);
+        if ours && incident.case.is_none() && matches!(decision, Decision::Resolve | Decision::Close) {
+            return Err(action(format!("incident {} has no case yet; accept it first", incident.id)));
+        }
+        let code = match &request.completion_code {
+            Some(text) => Some(CompletionCode::parse(text).ok_or_else(|| {
+                let known: Vec<_> = CompletionCode::ALL.iter().map(|code| code.as_str()).collect();
+                form(format!("completion code must be one of {}", known.join(", ")))
+            })?),
+            None => None,
+        };
+        if let Some(solution) = &request.solution {
+            crate::case::text::paragraph(solution, 65_536).map_err(|fault| form(format!("solution {fault}")))?;
+        }
+        let (phase, status, ending) = match decision {
+            Decision::Update => (None, None, None),
+            Decision::Resolve => (Some(Phase::Review), Some("Resolved"), Some(CompletionCode::Fulfilled)),
+            Decision::Close => (Some(Phase::Close), Some("Closed"), Some(CompletionCode::Fulfilled)),
+            Decision::Reject => (Some(Phase::Close), Some("Rejected"), Some(CompletionCode::RequestRejected)),
+        };
+        let closed = incident.work.phase == Phase::Close;
+        if closed && matches!(decision, Decision::Resolve | Decision::Close | Decision::Reject) {
+            return Err(action(format!("incident {} is closed already", incident.id)));
+        }
+        let code = match decision {
+            Decision::Reject => ending,
+            _ => code.or_else(|| ending.filter(|_| incident.work.completion_code.is_none())),
+        };
+        Ok(Edit {
+            phase,
+            solution: request.solution.clone().map(Some),
+            completion_code: code.map(Some),
+            expected_resolution: request.expected_resolution.map(Some),
+            case: self.with_status(incident, ours, request.status.as_deref().or(status))?,
+            comments: self.comment(&request.comment, &request.operator)?,
+        })
+    }
+
+    /// The case with another status, where the case is ours to speak of.
+    fn with_status(&self, incident: &Incident, ours: bool, status: Option<&str>) -> Result<Option<Case>, EngineError> {
+        let Some(status) = status else { return Ok(None) };
+        line(status, 64).map_err(|fault| form(format!("status {fault}")))?;
+        let case = incident.case.clone().filter(|case| ours && case.status != status);
+        Ok(case.map(|case| Case { status: status.to_owned(), ..case }))
+    }
+
+    fn comment(&self, text: &Option<String>, operator: &str) -> Result<Vec<Comment>, EngineError> {
+        let Some(text) = text else { return Ok(Vec::new()) };
+        let comment = Comment {
+            id: Uuid::now_v7(),
+            author: operator.to_owned(),
+            written_at: self.now(),
+            text: text.clone(),
+            origin: None,
+            position: 0,
+        };
+        comment.check().map_err(|fault| form(format!("comment {fault}")))?;
+        Ok(vec![comment])
+    }
+
+    async fn edit(
+        &self,
+        incident: &Incident,
+        edit: Edit,
+        action_word: Action,
+        operator: &str,
+        detail: String,
+    ) -> Result<(), EngineError> {
+        let write = Write {
+            expected_revision: Some(incident.revision),
+            edit,
+            history: vec![self.line(incident.id, action_word, operator, detail)],
+            ..Write::to(incident.id, Writer::Operator)
+        };
+        match self.write_one(write).await? {
+            Written::Done => {
+                self.0.changed.notify_one();
+                Ok(())
+            }
+            _ => Err(ProblemType::Busy.with("the record changed at the same moment; look at it and try again").into()),
+        }
+    }
+}
+
+fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {
+    incident.references.iter().find(|reference| reference.towards == Towards::Client).ok_or_else(|| {
+        action(format!("incident {} was not submitted by a client; there is nothing to accept", incident.id))
+    })
+}
+
+fn action(detail: String) -> EngineError {
+    ProblemType::Action.with(detail).into()
+}
+
+fn form(detail: String) -> EngineError {
+    ProblemType::Form.with(detail).into()
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with a peer, each with its own reason and remedy.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::protocol::Problem;
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PeerError {
+    #[error("the host name is unknown; check `url` in [upstream] and the name service")]
+    UnknownHost,
+    #[error("nobody answers there ({0}); is the peer's daemon running, and the way to it open?")]
+    Unreachable(String),
+    #[error("no answer in time; the peer is slow or the network loses packets")]
+    TimedOut,
+    #[error("the peer's certificate has expired; its operator has to renew it (also check this machine's clock)")]
+    CertificateExpired,
+    #[error("the peer's certificate is not trusted ({0}); set `ca_file` in [upstream] to the authority that issued it")]
+    CertificateUntrusted(String),
+    #[error("the encrypted connection failed: {0}")]
+    Tls(String),
+    #[error("the peer does not accept our user name and password; check `user` and `password_file` in [upstream]")]
+    Unauthorized,
+    #[error("the peer speaks protocol {theirs}, we speak {ours}; one of the two has to be updated")]
+    Version { theirs: String, ours: &'static str },
+    /// The peer said what it does not like.
+    #[error("the peer refused: {problem}")]
+    Refused { problem: Box<Problem>, retry_after: Option<Duration> },
+    #[error("the peer answered with something that is not casebridge's protocol: {0}")]
+    Malformed(String),
+}
+
+impl PeerError {
+    /// How long the peer asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            PeerError::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the request itself is at fault: the same one will be refused again.
+    pub fn blames_request(&self) -> bool {
+        matches!(self, PeerError::Refused { problem, .. } if matches!(problem.status, 400 | 404..=422 | 500))
+    }
+
+    /// What a failed call says of the connection.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        if let Some(tls) = tls_error(error) {
+            return match tls {
+                rustls::Error::InvalidCertificate(
+                    rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. },
+                ) => PeerError::CertificateExpired,
+                rustls::Error::InvalidCertificate(fault) => PeerError::CertificateUntrusted(fault.to_string()),
+                other => PeerError::Tls(other.to_string()),
+            };
+        }
+        if error.is_timeout() {
+            return PeerError::TimedOut;
+        }
+        let reason = innermost(error);
+        if whole_chain(error).contains("dns error") { PeerError::UnknownHost } else { PeerError::Unreachable(reason) }
+    }
+}
+
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        if let Some(tls) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            && let Some(tls) = tls.downcast_ref::<rustls::Error>()
+        {
+            return Some(tls);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut reason: &dyn Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    reason.to_string()
+}
+
+fn whole_chain(error: &reqwest::Error) -> String {
+    let mut chain = String::new();
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(error) = next {
+        chain.push_str(&error.to_string());
+        chain.push_str("; ");
+        next = error.source();
+    }
+    chain
+}

@@ -1,0 +1,146 @@
+//! The peer over HTTP: one client, every wait and every body bounded. Nothing is retried here; the outbox is the only
+//! one that tries again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, header};
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+
+use super::{PeerError, Upstream};
+use crate::case::ExchangeId;
+use crate::config::settings;
+use crate::protocol::problem::CONTENT_TYPE;
+use crate::protocol::{
+    self, ExchangePage, OperationAnswer, OperationBatch, Problem, SiteAnswer, TransactionList, UpdateAnswer,
+};
+
+/// The largest answer that is read, in bytes.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// An upstream at an address.
+pub struct HttpUpstream {
+    client: Client,
+    settings: settings::Upstream,
+}
+
+impl HttpUpstream {
+    /// Fails when the CA file holds no certificate.
+    pub fn new(settings: &settings::Upstream) -> Result<Self, PeerError> {
+        let mut builder = Client::builder()
+            .connect_timeout(settings.connect_timeout)
+            .pool_max_idle_per_host(8)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent(concat!("casebridge/", env!("CARGO_PKG_VERSION")));
+        if let Some(ca) = &settings.ca {
+            let certificates = Certificate::from_pem_bundle(ca).map_err(|error| PeerError::Tls(error.to_string()))?;
+            if certificates.is_empty() {
+                return Err(PeerError::Tls("`ca_file` in [upstream] holds no certificate".into()));
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        let client = builder.build().map_err(|error| PeerError::Tls(error.to_string()))?;
+        Ok(Self { client, settings: settings.clone() })
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.settings.url.trim_end_matches('/')))
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder, within: Duration) -> Result<T, PeerError> {
+        let request =
+            request.basic_auth(&self.settings.user, Some(self.settings.password.expose_secret())).timeout(within);
+        let response = request.send().await.map_err(|error| PeerError::of(&error))?;
+        let status = response.status();
+        let retry_after = seconds(&response, header::RETRY_AFTER);
+        let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
+        let body = read(response).await?;
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(PeerError::Unauthorized);
+        }
+        if status.is_success() {
+            let mut deserializer = serde_json::Deserializer::from_slice(&body);
+            return serde_path_to_error::deserialize(&mut deserializer)
+                .map_err(|error| PeerError::Malformed(format!("{} at {}", error.inner(), error.path())));
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem), retry_after }),
+            _ => Err(PeerError::Malformed(format!("status {status}, and no problem document"))),
+        }
+    }
+}
+
+fn seconds(response: &Response, name: header::HeaderName) -> Option<Duration> {
+    response.headers().get(name)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+fn content_type(response: &Response) -> &str {
+    response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, PeerError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| PeerError::of(&error))? {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Err(PeerError::Malformed(format!("an answer of more than {BODY_LIMIT} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[async_trait]
+impl Upstream for HttpUpstream {
+    async fn site(&self) -> Result<SiteAnswer, PeerError> {
+        let site: Result<SiteAnswer, PeerError> = self.call(self.get("/v1/site"), self.settings.request_timeout).await;
+        let site = site.map_err(|error| match error {
+            PeerError::Refused { problem, .. } if problem.is(protocol::ProblemType::UnknownVersion) => {
+                PeerError::Version { theirs: problem.detail, ours: protocol::VERSION }
+            }
+            other => other,
+        })?;
+        let major = |version: &str| version.split('.').next().map(str::to_owned);
+        if major(&site.protocol) != major(protocol::VERSION) {
+            let theirs = site.protocol.chars().filter(|c| !c.is_control()).take(20).collect();
+            return Err(PeerError::Version { theirs, ours: protocol::VERSION });
+        }
+        Ok(site)
+    }
+
+    async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError> {
+        let url = format!("{}/v1/operations", self.settings.url.trim_end_matches('/'));
+        let answer: OperationAnswer =
+            self.call(self.client.post(url).json(batch), self.settings.request_timeout).await?;
+        let asked = batch.operations.iter().map(|operation| (operation.exchange, operation.seq));
+        let answered = answer.results.iter().map(|result| (result.exchange, result.seq));
+        if !asked.eq(answered) {
+            return Err(PeerError::Malformed("the results do not belong to the operations that were sent".into()));
+        }
+        Ok(answer)
+    }
+
+    async fn transactions(&self, exchanges: &[ExchangeId]) -> Result<TransactionList, PeerError> {
+        let ids: Vec<String> = exchanges.iter().map(ExchangeId::to_string).collect();
+        let path = format!("/v1/transactions?exchange={}", ids.join(","));
+        self.call(self.get(&path), self.settings.request_timeout).await
+    }
+
+    async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError> {
+        // Cursors are letters, digits and hyphens at our own peers; anything else would not survive in an address.
+        if !after.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(PeerError::Malformed("a cursor that is no cursor".into()));
+        }
+        let path = format!("/v1/updates?after={after}&wait={}&limit={limit}", wait.as_secs());
+        self.call(self.get(&path), self.settings.request_timeout + wait).await
+    }
+
+    async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.call(self.get(&format!("/v1/exchanges?limit={limit}{after}")), self.settings.request_timeout).await
+    }
+}

@@ -1,0 +1,30 @@
+//! The site that we submit to, as a trait and as an HTTP client.
+
+mod error;
+mod http;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::case::ExchangeId;
+use crate::protocol::{ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer};
+
+pub use error::PeerError;
+pub use http::HttpUpstream;
+
+/// The calls of the wire protocol, from a client's end.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    async fn site(&self) -> Result<SiteAnswer, PeerError>;
+
+    async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError>;
+
+    /// The transactions of at most [`crate::protocol::TRANSACTION_LIMIT`] exchanges.
+    async fn transactions(&self, exchanges: &[ExchangeId]) -> Result<TransactionList, PeerError>;
+
+    /// Waits up to `wait` for news after the cursor.
+    async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError>;
+
+    async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
+}
