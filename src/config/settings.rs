@@ -1,4 +1,4 @@
-//! What the program relies on: every value checked, every default filled in. `file.rs` makes it from TOML.
+//! What the program relies on: every value checked, every default filled in. `section/` makes it from TOML.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
