@@ -4,14 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::BundlePaths;
-use crate::case::Kind;
+use super::settings::{BundlePaths, LogFormat, OnDamage};
+use crate::case::{Kind, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounded<T> {
+    /// What counts when the file does not say.
     pub default: T,
+    /// The smallest value that is accepted.
     pub least: T,
+    /// The largest value that is accepted.
     pub most: T,
 }
 
@@ -56,6 +59,8 @@ pub const SOCKET_MODE: u32 = 0o660;
 /// `site.stop_within`: shorter than the 90 s after which systemd kills.
 pub const STOP_WITHIN: Bounded<Duration> = bounded(s(20), s(1), m(5));
 
+/// `log.format`
+pub const LOG_FORMAT: LogFormat = LogFormat::Text;
 /// `log.level`
 pub const LOG_LEVEL: &str = "info";
 
@@ -81,12 +86,18 @@ pub const STATE_GROUP: Bounded<usize> = bounded(256, 1, 4096);
 /// `state.cache`
 pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
 
+/// `state.on_damage`
+pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
+
 /// `inbox.poll_interval`
 pub const INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(1), ms(20), h(1));
 /// `inbox.settle`
 pub const INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
 /// `inbox.max_size`
 pub const INBOX_MAX_SIZE: Bounded<u64> = bounded(64 * MIB, KIB, GIB);
+
+/// `upstream.allow_plain_http` and `listen.allow_plain_http`
+pub const ALLOW_PLAIN_HTTP: bool = false;
 
 /// `upstream.poll_interval`: the two minutes of A-29.
 pub const UPSTREAM_POLL_INTERVAL: Bounded<Duration> = bounded(s(120), s(1), m(10));
@@ -123,6 +134,11 @@ pub const RETRY_AFTER_MAX: Bounded<Duration> = bounded(h(1), s(1), d(1));
 
 /// `submit.require_site_id`
 pub const REQUIRE_SITE_ID: bool = false;
+
+/// `submit.policy.enabled` and `case.accept.enabled`
+pub const POLICY_ENABLED: bool = true;
+/// `submit.policy.action`
+pub const POLICY_ACTION: PolicyAction = PolicyAction::Submit;
 
 /// `case.id_template`
 pub const CASE_ID_TEMPLATE: &str = "CASE-{incident}";

@@ -49,7 +49,7 @@ impl<'t> Item<'t> {
         T::Err: fmt::Display,
     {
         let text = self.text()?;
-        text.parse().map_err(|fault: T::Err| self.refuse(format!("{} {fault}", quoted(text)), help))
+        text.parse().map_err(|fault: T::Err| self.refuse(format!("{} is not valid: it {fault}", quoted(text)), help))
     }
 
     pub fn flag(&self) -> Result<bool, Refused> {
@@ -134,11 +134,11 @@ impl<'t> Item<'t> {
         let DeValue::Integer(integer) = self.value else {
             return Err(self.wrong_type("a whole number", "write a whole number without quotes"));
         };
-        // What does not fit into 128 bits is outside every bound as well.
-        let value = i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX);
-        match usize::try_from(value) {
-            Ok(value) => self.bounded(value, bounds, |value| value.to_string()),
-            Err(_) => Err(self.out_of_bounds(value.to_string(), bounds, |value| value.to_string())),
+        let show = |value: usize| value.to_string();
+        match usize::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(value) => self.bounded(value, bounds, show),
+            // Below zero, or larger than any bound.
+            Err(_) => Err(self.out_of_bounds(quoted(&integer.to_string()), bounds, show)),
         }
     }
 
@@ -149,8 +149,11 @@ impl<'t> Item<'t> {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
             _ => return Err(self.wrong_type("a number", "write a number without quotes, for example 2.0")),
         };
-        // A float that cannot be read is outside every bound, as NaN is.
-        self.bounded(text.parse().unwrap_or(f64::NAN), bounds, |value| format!("{value:?}"))
+        let show = |value: f64| format!("{value:?}");
+        match text.parse() {
+            Ok(value) => self.bounded(value, bounds, show),
+            Err(_) => Err(self.out_of_bounds(quoted(text), bounds, show)),
+        }
     }
 
     fn bounded<T: Copy + PartialOrd>(

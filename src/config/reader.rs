@@ -39,7 +39,12 @@ impl<'t> Reader<'t> {
 
     /// The value of `key`; it is a fault when it is not there.
     pub fn required(&mut self, key: &'static str, help: &str) -> Result<Item<'t>, Refused> {
-        self.item(key).ok_or_else(|| self.faults.absent(self.at(key), "is missing", help))
+        self.item(key).ok_or_else(|| self.missing(key, help))
+    }
+
+    /// Records that `key` is not there.
+    pub fn missing(&self, key: &str, help: &str) -> Refused {
+        self.faults.absent(self.at(key), "is missing", help)
     }
 
     /// The section `[key]`.
@@ -62,6 +67,9 @@ impl<'t> Reader<'t> {
         let Some(item) = self.item(key) else { return Vec::new() };
         let help = format!("write [[{}]], with two brackets, once for each", item.spot.key);
         let Ok(items) = item.list_of("sections", &help, most) else { return Vec::new() };
+        if items.is_empty() {
+            item.refuse("is an empty list; it must be a list of sections", format!("leave the key out, or {help}"));
+        }
         let section = |item: Item<'t>| Some(Self::of(item.spot.clone(), Some(item.table(&help).ok()?), self.faults));
         items.into_iter().filter_map(section).collect()
     }
@@ -113,12 +121,13 @@ impl<'t> Reader<'t> {
     }
 
     /// Refuses a key that people would expect here. Its value is not shown.
-    pub fn forbidden(&mut self, key: &'static str, message: &str, help: &str) {
-        let Some((name, _)) = self.table.and_then(|table| table.get_key_value(key)) else { return };
+    pub fn forbidden(&mut self, key: &'static str, message: &str, help: &str) -> Option<Refused> {
+        let (name, _) = self.table?.get_key_value(key)?;
         self.taken.push(key);
         let spot = Spot { span: name.span(), ..self.at(key) };
         let cut = Some(name.span().end);
-        self.faults.add(Fault { spot, message: message.to_owned(), help: help.to_owned(), cut, nature: Nature::Value });
+        let (message, help) = (message.to_owned(), help.to_owned());
+        Some(self.faults.add(Fault { spot, message, help, cut, nature: Nature::Value }))
     }
 
     /// Where the value of `key` stands, if it is there.

@@ -21,15 +21,15 @@ const CERTIFICATE_LIMIT: u64 = 1 << 20;
 /// `password_file`: the path of a file that holds nothing but the password, or `credential:NAME` for one that systemd hands
 /// over. A `password` in the configuration is refused.
 pub(super) fn password(table: &mut Reader<'_>, origin: &Origin) -> Result<SecretString, Refused> {
-    table.forbidden(
+    let refused = table.forbidden(
         "password",
         "a password does not belong in this file",
         "write it into a file of its own, chmod 640, and name that file with password_file",
     );
-    let item = table.required(
-        "password_file",
-        "name a file that holds the password, for example password_file = \"upstream.password\"",
-    )?;
+    let Some(item) = table.item("password_file") else {
+        let help = "name a file that holds the password, for example password_file = \"upstream.password\"";
+        return Err(refused.unwrap_or_else(|| table.missing("password_file", help)));
+    };
     let path = locate(&item, origin)?;
     let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
     // One byte more than a password with its line break, so that a longer file is noticed and not read.

@@ -30,6 +30,9 @@ struct Line<'t> {
     secret: Option<usize>,
 }
 
+/// The most bytes that are marked: a longer value would push its own beginning out of sight.
+const MARKED: usize = 72;
+
 /// What stands in place of the part of a line that is not shown.
 const HIDDEN: &str = "...";
 
@@ -63,7 +66,8 @@ impl<'t> Source<'t> {
         }
         let last = shown.len().min(cut.unwrap_or(usize::MAX));
         let start = floor(&shown, (span.start - line.start).min(last));
-        let end = floor(&shown, span.end.saturating_sub(line.start)).max(start);
+        let end = span.end.saturating_sub(line.start).min(start + MARKED);
+        let end = floor(&shown, end).max(start);
         let column = shown.get(..start).map_or(0, |before| before.chars().count()) + 1;
         Place { span, line: after.max(1), column, mark: start..end, shown }
     }

@@ -20,7 +20,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let id_template = table.take("id_template", id_template);
     let link_template = table.take("link_template", link_template);
     let opened_status = table.line("opened_status", STATUS_LIMIT);
-    let mut names = Claims::new("name");
+    let mut names = Claims::default();
     let accept = |mut table: Reader<'_>| {
         let policy = filters(&mut table, &mut names);
         table.finish();

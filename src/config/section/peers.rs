@@ -23,7 +23,7 @@ const USER_LIMIT: usize = 128;
 
 pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Result<Upstream, Refused> {
     let alias = alias(&mut table, "alias = \"partner\", the alias in the [site] of the upstream", aliases);
-    let allow_plain_http = table.flag("allow_plain_http", false);
+    let allow_plain_http = table.flag("allow_plain_http", defaults::ALLOW_PLAIN_HTTP);
     let url = table
         .required("url", "write url = \"https://partner.example:8443\"")
         .and_then(|item| url(&item, allow_plain_http));
@@ -61,7 +61,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
 
 pub fn listen(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<Listen, Refused> {
     let tls = table.optional_section("tls").map(|section| section.and_then(|table| tls(table, origin, disk)));
-    let allow_plain_http = table.flag("allow_plain_http", false);
+    let allow_plain_http = table.flag("allow_plain_http", defaults::ALLOW_PLAIN_HTTP);
     let address = table
         .required("address", "write address = \"0.0.0.0:8443\"")
         .and_then(|item| address(&item, tls.is_some() || allow_plain_http));

@@ -3,7 +3,7 @@
 use crate::case::text::paragraph;
 use crate::case::{FollowUp, Form, Kind, MailAddress, Policy, PolicyAction, Priority};
 use crate::config::claims::Claims;
-use crate::config::defaults;
+use crate::config::defaults::{self, POLICY_ACTION};
 use crate::config::faults::Refused;
 use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
@@ -25,11 +25,11 @@ pub fn submit(mut table: Reader<'_>) -> Submit {
     let mut section = table.section("defaults");
     let defaults = form(&mut section);
     section.finish();
-    let mut names = Claims::new("name");
+    let mut names = Claims::default();
     let policy = |mut table: Reader<'_>| {
         let mut policy = filters(&mut table, &mut names);
         let actions = [("submit", PolicyAction::Submit), ("hold", PolicyAction::Hold)];
-        let action = table.choice("action", &actions, PolicyAction::Submit);
+        let action = table.choice("action", &actions, POLICY_ACTION);
         let form = form(&mut table);
         table.finish();
         if let Ok(policy) = &mut policy {
@@ -46,7 +46,7 @@ pub fn submit(mut table: Reader<'_>) -> Submit {
 /// The name and the filters of a policy. The caller ends the table.
 pub(super) fn filters(table: &mut Reader<'_>, names: &mut Claims) -> Result<Policy, Refused> {
     let name = name(table, names);
-    let enabled = table.flag("enabled", true);
+    let enabled = table.flag("enabled", defaults::POLICY_ENABLED);
     let mut texts = |key, read: fn(&Item<'_>) -> Result<String, Refused>| {
         table.take(key, |item| item.list(FILTER_LIMIT, read)).unwrap_or_default()
     };
@@ -60,7 +60,7 @@ pub(super) fn filters(table: &mut Reader<'_>, names: &mut Claims) -> Result<Poli
     Ok(Policy {
         name: name?,
         enabled,
-        action: PolicyAction::Submit,
+        action: POLICY_ACTION,
         kinds,
         priorities,
         groups,

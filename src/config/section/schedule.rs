@@ -22,11 +22,11 @@ fn cron(item: &Item<'_>) -> Result<String, Refused> {
     let text = item.line(128)?;
     let fields: Vec<&str> = text.split_whitespace().collect();
     if fields.len() == 5 {
-        let message = format!("{} has five fields; six are needed", quoted(text));
+        let message = format!("six fields are needed, and {} has five", quoted(text));
         return Err(item.refuse(message, format!("put the second in front: \"0 {}\"", fields.join(" "))));
     }
     if fields.len() != 6 {
-        let message = format!("{} has {} fields; six are needed", quoted(text), fields.len());
+        let message = format!("six fields are needed, and {} has {}", quoted(text), fields.len());
         return Err(item.refuse(message, format!("write {FORM}")));
     }
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || " \t*/,-?#".contains(*c))) {

@@ -31,7 +31,7 @@ pub fn site(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Res
 
 pub fn log(mut table: Reader<'_>) -> Log {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
-    let format = table.choice("format", &formats, LogFormat::Text);
+    let format = table.choice("format", &formats, defaults::LOG_FORMAT);
     let level = table.take("level", level);
     table.finish();
     Log { format, level: level.unwrap_or_else(|| defaults::LOG_LEVEL.to_owned()) }
@@ -56,7 +56,7 @@ pub fn state(mut table: Reader<'_>, origin: &Origin, data_dir: &Path) -> State {
         on_damage: table.choice(
             "on_damage",
             &[("rebuild", OnDamage::Rebuild), ("stop", OnDamage::Stop)],
-            OnDamage::Rebuild,
+            defaults::STATE_ON_DAMAGE,
         ),
     };
     table.finish();
