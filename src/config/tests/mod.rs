@@ -2,6 +2,7 @@
 
 mod any_input;
 mod bad_files;
+mod example;
 mod load;
 mod values;
 
