@@ -1,5 +1,73 @@
 //! Settings of one site, from a TOML file.
+//!
+//! A text becomes [`Settings`], in which every value is checked and every default filled in, or [`Problems`]: all faults
+//! at once, each with its line and a remedy. `config.example.toml` explains every key.
+//!
+//! The way of a value: `section/` names the key and its rule, `reader` takes it out of the parsed text, `units` and
+//! `secret` understand it, `faults` collects what is wrong, `problems` shows it.
 
+mod claims;
+pub mod defaults;
+mod disk;
+mod document;
+mod faults;
+mod file;
+mod item;
+mod origin;
+pub mod problems;
+mod reader;
+mod secret;
+mod section;
 pub mod settings;
+mod source;
+mod spelling;
+mod syntax;
+mod units;
 
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use disk::Disk;
+use faults::{Faults, Refused};
+use origin::Origin;
+
+pub use problems::{Problem, Problems};
 pub use settings::Settings;
+pub use source::Place;
+
+impl Settings {
+    /// Reads the file and the secrets that it names, and checks everything, on the disk as well: inboxes must be writable,
+    /// TLS files readable.
+    pub fn load(path: &Path) -> Result<Settings, Problems> {
+        let name = path.to_string_lossy();
+        let text = file::read(path, &name)?;
+        let origin = Origin::of(path.parent().unwrap_or(Path::new("")));
+        let faults = Faults::default();
+        let mut disk = Disk::default();
+        let settings = read(&text, &origin, &faults, &mut disk);
+        disk.check(&faults);
+        faults.settle(settings, &name, &text)
+    }
+
+    /// Reads a text as a file of the name `name` in the directory `base_dir`. The disk is asked for nothing but the
+    /// passwords and certificates that the text names.
+    pub fn parse(text: &str, name: &str, base_dir: &Path) -> Result<Settings, Problems> {
+        parse(text, name, &Origin::of(base_dir))
+    }
+}
+
+fn parse(text: &str, name: &str, origin: &Origin) -> Result<Settings, Problems> {
+    let faults = Faults::default();
+    let settings = read(text, origin, &faults, &mut Disk::default());
+    faults.settle(settings, name, text)
+}
+
+fn read(text: &str, origin: &Origin, faults: &Faults, disk: &mut Disk) -> Result<Settings, Refused> {
+    let sound = syntax::check(text, faults);
+    let (table, _) = DeTable::parse_recoverable(&sound);
+    document::document(table.get_ref(), origin, faults, disk)
+}

@@ -1,4 +1,4 @@
-//! What the program relies on: every value checked, every default filled in. `file.rs` makes it from TOML.
+//! What the program relies on: every value checked, every default filled in. `section/` makes it from TOML.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -147,7 +147,7 @@ pub struct Upstream {
     pub url: String,
     /// The user name that it knows us by, at most 128 bytes.
     pub user: String,
-    /// At most 32 bytes.
+    /// 8 to 32 bytes, from a file of its own.
     pub password: SecretString,
     /// Certificate authority of the upstream, PEM. Without it the system's roots count.
     pub ca: Option<Vec<u8>>,

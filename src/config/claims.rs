@@ -1,0 +1,26 @@
+//! Names that only one section may use.
+
+use std::collections::HashMap;
+
+use super::item::{Item, quoted};
+
+/// Which name stands at which key.
+#[derive(Default)]
+pub(super) struct Claims {
+    taken: HashMap<String, String>,
+}
+
+impl Claims {
+    /// Takes `name` for the key of `item`; a name that is taken already is a fault. `name` may be another spelling than the
+    /// one in the file.
+    pub fn claim(&mut self, item: &Item<'_>, name: String, help: &str) {
+        match self.taken.get(&name) {
+            Some(key) => {
+                item.refuse(format!("{} is already used by {key}", quoted(&name)), help);
+            }
+            None => {
+                self.taken.insert(name, item.spot.key.clone());
+            }
+        }
+    }
+}

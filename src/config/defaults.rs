@@ -1,0 +1,202 @@
+//! What a setting is when the file does not say, and the bounds of every number. `config.example.toml` shows the same
+//! values; a test compares the two.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::settings::{BundlePaths, LogFormat, OnDamage};
+use crate::case::{Kind, PolicyAction};
+
+/// A number or duration with its default and the bounds that it must keep, both included.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounded<T> {
+    /// What counts when the file does not say.
+    pub default: T,
+    /// The smallest value that is accepted.
+    pub least: T,
+    /// The largest value that is accepted.
+    pub most: T,
+}
+
+const fn ms(amount: u64) -> Duration {
+    Duration::from_millis(amount)
+}
+
+const fn s(amount: u64) -> Duration {
+    Duration::from_secs(amount)
+}
+
+const fn m(amount: u64) -> Duration {
+    s(amount * 60)
+}
+
+const fn h(amount: u64) -> Duration {
+    m(amount * 60)
+}
+
+const fn d(amount: u64) -> Duration {
+    h(amount * 24)
+}
+
+const fn bounded<T>(default: T, least: T, most: T) -> Bounded<T> {
+    Bounded { default, least, most }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// `site.data_dir`
+pub const DATA_DIR: &str = "/var/lib/casebridge";
+
+/// `site.socket`: `casebridge.sock` in the data directory.
+pub fn socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("casebridge.sock")
+}
+
+/// `site.socket_mode`: the owner and the group may give commands.
+pub const SOCKET_MODE: u32 = 0o660;
+/// `site.stop_within`: shorter than the 90 s after which systemd kills.
+pub const STOP_WITHIN: Bounded<Duration> = bounded(s(20), s(1), m(5));
+
+/// `log.format`
+pub const LOG_FORMAT: LogFormat = LogFormat::Text;
+/// `log.level`
+pub const LOG_LEVEL: &str = "info";
+
+/// `store.path`: `incidents.db` in the data directory.
+pub fn store_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("incidents.db")
+}
+
+/// `store.poll_interval`
+pub const STORE_POLL_INTERVAL: Bounded<Duration> = bounded(ms(250), ms(20), m(1));
+/// `store.batch`, incidents
+pub const STORE_BATCH: Bounded<usize> = bounded(500, 1, 5000);
+/// `store.busy_timeout`
+pub const STORE_BUSY_TIMEOUT: Bounded<Duration> = bounded(s(5), ms(100), m(1));
+
+/// `state.path`: `state` in the data directory.
+pub fn state_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("state")
+}
+
+/// `state.group`, commands
+pub const STATE_GROUP: Bounded<usize> = bounded(256, 1, 4096);
+/// `state.cache`
+pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
+
+/// `state.on_damage`
+pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
+
+/// `inbox.poll_interval`
+pub const INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(1), ms(20), h(1));
+/// `inbox.settle`
+pub const INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
+/// `inbox.max_size`
+pub const INBOX_MAX_SIZE: Bounded<u64> = bounded(64 * MIB, KIB, GIB);
+
+/// `upstream.allow_plain_http` and `listen.allow_plain_http`
+pub const ALLOW_PLAIN_HTTP: bool = false;
+
+/// `upstream.poll_interval`: the two minutes of A-29.
+pub const UPSTREAM_POLL_INTERVAL: Bounded<Duration> = bounded(s(120), s(1), m(10));
+/// `upstream.connect_timeout`
+pub const UPSTREAM_CONNECT_TIMEOUT: Bounded<Duration> = bounded(s(5), ms(100), m(1));
+/// `upstream.request_timeout`
+pub const UPSTREAM_REQUEST_TIMEOUT: Bounded<Duration> = bounded(s(30), ms(100), m(10));
+/// `upstream.batch`, operations
+pub const UPSTREAM_BATCH: Bounded<usize> = bounded(500, 1, 1000);
+/// `upstream.in_flight`, requests
+pub const UPSTREAM_IN_FLIGHT: Bounded<usize> = bounded(2, 1, 16);
+/// `upstream.check_after`
+pub const UPSTREAM_CHECK_AFTER: Bounded<Duration> = bounded(h(24), s(1), d(30));
+
+/// `listen.max_body`
+pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB);
+/// `listen.answer_within`
+pub const LISTEN_ANSWER_WITHIN: Bounded<Duration> = bounded(s(2), ms(10), m(1));
+/// `listen.read_timeout`
+pub const LISTEN_READ_TIMEOUT: Bounded<Duration> = bounded(s(20), ms(100), m(5));
+/// `listen.max_wait`: the longest `upstream.poll_interval` of a client.
+pub const LISTEN_MAX_WAIT: Bounded<Duration> = bounded(m(10), s(1), h(1));
+
+/// `retry.first`
+pub const RETRY_FIRST: Bounded<Duration> = bounded(s(1), ms(10), h(1));
+/// `retry.factor`
+pub const RETRY_FACTOR: Bounded<f64> = bounded(2.0, 1.1, 10.0);
+/// `retry.max`
+pub const RETRY_MAX: Bounded<Duration> = bounded(m(5), ms(10), d(1));
+/// `retry.give_up_after`
+pub const RETRY_GIVE_UP_AFTER: Bounded<Duration> = bounded(d(7), s(1), d(90));
+/// `retry.retry_after_max`
+pub const RETRY_AFTER_MAX: Bounded<Duration> = bounded(h(1), s(1), d(1));
+
+/// `submit.require_site_id`
+pub const REQUIRE_SITE_ID: bool = false;
+
+/// `submit.policy.enabled` and `case.accept.enabled`
+pub const POLICY_ENABLED: bool = true;
+/// `submit.policy.action`
+pub const POLICY_ACTION: PolicyAction = PolicyAction::Submit;
+
+/// `case.id_template`
+pub const CASE_ID_TEMPLATE: &str = "CASE-{incident}";
+/// `case.opened_status`
+pub const CASE_OPENED_STATUS: &str = "Open";
+
+/// `schedule.housekeeping`: at night, and not on the hour, when everything else runs.
+pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";
+/// `schedule.late_attachments`: the two hours of A-13.
+pub const SCHEDULE_LATE_ATTACHMENTS: &str = "0 0 */2 * * *";
+/// `schedule.expiry_check`: before the working day.
+pub const SCHEDULE_EXPIRY_CHECK: &str = "0 30 6 * * *";
+/// `schedule.keep_done`
+pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));
+
+/// `bundle.roots`. The element names of the vendor's bundles are not public: these are the ones of our samples.
+pub fn bundle_roots() -> Vec<String> {
+    ["juniper-message-bundle", "jmb"].map(str::to_owned).to_vec()
+}
+
+/// `[bundle.paths]`
+pub fn bundle_paths() -> BundlePaths {
+    BundlePaths {
+        manifest: "manifest".to_owned(),
+        trend_data: "trend-data".to_owned(),
+        attachments: "attachments".to_owned(),
+        logs: "logs".to_owned(),
+        host_event_id: "manifest/host-event-id".to_owned(),
+        kind: "manifest/bundle-type".to_owned(),
+        problem_class: "manifest/problem-class".to_owned(),
+        service_type: "manifest/service-type".to_owned(),
+        occurred_at: "manifest/time-occurred".to_owned(),
+        event_type_group: "manifest/event-type-group".to_owned(),
+        event_type: "manifest/event-type".to_owned(),
+        synopsis: "manifest/problem-synopsis".to_owned(),
+        description: "manifest/problem-description".to_owned(),
+        priority: "manifest/priority".to_owned(),
+        severity: "manifest/severity".to_owned(),
+        device: "manifest/device-name".to_owned(),
+        serial: "manifest/chassis-serial".to_owned(),
+    }
+}
+
+/// `[bundle.kinds]`, in the order of the words.
+pub fn bundle_kinds() -> Vec<(String, Kind)> {
+    [
+        ("bios-check", Kind::BiosCheck),
+        ("event", Kind::Event),
+        ("event-low-end", Kind::EventLowEnd),
+        ("event-rma", Kind::EventRma),
+        ("health-check", Kind::HealthCheck),
+        ("information", Kind::Information),
+        ("intelligence", Kind::Information),
+        ("off-box", Kind::OffBox),
+        ("on-demand", Kind::OnDemand),
+        ("on-demand-information", Kind::OnDemandInformation),
+        ("on-demand-rma", Kind::OnDemandRma),
+    ]
+    .map(|(word, kind)| (word.to_owned(), kind))
+    .to_vec()
+}

@@ -1,0 +1,102 @@
+//! All sections together, and what holds between them.
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::claims::Claims;
+use super::defaults;
+use super::disk::Disk;
+use super::faults::{Faults, Refused, Spot};
+use super::origin::Origin;
+use super::reader::Reader;
+use super::section::{bundle, case, inbox, peers, policy, retry, schedule, site};
+use super::settings::Settings;
+
+pub(super) fn document(
+    table: &DeTable<'_>,
+    origin: &Origin,
+    faults: &Faults,
+    disk: &mut Disk,
+) -> Result<Settings, Refused> {
+    let mut file = Reader::new(table, faults);
+    let mut aliases = Claims::default();
+    let mut users = Claims::default();
+    let mut directories = Claims::default();
+
+    let site = match file.optional_section("site") {
+        Some(table) => table.and_then(|table| site::site(table, origin, &mut aliases)),
+        None => {
+            Err(file.faults.absent(file.spot.clone(), "[site] is missing", "write [site], and alias = \"north\" below"))
+        }
+    };
+    let data_dir = site.as_ref().map_or(Path::new(defaults::DATA_DIR), |site| site.data_dir.as_path()).to_owned();
+    let log = site::log(file.section("log"));
+    let store = site::store(file.section("store"), origin, &data_dir);
+    let state = site::state(file.section("state"), origin, &data_dir);
+    let inboxes = collect(file.sections("inbox", inbox::INBOX_LIMIT), |table| {
+        inbox::inbox(table, origin, &mut directories, disk)
+    });
+    let bundle = bundle::bundle(file.section("bundle"));
+    let upstream = file
+        .optional_section("upstream")
+        .map(|table| table.and_then(|table| peers::upstream(table, origin, &mut aliases)));
+    let listen_spot = file.spot_of("listen");
+    let listen =
+        file.optional_section("listen").map(|table| table.and_then(|table| peers::listen(table, origin, disk)));
+    let client_spot = file.spot_of("client");
+    let clients = collect(file.sections("client", peers::CLIENT_LIMIT), |table| {
+        peers::client(table, origin, &mut aliases, &mut users)
+    });
+    let retry = retry::retry(file.section("retry"));
+    let submit = policy::submit(file.section("submit"));
+    let case = case::case(file.section("case"));
+    let schedule = schedule::schedule(file.section("schedule"));
+
+    partners(&file, upstream.is_some(), listen_spot, client_spot);
+    file.finish();
+    Ok(Settings {
+        site: site?,
+        log,
+        store,
+        state,
+        inboxes: inboxes?,
+        bundle,
+        upstream: upstream.transpose()?,
+        listen: listen.transpose()?,
+        clients: clients?,
+        retry,
+        submit,
+        case,
+        schedule,
+    })
+}
+
+/// Every section is read before the first refusal ends it.
+fn collect<'t, T>(
+    tables: Vec<Reader<'t>>,
+    read: impl FnMut(Reader<'t>) -> Result<T, Refused>,
+) -> Result<Vec<T>, Refused> {
+    let read: Vec<Result<T, Refused>> = tables.into_iter().map(read).collect();
+    read.into_iter().collect()
+}
+
+/// A site has somebody to exchange with, and a door exactly if somebody comes in.
+fn partners(file: &Reader<'_>, has_upstream: bool, listen: Option<Spot>, client: Option<Spot>) {
+    match (listen, client) {
+        (None, Some(client)) => {
+            let help = "add [listen] with the address at which the clients reach this site";
+            file.faults.absent(client, "there are clients, but this site does not listen", help);
+        }
+        (Some(listen), None) => {
+            let help = "add a [[client]] for each site that submits to this one, or take [listen] away";
+            file.faults.absent(listen, "nobody may come in: there is no [[client]]", help);
+        }
+        (None, None) if !has_upstream => {
+            let spot = file.spot_of("site").unwrap_or(file.spot.clone());
+            let help = "add [upstream] (the site that this one submits to), or [listen] and [[client]] (those that submit to it)";
+            file.faults.absent(Spot { key: String::new(), ..spot }, "this site would exchange with nobody", help);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,11 @@
+//! The sections of the file, one function each: from a table to its part of the settings.
+
+pub(super) mod address;
+pub(super) mod bundle;
+pub(super) mod case;
+pub(super) mod inbox;
+pub(super) mod peers;
+pub(super) mod policy;
+pub(super) mod retry;
+pub(super) mod schedule;
+pub(super) mod site;

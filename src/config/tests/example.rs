@@ -1,0 +1,122 @@
+//! `config.example.toml` says what the program does.
+
+use secrecy::ExposeSecret;
+
+use super::{directory, example, origin, parse, read};
+
+#[test]
+fn the_example_is_an_end_users_file_as_shipped() {
+    let settings = read(&example()).unwrap();
+    let upstream = settings.upstream.unwrap();
+    assert_eq!((settings.site.alias.as_str(), upstream.alias.as_str()), ("north", "partner"));
+    assert_eq!(upstream.password.expose_secret(), "correct horse", "the line break is no part of it");
+    assert!(settings.listen.is_none() && settings.clients.is_empty());
+}
+
+/// With every `#key = value` and `#[section]` in force the example is a relay that says nothing new: whoever reads it sees
+/// the real defaults. What has no default is said again here.
+#[test]
+fn the_example_shows_the_real_defaults() {
+    let is_code = |line: &str| line.starts_with("#[") || line.starts_with('#') && is_key(&line[1..]);
+    fn is_key(line: &str) -> bool {
+        line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c)))
+    }
+    let uncomment = |line: &str| if is_code(line) { line[1..].to_owned() } else { line.to_owned() };
+    let shown: Vec<String> = example().lines().map(uncomment).collect();
+    let shown = shown.join("\n");
+    let minimal = r#"
+        [site]
+        alias = "north"
+        [[inbox]]
+        dir = "/var/lib/casebridge/inbox"
+        group = "core routers"
+        [upstream]
+        alias = "partner"
+        url = "https://partner.example:8443"
+        user = "north"
+        password_file = "upstream.password"
+        ca_file = "partner-ca.pem"
+        [listen]
+        address = "0.0.0.0:8443"
+        tls = { certificate = "chain.pem", key = "key.pem" }
+        [[client]]
+        alias = "branch"
+        user = "branch"
+        password_file = "branch.password"
+        [submit.defaults]
+        priority = "3 - Medium"
+        follow_up = "Email Full Text Update"
+        cc = ["noc@north.example"]
+        site_id = "B-17"
+        comment = "Please call the night shift first."
+        [[submit.policy]]
+        name = "chassis alarms"
+        kinds = ["event", "event_rma"]
+        priorities = ["1 - Critical", "2 - High"]
+        groups = ["core routers"]
+        device = "edge1"
+        serial = "JN1234567890"
+        has_words = ["chassis", "alarm"]
+        has_not_words = ["test"]
+        priority = "2 - High"
+        follow_up = "Phone Call"
+        cc = ["night@north.example"]
+        site_id = "B-17"
+        comment = "Submitted by a policy."
+        [case]
+        link_template = "https://desk.example/cases/{case}"
+        [[case.accept]]
+        name = "everything critical"
+        kinds = ["event"]
+        priorities = ["1 - Critical"]
+        groups = ["core routers"]
+        device = "edge1"
+        serial = "JN1234567890"
+        has_words = ["alarm"]
+        has_not_words = ["test"]
+    "#;
+    let dir = directory();
+    let read =
+        |text: &str| parse(text, "casebridge.toml", &origin(dir.path())).unwrap_or_else(|fault| panic!("{fault}"));
+    let (shown, real) = (format!("{:#?}", read(&shown)), format!("{:#?}", read(minimal)));
+    for (shown, real) in shown.lines().zip(real.lines()) {
+        assert_eq!(shown.trim(), real.trim(), "the example shows another value than the real one");
+    }
+    assert_eq!(shown.lines().count(), real.lines().count());
+}
+
+/// Each key that the reader knows stands in the example: with a wrong key in every section, the reader lists them.
+#[test]
+fn the_example_shows_every_key() {
+    let example = example();
+    let sections = [
+        "site",
+        "log",
+        "store",
+        "state",
+        "bundle",
+        "bundle.paths",
+        "upstream",
+        "listen",
+        "listen.tls",
+        "retry",
+        "submit",
+        "submit.defaults",
+        "case",
+        "schedule",
+    ];
+    let lists = ["inbox", "client", "submit.policy", "case.accept"];
+    let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
+    let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();
+    let problems = read(&text).expect_err("unknown keys");
+    let lists: Vec<_> =
+        problems.list().iter().filter_map(|problem| problem.help.strip_prefix("known here: ")).collect();
+    assert_eq!(lists.len(), sections.len() + 4);
+    for key in lists.iter().flat_map(|list| list.split(", ")) {
+        let shown = |line: &str| {
+            let line = line.trim_start_matches('#');
+            line.starts_with(&format!("{key} = ")) || line.trim_matches(['[', ']']).split('.').any(|part| part == key)
+        };
+        assert!(example.lines().any(shown), "{key} is not in the example");
+    }
+}
