@@ -22,3 +22,4 @@
 
 pub mod case;
 pub mod config;
+pub mod inbox;
