@@ -1,23 +1,37 @@
 //! The inbox: files that someone deposits become incidents (design, section 7).
 //!
-//! In reading order: [`bundle`] and [`incident`] read the two formats, [`read()`] chooses and checks, `watch` observes a
-//! directory, `late` adds what a deposit only lists. A file that cannot be taken goes to quarantine with the
-//! reason beside it, and the files behind it go on (A-12).
+//! In reading order: [`bundle`] and [`incident`] read the two formats, [`read()`] chooses between them and checks,
+//! [`Inbox`] watches a directory, [`Attachments`] adds what a deposit only lists. A file that cannot be taken goes to
+//! quarantine with the reason beside it, and the files behind it go on (A-12).
+//!
+//! ```text
+//! <inbox>/                 deposits; names beginning with "." or ending in ".part" or ".tmp" are left alone
+//! <inbox>/attachments/     files that deposits only list
+//! <inbox>/done/            what the engine has
+//! <inbox>/quarantine/      what was refused, each with <name>.reason beside it
+//! ```
 
 pub mod bundle;
 pub mod incident;
 
 mod encoding;
 mod files;
+mod late;
+mod look;
+mod place;
 mod read;
 #[cfg(test)]
 mod samples;
+mod settled;
 mod shown;
 mod time;
+mod watch;
 
 pub use encoding::EncodingFault;
-pub use read::{Fault, Format, into_group, read};
+pub use late::{Attachments, FetchSummary};
+pub use read::{Fault, Format, read};
 pub use shown::shown;
+pub use watch::{Inbox, PassSummary};
 
 use crate::case::{Deposit, IncidentId};
 

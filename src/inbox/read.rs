@@ -128,7 +128,7 @@ pub fn read(bytes: &[u8], settings: &Bundle) -> Result<Deposit, Fault> {
 
 /// Gives the deposit the group of the inbox that it lies in. An inbox belongs to one group, so a deposit that
 /// names another is refused: whoever may write here speaks for this group only.
-pub fn into_group(mut deposit: Deposit, group: Option<&str>) -> Result<Deposit, Fault> {
+pub(super) fn into_group(mut deposit: Deposit, group: Option<&str>) -> Result<Deposit, Fault> {
     let Some(group) = group else { return Ok(deposit) };
     match &deposit.group {
         Some(other) if other != group => Err(Fault::ForeignGroup { shown: shown(other) }),
