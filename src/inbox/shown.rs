@@ -4,7 +4,7 @@
 pub const SHOWN_LIMIT: usize = 80;
 
 /// `text` as a sentence may repeat it: control characters, line breaks and invisible formatting are escaped, and it is
-/// cut after [`SHOWN_LIMIT`] characters.
+/// cut after 80 characters.
 pub fn shown(text: &str) -> String {
     shortened(text, SHOWN_LIMIT)
 }
