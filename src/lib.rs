@@ -24,6 +24,7 @@ pub mod case;
 pub mod clock;
 pub mod config;
 pub mod exchange;
+pub mod inbox;
 pub mod peer;
 pub mod protocol;
 pub mod state;

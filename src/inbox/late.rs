@@ -1,0 +1,216 @@
+//! Attachments that a deposit only lists: fetched from beside it, whenever they come.
+//!
+//! A file belongs to an awaited attachment if it stands in one of these places, the first counts:
+//!
+//! 1. `attachments/<host event ID>/<name>`, the ID as a safe name (see below)
+//! 2. `attachments/<host event ID>/<name as a safe name>`, for names that a file system cannot hold
+//! 3. `attachments/<name>`: for the attachment of this name that has been awaited longest
+//!
+//! A safe name has everything but ASCII letters, digits and `.-_+,=@` as `%XX`, and so a dot or hyphen at its beginning.
+//! The file must be settled like a deposit, and no larger than one may be. Once it is stored it is moved to `done`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Mutex;
+
+use super::files::unsafe_to_fetch;
+use super::place::{Folders, put, safe_name, set_apart};
+use super::settled::{Print, Unread, read_whole, rests};
+use super::watch::{Mentioned, blocking};
+use super::{Awaited, DepositError, Depositor, Fault};
+use crate::config::settings;
+
+/// How many awaited attachments are asked for at once.
+const PAGE: usize = 100;
+/// The most pages of one search: a million attachments.
+const PAGES_LIMIT: usize = 10_000;
+
+/// What one search did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchSummary {
+    /// Attachments that were looked for.
+    pub awaited: usize,
+    pub added: usize,
+    /// The engine could not answer or take them just now; the next search tries again.
+    pub delayed: bool,
+}
+
+/// The attachments of one inbox. Clones are the same; searches take turns.
+#[derive(Clone)]
+pub struct Attachments {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    group: Option<String>,
+    settle: Duration,
+    max_bytes: u64,
+    folders: Folders,
+    depositor: Arc<dyn Depositor>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The highest number of an attachment that was looked for.
+    newest: i64,
+    /// Files that the log has mentioned as unusable.
+    mentioned: Mentioned,
+    /// The last search was broken off, and that was said.
+    delayed: bool,
+}
+
+impl Progress {
+    fn delay(&mut self, summary: FetchSummary, reason: &str) -> FetchSummary {
+        if !std::mem::replace(&mut self.delayed, true) {
+            tracing::warn!(event = "attachments_delayed", reason, "Awaited attachments cannot be added now");
+        }
+        FetchSummary { delayed: true, ..summary }
+    }
+}
+
+/// A file that an awaited attachment was waiting for.
+struct Found {
+    awaited: Awaited,
+    path: PathBuf,
+    print: Print,
+}
+
+impl Attachments {
+    pub fn new(settings: settings::Inbox, depositor: Arc<dyn Depositor>) -> Self {
+        let shared = Shared {
+            folders: Folders::of(&settings.dir),
+            group: settings.group,
+            settle: settings.settle,
+            max_bytes: settings.max_bytes,
+            depositor,
+            progress: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Looks for everything that is awaited, and adds what has come.
+    pub async fn fetch_awaited(&self) -> FetchSummary {
+        let mut progress = self.shared.progress.lock().await;
+        self.shared.fetch(0, &mut progress, SystemTime::now()).await
+    }
+
+    /// The same for what came to be awaited since the last search: enough after a deposit, and its cost does not grow
+    /// with all that is awaited elsewhere.
+    pub(super) async fn fetch_new(&self) -> FetchSummary {
+        let mut progress = self.shared.progress.lock().await;
+        let after = progress.newest;
+        self.shared.fetch(after, &mut progress, SystemTime::now()).await
+    }
+}
+
+impl Shared {
+    async fn fetch(self: &Arc<Self>, mut after: i64, progress: &mut Progress, now: SystemTime) -> FetchSummary {
+        let mut summary = FetchSummary::default();
+        for _ in 0..PAGES_LIMIT {
+            let page = match self.depositor.awaited_attachments(after, PAGE).await {
+                Ok(page) => page,
+                Err(DepositError::Transient(reason) | DepositError::Refused(reason)) => {
+                    return progress.delay(summary, &reason);
+                }
+            };
+            // A page that does not lead on would be asked for again and again.
+            let Some(last) = page.last().map(|awaited| awaited.id).filter(|last| *last > after) else { break };
+            summary.awaited += page.len();
+            let shared = self.clone();
+            let found = blocking(move || page.into_iter().filter_map(|awaited| shared.find(awaited, now)).collect());
+            for found in found.await.unwrap_or_else(|_| Vec::new()) {
+                match self.add(found, progress, now).await {
+                    Ok(added) => summary.added += usize::from(added),
+                    Err(reason) => return progress.delay(summary, &reason),
+                }
+            }
+            after = last;
+            progress.newest = progress.newest.max(last);
+            progress.delayed = false;
+        }
+        summary
+    }
+
+    /// The file of an awaited attachment, if it is there and settled.
+    fn find(&self, awaited: Awaited, now: SystemTime) -> Option<Found> {
+        let foreign = self.group.is_some() && self.group != awaited.group;
+        if foreign || unsafe_to_fetch(&awaited.name).is_some() || !is_directory(&self.folders.attachments) {
+            return None;
+        }
+        let own = self.folders.attachments.join(safe_name(OsStr::new(&awaited.host_event_id)));
+        let mut places = Vec::new();
+        if is_directory(&own) {
+            places.push(own.join(&awaited.name));
+            places.push(own.join(safe_name(OsStr::new(&awaited.name))));
+        }
+        places.push(self.folders.attachments.join(&awaited.name));
+        places.into_iter().find_map(|path| {
+            let metadata = fs::symlink_metadata(&path).ok()?;
+            let ready = metadata.is_file() && rests(&metadata, self.settle, now);
+            ready.then(|| Found { awaited: awaited.clone(), print: Print::of(&metadata), path })
+        })
+    }
+
+    /// Whether it was added; the error is why nothing can be added at the moment.
+    async fn add(&self, found: Found, progress: &mut Progress, now: SystemTime) -> Result<bool, String> {
+        let Found { awaited, path, print } = found;
+        let (incident, file) = (awaited.incident.0, path.file_name().map(safe_name).unwrap_or_default());
+        let mut unusable = |reason: String| {
+            if progress.mentioned.first(&path) {
+                tracing::warn!(
+                    event = "attachment_unusable",
+                    incident,
+                    file,
+                    reason,
+                    "An attachment stays where it is"
+                );
+            }
+        };
+        if print.bytes > self.max_bytes {
+            unusable(Fault::TooLarge { bytes: print.bytes, limit: self.max_bytes }.to_string());
+            return Ok(false);
+        }
+        let from = path.clone();
+        let content = match blocking(move || read_whole(&from, &print)).await {
+            Ok(Ok(content)) => content,
+            Ok(Err(Unread::Vanished | Unread::Changing)) => return Ok(false),
+            Ok(Err(Unread::Denied)) => {
+                unusable(Fault::Unreadable.to_string());
+                return Ok(false);
+            }
+            Ok(Err(Unread::Failed(error))) | Err(error) => {
+                unusable(error.to_string());
+                return Ok(false);
+            }
+        };
+        let folders = self.folders.clone();
+        let from = path.clone();
+        let name = safe_name(OsStr::new(&format!("{}.{}", awaited.host_event_id, awaited.name)));
+        let (added, moved) = match self.depositor.add_attachment(awaited.id, content).await {
+            Ok(()) => {
+                tracing::info!(event = "attachment_added", incident, file, "An awaited attachment was added");
+                (true, blocking(move || put(&from, &folders.done, &name)).await)
+            }
+            Err(DepositError::Transient(reason)) => return Err(reason),
+            Err(DepositError::Refused(reason)) => {
+                tracing::warn!(event = "deposit_quarantined", incident, file, reason, "An attachment was set apart");
+                let fault = Fault::Refused(reason);
+                (false, blocking(move || set_apart(&from, &folders.quarantine, OsStr::new(&name), &fault, now)).await)
+            }
+        };
+        if let Err(error) = moved.and_then(|moved| moved) {
+            unusable(error.to_string());
+        }
+        Ok(added)
+    }
+}
+
+/// A real one: a link would lead elsewhere.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}

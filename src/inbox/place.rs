@@ -1,0 +1,198 @@
+//! Where deposits go afterwards: `done`, or `quarantine` with the reason beside it. Foreign names are made harmless first.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::Fault;
+
+/// The longest safe name before its hash, in bytes.
+const SAFE_LIMIT: usize = 120;
+/// How many numbers are tried for a name that is taken; after that the time is the number.
+const NUMBER_LIMIT: u32 = 100;
+
+/// A foreign name as plain ASCII: letters, digits and `.`, `-`, `_`, `+`, `,`, `=`, `@`; everything else, and a dot or hyphen
+/// at the beginning, as `%XX`. Two names never become the same: one that is cut gets a hash of the whole.
+pub(super) fn safe_name(name: &OsStr) -> String {
+    let bytes = name.as_encoded_bytes();
+    let mut safe = String::new();
+    for (at, byte) in bytes.iter().copied().enumerate() {
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'+' | b',' | b'=' | b'@')
+            || (at > 0 && matches!(byte, b'.' | b'-'));
+        let before = safe.len();
+        if plain {
+            safe.push(byte.into());
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+        if safe.len() > SAFE_LIMIT {
+            safe.truncate(before);
+            let digest = Sha256::digest(bytes);
+            // Unlike any name that was not cut, this one holds a tilde.
+            safe.push('~');
+            digest.iter().take(4).for_each(|byte| safe.push_str(&format!("{byte:02x}")));
+            break;
+        }
+    }
+    if safe.is_empty() { "%".to_owned() } else { safe }
+}
+
+/// The folders of one inbox. Only files directly in the inbox itself are deposits.
+#[derive(Debug, Clone)]
+pub(super) struct Folders {
+    pub done: PathBuf,
+    pub quarantine: PathBuf,
+    pub attachments: PathBuf,
+}
+
+impl Folders {
+    pub fn of(inbox: &Path) -> Self {
+        Self { done: inbox.join("done"), quarantine: inbox.join("quarantine"), attachments: inbox.join("attachments") }
+    }
+
+    /// Makes what is missing. Whoever may write into the inbox could lay a link here and have deposits moved elsewhere, so
+    /// each must be a real directory.
+    pub fn make(&self) -> io::Result<()> {
+        for folder in [&self.done, &self.quarantine, &self.attachments] {
+            match fs::symlink_metadata(folder) {
+                Ok(found) if found.is_dir() => {}
+                Ok(_) => return Err(io::Error::other(format!("{} is not a directory", folder.display()))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(folder)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves a file into `folder` under its safe name, with a number behind it if that is taken.
+pub(super) fn put(from: &Path, folder: &Path, safe: &str) -> io::Result<()> {
+    fs::rename(from, folder.join(free(folder, safe, &[""])))
+}
+
+/// Moves a file into quarantine. The reason is durable before the file goes, so that no file is ever there without one.
+pub(super) fn set_apart(
+    from: &Path,
+    folder: &Path,
+    original: &OsStr,
+    fault: &Fault,
+    now: SystemTime,
+) -> io::Result<()> {
+    let name = free(folder, &safe_name(original), &["", ".reason"]);
+    let reason = folder.join(format!("{name}.reason"));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&reason)?;
+    let text = format!(
+        "time: {}\nfile: {}\nreason: {fault}\nremedy: {}\n",
+        Timestamp::try_from(now).unwrap_or_default(),
+        original.as_encoded_bytes().escape_ascii(),
+        fault.remedy(),
+    );
+    let moved = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let moved = moved.and_then(|()| fs::rename(from, folder.join(name)));
+    if let Err(error) = moved {
+        // The file was not moved; a reason alone would only mislead. If it cannot be removed either, it does no harm.
+        let _ = fs::remove_file(reason);
+        return Err(error);
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// `safe`, or `safe.1`, `safe.2` and so on: the first for which nothing with any of the endings is there. Nobody else
+/// writes into the folder, so it stays free.
+fn free(folder: &Path, safe: &str, endings: &[&str]) -> String {
+    let taken = |name: &str| endings.iter().any(|end| folder.join(format!("{name}{end}")).symlink_metadata().is_ok());
+    if !taken(safe) {
+        return safe.to_owned();
+    }
+    let numbered = (1..=NUMBER_LIMIT).map(|number| format!("{safe}.{number}"));
+    let mut timed = std::iter::repeat_with(|| format!("{safe}.{}", Timestamp::now().as_nanosecond()));
+    numbered.into_iter().find(|name| !taken(name)).or_else(|| timed.next()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn safe(name: &[u8]) -> String {
+        safe_name(OsStr::from_bytes(name))
+    }
+
+    #[test]
+    fn hostile_names_become_plain_ones() {
+        assert_eq!(safe(b"edge1-2026.xml"), "edge1-2026.xml");
+        assert_eq!(safe(b"-rf"), "%2Drf");
+        assert_eq!(safe(b".."), "%2E.");
+        assert_eq!(safe(b"a\nb\x1b[31m"), "a%0Ab%1B%5B31m");
+        assert_eq!(safe(b"a/b%41"), "a%2Fb%2541");
+        assert_eq!(safe(b"\xff\xfe"), "%FF%FE");
+        assert_eq!(safe("é".as_bytes()), "%C3%A9");
+        assert_eq!(safe(b""), "%");
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        assert_eq!(safe(&[b'x'; 120]).len(), 120);
+        let (one, two) = (safe(&[b'x'; 250]), safe(&[b'x'; 251]));
+        assert_ne!(one, two);
+        assert!(one.len() <= SAFE_LIMIT + 9 && one.is_ascii(), "{one}");
+        assert!(safe(&[b'\n'; 250]).len() <= SAFE_LIMIT + 9);
+    }
+
+    #[test]
+    fn nothing_in_a_folder_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = Folders::of(dir.path());
+        folders.make().unwrap();
+        let count = NUMBER_LIMIT + 5;
+        for number in 0..count {
+            let from = dir.path().join("a.xml");
+            fs::write(&from, number.to_string()).unwrap();
+            put(&from, &folders.done, "a.xml").unwrap();
+        }
+        assert_eq!(fs::read_dir(&folders.done).unwrap().count(), count as usize);
+        assert_eq!(fs::read_to_string(folders.done.join("a.xml.2")).unwrap(), "2");
+    }
+
+    #[test]
+    fn a_reason_never_takes_the_place_of_a_deposit() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = Folders::of(dir.path());
+        folders.make().unwrap();
+        for name in ["a.reason", "a"] {
+            let from = dir.path().join(name);
+            fs::write(&from, name).unwrap();
+            set_apart(&from, &folders.quarantine, OsStr::new(name), &Fault::Empty, SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(folders.quarantine.join(name)).unwrap();
+        assert_eq!(read("a.reason"), "a.reason");
+        assert_eq!(read("a.1"), "a");
+        assert_eq!(
+            read("a.1.reason"),
+            "time: 1970-01-01T00:00:00Z\nfile: a\nreason: the file is empty\n\
+             remedy: Find out why the sender wrote nothing, and deposit the file again.\n"
+        );
+    }
+
+    #[test]
+    fn a_file_that_vanishes_leaves_no_reason_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        assert!(set_apart(&gone, dir.path(), OsStr::new("gone"), &Fault::Empty, SystemTime::now()).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/tmp", dir.path().join("done")).unwrap();
+        assert!(Folders::of(dir.path()).make().is_err());
+    }
+}

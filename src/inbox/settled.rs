@@ -1,0 +1,126 @@
+//! A file is read when nobody is writing it any more, and only the file that was looked at is read.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Opening a pipe waits for its other end, so a file that was swapped for one could hold up the inbox for ever. The flag is
+/// `O_NONBLOCK`; it changes nothing for a regular file.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+const NONBLOCK: i32 = 0o4000;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+const NONBLOCK: i32 = 0;
+
+/// What a file looked like: as long as this stays the same, nobody wrote to it and it is still the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Print {
+    /// The size, in bytes.
+    pub bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    place: (u64, u64),
+}
+
+impl Print {
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            place: (metadata.dev(), metadata.ino()),
+        }
+    }
+}
+
+/// Whether the file was left alone for `settle`. A file from the future, as a machine with a wrong clock leaves it, is
+/// taken as old too: waiting until our clock gets there could mean years.
+pub(super) fn rests(metadata: &Metadata, settle: Duration, now: SystemTime) -> bool {
+    let Ok(modified) = metadata.modified() else { return false };
+    now.duration_since(modified).unwrap_or_else(|ahead| ahead.duration()) >= settle
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// Somebody took it away.
+    Vanished,
+    /// It is not as it was when it was looked at: somebody still writes it, or put something else in its place.
+    Changing,
+    /// This process may not read it.
+    Denied,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Unread::Vanished,
+            io::ErrorKind::PermissionDenied => Unread::Denied,
+            _ => Unread::Failed(error),
+        }
+    }
+}
+
+/// Reads the file that `print` was taken of. Never follows a link to another file, and never reads more than was there.
+pub(super) fn read_whole(path: &Path, print: &Print) -> Result<Vec<u8>, Unread> {
+    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+    check(&file, print)?;
+    let mut content = Vec::new();
+    (&file).take(print.bytes.saturating_add(1)).read_to_end(&mut content)?;
+    check(&file, print)?;
+    Ok(content)
+}
+
+fn check(file: &File, print: &Print) -> Result<(), Unread> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && Print::of(&metadata) == *print { Ok(()) } else { Err(Unread::Changing) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn print(path: &Path) -> Print {
+        Print::of(&fs::symlink_metadata(path).unwrap())
+    }
+
+    #[test]
+    fn only_the_file_that_was_looked_at_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&path, "one").unwrap();
+        fs::write(&other, "two").unwrap();
+        let seen = print(&path);
+        assert_eq!(read_whole(&path, &seen).unwrap(), b"one");
+
+        fs::write(&path, "longer").unwrap();
+        assert!(matches!(read_whole(&path, &seen), Err(Unread::Changing)));
+
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(read_whole(&path, &seen), Err(Unread::Vanished)));
+
+        symlink(&other, &path).unwrap();
+        assert!(matches!(read_whole(&path, &print(&path)), Err(Unread::Changing)), "a link is not followed");
+    }
+
+    #[test]
+    fn a_file_rests_when_it_is_old_or_from_the_future() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let now = SystemTime::now();
+        let settle = Duration::from_secs(60);
+        let rests_at = |modified: SystemTime| {
+            File::create(&path).unwrap().set_modified(modified).unwrap();
+            rests(&fs::metadata(&path).unwrap(), settle, now)
+        };
+        assert!(!rests_at(now));
+        assert!(!rests_at(now + Duration::from_secs(30)));
+        assert!(rests_at(now - settle));
+        assert!(rests_at(now + Duration::from_secs(86_400)));
+    }
+}
