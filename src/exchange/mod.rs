@@ -98,6 +98,10 @@ struct Inner {
     upstream_up: watch::Sender<bool>,
     changed: Notify,
     to_push: Notify,
+    to_open: Notify,
+    /// Whether every exchange of the upstream's is known, so that its feed can be followed.
+    upstream_known: watch::Sender<bool>,
+    adopting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
@@ -120,6 +124,9 @@ impl Engine {
             upstream_up: watch::Sender::new(false),
             changed: Notify::new(),
             to_push: Notify::new(),
+            to_open: Notify::new(),
+            upstream_known: watch::Sender::new(false),
+            adopting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
         }));
