@@ -26,6 +26,12 @@ impl Engine {
         let _ = up.wait_for(|up| *up).await;
     }
 
+    /// Returns at once while the upstream is down, else when it is the next time.
+    pub async fn upstream_down(&self) {
+        let mut up = self.0.upstream_up.subscribe();
+        let _ = up.wait_for(|up| !*up).await;
+    }
+
     /// Returns when the upstream is up and its exchanges are known, so that its feed can be followed.
     pub async fn feed_ready(&self) {
         let mut known = self.0.upstream_known.subscribe();

@@ -164,9 +164,25 @@ impl Engine {
         Ok(self.store().add_attachment(id, content, self.now()).await?)
     }
 
+    /// When a scheduled job last ran, across restarts.
+    pub async fn last_run(&self, job: &'static str) -> Result<Option<Timestamp>, EngineError> {
+        self.state().transact(move |transaction| Ok(transaction.last_run(job)?)).await
+    }
+
+    /// Remembers that a scheduled job ran.
+    pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
+        let now = self.now();
+        self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
+    }
+
     /// Resolves when the state can no longer be written: the process has to stop.
     pub async fn state_failed(&self) -> String {
         self.0.state.failed().await
+    }
+
+    /// Whether the state writes files that it never syncs; it must not.
+    pub fn state_has_blobs(&self) -> bool {
+        self.0.state.has_blobs()
     }
 
     /// Answers when the committer does: the watchdog's question.
