@@ -61,7 +61,6 @@ impl DaemonError {
             DaemonError::Log(_)
             | DaemonError::Schedule(_)
             | DaemonError::Upstream(_)
-            | DaemonError::Listen { .. }
             | DaemonError::Tls(_) => 3,
             DaemonError::State { .. } => 7,
             _ => 1,

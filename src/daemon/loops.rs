@@ -106,7 +106,10 @@ async fn poll(engine: Engine) {
     loop {
         engine.feed_ready().await;
         let wait = engine.settings().upstream.as_ref().map_or(IDLE, |upstream| upstream.poll_interval);
+        let asked = tokio::time::Instant::now();
         match engine.poll_updates(wait).await {
+            // A peer that answers at once with nothing is asked once a second.
+            Ok(0) => tokio::time::sleep_until((asked + PAUSE).min(asked + wait)).await,
             // The peer's trouble was told by its health.
             Ok(_) | Err(EngineError::Peer(_)) => {}
             Err(fault) => trouble.after(Err(fault)).await,

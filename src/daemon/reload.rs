@@ -19,7 +19,9 @@ pub async fn reload(config: &Path, engine: &Engine, doors: &Doors) {
                     if let Err(reason) = doors.reload_tls(&settings).await {
                         error!(event = "tls_not_reloaded", %reason, "the certificate in use stays");
                     }
-                    engine.reload(settings, upstream);
+                    if let Err(fault) = engine.reload(settings, upstream).await {
+                        error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
+                    }
                     if !fixed.is_empty() {
                         warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
                     }

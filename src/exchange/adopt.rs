@@ -138,7 +138,7 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let edit = self.catch_up(&one, incident, base, alias);
-            let standpoint = standpoint(&one, incident.id, &edit, base, incident);
+            let standpoint = standpoint(&one, incident.id, &edit, base);
             let already = incident
                 .references
                 .iter()
@@ -166,7 +166,7 @@ impl Engine {
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
     fn is_ours(&self, one: &ExchangeSnapshot, incident: &Incident) -> bool {
-        (0..=incident.generation).any(|generation| ExchangeId::of(self.site(), incident.id, generation) == one.exchange)
+        (0..=incident.generation).any(|generation| ExchangeId::of(self.site(), incident.id, &incident.event.host_event_id, generation) == one.exchange)
     }
 
     /// What the upstream's record has and ours has not. Without a common base a value beats none, and the upstream's
@@ -308,7 +308,6 @@ fn standpoint(
     incident: IncidentId,
     edit: &Edit,
     base: Option<&Shadow>,
-    record: &Incident,
 ) -> Standpoint {
     let case = one.record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
@@ -332,7 +331,7 @@ fn standpoint(
             completion_code: one.record.completion_code.flatten(),
             expected_resolution: one.record.expected_resolution.flatten(),
             case: one.record.case.clone(),
-            comments: if one.applied <= 1 { Shadow::of(record).comments } else { 0 },
+            comments: 0,
         },
     };
     shadow.follow(edit);

@@ -43,7 +43,7 @@ impl Engine {
         for incident in page.loaded.incidents {
             let decision = self.decide(&incident);
             if incident.submission == Submission::Undecided && incident.client.is_none() {
-                info!(
+                debug!(
                     event = "incident_detected",
                     incident = incident.id.0,
                     kind = incident.event.kind.as_str(),
@@ -101,8 +101,14 @@ impl Engine {
         }
         match incident.submission {
             Submission::Held | Submission::Draft => Decision::Leave,
+            // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
-                Decision::Submit { form: incident.form.or(&settings.submit.defaults), policy: None }
+                let form = incident.form.or(&settings.submit.defaults);
+                let checked = self.check_submittable(incident);
+                match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
+                    Ok(()) => Decision::Submit { form, policy: None },
+                    Err(reason) => Decision::Hold { reason },
+                }
             }
             Submission::Undecided => {
                 if let Err(reason) = self.check_submittable(incident) {
@@ -124,7 +130,7 @@ impl Engine {
     }
 
     fn hold(&self, incident: &Incident, reason: &str) -> Write {
-        debug!(event = "incident_held", incident = incident.id.0, reason, "held");
+        info!(event = "incident_held", incident = incident.id.0, reason, "held");
         let history = HistoryLine {
             incident: incident.id,
             at: self.now(),
@@ -157,7 +163,7 @@ fn settle_one(
             queued.insert(key.peer);
         }
     }
-    let Some(key) = settle::upward_key(scene, incident.id, incident.generation) else { return Ok(()) };
+    let Some(key) = settle::upward_key(scene, incident) else { return Ok(()) };
     if incident.references.iter().any(|reference| reference.exchange == key.exchange) {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
 use crate::store::{ListFilter, ListOrder, ListQuery};
 
 /// Entries counted before a count becomes "at least".
-const COUNT_LIMIT: usize = 1_000_000;
+const COUNT_LIMIT: usize = 100_000;
 
 impl Engine {
     pub async fn status(&self) -> Result<StatusAnswer, EngineError> {
@@ -29,7 +29,7 @@ impl Engine {
                     let queued = view.outbox_len(&alias, COUNT_LIMIT)?;
                     records.push((view.peer(&alias)?, queued, alias));
                 }
-                Ok((records, view.count()?, view.parked_count()))
+                Ok((records, view.count()?, view.parked_count(COUNT_LIMIT)))
             })
             .await?;
         let mut peers = Vec::with_capacity(records.len());
@@ -124,10 +124,11 @@ impl Engine {
 
     /// What needs a person.
     pub async fn parked(&self, limit: usize) -> Result<ParkedPage, EngineError> {
-        let (parked, total) = self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count()))).await?;
-        let rows = parked.into_iter().filter_map(|(key, record)| {
+        let (parked, total) = self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count(COUNT_LIMIT)))).await?;
+        let rows = parked.into_iter().flat_map(|(key, record)| {
             let incident = record.incident().map(|incident| incident.0);
-            record.parked.map(|parked| ParkedRow {
+            let both = record.parked.into_iter().chain(record.held);
+            both.map(move |parked| ParkedRow {
                 incident,
                 exchange: key.exchange,
                 peer: key.peer.to_string(),
@@ -154,7 +155,7 @@ impl Engine {
         let incident = self.incident(id).await?;
         let mut keys: Vec<ExchangeKey> =
             incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
-        if let Some(key) = super::settle::upward_key(&self.scene(), id, incident.generation)
+        if let Some(key) = super::settle::upward_key(&self.scene(), &incident)
             && !keys.contains(&key)
         {
             keys.push(key);
@@ -226,7 +227,7 @@ impl Engine {
             next_attempt: resting.or(record.due.as_ref().map(|due| due.at)),
             attempts: record.due.as_ref().map_or(0, |due| due.attempts),
             last_error: record.due.as_ref().and_then(|due| due.last_error.clone()).or(peer.last_error),
-            parked: record.parked.as_ref().map(|parked| parked.reason.clone()),
+            parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
             transaction,
             sent: record.sent,
             applied: record.applied,
@@ -241,7 +242,7 @@ impl Engine {
 /// In a sentence: what an exchange waits for, and on whose side.
 fn waits_for(key: &ExchangeKey, record: &ExchangeRecord, pending: usize) -> String {
     let peer = &key.peer;
-    if let Some(parked) = &record.parked {
+    if let Some(parked) = record.parked.as_ref().or(record.held.as_ref()) {
         return format!("a person here: {} {} is parked", parked.operation, parked.seq);
     }
     let carried = |what: &str| {

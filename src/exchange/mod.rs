@@ -138,12 +138,13 @@ impl Engine {
         Arc::clone(&self.0.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes new settings, and a new way to the upstream that belongs to them.
-    pub fn reload(&self, settings: Settings, upstream: Option<Arc<dyn Upstream>>) {
+    /// Takes new settings, and a new way to the upstream that belongs to them; takes up the exchanges of new clients.
+    pub async fn reload(&self, settings: Settings, upstream: Option<Arc<dyn Upstream>>) -> Result<(), EngineError> {
         *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         *self.0.upstream.write().unwrap_or_else(PoisonError::into_inner) = upstream;
         self.0.changed.notify_one();
         self.0.to_push.notify_one();
+        self.adopt_clients().await
     }
 
     /// Stores incidents, each once, and wakes the detector.

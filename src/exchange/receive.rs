@@ -4,9 +4,9 @@ use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::{Engine, EngineError, settle};
-use crate::case::{Alias, Downward, Leg, Operation, OperationKind, Towards, TransactionId};
+use crate::case::{Alias, Downward, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
-use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One operation of the batch, and what stands about its exchange.
@@ -155,7 +155,7 @@ impl Engine {
 
     /// Returns when a kept Create may be due, at the latest after `longest`.
     pub async fn wait_for_received(&self, longest: std::time::Duration) -> Result<(), EngineError> {
-        self.wait_for_index(Towards::Client, &self.0.to_open, longest).await
+        self.wait_for_index(Lane::Clients, &self.0.to_open, longest).await
     }
 
     /// What is kept from a time when the store was slow, put into the store now. Returns how many.

@@ -2,4 +2,7 @@
 
 mod support;
 
+mod adopt;
 mod flow;
+mod kill;
+mod lost;

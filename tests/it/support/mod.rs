@@ -4,6 +4,7 @@ pub mod pair;
 pub mod site;
 pub mod wait;
 pub mod wire;
+pub mod workload;
 
 pub use pair::Pair;
 pub use site::Site;

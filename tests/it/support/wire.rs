@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,9 +14,9 @@ pub enum Fault {
     None,
     /// Connections are refused at once.
     Down,
-    /// The connection dies as soon as the client has spoken: the request never arrives.
+    /// The connection dies as soon as the client sends operations: they never arrive.
     LoseRequest,
-    /// The request arrives; the connection dies as soon as the answer begins.
+    /// Operations arrive; the connection dies as soon as their answer begins.
     LoseAnswer,
 }
 
@@ -79,11 +79,18 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
     let (mut from_server, mut to_server) = server.into_split();
     let now = |fault: &Arc<Mutex<Fault>>| *fault.lock().unwrap();
     let there = Arc::clone(&fault);
+    // Only operations are lost; the peer shows itself alive in every other way.
+    let operating = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&operating);
     let out = async move {
         let mut buffer = vec![0; 65536];
         loop {
             let count = from_client.read(&mut buffer).await.unwrap_or(0);
-            if count == 0 || matches!(now(&there), Fault::LoseRequest | Fault::Down) {
+            if buffer[..count].starts_with(b"POST /v1/operations") {
+                seen.store(true, Ordering::SeqCst);
+            }
+            let lost = now(&there) == Fault::LoseRequest && seen.load(Ordering::SeqCst);
+            if count == 0 || lost || now(&there) == Fault::Down {
                 return;
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
@@ -95,7 +102,8 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
         let mut buffer = vec![0; 65536];
         loop {
             let count = from_server.read(&mut buffer).await.unwrap_or(0);
-            if count == 0 || matches!(now(&fault), Fault::LoseAnswer | Fault::Down) {
+            let lost = now(&fault) == Fault::LoseAnswer && operating.load(Ordering::SeqCst);
+            if count == 0 || lost || now(&fault) == Fault::Down {
                 return;
             }
             if to_client.write_all(&buffer[..count]).await.is_err() {
