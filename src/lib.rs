@@ -21,6 +21,7 @@
 //! ```
 
 pub mod case;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exchange;
