@@ -1,0 +1,75 @@
+//! `demo`: two real daemons on this machine, and one incident all the way.
+//!
+//! The daemons are processes of this same program, each with a configuration, a store and state of its own in a temporary
+//! directory. The story is told through the same local API that the commands use.
+
+mod ending;
+mod home;
+mod site;
+mod story;
+mod teller;
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::{Exit, Failure};
+use home::Home;
+use site::Site;
+use teller::Teller;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Leave configurations, stores, state and logs for a look around
+    #[arg(long)]
+    keep: bool,
+}
+
+/// How long the daemons may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let home = Home::make()?;
+    let teller = Teller::start();
+    let mut sites = Vec::new();
+    let outcome = tokio::select! {
+        outcome = story::tell(&home, &mut sites, &teller) => outcome,
+        failure = interrupted() => Err(failure),
+    };
+    stop(&mut sites).await;
+    match outcome {
+        Ok(()) if arguments.keep => ending::paths(&home),
+        Ok(()) => {
+            home.remove()?;
+            teller.line("The files are removed; `casebridge demo --keep` leaves them for a look around.")
+        }
+        Err(failure) => {
+            let text = format!("{failure}; everything is left in {}", home.dir().display());
+            Err(Failure::said(failure.exit, text))
+        }
+    }
+}
+
+/// Asks both to stop before waiting for either.
+async fn stop(sites: &mut [Site]) {
+    sites.iter().for_each(Site::ask_to_stop);
+    for site in sites {
+        site.wait_for_end(STOP_WITHIN).await;
+    }
+}
+
+/// Ends when a person, the terminal or the system wants the demo to end.
+async fn interrupted() -> Failure {
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signal) => signal.recv().await,
+        // Without a handler the signal ends the process by itself, and the daemons with their owner.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        _ = wait(SignalKind::interrupt()) => {}
+        _ = wait(SignalKind::terminate()) => {}
+        _ = wait(SignalKind::hangup()) => {}
+    }
+    Failure::new(Exit::Failed, "the demo did not end", "it was interrupted", "its daemons are stopped")
+}

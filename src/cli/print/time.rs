@@ -1,0 +1,53 @@
+//! Instants and spans. Instants are shown in UTC, as they stand in the log and in the history.
+
+use jiff::Timestamp;
+
+/// `2026-11-21 12:00:00Z`
+pub fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// `3 min ago`, or `in 12 s`.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(at.as_second());
+    if seconds < 0 { format!("in {}", length(seconds.saturating_neg())) } else { format!("{} ago", length(seconds)) }
+}
+
+/// Both: `2026-11-21 12:00:00Z (3 min ago)`.
+pub fn span(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", time(at), ago(at, now))
+}
+
+/// A number of seconds in the largest unit that it fills.
+fn length(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        ..7_200 => format!("{} min", seconds / 60),
+        ..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("an instant")
+    }
+
+    #[test]
+    fn an_instant_is_shown_in_utc() {
+        assert_eq!(time(at(1_795_262_400)), "2026-11-21 12:00:00Z");
+        assert_eq!(span(at(1_795_262_400), at(1_795_262_700)), "2026-11-21 12:00:00Z (5 min ago)");
+    }
+
+    #[test]
+    fn a_span_is_shown_in_one_unit() {
+        let rows = [(0, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (-12, "in 12 s"), (7_200, "2 h ago")];
+        for (seconds, shown) in rows {
+            assert_eq!(ago(at(0), at(seconds)), shown);
+        }
+        assert_eq!(length(3 * 86_400), "3 d");
+    }
+}
