@@ -65,8 +65,10 @@ impl Engine {
         alias: &Alias,
         upstream: &Arc<dyn Upstream>,
     ) -> Result<bool, EngineError> {
+        let _one_at_a_time = self.0.adopting.lock().await;
         let peer = alias.clone();
         if self.state().read(move |view| view.peer(&peer)).await?.adopted {
+            self.0.upstream_known.send_replace(true);
             return Ok(true);
         }
         // What is in the store has to be known first: an exchange is told by its ID, and that comes from the incident.
@@ -96,6 +98,7 @@ impl Engine {
         }
         self.park_forgotten(alias, &seen).await?;
         self.mark_adopted(alias, cursor).await?;
+        self.0.upstream_known.send_replace(true);
         info!(event = "exchanges_adopted", peer = %alias, count = seen.len(), "known again from the peer");
         Ok(true)
     }

@@ -5,7 +5,7 @@ use tracing::{error, info, warn};
 
 use super::health::elapsed;
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation};
+use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation, Towards};
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, Parked, PeerRecord};
 use crate::store::{Write, Writer};
@@ -83,10 +83,7 @@ impl Engine {
                 .state()
                 .read(move |view| {
                     let mut overdue = Vec::new();
-                    for entry in view.due(now, PAGE)? {
-                        if entry.key.peer != peer {
-                            continue;
-                        }
+                    for entry in view.due(Towards::Upstream, now, PAGE)? {
                         let Some(record) = view.exchange(&entry.key)? else { continue };
                         let Some(position) = record.pending.first() else { continue };
                         let Some(head) = view.outbox(&peer, *position)? else { continue };

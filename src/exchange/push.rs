@@ -74,9 +74,19 @@ impl Engine {
     /// Returns when something may be due: at once when the engine queued it, else at the next instant that stands in
     /// the index, at the latest after `longest`.
     pub async fn wait_for_due(&self, longest: std::time::Duration) -> Result<(), EngineError> {
-        let next = self.state().read(|view| view.next_due()).await?;
+        self.wait_for_index(Towards::Upstream, &self.0.to_push, longest).await
+    }
+
+    pub(super) async fn wait_for_index(
+        &self,
+        towards: Towards,
+        told: &tokio::sync::Notify,
+        longest: std::time::Duration,
+    ) -> Result<(), EngineError> {
+        let next = self.state().read(move |view| view.next_due(towards)).await?;
         let wait = next.map_or(longest, |at| super::health::elapsed(self.now(), at).min(longest));
-        let _ = tokio::time::timeout(wait, self.0.to_push.notified()).await;
+        // Out of time is as good a reason to look as being told.
+        let _ = tokio::time::timeout(wait, told.notified()).await;
         Ok(())
     }
 
@@ -91,7 +101,7 @@ impl Engine {
             .state()
             .read(move |view| {
                 let mut tasks = Vec::new();
-                for entry in view.due(now, limit + in_flight.len())? {
+                for entry in view.due(Towards::Upstream, now, limit + in_flight.len())? {
                     if entry.key.peer != peer || in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
                         continue;
                     }

@@ -469,15 +469,12 @@ pub fn changed_again(
 /// Clients' Creates that wait for the store and are due.
 pub fn kept_creates(
     transaction: &mut Transaction<'_>,
-    upstream: Option<Alias>,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<(ExchangeKey, InboundEntry)>, EngineError> {
     let mut kept = Vec::new();
-    for entry in transaction.due(now, limit)? {
-        if upstream.as_ref() != Some(&entry.key.peer)
-            && let Some(inbound) = transaction.inbound(&entry.key)?
-        {
+    for entry in transaction.due(Towards::Client, now, limit)? {
+        if let Some(inbound) = transaction.inbound(&entry.key)? {
             kept.push((entry.key, inbound));
         }
     }

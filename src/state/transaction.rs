@@ -13,7 +13,7 @@ use super::exchange::{
 use super::record::{decode, encode};
 use super::tree::{Tree, Trees, due_key, outbox_key};
 use super::{StateError, View, chunk};
-use crate::case::Alias;
+use crate::case::{Alias, Towards};
 
 type Key = (Tree, Vec<u8>);
 type Value = Option<Vec<u8>>;
@@ -114,10 +114,10 @@ impl<'a> Transaction<'a> {
         let due_after = record.due.as_ref().map(|due| due.at);
         if due_before != due_after {
             if let Some(at) = due_before {
-                self.set(Tree::Due, due_key(at, &encoded), None);
+                self.set(Tree::Due, due_key(record.leg.towards(), at, &encoded), None);
             }
             if let Some(at) = due_after {
-                self.set(Tree::Due, due_key(at, &encoded), Some(Vec::new()));
+                self.set(Tree::Due, due_key(record.leg.towards(), at, &encoded), Some(Vec::new()));
             }
         }
         let was_parked = before.as_ref().is_some_and(|record| record.parked.is_some());
@@ -170,8 +170,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// What was due before this group, see [`View::due`].
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
-        View { trees: self.trees }.due(now, limit)
+    pub fn due(&self, towards: Towards, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        View { trees: self.trees }.due(towards, now, limit)
     }
 
     pub fn inbound(&self, key: &ExchangeKey) -> Result<Option<InboundEntry>, StateError> {

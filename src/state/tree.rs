@@ -8,7 +8,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 
 use super::StateError;
 use super::exchange::peer_prefix;
-use crate::case::Alias;
+use crate::case::{Alias, Towards};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tree {
@@ -116,15 +116,23 @@ pub fn outbox_key(peer: &Alias, position: u64) -> Vec<u8> {
     key
 }
 
-/// Instant, then exchange: what is due is one range from the start.
-pub fn due_key(at: Timestamp, exchange: &[u8]) -> Vec<u8> {
-    let mut key = (at.as_millisecond().max(0) as u64).to_be_bytes().to_vec();
+/// Direction, instant, exchange: what is due in one direction is one range from its start.
+pub fn due_key(towards: Towards, at: Timestamp, exchange: &[u8]) -> Vec<u8> {
+    let mut key = vec![direction(towards)];
+    key.extend_from_slice(&(at.as_millisecond().max(0) as u64).to_be_bytes());
     key.extend_from_slice(exchange);
     key
 }
 
-/// The two parts of a due key.
+fn direction(towards: Towards) -> u8 {
+    match towards {
+        Towards::Upstream => b'u',
+        Towards::Client => b'c',
+    }
+}
+
+/// Instant and exchange of a due key.
 pub fn split_due(key: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (at, exchange) = key.split_first_chunk::<8>()?;
+    let (at, exchange) = key.get(1..)?.split_first_chunk::<8>()?;
     Some((Timestamp::from_millisecond(u64::from_be_bytes(*at) as i64).ok()?, exchange))
 }

@@ -7,7 +7,7 @@ use super::chunk;
 use super::exchange::{DueEntry, ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, peer_prefix};
 use super::record::decode;
 use super::tree::{Tree, Trees, due_key, outbox_key, split_due};
-use crate::case::Alias;
+use crate::case::{Alias, Towards};
 
 /// What is durable: no write shows before its group is on the disk, so what is read here can be told to a peer. (A
 /// number that a peer has seen must not be given to another operation after a power cut.)
@@ -20,11 +20,12 @@ impl View<'_> {
         self.trees.get(Tree::Exchange, &key.encode())?.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// Up to `limit` exchanges with something to do at `now`, the longest due first.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
-        let end = due_key(now, &[0xff; 96]);
+    /// Up to `limit` exchanges of one direction with something to do at `now`, the longest due first.
+    pub fn due(&self, towards: Towards, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        let start = due_key(towards, Timestamp::UNIX_EPOCH, &[]);
+        let end = due_key(towards, now, &[0xff; 96]);
         let mut due = Vec::new();
-        for key in self.trees.tree(Tree::Due).range(..=end).keys().take(limit) {
+        for key in self.trees.tree(Tree::Due).range(start..=end).keys().take(limit) {
             let key = key?;
             let entry = split_due(&key).and_then(|(at, exchange)| Some((at, ExchangeKey::decode(exchange)?)));
             let (at, key) = entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?;
@@ -33,10 +34,12 @@ impl View<'_> {
         Ok(due)
     }
 
-    /// The next instant at which something is due.
-    pub fn next_due(&self) -> Result<Option<Timestamp>, StateError> {
-        match self.trees.tree(Tree::Due).first()? {
-            Some((key, _)) => Ok(split_due(&key).map(|(at, _)| at)),
+    /// The next instant at which something is due in one direction.
+    pub fn next_due(&self, towards: Towards) -> Result<Option<Timestamp>, StateError> {
+        let start = due_key(towards, Timestamp::UNIX_EPOCH, &[]);
+        let end = due_key(towards, Timestamp::MAX, &[0xff; 96]);
+        match self.trees.tree(Tree::Due).range(start..=end).keys().next() {
+            Some(key) => Ok(split_due(&key?).map(|(at, _)| at)),
             None => Ok(None),
         }
     }
