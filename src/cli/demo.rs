@@ -33,21 +33,23 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let home = Home::make()?;
     let teller = Teller::start();
     let mut sites = Vec::new();
-    let outcome = tokio::select! {
-        outcome = story::tell(&home, &mut sites, &teller) => outcome,
-        failure = interrupted() => Err(failure),
+    let (outcome, leave) = tokio::select! {
+        // What went wrong is to be seen in the files.
+        outcome = story::tell(&home, &mut sites, &teller) => { let failed = outcome.is_err(); (outcome, failed) }
+        failure = interrupted() => (Err(failure), false),
     };
     stop(&mut sites).await;
+    if !leave && !arguments.keep {
+        home.remove()?;
+    }
     match outcome {
         Ok(()) if arguments.keep => ending::paths(&home),
-        Ok(()) => {
-            home.remove()?;
-            teller.line("The files are removed; `casebridge demo --keep` leaves them for a look around.")
-        }
-        Err(failure) => {
+        Ok(()) => teller.line("The files are removed; `casebridge demo --keep` leaves them for a look around."),
+        Err(failure) if leave || arguments.keep => {
             let text = format!("{failure}; everything is left in {}", home.dir().display());
             Err(Failure::said(failure.exit, text))
         }
+        Err(failure) => Err(failure),
     }
 }
 
@@ -71,5 +73,5 @@ async fn interrupted() -> Failure {
         _ = wait(SignalKind::terminate()) => {}
         _ = wait(SignalKind::hangup()) => {}
     }
-    Failure::new(Exit::Failed, "the demo did not end", "it was interrupted", "its daemons are stopped")
+    Failure::said(Exit::Failed, "the demo was interrupted; its daemons are stopped")
 }

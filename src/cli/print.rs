@@ -20,7 +20,7 @@ pub const NONE: &str = "-";
 /// Writes to standard output. A reader that has had enough (`| head`) is no failure.
 pub fn out(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    let line_break = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+    let line_break = if text.ends_with('\n') { "" } else { "\n" };
     match write!(stdout, "{text}{line_break}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Failed, "the output cannot be written", error, "free space, or write it elsewhere"))

@@ -49,8 +49,13 @@ impl Page {
 
     fn field(&mut self, name: &str, value: impl Into<Option<String>>) {
         if let Some(value) = value.into() {
-            self.text.push_str(&format!("  {name:<20} {}\n", print::safe(&value)));
+            self.aligned(name, &value, 20);
         }
+    }
+
+    fn aligned(&mut self, name: &str, value: &str, width: usize) {
+        let value = if value.is_empty() { print::NONE } else { value };
+        self.text.push_str(&format!("  {:<width$} {}\n", print::safe(name), print::safe(value)));
     }
 
     fn paragraph(&mut self, name: &str, value: Option<&str>) {
@@ -115,8 +120,9 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.paragraph("solution", detail.solution.as_deref());
     if !detail.manifest.is_empty() {
         page.section("manifest");
+        let widest = detail.manifest.keys().map(|name| name.chars().count()).max().unwrap_or(0);
         for (name, value) in &detail.manifest {
-            page.field(&print::safe(name), value.clone());
+            page.aligned(name, value, widest.clamp(20, 40));
         }
     }
 }

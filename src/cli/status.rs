@@ -23,7 +23,7 @@ pub async fn fetch(local: &Local) -> Result<StatusAnswer, Failure> {
 
 fn shown(status: &StatusAnswer, now: Timestamp, width: Option<usize>, colour: bool) -> String {
     let mut text = format!(
-        "site {}, casebridge {}, started {}\n{} exchanges, {} operations queued, {} parked\n",
+        "site {}, casebridge {}, started {}\nexchanges {}, operations queued {}, parked {}\n",
         print::safe(&status.alias),
         print::safe(&status.version),
         span(status.started_at, now),

@@ -8,8 +8,15 @@ use crate::protocol::operator::IncidentDetail;
 
 /// Both records in two columns, the end user's first.
 pub fn side_by_side(records: &[IncidentDetail; 2], teller: &Teller) -> Result<(), Failure> {
-    let mut table =
-        Table::new(&[Column::new("", 13, 0), Column::new("NORTH (END USER)", 16, 1), Column::new("PARTNER", 16, 1)]);
+    /// The first column and two gaps.
+    const MARGIN: usize = 15;
+    let width = print::width();
+    let half = width.map_or(0, |width| width.saturating_sub(MARGIN) / 2);
+    let mut table = Table::new(&[
+        Column::new("", 11, 0),
+        Column::new("NORTH (END USER)", half, 1),
+        Column::new("PARTNER", half, 1),
+    ]);
     for (name, value) in VALUES {
         let [ours, theirs] = records.each_ref().map(value);
         table.row([Some((*name).to_owned()), ours, theirs]);
@@ -17,7 +24,7 @@ pub fn side_by_side(records: &[IncidentDetail; 2], teller: &Teller) -> Result<()
     let seconds = format!("Done in {:.1} s. Both records side by side:", teller.seconds());
     teller.line("")?;
     teller.title(&seconds)?;
-    print::out(&table.render(print::width()))
+    print::out(&table.render(width))
 }
 
 type Value = fn(&IncidentDetail) -> Option<String>;
@@ -33,11 +40,11 @@ const VALUES: &[(&str, Value)] = &[
     ("group", |detail| detail.row.group.clone()),
     ("client", |detail| detail.row.client.clone()),
     ("your number", |detail| detail.row.tracking_number.clone()),
-    ("transaction", |detail| detail.row.transaction.clone()),
+    ("transaction", |detail| detail.exchanges.first()?.transaction.clone()),
     ("case ID", |detail| detail.row.case_id.clone()),
     ("case link", |detail| detail.row.case_link.clone()),
     ("case status", |detail| detail.row.case_status.clone()),
-    ("standing", |detail| detail.row.standing.clone()),
+    ("exchange", |detail| Some(detail.exchanges.first()?.step.clone())),
     ("phase", |detail| Some(detail.row.phase.clone())),
     ("ended", |detail| detail.completion_code.clone()),
     ("solution", |detail| detail.solution.clone()),

@@ -6,7 +6,7 @@ use super::ending;
 use super::home::Home;
 use super::site::{LOOK_EVERY, NotReady, Site};
 use super::teller::{Side, Teller};
-use crate::case::{FollowUp, Form, Phase, Priority, Standing};
+use crate::case::{FollowUp, Form, Phase, Priority};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::show::fetch;
 use crate::protocol::operator::{
@@ -160,8 +160,7 @@ async fn close(
 async fn closed(site: &Site, id: i64) -> Result<Option<IncidentDetail>, Failure> {
     let detail = fetch(&site.local, id).await?;
     let is_closed = detail.row.phase == Phase::Close.as_str()
-        && detail.row.standing.as_deref() == Some(Standing::Closed.as_str())
-        && detail.exchanges.iter().all(|exchange| exchange.pending.is_empty());
+        && detail.exchanges.iter().all(|exchange| exchange.step == "closed" && exchange.pending.is_empty());
     Ok(is_closed.then_some(detail))
 }
 
