@@ -19,6 +19,7 @@ use home::Home;
 use site::Site;
 use teller::Teller;
 
+/// Of `demo`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Leave configurations, stores, state and logs for a look around
@@ -29,6 +30,7 @@ pub struct Arguments {
 /// How long the daemons may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
+/// Makes the sites, tells the story, stops the sites.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let home = Home::make()?;
     let teller = Teller::start();

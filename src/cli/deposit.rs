@@ -12,6 +12,7 @@ use super::{Output, print};
 use crate::config::defaults;
 use crate::protocol::operator::DepositAnswer;
 
+/// Of `deposit`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// A bundle (XML) or an incident (JSON)

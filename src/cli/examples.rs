@@ -16,6 +16,7 @@ Examples:
 Secrets are never arguments: the configuration names the files that hold them.
 ";
 
+/// Under the help of `run`.
 pub const RUN: &str = "\
 SIGTERM finishes what is in flight and stops; SIGHUP reads the configuration again.
 
@@ -24,6 +25,7 @@ Examples:
   casebridge run --config north.toml
 ";
 
+/// Under the help of `deposit`.
 pub const DEPOSIT: &str = "\
 Handing in the same event twice makes no second incident.
 
@@ -32,6 +34,7 @@ Examples:
   casebridge deposit one.xml two.xml three.json
 ";
 
+/// Under the help of `submit`.
 pub const SUBMIT: &str = "\
 What is left out comes from the saved draft, then from [submit.defaults] of the configuration.
 
@@ -41,6 +44,7 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `incidents`.
 pub const INCIDENTS: &str = "\
 Examples:
   casebridge incidents
@@ -49,18 +53,21 @@ Examples:
   casebridge incidents --tracking-number CRQ-4711 --json
 ";
 
+/// Under the help of `accept`.
 pub const ACCEPT: &str = "\
 Examples:
   casebridge accept 1
   casebridge accept 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17 --comment \"Taken by the night shift\"
 ";
 
+/// Under the help of `update`.
 pub const UPDATE: &str = "\
 Examples:
   casebridge update 1 --status \"In Progress\" --comment \"Part is on its way\"
   casebridge update 1 --expected-resolution 2026-11-25T12:00:00Z
 ";
 
+/// Under the help of `resolve`.
 pub const RESOLVE: &str = "\
 Examples:
   casebridge resolve 1 --solution \"Power supply replaced\"

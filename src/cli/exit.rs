@@ -30,6 +30,7 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// In the order of their codes.
     pub const ALL: [Exit; 8] = [
         Exit::Ok,
         Exit::Failed,
@@ -41,6 +42,7 @@ impl Exit {
         Exit::State,
     ];
 
+    /// As the shell sees it.
     pub fn code(self) -> u8 {
         self as u8
     }

@@ -13,6 +13,7 @@ use crate::protocol::operator::{IncidentPage, IncidentQuery, IncidentRow};
 /// The most incidents that the daemon gives at once.
 const PAGE: usize = 1000;
 
+/// Of `incidents`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Of this device group
@@ -80,7 +81,8 @@ pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
     let (all, output) = (arguments.all, arguments.output);
     let mut query = query_of(arguments);
     let mut list = page(local, &query).await?;
-    while all && list.next.is_some() {
+    // A page that names itself as the next one would go on for ever.
+    while all && list.next.is_some() && list.next != query.after {
         query.after = list.next.take();
         let more = page(local, &query).await?;
         list.incidents.extend(more.incidents);

@@ -25,6 +25,7 @@ pub struct Local {
 }
 
 impl Local {
+    /// `config` is where the socket's name came from, if from a configuration.
     pub fn new(socket: PathBuf, config: Option<&Path>, timeout: Duration) -> Result<Self, Failure> {
         let client = Client::builder()
             .unix_socket(socket.as_path())
@@ -46,10 +47,12 @@ impl Local {
         }
     }
 
+    /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, what: &str, path: &str) -> Result<T, Failure> {
         self.call(what, self.client.get(url(path))).await
     }
 
+    /// Asks for something to be done.
     pub async fn post<T: DeserializeOwned>(&self, what: &str, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         self.call(what, self.client.post(url(path)).json(body)).await
     }

@@ -9,6 +9,7 @@ use super::print::{self, Column, Table, time};
 use super::{Output, incidents, who};
 use crate::protocol::operator::{OutboxPage, OutboxRow, ParkedPage, ParkedRow, RetryAnswer, RetryRequest};
 
+/// Of `outbox` and `parked`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The most operations shown, 1 to 1000
@@ -18,6 +19,7 @@ pub struct Arguments {
     output: Output,
 }
 
+/// Of `retry`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["incident", "all"]))]
 pub struct RetryArguments {
@@ -31,6 +33,7 @@ pub struct RetryArguments {
     output: Output,
 }
 
+/// Lists what peers have not acknowledged.
 pub async fn outbox(local: &Local, arguments: Arguments) -> Result<(), Failure> {
     let path = format!("/v1/outbox?limit={}", arguments.limit);
     let page: OutboxPage = local.get("the outbox cannot be listed", &path).await?;
@@ -43,6 +46,7 @@ pub async fn outbox(local: &Local, arguments: Arguments) -> Result<(), Failure> 
     print::out(&(table(&page.operations).render(print::width()) + &rest(page.operations.len(), page.total)))
 }
 
+/// Lists what needs a person.
 pub async fn parked(local: &Local, arguments: Arguments) -> Result<(), Failure> {
     let path = format!("/v1/parked?limit={}", arguments.limit);
     let page: ParkedPage = local.get("what is parked cannot be listed", &path).await?;
@@ -56,6 +60,7 @@ pub async fn parked(local: &Local, arguments: Arguments) -> Result<(), Failure> 
     print::out(&(text + &rest(page.parked.len(), page.total) + "(when the reason is gone: casebridge retry ID)\n"))
 }
 
+/// Has it tried again.
 pub async fn retry(local: &Local, arguments: RetryArguments) -> Result<(), Failure> {
     let what = match arguments.incident {
         Some(incident) => format!("incident {incident} is not tried again"),

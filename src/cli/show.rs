@@ -10,6 +10,7 @@ use super::{Output, queue};
 use crate::case::{Attachment, AttachmentState, Form};
 use crate::protocol::operator::{ExchangeDetail, IncidentDetail};
 
+/// Of `show`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The number of the incident
@@ -19,6 +20,7 @@ pub struct Arguments {
     output: Output,
 }
 
+/// Prints everything about the incident.
 pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
     let detail = fetch(local, arguments.incident).await?;
     if arguments.output.json {

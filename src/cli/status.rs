@@ -8,6 +8,7 @@ use super::local::Local;
 use super::print::{self, Column, Paint, Table, ago, span};
 use crate::protocol::operator::{PeerStatus, StatusAnswer};
 
+/// Prints how the site stands.
 pub async fn run(local: &Local, output: Output) -> Result<(), Failure> {
     let status = fetch(local).await?;
     if output.json {

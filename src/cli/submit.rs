@@ -8,6 +8,7 @@ use super::{Output, print, who};
 use crate::case::{FollowUp, Form, MailAddress, Priority};
 use crate::protocol::operator::{ActionAnswer, SubmitRequest};
 
+/// Of `submit`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The number of the incident

@@ -15,6 +15,7 @@ use crate::protocol::SiteAnswer;
 /// A clock that is off by more is worth a warning, in seconds.
 const CLOCK_TOLERANCE: f64 = 30.0;
 
+/// Prints what the site above answers, or why it does not, and what to do.
 pub async fn run(config: &Path, output: Output) -> Result<(), Failure> {
     let settings = run::settings(config)?;
     let Some(upstream) = &settings.upstream else {

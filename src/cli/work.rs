@@ -11,6 +11,7 @@ use super::{Output, submit, who};
 use crate::case::CompletionCode;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
 
+/// Of `accept`.
 #[derive(Debug, Args)]
 pub struct AcceptArguments {
     #[command(flatten)]
@@ -26,6 +27,7 @@ pub struct AcceptArguments {
     status: Option<String>,
 }
 
+/// Of `update`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("news").required(true).multiple(true)
     .args(["status", "comment", "solution", "expected_resolution"]))]
@@ -59,6 +61,7 @@ pub struct EndArguments {
     status: Option<String>,
 }
 
+/// Of `reject`.
 #[derive(Debug, Args)]
 pub struct RejectArguments {
     #[command(flatten)]
@@ -78,6 +81,7 @@ struct Target {
     output: Output,
 }
 
+/// Opens a case for a client's incident.
 pub async fn accept(local: &Local, arguments: AcceptArguments) -> Result<(), Failure> {
     let AcceptArguments { target, case_id, case_link, status } = arguments;
     let comment = target.comment.clone();
@@ -85,20 +89,24 @@ pub async fn accept(local: &Local, arguments: AcceptArguments) -> Result<(), Fai
     act(local, "accept", "accepted", &target, &request).await
 }
 
+/// Tells news; at least one is given.
 pub async fn update(local: &Local, arguments: UpdateArguments) -> Result<(), Failure> {
     let UpdateArguments { target, status, solution, expected_resolution } = arguments;
     let request = WorkRequest { status, solution, expected_resolution, ..target.request() };
     act(local, "update", "updated", &target, &request).await
 }
 
+/// Moves the incident to its review.
 pub async fn resolve(local: &Local, arguments: EndArguments) -> Result<(), Failure> {
     end(local, "resolve", "resolved", arguments).await
 }
 
+/// Ends the work on the incident.
 pub async fn close(local: &Local, arguments: EndArguments) -> Result<(), Failure> {
     end(local, "close", "closed", arguments).await
 }
 
+/// Gives the incident back to the client.
 pub async fn reject(local: &Local, arguments: RejectArguments) -> Result<(), Failure> {
     let request = arguments.target.request();
     act(local, "reject", "rejected", &arguments.target, &request).await

@@ -71,45 +71,54 @@ impl Home {
             .map_err(|error| self.fault("filled", &error))
     }
 
+    /// Removes everything.
     pub fn remove(&self) -> Result<(), Failure> {
         std::fs::remove_dir_all(&self.dir).map_err(|error| self.fault("removed", &error))
     }
 
+    /// All of it.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
+    /// All of one site.
     pub fn site(&self, side: Side) -> PathBuf {
         self.dir.join(side.alias())
     }
 
+    /// The configuration, as a person would write it.
     pub fn config(&self, side: Side) -> PathBuf {
         self.site(side).join("config.toml")
     }
 
+    /// Where its daemon takes commands.
     pub fn socket(&self, side: Side) -> PathBuf {
         self.site(side).join("data/casebridge.sock")
     }
 
+    /// Its incident store.
     pub fn store(&self, side: Side) -> PathBuf {
         self.site(side).join("data/incidents.db")
     }
 
+    /// Its state of the exchanges.
     pub fn state(&self, side: Side) -> PathBuf {
         self.site(side).join("data/state")
     }
 
+    /// What its daemon logs.
     pub fn log(&self, side: Side) -> PathBuf {
         self.site(side).join("log")
     }
 
+    /// Where the end user's bundles arrive.
     pub fn inbox(&self) -> PathBuf {
         self.site(Side::North).join("inbox")
     }
 
     fn fault(&self, verb: &str, error: &io::Error) -> Failure {
         let what = format!("the demo's directory {} cannot be {verb}", self.dir.display());
-        Failure::new(Exit::Failed, what, error, "free space, or set TMPDIR to another directory")
+        Failure::new(Exit::Failed, what, error, "set TMPDIR to another directory")
     }
 }
 

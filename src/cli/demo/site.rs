@@ -38,6 +38,7 @@ pub enum NotReady {
 }
 
 impl Site {
+    /// Starts the process; [`Site::ready`] waits until it answers.
     pub fn start(home: &Home, side: Side) -> Result<Self, Failure> {
         let log = home.log(side);
         let spawn = || -> io::Result<Child> {

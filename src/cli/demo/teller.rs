@@ -13,6 +13,7 @@ pub enum Side {
 }
 
 impl Side {
+    /// The alias of the site, and the name of its directory.
     pub fn alias(self) -> &'static str {
         match self {
             Side::North => "north",
@@ -29,10 +30,12 @@ pub struct Teller {
 }
 
 impl Teller {
+    /// The story begins now.
     pub fn start() -> Self {
         Self { started: Instant::now(), colour: print::colour_out(), width: print::width() }
     }
 
+    /// Since the beginning.
     pub fn seconds(&self) -> f32 {
         self.started.elapsed().as_secs_f32()
     }
@@ -57,6 +60,7 @@ impl Teller {
         print::out(&print::safe(text))
     }
 
+    /// A line that stands out.
     pub fn title(&self, text: &str) -> Result<(), Failure> {
         print::out(&Paint::Bold.on(&print::safe(text), self.colour))
     }

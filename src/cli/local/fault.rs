@@ -9,12 +9,13 @@ use std::time::Duration;
 use crate::cli::exit::{Exit, Failure};
 use crate::protocol::{Problem, ProblemType};
 
-/// The daemon answered with a problem document.
+/// The daemon answered with a problem document. Its detail says what exactly, its title only what kind of thing.
 pub fn refused(what: &str, problem: &Problem) -> Failure {
+    let why = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
     let known = ProblemType::ALL.iter().copied().find(|kind| problem.is(*kind));
     match known.and_then(remedy) {
-        Some(remedy) => Failure::new(Exit::Refused, what, problem, remedy),
-        None => Failure::said(Exit::Refused, format!("{what}; {problem}")),
+        Some(remedy) => Failure::new(Exit::Refused, what, why, remedy),
+        None => Failure::said(Exit::Refused, format!("{what}; {why}")),
     }
 }
 
@@ -25,9 +26,7 @@ fn remedy(kind: ProblemType) -> Option<&'static str> {
         ProblemType::AlreadySubmitted | ProblemType::Action => "`casebridge show ID` tells how it stands",
         ProblemType::NotConnected => "only a site with an [upstream] submits",
         ProblemType::NotParked => "`casebridge parked` lists what is",
-        ProblemType::Form | ProblemType::Content | ProblemType::NotSubmittable => {
-            "correct it and give the command again"
-        }
+        ProblemType::Form => "correct it and give the command again",
         ProblemType::Busy | ProblemType::TimedOut => "try again in a moment",
         ProblemType::Internal => "the daemon's log has the details",
         ProblemType::MethodNotAllowed | ProblemType::UnknownVersion => {
@@ -56,10 +55,12 @@ pub fn unreachable(
         }
         Some(io::ErrorKind::PermissionDenied) => {
             let group = group_of(socket);
-            fail(
-                format!("you may not use the socket {shown}, which is for its owner and the group {group}"),
-                format!("join the group (`sudo usermod -aG {group} $USER`, then log in again), or use sudo"),
-            )
+            let remedy = match group.as_str() {
+                // Nobody is to become a member of that one for a command.
+                "root" => "use sudo".to_owned(),
+                _ => format!("join the group (`sudo usermod -aG {group} $USER`, then log in again), or use sudo"),
+            };
+            fail(format!("you may not use the socket {shown}, which is for its owner and the group {group}"), remedy)
         }
         _ if error.is_timeout() => fail(
             format!("the daemon did not answer within {} s", timeout.as_secs_f32()),
@@ -127,6 +128,6 @@ mod tests {
     fn a_problem_of_an_unknown_kind_is_told_all_the_same() {
         let problem = Problem { kind: "urn:new".into(), ..ProblemType::Form.with("something new") };
         let failure = refused("the form is not saved", &problem);
-        assert_eq!(failure.to_string(), "the form is not saved; The form is not acceptable: something new");
+        assert_eq!(failure.to_string(), "the form is not saved; something new");
     }
 }

@@ -30,6 +30,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// No rows yet.
     pub fn new(columns: &[Column]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }

@@ -7,10 +7,13 @@ pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// `3 min ago`, or `in 12 s`.
+/// `3 min ago`, or `in 12 s`: what has begun counts as a whole second, so that what is to come is never `in 0 s`.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.as_second().saturating_sub(at.as_second());
-    if seconds < 0 { format!("in {}", length(seconds.saturating_neg())) } else { format!("{} ago", length(seconds)) }
+    let milliseconds = now.as_millisecond().saturating_sub(at.as_millisecond());
+    match milliseconds {
+        ..0 => format!("in {}", length(milliseconds.saturating_neg().saturating_add(999) / 1000)),
+        _ => format!("{} ago", length(milliseconds / 1000)),
+    }
 }
 
 /// Both: `2026-11-21 12:00:00Z (3 min ago)`.
@@ -49,5 +52,7 @@ mod tests {
             assert_eq!(ago(at(0), at(seconds)), shown);
         }
         assert_eq!(length(3 * 86_400), "3 d");
+        let soon = Timestamp::from_millisecond(20).expect("an instant");
+        assert_eq!((ago(soon, at(0)), ago(at(0), soon)), ("in 1 s".to_owned(), "0 s ago".to_owned()));
     }
 }
