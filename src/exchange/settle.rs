@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
@@ -46,7 +46,7 @@ fn enqueue(
         if record.leg.towards() == Towards::Upstream {
             record.pending.push(position);
         }
-        info!(
+        debug!(
             event = "operation_queued",
             peer = %key.peer,
             exchange = %key.exchange,

@@ -1,0 +1,5 @@
+//! Stories over real parts: real daemons as processes, real HTTP, real SQLite and sled.
+
+mod support;
+
+mod flow;

@@ -1,0 +1,11 @@
+//! What the stories are told with.
+
+pub mod pair;
+pub mod site;
+pub mod wait;
+pub mod wire;
+
+pub use pair::Pair;
+pub use site::Site;
+pub use wait::eventually;
+pub use wire::{Fault, Wire};
