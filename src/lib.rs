@@ -22,6 +22,7 @@
 
 pub mod api;
 pub mod case;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
