@@ -45,6 +45,8 @@ async fn serve(config: &Path, settings: Settings) -> Result<(), DaemonError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::signals)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(DaemonError::signals)?;
 
+    // Store and state hold what customers wrote: for the site's own group, not for everyone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
     systemd::status("opening store and state");
     let stop_within = settings.site.stop_within;
     let started = settings.clone();

@@ -166,7 +166,9 @@ impl Engine {
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
     fn is_ours(&self, one: &ExchangeSnapshot, incident: &Incident) -> bool {
-        (0..=incident.generation).any(|generation| ExchangeId::of(self.site(), incident.id, &incident.event.host_event_id, generation) == one.exchange)
+        (0..=incident.generation).any(|generation| {
+            ExchangeId::of(self.site(), incident.id, &incident.event.host_event_id, generation) == one.exchange
+        })
     }
 
     /// What the upstream's record has and ours has not. Without a common base a value beats none, and the upstream's
@@ -303,12 +305,7 @@ fn adopt_downward(
 }
 
 /// How the upstream sees the exchange.
-fn standpoint(
-    one: &ExchangeSnapshot,
-    incident: IncidentId,
-    edit: &Edit,
-    base: Option<&Shadow>,
-) -> Standpoint {
+fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
     let case = one.record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
         (SnapshotStep::Rejected, ..) => Upward::Rejected,

@@ -208,12 +208,7 @@ impl Engine {
                 reason,
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = crate::state::Parked {
-                since: now,
-                seq: one.seq,
-                operation: kind,
-                reason: reason.clone(),
-            };
+            let parked = crate::state::Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
             writes.extend(one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked)));
         }
         self.store().write(writes).await?;

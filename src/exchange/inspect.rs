@@ -124,7 +124,8 @@ impl Engine {
 
     /// What needs a person.
     pub async fn parked(&self, limit: usize) -> Result<ParkedPage, EngineError> {
-        let (parked, total) = self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count(COUNT_LIMIT)))).await?;
+        let (parked, total) =
+            self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count(COUNT_LIMIT)))).await?;
         let rows = parked.into_iter().flat_map(|(key, record)| {
             let incident = record.incident().map(|incident| incident.0);
             let both = record.parked.into_iter().chain(record.held);
@@ -224,9 +225,9 @@ impl Engine {
             step: record.leg.name().into(),
             since: record.since,
             waits_for,
-            next_attempt: resting.or(record.due.as_ref().map(|due| due.at)),
+            next_attempt: record.due.as_ref().map(|due| resting.unwrap_or(due.at)),
             attempts: record.due.as_ref().map_or(0, |due| due.attempts),
-            last_error: record.due.as_ref().and_then(|due| due.last_error.clone()).or(peer.last_error),
+            last_error: record.due.as_ref().and_then(|due| due.last_error.clone().or(peer.last_error)),
             parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
             transaction,
             sent: record.sent,
@@ -302,7 +303,11 @@ fn row(incident: &Incident) -> IncidentRow {
         submission: incident.submission.as_str().into(),
         phase: incident.work.phase.as_str().into(),
         standing: reference.map(|reference| reference.standing.as_str().into()),
-        transaction: upward.and_then(|reference| reference.transaction.as_ref()).map(ToString::to_string),
+        transaction: match upward {
+            Some(reference) => reference.transaction.as_ref().map(ToString::to_string),
+            // A client knows it by our number.
+            None => incident.client.as_ref().map(|_| incident.id.to_string()),
+        },
         case_id: incident.case.as_ref().map(|case| case.id.to_string()),
         case_link: incident.case.as_ref().and_then(|case| case.link.as_ref()).map(ToString::to_string),
         case_status: incident.case.as_ref().map(|case| case.status.clone()),

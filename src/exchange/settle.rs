@@ -7,8 +7,8 @@ use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, Leg, Operation, OperationKind, Shadow, SiteId,
-    Towards, TransactionId, Upward, derive_create, derive_operations,
+    Alias, Downward, Edit, ExchangeId, Form, Incident, Leg, Operation, OperationKind, Shadow, SiteId, Towards,
+    TransactionId, Upward, derive_create, derive_operations,
 };
 use crate::peer::PeerError;
 use crate::state::{
@@ -105,20 +105,20 @@ pub fn submitted(
     Ok(true)
 }
 
-/// A local change of an incident that has an exchange. Returns the peer when something was queued for it.
+/// A local change of an incident that has an exchange. Returns where the exchange stands when something was queued.
 pub fn changed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
     now: Timestamp,
-) -> Result<bool, StateError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+) -> Result<Option<Leg>, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     let before = record.clone();
     difference(transaction, key, &mut record, incident, now)?;
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
-    Ok(record.sent != before.sent)
+    Ok((record.sent != before.sent).then_some(record.leg))
 }
 
 fn difference(
@@ -209,9 +209,9 @@ fn rest(record: &mut ExchangeRecord, now: Timestamp, check_at: Timestamp) {
 /// The transaction ID came, in an answer or with the feed.
 fn transacted(record: &mut ExchangeRecord, id: &TransactionId, now: Timestamp) -> Result<(), EngineError> {
     let Leg::Upward { incident, step: upward } = record.leg.clone() else { return Ok(()) };
-    let upward = upward.acknowledged(id.clone()).map_err(|illegal| {
-        EngineError::State(StateError::Damaged(format!("the upstream changed its mind: {illegal}")))
-    })?;
+    let upward = upward
+        .acknowledged(id.clone())
+        .map_err(|illegal| PeerError::Malformed(format!("it changed its mind: {illegal}")))?;
     step(record, Leg::Upward { incident, step: upward }, now);
     Ok(())
 }
@@ -554,7 +554,7 @@ pub fn adopted(
             pending: Vec::new(),
             due: None,
             parked: None,
-        held: None,
+            held: None,
             changed_meanwhile: false,
             submitted_by: None,
         },
