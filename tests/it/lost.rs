@@ -9,7 +9,7 @@ use crate::support::{Fault, Pair, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_after_the_partner_committed_opens_no_second_case() {
-    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, ..Plan::default() }).await;
     eventually("the first contact", || async { pair.end_user.log().contains("exchanges_adopted").then_some(()) }).await;
     pair.wire.set(Fault::LoseAnswer);
     pair.give(10).await;
@@ -17,9 +17,15 @@ async fn an_answer_that_is_lost_after_the_partner_committed_opens_no_second_case
         (pair.partner.count("SELECT count(*) FROM incident").await == 10).then_some(())
     })
     .await;
+    eventually("a failed try", || async { pair.end_user.log().contains("peer_down").then_some(()) }).await;
     assert_eq!(pair.end_user.count("SELECT count(*) FROM reference").await, 0, "no answer came");
     pair.wire.set(Fault::None);
-    pair.at_rest(10).await;
+    eventually("every transaction ID", || async {
+        let acknowledged = "SELECT count(DISTINCT transaction_id) FROM reference WHERE standing = 'acknowledged'";
+        (pair.end_user.count(acknowledged).await == 10).then_some(())
+    })
+    .await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident").await, 10, "no second one was opened");
 }
 
 #[tokio::test(flavor = "multi_thread")]
