@@ -1,11 +1,13 @@
 //! What the stories are told with.
 
+pub mod command;
 pub mod pair;
 pub mod site;
 pub mod wait;
 pub mod wire;
 pub mod workload;
 
+pub use command::{casebridge, finish, program};
 pub use pair::Pair;
 pub use site::Site;
 pub use wait::eventually;
