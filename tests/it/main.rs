@@ -7,3 +7,5 @@ mod cli;
 mod flow;
 mod kill;
 mod lost;
+mod peer_test;
+mod signals;

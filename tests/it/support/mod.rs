@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub mod certificates;
 pub mod command;
 pub mod pair;
 pub mod site;
