@@ -11,7 +11,7 @@ use crate::scene::{Scene, exchanges, key, record, released, submit};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_state_can_be_opened_again_at_once_though_clones_are_left() {
     let scene = Scene::new();
-    for number in 0..200 {
+    for number in 0..60 {
         let state = scene.open();
         let clone = state.clone();
         submit(&state, number, 10).await;
