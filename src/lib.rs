@@ -20,11 +20,15 @@
 //! case     telemetry  clock        the domain (no I/O, no clock); logs and crash points; time
 //! ```
 
+pub mod api;
 pub mod case;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod exchange;
 pub mod inbox;
+pub mod jobs;
 pub mod peer;
 pub mod protocol;
 pub mod state;

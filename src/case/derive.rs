@@ -33,7 +33,8 @@ impl Towards {
 ///
 /// | phase afterwards | change | operations |
 /// |---|---|---|
-/// | any | a case ID appears (towards a client) | Accept, then what the other rows say |
+/// | Resolution | a case ID appears (towards a client) | Accept, with whatever else changed |
+/// | Validation, Done | a case ID appears (towards a client) | Accept, then what the other rows say |
 /// | any | only the case's ID, link or status changes (towards a client) | Update |
 /// | Resolution | solution, expected resolution, comment | Update (C-05) |
 /// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
@@ -60,19 +61,22 @@ pub fn derive_operations(before: &Shadow, after: &Incident, towards: Towards, pe
         }
     }
 
-    if before.case.is_none() && changes.case.is_some() {
+    let accepts = before.case.is_none() && changes.case.is_some();
+    if accepts && group != PhaseGroup::Resolution {
         operations.push(Operation::Accept(Changes { case: changes.case.take(), ..Changes::default() }));
     }
     let was = before.phase.group();
     match group {
-        PhaseGroup::Resolution if was != PhaseGroup::Resolution => {
+        PhaseGroup::Resolution if was != PhaseGroup::Resolution && !accepts => {
             changes.solution = None;
             changes.completion_code = None;
             operations.push(Operation::Reopen(changes));
         }
         PhaseGroup::Resolution => {
             changes.completion_code = None;
-            if !changes.is_empty() {
+            if accepts {
+                operations.push(Operation::Accept(changes));
+            } else if !changes.is_empty() {
                 operations.push(Operation::Update(changes));
             }
         }
@@ -209,6 +213,13 @@ mod tests {
         let down = Towards::Client;
         row("nothing changed", down, nothing, nothing, &[]);
         row("a case ID appears", down, nothing, accept, &["accept"]);
+        row(
+            "accepted with a comment",
+            down,
+            nothing,
+            |r| (accept(r), r.comments.push(comment(9, None))).1,
+            &["accept"],
+        );
         row("the case is the upstream's", up, nothing, accept, &[]);
         row("only the status changes", down, accept, status, &["update"]);
         row("status in review", down, |r| (in_review(r), accept(r)).0, status, &["update"]);

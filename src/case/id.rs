@@ -32,13 +32,15 @@ impl fmt::Display for IncidentId {
 pub struct ExchangeId([u8; 16]);
 
 impl ExchangeId {
+    /// The natural key is part of it, so that a number which a restored store gives out again names another exchange.
     /// `generation` counts the times this incident was handed over anew, for example after a Reject (C-18).
-    pub fn of(site: SiteId, incident: IncidentId, generation: u32) -> Self {
+    pub fn of(site: SiteId, incident: IncidentId, host_event_id: &str, generation: u32) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"casebridge exchange 1");
         hash.update(site.0.as_bytes());
         hash.update(incident.0.to_be_bytes());
         hash.update(generation.to_be_bytes());
+        hash.update(host_event_id.as_bytes());
         let digest = hash.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -211,16 +213,17 @@ mod tests {
     #[test]
     fn the_same_incident_always_gets_the_same_exchange() {
         let site = SiteId(Uuid::from_u128(7));
-        let id = ExchangeId::of(site, IncidentId(1), 0);
-        assert_eq!(id, ExchangeId::of(site, IncidentId(1), 0));
-        assert_ne!(id, ExchangeId::of(site, IncidentId(2), 0));
-        assert_ne!(id, ExchangeId::of(site, IncidentId(1), 1));
-        assert_ne!(id, ExchangeId::of(SiteId(Uuid::from_u128(8)), IncidentId(1), 0));
+        let id = ExchangeId::of(site, IncidentId(1), "edge1-1", 0);
+        assert_eq!(id, ExchangeId::of(site, IncidentId(1), "edge1-1", 0));
+        assert_ne!(id, ExchangeId::of(site, IncidentId(2), "edge1-1", 0));
+        assert_ne!(id, ExchangeId::of(site, IncidentId(1), "edge1-2", 0));
+        assert_ne!(id, ExchangeId::of(site, IncidentId(1), "edge1-1", 1));
+        assert_ne!(id, ExchangeId::of(SiteId(Uuid::from_u128(8)), IncidentId(1), "edge1-1", 0));
     }
 
     #[test]
     fn an_exchange_id_reads_back_as_written_and_nothing_else_reads() {
-        let id = ExchangeId::of(SiteId(Uuid::from_u128(7)), IncidentId(1), 0);
+        let id = ExchangeId::of(SiteId(Uuid::from_u128(7)), IncidentId(1), "edge1-1", 0);
         assert_eq!(id.to_string().parse(), Ok(id));
         for wrong in ["", "00", &"G".repeat(32), &"A".repeat(32), &"é".repeat(16)] {
             assert_eq!(wrong.parse::<ExchangeId>(), Err(NotAnExchangeId), "{wrong}");

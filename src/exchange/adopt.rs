@@ -65,8 +65,10 @@ impl Engine {
         alias: &Alias,
         upstream: &Arc<dyn Upstream>,
     ) -> Result<bool, EngineError> {
+        let _one_at_a_time = self.0.adopting.lock().await;
         let peer = alias.clone();
         if self.state().read(move |view| view.peer(&peer)).await?.adopted {
+            self.0.upstream_known.send_replace(true);
             return Ok(true);
         }
         // What is in the store has to be known first: an exchange is told by its ID, and that comes from the incident.
@@ -96,6 +98,7 @@ impl Engine {
         }
         self.park_forgotten(alias, &seen).await?;
         self.mark_adopted(alias, cursor).await?;
+        self.0.upstream_known.send_replace(true);
         info!(event = "exchanges_adopted", peer = %alias, count = seen.len(), "known again from the peer");
         Ok(true)
     }
@@ -135,7 +138,7 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let edit = self.catch_up(&one, incident, base, alias);
-            let standpoint = standpoint(&one, incident.id, &edit, base, incident);
+            let standpoint = standpoint(&one, incident.id, &edit, base);
             let already = incident
                 .references
                 .iter()
@@ -163,7 +166,9 @@ impl Engine {
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
     fn is_ours(&self, one: &ExchangeSnapshot, incident: &Incident) -> bool {
-        (0..=incident.generation).any(|generation| ExchangeId::of(self.site(), incident.id, generation) == one.exchange)
+        (0..=incident.generation).any(|generation| {
+            ExchangeId::of(self.site(), incident.id, &incident.event.host_event_id, generation) == one.exchange
+        })
     }
 
     /// What the upstream's record has and ours has not. Without a common base a value beats none, and the upstream's
@@ -300,13 +305,7 @@ fn adopt_downward(
 }
 
 /// How the upstream sees the exchange.
-fn standpoint(
-    one: &ExchangeSnapshot,
-    incident: IncidentId,
-    edit: &Edit,
-    base: Option<&Shadow>,
-    record: &Incident,
-) -> Standpoint {
+fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
     let case = one.record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
         (SnapshotStep::Rejected, ..) => Upward::Rejected,
@@ -329,7 +328,7 @@ fn standpoint(
             completion_code: one.record.completion_code.flatten(),
             expected_resolution: one.record.expected_resolution.flatten(),
             case: one.record.case.clone(),
-            comments: if one.applied <= 1 { Shadow::of(record).comments } else { 0 },
+            comments: 0,
         },
     };
     shadow.follow(edit);

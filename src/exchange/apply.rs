@@ -15,7 +15,7 @@ use crate::case::{
     Submission, TransactionId, apply,
 };
 use crate::protocol::ProblemType;
-use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
 use crate::store::{Write, Writer, Written};
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
@@ -208,13 +208,7 @@ impl Engine {
                 reason,
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = crate::state::Parked {
-                since: now,
-                seq: one.seq,
-                operation: kind,
-                reason: reason.clone(),
-                incoming: true,
-            };
+            let parked = crate::state::Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
             writes.extend(one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked)));
         }
         self.store().write(writes).await?;
@@ -228,38 +222,41 @@ impl Engine {
             .await
     }
 
-    /// An operation that was parked on its way in, once more. It is parked again when it still cannot follow.
+    /// An operation that was held on its way in, once more. Hands back the next one that waits behind it; none when this
+    /// one still cannot follow.
     pub(super) async fn apply_late(
         &self,
         key: &ExchangeKey,
         seq: u64,
         operation: Operation,
         raw: Box<RawValue>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<InboundEntry>, EngineError> {
         let again = key.clone();
-        let record = self.state().read(move |view| view.exchange(&again)).await?;
-        let Some(record) = record else { return Ok(()) };
-        let Some(id) = record.incident() else { return Ok(()) };
+        let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
+        let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
         let one = Arriving { key: key.clone(), record, seq, operation, raw, transaction: None };
+        let now = self.now();
         match one.leg() {
             Ok(leg) => {
                 let (mut write, taken) = self.effect(&one, &incident, &leg);
-                // Its number was counted when it was parked.
+                // Its number was counted when it was held. Said twice, the write changes nothing: comments have IDs.
                 if let Some(reference) = &mut write.reference {
                     reference.applies = None;
                 }
-                self.write_one(write).await?;
-                let now = self.now();
+                if self.write_one(write).await? != Written::Done {
+                    return Err(ProblemType::Busy.with("the record changed at the same moment; try again").into());
+                }
                 self.state().transact(move |transaction| settle::applied_late(transaction, &taken, now)).await
             }
             Err(illegal) => {
-                let (kind, raw, key, now) = (one.operation.kind(), one.raw, one.key, self.now());
+                let (kind, key) = (one.operation.kind(), one.key);
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
-                        settle::parked_again(transaction, &key, seq, kind, raw, &illegal.to_string(), now)
+                        settle::held_again(transaction, &key, kind, seq, &illegal.to_string(), now)
                     })
-                    .await
+                    .await?;
+                Ok(None)
             }
         }
     }

@@ -7,8 +7,10 @@ use tracing::{debug, info, warn};
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
-use crate::case::{Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards};
-use crate::state::ExchangeKey;
+use crate::case::{
+    Action, Alias, Form, HistoryLine, Incident, Phase, PolicyAction, Standing, Submission, Towards, TransactionId,
+};
+use crate::state::{ExchangeKey, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -43,7 +45,7 @@ impl Engine {
         for incident in page.loaded.incidents {
             let decision = self.decide(&incident);
             if incident.submission == Submission::Undecided && incident.client.is_none() {
-                info!(
+                debug!(
                     event = "incident_detected",
                     incident = incident.id.0,
                     kind = incident.event.kind.as_str(),
@@ -60,20 +62,22 @@ impl Engine {
 
         let scene = self.scene();
         let next = page.cursor.clone();
-        let queued = self
+        let settled = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                let mut queued = HashSet::new();
+                let mut settled = Settled::default();
                 for (incident, decision) in &decided {
-                    settle_one(transaction, &scene, incident, decision, &mut queued)?;
+                    settle_one(transaction, &scene, incident, decision, &mut settled)?;
                 }
                 transaction.put_store_cursor(&next.0)?;
-                Ok(queued)
+                Ok(settled)
             })
             .await?;
         *cursor = page.cursor;
         crash_point(CrashPoint::DetectCommitted);
-        self.wake(&queued);
+        self.wake(&settled.queued);
+        // For people and their lists; what counts is in the record and in state.
+        self.store().write(settled.standings).await?;
         Ok(count)
     }
 
@@ -101,8 +105,14 @@ impl Engine {
         }
         match incident.submission {
             Submission::Held | Submission::Draft => Decision::Leave,
+            // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
-                Decision::Submit { form: incident.form.or(&settings.submit.defaults), policy: None }
+                let form = incident.form.or(&settings.submit.defaults);
+                let checked = self.check_submittable(incident);
+                match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
+                    Ok(()) => Decision::Submit { form, policy: None },
+                    Err(reason) => Decision::Hold { reason },
+                }
             }
             Submission::Undecided => {
                 if let Err(reason) = self.check_submittable(incident) {
@@ -124,7 +134,7 @@ impl Engine {
     }
 
     fn hold(&self, incident: &Incident, reason: &str) -> Write {
-        debug!(event = "incident_held", incident = incident.id.0, reason, "held");
+        info!(event = "incident_held", incident = incident.id.0, reason, "held");
         let history = HistoryLine {
             incident: incident.id,
             at: self.now(),
@@ -144,31 +154,42 @@ impl Engine {
     }
 }
 
+/// What a pass queued, and where exchanges with clients stand after it.
+#[derive(Default)]
+struct Settled {
+    queued: HashSet<Alias>,
+    standings: Vec<Write>,
+}
+
 fn settle_one(
-    transaction: &mut crate::state::Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     scene: &Scene,
     incident: &Incident,
     decision: &Decision,
-    queued: &mut HashSet<crate::case::Alias>,
+    settled: &mut Settled,
 ) -> Result<(), EngineError> {
-    for reference in &incident.references {
-        let key = ExchangeKey::new(&reference.peer, reference.exchange);
-        if settle::changed(transaction, &key, incident, scene.now)? {
-            queued.insert(key.peer);
+    for one in &incident.references {
+        let key = ExchangeKey::new(&one.peer, one.exchange);
+        let Some(leg) = settle::changed(transaction, &key, incident, scene.now)? else { continue };
+        let standing = leg.standing(incident.work.phase == Phase::Review);
+        if one.towards == Towards::Client && standing != one.standing {
+            let reference = Some(reference(&key, one.towards, None, standing));
+            settled.standings.push(Write { reference, ..Write::to(incident.id, Writer::Bridge) });
         }
+        settled.queued.insert(key.peer);
     }
-    let Some(key) = settle::upward_key(scene, incident.id, incident.generation) else { return Ok(()) };
+    let Some(key) = settle::upward_key(scene, incident) else { return Ok(()) };
     if incident.references.iter().any(|reference| reference.exchange == key.exchange) {
         return Ok(());
     }
     // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if settle::changed(transaction, &key, incident, scene.now)? {
-        queued.insert(key.peer.clone());
+    if settle::changed(transaction, &key, incident, scene.now)?.is_some() {
+        settled.queued.insert(key.peer.clone());
     }
     if let Decision::Submit { form, policy } = decision
         && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?
     {
-        queued.insert(key.peer);
+        settled.queued.insert(key.peer);
     }
     Ok(())
 }
@@ -177,7 +198,7 @@ fn settle_one(
 pub(super) fn reference(
     key: &ExchangeKey,
     towards: Towards,
-    transaction: Option<crate::case::TransactionId>,
+    transaction: Option<TransactionId>,
     standing: Standing,
 ) -> ReferenceWrite {
     ReferenceWrite {

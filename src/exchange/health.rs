@@ -26,6 +26,19 @@ impl Engine {
         let _ = up.wait_for(|up| *up).await;
     }
 
+    /// Returns at once while the upstream is down, else when it is the next time.
+    pub async fn upstream_down(&self) {
+        let mut up = self.0.upstream_up.subscribe();
+        let _ = up.wait_for(|up| !*up).await;
+    }
+
+    /// Returns when the upstream is up and its exchanges are known, so that its feed can be followed.
+    pub async fn feed_ready(&self) {
+        let mut known = self.0.upstream_known.subscribe();
+        let _ = known.wait_for(|known| *known).await;
+        self.upstream_up().await;
+    }
+
     /// Asks the upstream who it is. Success brings it up; failure sets the next try.
     pub async fn probe(&self) -> Result<(), EngineError> {
         let Some((alias, upstream)) = self.upstream() else { return Ok(()) };

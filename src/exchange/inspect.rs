@@ -13,7 +13,7 @@ use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
 use crate::store::{ListFilter, ListOrder, ListQuery};
 
 /// Entries counted before a count becomes "at least".
-const COUNT_LIMIT: usize = 1_000_000;
+const COUNT_LIMIT: usize = 100_000;
 
 impl Engine {
     pub async fn status(&self) -> Result<StatusAnswer, EngineError> {
@@ -29,7 +29,7 @@ impl Engine {
                     let queued = view.outbox_len(&alias, COUNT_LIMIT)?;
                     records.push((view.peer(&alias)?, queued, alias));
                 }
-                Ok((records, view.count()?, view.parked_count()))
+                Ok((records, view.count()?, view.parked_count(COUNT_LIMIT)))
             })
             .await?;
         let mut peers = Vec::with_capacity(records.len());
@@ -124,10 +124,12 @@ impl Engine {
 
     /// What needs a person.
     pub async fn parked(&self, limit: usize) -> Result<ParkedPage, EngineError> {
-        let (parked, total) = self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count()))).await?;
-        let rows = parked.into_iter().filter_map(|(key, record)| {
+        let (parked, total) =
+            self.state().read(move |view| Ok((view.parked(limit)?, view.parked_count(COUNT_LIMIT)))).await?;
+        let rows = parked.into_iter().flat_map(|(key, record)| {
             let incident = record.incident().map(|incident| incident.0);
-            record.parked.map(|parked| ParkedRow {
+            let both = record.parked.into_iter().chain(record.held);
+            both.map(move |parked| ParkedRow {
                 incident,
                 exchange: key.exchange,
                 peer: key.peer.to_string(),
@@ -154,7 +156,7 @@ impl Engine {
         let incident = self.incident(id).await?;
         let mut keys: Vec<ExchangeKey> =
             incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
-        if let Some(key) = super::settle::upward_key(&self.scene(), id, incident.generation)
+        if let Some(key) = super::settle::upward_key(&self.scene(), &incident)
             && !keys.contains(&key)
         {
             keys.push(key);
@@ -223,10 +225,10 @@ impl Engine {
             step: record.leg.name().into(),
             since: record.since,
             waits_for,
-            next_attempt: resting.or(record.due.as_ref().map(|due| due.at)),
+            next_attempt: record.due.as_ref().map(|due| resting.unwrap_or(due.at)),
             attempts: record.due.as_ref().map_or(0, |due| due.attempts),
-            last_error: record.due.as_ref().and_then(|due| due.last_error.clone()).or(peer.last_error),
-            parked: record.parked.as_ref().map(|parked| parked.reason.clone()),
+            last_error: record.due.as_ref().and_then(|due| due.last_error.clone().or(peer.last_error)),
+            parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
             transaction,
             sent: record.sent,
             applied: record.applied,
@@ -241,7 +243,7 @@ impl Engine {
 /// In a sentence: what an exchange waits for, and on whose side.
 fn waits_for(key: &ExchangeKey, record: &ExchangeRecord, pending: usize) -> String {
     let peer = &key.peer;
-    if let Some(parked) = &record.parked {
+    if let Some(parked) = record.parked.as_ref().or(record.held.as_ref()) {
         return format!("a person here: {} {} is parked", parked.operation, parked.seq);
     }
     let carried = |what: &str| {
@@ -301,7 +303,11 @@ fn row(incident: &Incident) -> IncidentRow {
         submission: incident.submission.as_str().into(),
         phase: incident.work.phase.as_str().into(),
         standing: reference.map(|reference| reference.standing.as_str().into()),
-        transaction: upward.and_then(|reference| reference.transaction.as_ref()).map(ToString::to_string),
+        transaction: match upward {
+            Some(reference) => reference.transaction.as_ref().map(ToString::to_string),
+            // A client knows it by our number.
+            None => incident.client.as_ref().map(|_| incident.id.to_string()),
+        },
         case_id: incident.case.as_ref().map(|case| case.id.to_string()),
         case_link: incident.case.as_ref().and_then(|case| case.link.as_ref()).map(ToString::to_string),
         case_status: incident.case.as_ref().map(|case| case.status.clone()),

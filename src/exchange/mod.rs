@@ -98,6 +98,10 @@ struct Inner {
     upstream_up: watch::Sender<bool>,
     changed: Notify,
     to_push: Notify,
+    to_open: Notify,
+    /// Whether every exchange of the upstream's is known, so that its feed can be followed.
+    upstream_known: watch::Sender<bool>,
+    adopting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
@@ -120,6 +124,9 @@ impl Engine {
             upstream_up: watch::Sender::new(false),
             changed: Notify::new(),
             to_push: Notify::new(),
+            to_open: Notify::new(),
+            upstream_known: watch::Sender::new(false),
+            adopting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
         }));
@@ -131,12 +138,13 @@ impl Engine {
         Arc::clone(&self.0.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes new settings, and a new way to the upstream that belongs to them.
-    pub fn reload(&self, settings: Settings, upstream: Option<Arc<dyn Upstream>>) {
+    /// Takes new settings, and a new way to the upstream that belongs to them; takes up the exchanges of new clients.
+    pub async fn reload(&self, settings: Settings, upstream: Option<Arc<dyn Upstream>>) -> Result<(), EngineError> {
         *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         *self.0.upstream.write().unwrap_or_else(PoisonError::into_inner) = upstream;
         self.0.changed.notify_one();
         self.0.to_push.notify_one();
+        self.adopt_clients().await
     }
 
     /// Stores incidents, each once, and wakes the detector.
@@ -157,9 +165,25 @@ impl Engine {
         Ok(self.store().add_attachment(id, content, self.now()).await?)
     }
 
+    /// When a scheduled job last ran, across restarts.
+    pub async fn last_run(&self, job: &'static str) -> Result<Option<Timestamp>, EngineError> {
+        self.state().transact(move |transaction| Ok(transaction.last_run(job)?)).await
+    }
+
+    /// Remembers that a scheduled job ran.
+    pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
+        let now = self.now();
+        self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
+    }
+
     /// Resolves when the state can no longer be written: the process has to stop.
     pub async fn state_failed(&self) -> String {
         self.0.state.failed().await
+    }
+
+    /// Whether the state writes files that it never syncs; it must not.
+    pub fn state_has_blobs(&self) -> bool {
+        self.0.state.has_blobs()
     }
 
     /// Answers when the committer does: the watchdog's question.

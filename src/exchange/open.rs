@@ -92,7 +92,7 @@ impl Engine {
             })
             .await?;
         crash_point(CrashPoint::ReceivedCommitted);
-        self.0.to_push.notify_one();
+        self.0.to_open.notify_one();
         Ok(outcomes)
     }
 

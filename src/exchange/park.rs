@@ -5,9 +5,9 @@ use tracing::{error, info, warn};
 
 use super::health::elapsed;
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation};
+use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation, OperationKind};
 use crate::protocol::ProblemType;
-use crate::state::{ExchangeKey, Parked, PeerRecord};
+use crate::state::{ExchangeKey, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
 
 impl Engine {
@@ -83,10 +83,7 @@ impl Engine {
                 .state()
                 .read(move |view| {
                     let mut overdue = Vec::new();
-                    for entry in view.due(now, PAGE)? {
-                        if entry.key.peer != peer {
-                            continue;
-                        }
+                    for entry in view.due(&Lane::Upstream(peer.clone()), now, PAGE)? {
                         let Some(record) = view.exchange(&entry.key)? else { continue };
                         let Some(position) = record.pending.first() else { continue };
                         let Some(head) = view.outbox(&peer, *position)? else { continue };
@@ -129,7 +126,7 @@ impl Engine {
                 self.write_one(Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }).await?;
             }
             if let Some(inbound) = inbound {
-                self.apply_parked(&key, inbound).await?;
+                self.apply_held(&key, inbound).await?;
             }
         }
         info!(event = "operations_retried", count, "armed again");
@@ -137,14 +134,24 @@ impl Engine {
         Ok(count)
     }
 
-    /// An operation of the peer's that could not take effect when it came.
-    async fn apply_parked(&self, key: &ExchangeKey, inbound: crate::state::InboundEntry) -> Result<(), EngineError> {
-        let operation: Operation = match serde_json::from_str(inbound.operation.get()) {
-            Ok(operation) => operation,
-            Err(fault) => {
-                return Err(ProblemType::Content.with(format!("the operation does not read: {fault}")).into());
-            }
-        };
-        self.apply_late(key, inbound.seq, operation, inbound.operation).await
+    /// Operations of the peer's that could not take effect when they came, in order, as far as they can now.
+    async fn apply_held(&self, key: &ExchangeKey, first: InboundEntry) -> Result<(), EngineError> {
+        let mut next = Some(first);
+        while let Some(entry) = next {
+            next = match serde_json::from_str::<Operation>(entry.operation.get()) {
+                Ok(operation) => self.apply_late(key, entry.seq, operation, entry.operation).await?,
+                Err(fault) => {
+                    let reason = format!("the operation does not read: {fault}");
+                    let (key, now) = (key.clone(), self.now());
+                    self.state()
+                        .transact::<_, EngineError, _>(move |transaction| {
+                            settle::held_again(transaction, &key, OperationKind::Update, entry.seq, &reason, now)
+                        })
+                        .await?;
+                    None
+                }
+            };
+        }
+        Ok(())
     }
 }

@@ -66,6 +66,7 @@ impl Engine {
 
     /// The next pass reads every exchange from the upstream again.
     pub(super) async fn adopt_again(&self, alias: &Alias) -> Result<(), EngineError> {
+        self.0.upstream_known.send_replace(false);
         let peer = alias.clone();
         self.state()
             .transact(move |transaction| {

@@ -89,8 +89,9 @@ impl Engine {
                     Ok(()) => Ok(operation),
                     Err(fault) => Err(fault.to_string()),
                 });
+            let behind = record.held.as_ref().map(|held| format!("it waits behind operation {}", held.seq));
             let (operation, fault) = match read {
-                Ok(operation) => (operation, None),
+                Ok(operation) => (operation, behind),
                 Err(fault) => (Operation::Update(Default::default()), Some(fault)),
             };
             let one = Arriving {

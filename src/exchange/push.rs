@@ -15,7 +15,7 @@ use crate::case::{
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
-use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -74,9 +74,22 @@ impl Engine {
     /// Returns when something may be due: at once when the engine queued it, else at the next instant that stands in
     /// the index, at the latest after `longest`.
     pub async fn wait_for_due(&self, longest: std::time::Duration) -> Result<(), EngineError> {
-        let next = self.state().read(|view| view.next_due()).await?;
+        let Some((alias, _)) = self.upstream() else { return Ok(()) };
+        self.wait_for_index(Lane::Upstream(alias), &self.0.to_push, longest).await
+    }
+
+    pub(super) async fn wait_for_index(
+        &self,
+        lane: Lane,
+        told: &tokio::sync::Notify,
+        longest: std::time::Duration,
+    ) -> Result<(), EngineError> {
+        // What is under way stands in the index until its answer is settled; whoever settles it tells.
+        let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let next = self.state().read(move |view| view.next_due(&lane, &in_flight)).await?;
         let wait = next.map_or(longest, |at| super::health::elapsed(self.now(), at).min(longest));
-        let _ = tokio::time::timeout(wait, self.0.to_push.notified()).await;
+        // Out of time is as good a reason to look as being told.
+        let _ = tokio::time::timeout(wait, told.notified()).await;
         Ok(())
     }
 
@@ -91,8 +104,8 @@ impl Engine {
             .state()
             .read(move |view| {
                 let mut tasks = Vec::new();
-                for entry in view.due(now, limit + in_flight.len())? {
-                    if entry.key.peer != peer || in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
+                for entry in view.due(&Lane::Upstream(peer.clone()), now, limit + in_flight.len())? {
+                    if in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
                         continue;
                     }
                     let Some(record) = view.exchange(&entry.key)? else { continue };
@@ -116,6 +129,8 @@ impl Engine {
         for exchange in exchanges {
             in_flight.remove(exchange);
         }
+        drop(in_flight);
+        self.0.to_push.notify_one();
     }
 
     async fn serve(&self, alias: &Alias, upstream: &Arc<dyn Upstream>, tasks: Vec<Task>) -> Result<(), EngineError> {
@@ -215,7 +230,7 @@ impl Engine {
                     match settle::acknowledged(transaction, &task.key, seq, &id, &scene, check_at) {
                         Ok(record) => settled.push((task, id, record)),
                         // The upstream changed its mind about the ID; the others of the batch are not to blame.
-                        Err(EngineError::State(fault)) => warn!(
+                        Err(EngineError::Peer(fault)) => warn!(
                             event = "answer_refused", exchange = %task.key.exchange, reason = %fault, "left alone"
                         ),
                         Err(other) => return Err(other),

@@ -6,7 +6,7 @@ use super::apply::{Arriving, Fate, digest, rounds};
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Downward, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
-use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One operation of the batch, and what stands about its exchange.
@@ -153,15 +153,19 @@ impl Engine {
         Turn::Apply(Arriving { key: item.key, record, seq: item.seq, operation, raw: item.raw, transaction: None })
     }
 
+    /// Returns when a kept Create may be due, at the latest after `longest`.
+    pub async fn wait_for_received(&self, longest: std::time::Duration) -> Result<(), EngineError> {
+        self.wait_for_index(Lane::Clients, &self.0.to_open, longest).await
+    }
+
     /// What is kept from a time when the store was slow, put into the store now. Returns how many.
     pub async fn open_received(&self) -> Result<usize, EngineError> {
         /// Kept Creates handled in one pass.
         const LIMIT: usize = 500;
-        let upstream = self.settings().upstream.as_ref().map(|upstream| upstream.alias.clone());
         let now = self.now();
         let kept = self
             .state()
-            .transact::<_, EngineError, _>(move |transaction| settle::kept_creates(transaction, upstream, now, LIMIT))
+            .transact::<_, EngineError, _>(move |transaction| settle::kept_creates(transaction, now, LIMIT))
             .await?;
         let count = kept.len();
         for (key, entry) in kept {

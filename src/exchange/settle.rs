@@ -3,15 +3,16 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
-    Towards, TransactionId, Upward, derive_create, derive_operations,
+    Alias, Downward, Edit, ExchangeId, Form, Incident, Leg, Operation, OperationKind, Shadow, SiteId, Towards,
+    TransactionId, Upward, derive_create, derive_operations,
 };
+use crate::peer::PeerError;
 use crate::state::{
-    Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
+    Due, ExchangeKey, ExchangeRecord, InboundEntry, Lane, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
 };
 
 /// Where and when an event is settled.
@@ -46,7 +47,7 @@ fn enqueue(
         if record.leg.towards() == Towards::Upstream {
             record.pending.push(position);
         }
-        info!(
+        debug!(
             event = "operation_queued",
             peer = %key.peer,
             exchange = %key.exchange,
@@ -75,7 +76,7 @@ pub fn submitted(
     policy: Option<String>,
 ) -> Result<bool, StateError> {
     let Some(upstream) = &scene.upstream else { return Ok(false) };
-    let exchange = ExchangeId::of(scene.site, incident.id, incident.generation);
+    let exchange = upward_exchange(scene, incident);
     let key = ExchangeKey::new(upstream, exchange);
     if transaction.exchange(&key)?.is_some() {
         return Ok(false);
@@ -92,6 +93,7 @@ pub fn submitted(
         pending: Vec::new(),
         due: None,
         parked: None,
+        held: None,
         changed_meanwhile: false,
         submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
     };
@@ -103,20 +105,20 @@ pub fn submitted(
     Ok(true)
 }
 
-/// A local change of an incident that has an exchange. Returns the peer when something was queued for it.
+/// A local change of an incident that has an exchange. Returns where the exchange stands when something was queued.
 pub fn changed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
     now: Timestamp,
-) -> Result<bool, StateError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+) -> Result<Option<Leg>, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     let before = record.clone();
     difference(transaction, key, &mut record, incident, now)?;
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
-    Ok(record.sent != before.sent)
+    Ok((record.sent != before.sent).then_some(record.leg))
 }
 
 fn difference(
@@ -207,9 +209,9 @@ fn rest(record: &mut ExchangeRecord, now: Timestamp, check_at: Timestamp) {
 /// The transaction ID came, in an answer or with the feed.
 fn transacted(record: &mut ExchangeRecord, id: &TransactionId, now: Timestamp) -> Result<(), EngineError> {
     let Leg::Upward { incident, step: upward } = record.leg.clone() else { return Ok(()) };
-    let upward = upward.acknowledged(id.clone()).map_err(|illegal| {
-        EngineError::State(StateError::Damaged(format!("the upstream changed its mind: {illegal}")))
-    })?;
+    let upward = upward
+        .acknowledged(id.clone())
+        .map_err(|illegal| PeerError::Malformed(format!("it changed its mind: {illegal}")))?;
     step(record, Leg::Upward { incident, step: upward }, now);
     Ok(())
 }
@@ -263,35 +265,28 @@ pub fn parked(
         seq: head.as_ref().map_or(record.sent, |entry| entry.seq),
         operation: head.as_ref().map_or(OperationKind::Create, |entry| entry.kind),
         reason: reason.to_owned(),
-        incoming: false,
     };
     record.park(parked.clone());
     transaction.put_exchange(key, &record)?;
     Ok(Some(parked))
 }
 
-/// A person says: try again. What was parked on the way in is handed back, to be applied.
+/// A person says: try again. The first operation that is held on its way in is handed back, to be applied; it stays
+/// until it is.
 pub fn rearmed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     now: Timestamp,
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
-    let inbound = match &record.parked {
-        Some(parked) if parked.incoming => transaction.inbound(key)?,
-        Some(_) => None,
-        None => return Ok(None),
-    };
-    record.parked = None;
-    if inbound.is_some() {
-        transaction.remove_inbound(key)?;
-    }
-    record.due = None;
-    if !record.pending.is_empty() {
+    if record.parked.take().is_some() {
         record.wake_at(now);
+        transaction.put_exchange(key, &record)?;
     }
-    transaction.put_exchange(key, &record)?;
-    Ok(inbound)
+    match &record.held {
+        Some(held) => Ok(transaction.inbound(key, held.seq)?),
+        None => Ok(None),
+    }
 }
 
 /// A client's Create that the store could not take yet is kept, durably.
@@ -315,6 +310,7 @@ pub fn received(
         pending: Vec::new(),
         due: None,
         parked: None,
+        held: None,
         changed_meanwhile: false,
         submitted_by: None,
     };
@@ -336,7 +332,7 @@ pub fn opened(
         return Ok(false);
     }
     if known.is_some() {
-        transaction.remove_inbound(key)?;
+        transaction.remove_inbound(key, 1)?;
     }
     let mut record = ExchangeRecord {
         leg: Leg::Downward(Downward::Deciding { incident: incident.id }),
@@ -348,6 +344,7 @@ pub fn opened(
         pending: Vec::new(),
         due: None,
         parked: None,
+        held: None,
         changed_meanwhile: false,
         submitted_by: None,
     };
@@ -406,36 +403,54 @@ pub fn parked_incoming(
     }
     record.applied = seq;
     record.applied_digest = None;
-    record.parked = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned(), incoming: true });
+    // What comes later waits behind the first one, in order.
+    record.held.get_or_insert(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
     transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
 
-/// An operation that was parked on its way in took effect after all. Its number was counted when it was parked.
-pub fn applied_late(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp) -> Result<(), EngineError> {
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(()) };
+/// An operation that was held on its way in took effect after all; its number was counted when it came. Hands back the
+/// next one that waits behind it.
+pub fn applied_late(
+    transaction: &mut Transaction<'_>,
+    taken: &Taken,
+    now: Timestamp,
+) -> Result<Option<InboundEntry>, EngineError> {
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
     if let Ok(leg) = record.leg.clone().operated(&taken.operation) {
         step(&mut record, leg, now);
     }
     record.shadow.follow(&taken.edit);
+    transaction.remove_inbound(&taken.key, taken.seq)?;
+    let mut next = None;
+    for seq in taken.seq + 1..=record.applied {
+        next = transaction.inbound(&taken.key, seq)?;
+        if next.is_some() {
+            break;
+        }
+    }
+    record.held = next.as_ref().map(|entry| Parked {
+        since: entry.received_at,
+        seq: entry.seq,
+        operation: OperationKind::Update,
+        reason: "it waited behind another operation".to_owned(),
+    });
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(())
+    Ok(next)
 }
 
 /// It still cannot follow.
-pub fn parked_again(
+pub fn held_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
-    seq: u64,
     kind: OperationKind,
-    operation: Box<RawValue>,
+    seq: u64,
     reason: &str,
     now: Timestamp,
 ) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
-    record.parked = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned(), incoming: true });
-    transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
+    record.held = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
@@ -469,15 +484,12 @@ pub fn changed_again(
 /// Clients' Creates that wait for the store and are due.
 pub fn kept_creates(
     transaction: &mut Transaction<'_>,
-    upstream: Option<Alias>,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<(ExchangeKey, InboundEntry)>, EngineError> {
     let mut kept = Vec::new();
-    for entry in transaction.due(now, limit)? {
-        if upstream.as_ref() != Some(&entry.key.peer)
-            && let Some(inbound) = transaction.inbound(&entry.key)?
-        {
+    for entry in transaction.due(&Lane::Clients, now, limit)? {
+        if let Some(inbound) = transaction.inbound(&entry.key, 1)? {
             kept.push((entry.key, inbound));
         }
     }
@@ -542,6 +554,7 @@ pub fn adopted(
             pending: Vec::new(),
             due: None,
             parked: None,
+            held: None,
             changed_meanwhile: false,
             submitted_by: None,
         },
@@ -564,7 +577,11 @@ pub fn adopted(
 }
 
 /// The key of an incident's exchange with the upstream.
-pub fn upward_key(scene: &Scene, incident: IncidentId, generation: u32) -> Option<ExchangeKey> {
+pub fn upward_key(scene: &Scene, incident: &Incident) -> Option<ExchangeKey> {
     let upstream = scene.upstream.as_ref()?;
-    Some(ExchangeKey::new(upstream, ExchangeId::of(scene.site, incident, generation)))
+    Some(ExchangeKey::new(upstream, upward_exchange(scene, incident)))
+}
+
+fn upward_exchange(scene: &Scene, incident: &Incident) -> ExchangeId {
+    ExchangeId::of(scene.site, incident.id, &incident.event.host_event_id, incident.generation)
 }

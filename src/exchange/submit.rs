@@ -116,12 +116,16 @@ impl Engine {
     }
 
     pub(super) async fn write_one(&self, write: Write) -> Result<Written, EngineError> {
-        let written = self.store().write(vec![write]).await?;
-        Ok(written.first().copied().unwrap_or(Written::Gone))
+        let acted = write.history.iter().find(|line| line.who.starts_with("operator ")).map(|line| line.action.clone());
+        let incident = write.incident;
+        let written = self.store().write(vec![write]).await?.first().copied().unwrap_or(Written::Gone);
+        if let (Written::Done, Some(action)) = (written, acted) {
+            info!(event = "operator_action", incident = incident.0, action, "an operator acted");
+        }
+        Ok(written)
     }
 
     pub(super) fn line(&self, incident: IncidentId, action: Action, operator: &str, detail: String) -> HistoryLine {
-        info!(event = "operator_action", incident = incident.0, action = action.as_str(), "an operator acted");
         HistoryLine {
             incident,
             at: self.now(),

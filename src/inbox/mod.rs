@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod incident;
 
 mod encoding;
+mod engine;
 mod files;
 mod late;
 mod look;

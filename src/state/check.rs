@@ -2,7 +2,8 @@
 //! an index that lost its way are all noticed here and not at work.
 
 use super::exchange::ExchangeKey;
-use super::tree::{Tree, Trees, due_key, outbox_key};
+use super::transaction::{needs_a_person, place};
+use super::tree::{Lane, Tree, Trees, due_key, outbox_key};
 use super::{ExchangeRecord, StateError, View, chunk, record};
 
 pub fn check(trees: &Trees) -> Result<(), StateError> {
@@ -34,22 +35,23 @@ impl Found {
     /// What the record says of other trees must stand there.
     fn exchange(&mut self, trees: &Trees, key: &[u8], record: &ExchangeRecord) -> Result<(), StateError> {
         let missing = |what: &str| Err(StateError::Damaged(format!("{what} of an exchange is missing")));
-        let Some(ExchangeKey { peer, .. }) = ExchangeKey::decode(key) else { return missing("the name") };
+        let Some(name) = ExchangeKey::decode(key) else { return missing("the name") };
         self.exchanges += 1;
-        if let Some(due) = &record.due {
+        if let Some((at, head)) = place(record) {
+            let lane = Lane::of(&name, record.leg.towards());
             self.due += 1;
-            if trees.get(Tree::Due, &due_key(due.at, key))?.is_none() {
+            if trees.get(Tree::Due, &due_key(&lane, at, head, key))?.is_none() {
                 return missing("the due entry");
             }
         }
-        if record.parked.is_some() {
+        if needs_a_person(record) {
             self.parked += 1;
             if trees.get(Tree::Parked, key)?.is_none() {
                 return missing("the entry among the parked");
             }
         }
         for position in &record.pending {
-            if trees.get(Tree::Outbox, &outbox_key(&peer, *position))?.is_none() {
+            if trees.get(Tree::Outbox, &outbox_key(&name.peer, *position))?.is_none() {
                 return missing("a pending operation");
             }
         }

@@ -65,6 +65,9 @@ pub struct ExchangeRecord {
     pub due: Option<Due>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
+    /// The first operation of the peer's that cannot take effect here; later ones wait behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Parked>,
     /// The incident changed while too much was pending; it is looked at again when the outbox has drained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changed_meanwhile: bool,
@@ -97,9 +100,6 @@ pub struct Parked {
     pub seq: u64,
     pub operation: OperationKind,
     pub reason: String,
-    /// Whether it is the peer's operation, parked here, and not ours.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub incoming: bool,
 }
 
 /// An operation that a peer has not yet acknowledged.

@@ -23,6 +23,7 @@ pub use exchange::{
 };
 pub use open::{OpenError, set_aside};
 pub use transaction::Transaction;
+pub use tree::Lane;
 pub use view::View;
 
 use commit::{Command, Durable, Message, Running};

@@ -11,7 +11,7 @@ use super::exchange::{
     Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, peer_prefix,
 };
 use super::record::{decode, encode};
-use super::tree::{Tree, Trees, due_key, outbox_key};
+use super::tree::{Lane, Tree, Trees, due_key, outbox_key};
 use super::{StateError, View, chunk};
 use crate::case::Alias;
 
@@ -132,19 +132,19 @@ impl<'a> Transaction<'a> {
     pub fn put_exchange(&mut self, key: &ExchangeKey, record: &ExchangeRecord) -> Result<(), StateError> {
         let before = self.exchange(key)?;
         let encoded = key.encode();
-        let due_before = before.as_ref().and_then(|record| record.due.as_ref()).map(|due| due.at);
-        let due_after = record.due.as_ref().map(|due| due.at);
+        let lane = Lane::of(key, record.leg.towards());
+        let due_before = before.as_ref().and_then(place);
+        let due_after = place(record);
         if due_before != due_after {
-            if let Some(at) = due_before {
-                self.set(Tree::Due, due_key(at, &encoded), None);
+            if let Some((at, head)) = due_before {
+                self.set(Tree::Due, due_key(&lane, at, head, &encoded), None);
             }
-            if let Some(at) = due_after {
-                self.set(Tree::Due, due_key(at, &encoded), Some(Vec::new()));
+            if let Some((at, head)) = due_after {
+                self.set(Tree::Due, due_key(&lane, at, head, &encoded), Some(Vec::new()));
             }
         }
-        let was_parked = before.as_ref().is_some_and(|record| record.parked.is_some());
-        if was_parked != record.parked.is_some() {
-            self.set(Tree::Parked, encoded.clone(), record.parked.is_some().then(Vec::new));
+        if before.as_ref().is_some_and(needs_a_person) != needs_a_person(record) {
+            self.set(Tree::Parked, encoded.clone(), needs_a_person(record).then(Vec::new));
         }
         if before.is_none() {
             let count: u64 = self.get(Tree::Meta, COUNT)?.unwrap_or(0);
@@ -192,20 +192,20 @@ impl<'a> Transaction<'a> {
     }
 
     /// What was due before this group, see [`View::due`].
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
-        View { trees: self.trees }.due(now, limit)
+    pub fn due(&self, lane: &Lane, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        View { trees: self.trees }.due(lane, now, limit)
     }
 
-    pub fn inbound(&self, key: &ExchangeKey) -> Result<Option<InboundEntry>, StateError> {
-        self.get_large(Tree::Inbound, &key.encode())
+    pub fn inbound(&self, key: &ExchangeKey, seq: u64) -> Result<Option<InboundEntry>, StateError> {
+        self.get_large(Tree::Inbound, &inbound_key(key, seq))
     }
 
     pub fn put_inbound(&mut self, key: &ExchangeKey, entry: &InboundEntry) -> Result<(), StateError> {
-        self.put_large(Tree::Inbound, &key.encode(), entry)
+        self.put_large(Tree::Inbound, &inbound_key(key, entry.seq), entry)
     }
 
-    pub fn remove_inbound(&mut self, key: &ExchangeKey) -> Result<(), StateError> {
-        self.remove_large(Tree::Inbound, key.encode())
+    pub fn remove_inbound(&mut self, key: &ExchangeKey, seq: u64) -> Result<(), StateError> {
+        self.remove_large(Tree::Inbound, inbound_key(key, seq))
     }
 
     pub fn peer(&self, peer: &Alias) -> Result<PeerRecord, StateError> {
@@ -269,6 +269,23 @@ const META: &[u8] = b"meta";
 const COUNT: &[u8] = b"count";
 const COMMIT: &[u8] = b"commit";
 const STORE_CURSOR: &[u8] = b"store cursor";
+
+/// Where an exchange stands in the due index: what was queued first goes first.
+pub(super) fn place(record: &ExchangeRecord) -> Option<(Timestamp, u64)> {
+    let due = record.due.as_ref()?;
+    Some((due.at, record.pending.first().copied().unwrap_or(0)))
+}
+
+/// Whether an exchange stands among the parked.
+pub(super) fn needs_a_person(record: &ExchangeRecord) -> bool {
+    record.parked.is_some() || record.held.is_some()
+}
+
+fn inbound_key(key: &ExchangeKey, seq: u64) -> Vec<u8> {
+    let mut inbound = key.encode();
+    inbound.extend_from_slice(&seq.to_be_bytes());
+    inbound
+}
 
 fn job_key(job: &str) -> Vec<u8> {
     [b"job/", job.as_bytes()].concat()

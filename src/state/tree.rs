@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
 use super::StateError;
-use super::exchange::peer_prefix;
+use super::exchange::{ExchangeKey, peer_prefix};
 use super::transaction::Writes;
-use crate::case::Alias;
+use crate::case::{Alias, Towards};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tree {
@@ -113,15 +113,43 @@ pub fn outbox_key(peer: &Alias, position: u64) -> Vec<u8> {
     key
 }
 
-/// Instant, then exchange: what is due is one range from the start.
-pub fn due_key(at: Timestamp, exchange: &[u8]) -> Vec<u8> {
-    let mut key = (at.as_millisecond().max(0) as u64).to_be_bytes().to_vec();
+/// One part of the due index: what one loop serves. No lane can starve another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lane {
+    /// Towards this upstream.
+    Upstream(Alias),
+    /// Towards all clients.
+    Clients,
+}
+
+impl Lane {
+    pub fn of(key: &ExchangeKey, towards: Towards) -> Self {
+        match towards {
+            Towards::Upstream => Lane::Upstream(key.peer.clone()),
+            Towards::Client => Lane::Clients,
+        }
+    }
+
+    fn prefix(&self) -> Vec<u8> {
+        match self {
+            Lane::Upstream(peer) => [b"u", peer_prefix(peer).as_slice()].concat(),
+            Lane::Clients => b"c\0".to_vec(),
+        }
+    }
+}
+
+/// Lane, instant, place in the outbox, exchange: what is due in one lane is one range from its start.
+pub fn due_key(lane: &Lane, at: Timestamp, head: u64, exchange: &[u8]) -> Vec<u8> {
+    let mut key = lane.prefix();
+    key.extend_from_slice(&(at.as_millisecond().max(0) as u64).to_be_bytes());
+    key.extend_from_slice(&head.to_be_bytes());
     key.extend_from_slice(exchange);
     key
 }
 
-/// The two parts of a due key.
+/// Instant and exchange of a due key.
 pub fn split_due(key: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (at, exchange) = key.split_first_chunk::<8>()?;
-    Some((Timestamp::from_millisecond(u64::from_be_bytes(*at) as i64).ok()?, exchange))
+    let lane = key.iter().position(|byte| *byte == 0)?;
+    let (at, rest) = key.get(lane + 1..)?.split_first_chunk::<8>()?;
+    Some((Timestamp::from_millisecond(u64::from_be_bytes(*at) as i64).ok()?, rest.get(8..)?))
 }

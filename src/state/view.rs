@@ -1,13 +1,15 @@
 //! Reads that need no order among the writes: what is due, what is parked, pages for people.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::StateError;
 use super::chunk;
 use super::exchange::{DueEntry, ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, peer_prefix};
 use super::record::decode;
-use super::tree::{Tree, Trees, due_key, outbox_key, split_due};
-use crate::case::Alias;
+use super::tree::{Lane, Tree, Trees, due_key, outbox_key, split_due};
+use crate::case::{Alias, ExchangeId};
 
 /// What is durable: no write shows before its group is on the disk, so what is read here can be told to a peer. (A
 /// number that a peer has seen must not be given to another operation after a power cut.)
@@ -20,11 +22,12 @@ impl View<'_> {
         self.trees.get(Tree::Exchange, &key.encode())?.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// Up to `limit` exchanges with something to do at `now`, the longest due first.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
-        let end = due_key(now, &[0xff; 96]);
+    /// Up to `limit` exchanges of one lane with something to do at `now`, the longest due first.
+    pub fn due(&self, lane: &Lane, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
+        let start = due_key(lane, Timestamp::UNIX_EPOCH, 0, &[]);
+        let end = due_key(lane, now, u64::MAX, &[0xff; 96]);
         let mut due = Vec::new();
-        for key in self.trees.tree(Tree::Due).range(..=end).keys().take(limit) {
+        for key in self.trees.tree(Tree::Due).range(start..=end).keys().take(limit) {
             let key = key?;
             let entry = split_due(&key).and_then(|(at, exchange)| Some((at, ExchangeKey::decode(exchange)?)));
             let (at, key) = entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?;
@@ -33,12 +36,14 @@ impl View<'_> {
         Ok(due)
     }
 
-    /// The next instant at which something is due.
-    pub fn next_due(&self) -> Result<Option<Timestamp>, StateError> {
-        match self.trees.tree(Tree::Due).first()? {
-            Some((key, _)) => Ok(split_due(&key).map(|(at, _)| at)),
-            None => Ok(None),
+    /// The next instant at which something is due in one lane, apart from the exchanges of `except`.
+    pub fn next_due(&self, lane: &Lane, except: &HashSet<ExchangeId>) -> Result<Option<Timestamp>, StateError> {
+        for entry in self.due(lane, Timestamp::MAX, except.len() + 1)? {
+            if !except.contains(&entry.key.exchange) {
+                return Ok(Some(entry.at));
+            }
         }
+        Ok(None)
     }
 
     pub fn outbox(&self, peer: &Alias, position: u64) -> Result<Option<OutboxEntry>, StateError> {
@@ -79,8 +84,9 @@ impl View<'_> {
         Ok(parked)
     }
 
-    pub fn parked_count(&self) -> u64 {
-        self.trees.tree(Tree::Parked).len() as u64
+    /// How many need a person, counted up to `limit`.
+    pub fn parked_count(&self, limit: usize) -> u64 {
+        self.trees.tree(Tree::Parked).iter().keys().take(limit).count() as u64
     }
 
     /// Up to `limit` exchanges with one peer after the given one, in order of their IDs.

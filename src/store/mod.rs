@@ -146,6 +146,8 @@ pub struct AwaitedAttachment {
     pub incident: IncidentId,
     pub host_event_id: String,
     pub name: String,
+    /// The group of its incident: an inbox serves only its own.
+    pub group: Option<String>,
 }
 
 /// Which incidents to list, in which order, from where.

@@ -34,7 +34,7 @@ async fn a_state_that_is_opened_again_has_everything() {
     assert_eq!(state.epoch(), epoch);
     assert_eq!(exchanges(&state).await.unwrap(), (0..20).collect::<Vec<_>>());
     let (count, parked, outbox) =
-        state.read(|view| Ok((view.count()?, view.parked_count(), view.outbox_len(&peer(), 100)?))).await.unwrap();
+        state.read(|view| Ok((view.count()?, view.parked_count(100), view.outbox_len(&peer(), 100)?))).await.unwrap();
     assert_eq!((count, parked, outbox), (20, 1, 20));
     let rest = state.transact::<_, StateError, _>(|t| Ok((t.peer(&peer())?, t.store_cursor()?, t.last_run("expiry")?)));
     assert_eq!(rest.await.unwrap(), (known, Some("41".into()), Some(at(3))));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use casebridge::case::{Alias, ExchangeId, IncidentId, Leg, OperationKind, Shadow, SiteId, Upward};
 use casebridge::config::settings::{self, OnDamage};
-use casebridge::state::{Due, ExchangeKey, ExchangeRecord, OpenError, OutboxEntry, Parked, State, StateError};
+use casebridge::state::{Due, ExchangeKey, ExchangeRecord, Lane, OpenError, OutboxEntry, Parked, State, StateError};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -51,8 +51,13 @@ pub fn peer() -> Alias {
     "partner".parse().unwrap()
 }
 
+/// Where all of these exchanges are due.
+pub fn lane() -> Lane {
+    Lane::Upstream(peer())
+}
+
 pub fn key(number: u64) -> ExchangeKey {
-    ExchangeKey::new(&peer(), ExchangeId::of(site(), IncidentId(number as i64), 0))
+    ExchangeKey::new(&peer(), ExchangeId::of(site(), IncidentId(number as i64), "edge-1", 0))
 }
 
 pub fn record(number: u64) -> ExchangeRecord {
@@ -66,6 +71,7 @@ pub fn record(number: u64) -> ExchangeRecord {
         pending: vec![],
         due: None,
         parked: None,
+        held: None,
         changed_meanwhile: false,
         submitted_by: None,
     }
@@ -76,7 +82,7 @@ pub fn due(second: i64) -> Option<Due> {
 }
 
 pub fn parked() -> Option<Parked> {
-    Some(Parked { since: at(1), seq: 1, operation: OperationKind::Create, reason: "refused".into(), incoming: false })
+    Some(Parked { since: at(1), seq: 1, operation: OperationKind::Create, reason: "refused".into() })
 }
 
 pub fn entry(number: u64, bytes: usize) -> OutboxEntry {

@@ -1,8 +1,11 @@
 //! Steps: what they see, what they leave, and what the indexes say afterwards.
 
-use casebridge::state::{ExchangeKey, ExchangeRecord, InboundEntry, PeerRecord, State, StateError};
+use std::collections::HashSet;
 
-use crate::scene::{Scene, at, blobs, due, entry, exchanges, key, parked, peer, record, submit};
+use casebridge::case::{Downward, Leg};
+use casebridge::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, PeerRecord, State, StateError};
+
+use crate::scene::{Scene, at, blobs, due, entry, exchanges, key, lane, parked, peer, record, submit};
 
 /// A caller's own error, as the engine has one.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -42,8 +45,8 @@ async fn a_step_that_fails_leaves_no_writes() {
     state
         .read(|view| {
             assert_eq!(view.outbox_len(&peer(), 10)?, 1);
-            assert_eq!((view.count()?, view.parked_count()), (1, 0));
-            assert_eq!(view.due(at(100), 10)?.len(), 1);
+            assert_eq!((view.count()?, view.parked_count(100)), (1, 0));
+            assert_eq!(view.due(&lane(), at(100), 10)?.len(), 1);
             assert_eq!(view.peer(&peer())?, PeerRecord::default());
             Ok(())
         })
@@ -172,20 +175,20 @@ async fn the_due_index_follows_the_records() {
     let due_at = |second| {
         let state = state.clone();
         async move {
-            let due = state.read(move |view| view.due(at(second), 10)).await.unwrap();
+            let due = state.read(move |view| view.due(&lane(), at(second), 10)).await.unwrap();
             due.into_iter().map(|entry| entry.key).collect::<Vec<ExchangeKey>>()
         }
     };
     assert_eq!(due_at(9).await, []);
     assert_eq!(due_at(20).await, [key(2), key(3)], "the longest due first, and what is due just now");
-    assert_eq!(state.read(|view| view.next_due()).await.unwrap(), Some(at(10)));
+    assert_eq!(state.read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(10)));
 
     put(&state, 2, ExchangeRecord { due: due(40), ..record(2) }).await;
     put(&state, 3, record(3)).await;
     assert_eq!(due_at(100).await, [key(1), key(2)], "moved, and gone");
     put(&state, 1, ExchangeRecord { due: due(30), sent: 1, applied: 7, ..record(1) }).await;
     assert_eq!(due_at(100).await, [key(1), key(2)], "another change leaves it where it is");
-    assert_eq!(state.read(|view| view.due(at(100), 1)).await.unwrap()[0].at, at(30));
+    assert_eq!(state.read(|view| view.due(&lane(), at(100), 1)).await.unwrap()[0].at, at(30));
 
     let there_and_back = state.transact::<_, StateError, _>(|transaction| {
         transaction.put_exchange(&key(1), &record(1))?;
@@ -194,9 +197,43 @@ async fn the_due_index_follows_the_records() {
     });
     there_and_back.await.unwrap();
     assert_eq!(due_at(100).await, [key(1)]);
-    assert_eq!(state.read(|view| view.next_due()).await.unwrap(), Some(at(5)));
+    assert_eq!(state.read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(5)));
     state.close().await.unwrap();
-    assert_eq!(scene.open().read(|view| view.next_due()).await.unwrap(), Some(at(5)));
+    assert_eq!(scene.open().read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_one_instant_what_was_queued_first_is_due_first_and_the_other_direction_is_a_lane_of_its_own() {
+    let scene = Scene::new();
+    let state = scene.open();
+    for (number, position) in [(1, 9), (2, 4), (3, 7)] {
+        let enqueued = state.transact::<_, StateError, _>(move |transaction| {
+            while transaction.last_position(&peer())? < 9 {
+                transaction.enqueue(&peer(), &entry(1, 10))?;
+            }
+            let record = ExchangeRecord { due: due(10), pending: vec![position], ..record(number) };
+            transaction.put_exchange(&key(number), &record)
+        });
+        enqueued.await.unwrap();
+    }
+    let received = ExchangeRecord { leg: Leg::Downward(Downward::Received), due: due(10), ..record(4) };
+    put(&state, 4, received).await;
+    let due_in = |lane: Lane| {
+        let state = state.clone();
+        async move {
+            let due = state.read(move |view| view.due(&lane, at(10), 10)).await.unwrap();
+            due.into_iter().map(|entry| entry.key).collect::<Vec<ExchangeKey>>()
+        }
+    };
+    assert_eq!(due_in(lane()).await, [key(2), key(3), key(1)]);
+    assert_eq!(due_in(Lane::Clients).await, [key(4)]);
+    assert_eq!(due_in(Lane::Upstream("partner2".parse().unwrap())).await, []);
+    put(&state, 2, ExchangeRecord { due: due(10), pending: vec![9], ..record(2) }).await;
+    assert_eq!(due_in(lane()).await[0], key(3), "its first operation was acknowledged");
+    let except = HashSet::from([key(1).exchange, key(2).exchange, key(3).exchange]);
+    assert_eq!(state.read(move |view| view.next_due(&lane(), &except)).await.unwrap(), None);
+    state.close().await.unwrap();
+    scene.open();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,14 +245,20 @@ async fn the_parked_are_listed_until_they_go_on() {
     waiting.park(parked().unwrap());
     put(&state, 2, waiting.clone()).await;
     let listed = |state: State| async move {
-        let parked = state.read(|view| Ok((view.parked(10)?, view.parked_count()))).await.unwrap();
+        let parked = state.read(|view| Ok((view.parked(10)?, view.parked_count(100)))).await.unwrap();
         assert_eq!(parked.0.len() as u64, parked.1);
         parked.0
     };
     assert_eq!(listed(state.clone()).await, [(key(2), waiting.clone())]);
-    assert_eq!(state.read(|view| view.due(at(10), 10)).await.unwrap().len(), 1, "nothing is tried for it meanwhile");
+    assert_eq!(
+        state.read(|view| view.due(&lane(), at(10), 10)).await.unwrap().len(),
+        1,
+        "nothing is tried for it meanwhile"
+    );
     put(&state, 2, ExchangeRecord { sent: 9, ..waiting }).await;
     assert_eq!(listed(state.clone()).await[0].1.sent, 9);
+    put(&state, 2, ExchangeRecord { held: parked(), ..record(2) }).await;
+    assert_eq!(listed(state.clone()).await.len(), 1, "one that the peer's operation holds up needs a person too");
     put(&state, 2, record(2)).await;
     assert_eq!(listed(state).await, []);
 }
@@ -269,7 +312,7 @@ async fn a_received_operation_is_replaced_by_a_smaller_one_and_leaves_no_pieces(
     for bytes in [200_000, 70_000, 10] {
         let put = state.transact::<_, StateError, _>(move |t| t.put_inbound(&key(1), &inbound(bytes)));
         put.await.unwrap();
-        let found = state.transact::<_, StateError, _>(|t| t.inbound(&key(1))).await.unwrap().unwrap();
+        let found = state.transact::<_, StateError, _>(|t| t.inbound(&key(1), 1)).await.unwrap().unwrap();
         assert_eq!(found.operation.get().len(), bytes + 11);
     }
     state.close().await.unwrap();

@@ -149,7 +149,7 @@ pub async fn awaited(
     limit: usize,
 ) -> Result<Vec<AwaitedAttachment>, StoreError> {
     let rows = sqlx::query(
-        "SELECT a.id, a.incident, i.host_event_id, a.name FROM attachment a JOIN incident i ON i.id = a.incident \
+        "SELECT a.id, a.incident, i.host_event_id, a.name, i.device_group FROM attachment a JOIN incident i ON i.id = a.incident \
          WHERE a.state = 'awaited' AND a.id > ? ORDER BY a.id LIMIT ?",
     )
     .bind(after)
@@ -163,6 +163,7 @@ pub async fn awaited(
                 incident: IncidentId(row.try_get(1)?),
                 host_event_id: row.try_get(2)?,
                 name: row.try_get(3)?,
+                group: row.try_get(4)?,
             })
         })
         .collect()

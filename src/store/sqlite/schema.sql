@@ -75,6 +75,11 @@ ON incident WHEN NEW.bridge = OLD.bridge BEGIN
   WHERE id = NEW.id;
 END;
 
+-- The natural key names the incident for good: its exchange is made from it.
+CREATE TRIGGER incident_keeps_its_name BEFORE UPDATE OF host_event_id ON incident WHEN NEW.host_event_id <> OLD.host_event_id BEGIN
+  SELECT raise(ABORT, 'host_event_id is the natural key of an incident and cannot be changed');
+END;
+
 -- The external reference record: which exchange at which peer an incident belongs to. The bridge's own.
 CREATE TABLE reference (
   peer           TEXT NOT NULL,

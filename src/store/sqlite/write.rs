@@ -101,7 +101,7 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
     sqlx::query(
         "UPDATE incident SET \
            revision = revision + 1, \
-           bridge = incident.bridge + j.bridge, \
+           bridge = incident.bridge + j.writes, \
            updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), \
            phase = coalesce(j.v ->> 'phase', phase), \
            submission = coalesce(j.v ->> 'submission', submission), \
@@ -113,7 +113,7 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
            case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
            case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
            case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status') \
-         FROM (SELECT value AS v, value ->> 'id' AS id, value ->> 'bridge' AS bridge FROM json_each(?)) j \
+         FROM (SELECT value AS v, value ->> 'id' AS id, value ->> 'bridge' AS writes FROM json_each(?)) j \
          WHERE incident.id = j.id",
     )
     .bind(to_json(&rows))

@@ -1,0 +1,73 @@
+//! Request bodies: bounded in length and in time, and of the right type before they are read.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Refusal;
+use crate::protocol::ProblemType;
+
+/// The whole body.
+pub async fn read(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
+    let reading = axum::body::to_bytes(body, limit);
+    match tokio::time::timeout(within, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(fault)) if is_too_large(&fault) => {
+            Err(ProblemType::TooLarge.with(format!("at most {limit} bytes are taken")).into())
+        }
+        Ok(Err(_)) => Err(ProblemType::BadRequest.with("the body broke off").into()),
+        Err(_) => Err(ProblemType::TimedOut.with("the body took too long").into()),
+    }
+}
+
+/// A JSON body as what it has to be; the problem names the place.
+pub async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    within: Duration,
+) -> Result<T, Refusal> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(ProblemType::MediaType.with("send Content-Type: application/json").into());
+    }
+    let bytes = read(body, limit, within).await?;
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
+        let reason: String = fault.inner().to_string().chars().take(200).collect();
+        ProblemType::BadRequest.with(format!("at `{}`: {reason}", fault.path()))
+    })?;
+    deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;
+    Ok(value)
+}
+
+/// A JSON answer.
+pub struct Answer<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(fault) => {
+                tracing::error!(event = "request_failed", reason = %fault, "an answer cannot be written as JSON");
+                Refusal::from(ProblemType::Internal.with("the site's log says more")).into_response()
+            }
+        }
+    }
+}
+
+fn is_too_large(fault: &axum::Error) -> bool {
+    let mut next: Option<&dyn std::error::Error> = Some(fault);
+    while let Some(error) = next {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -1,0 +1,99 @@
+//! The HTTP doors: one for peers, over the network, and one for the site's own people, over a Unix socket. They ask the
+//! engine and never touch state.
+
+mod auth;
+mod body;
+mod exchanges;
+mod health;
+mod local;
+mod openapi;
+mod operations;
+mod problem;
+mod site;
+mod transactions;
+mod updates;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware;
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::exchange::Engine;
+use crate::protocol::ProblemType;
+
+pub use openapi::document;
+use problem::Refusal;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Door {
+    engine: Engine,
+    /// Ends waiting polls when the daemon stops.
+    stop: CancellationToken,
+    deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
+}
+
+impl Door {
+    /// `deposit` reads a deposited file, a bundle or a JSON incident; its error is a sentence for people.
+    pub fn new(
+        engine: Engine,
+        stop: CancellationToken,
+        deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
+    ) -> Self {
+        Self { engine, stop, deposit }
+    }
+}
+
+/// The wire protocol, for peers. Everything but health and the OpenAPI document needs credentials.
+pub fn peer_router(door: Door) -> Router {
+    let protocol = Router::new()
+        .route("/v1/site", get(site::site))
+        .route("/v1/operations", post(operations::operations))
+        .route("/v1/transactions", get(transactions::transactions))
+        .route("/v1/transactions/{id}", get(transactions::transaction))
+        .route("/v1/updates", get(updates::updates))
+        .route("/v1/exchanges", get(exchanges::exchanges))
+        .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
+    finish(protocol.merge(open_to_all()), door)
+}
+
+/// The verbs of the commands. The permissions of the socket's file say who may use them.
+pub fn local_router(door: Door) -> Router {
+    finish(local::routes().merge(open_to_all()), door)
+}
+
+fn open_to_all() -> Router<Door> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::serve))
+}
+
+fn finish(routes: Router<Door>, door: Door) -> Router {
+    routes
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        // Bodies are read by `body`, with the settings' own limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .with_state(door)
+}
+
+async fn unknown(uri: Uri) -> Refusal {
+    let version = uri.path().split('/').nth(1).unwrap_or_default();
+    let names_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
+    if names_version && version != "v1" {
+        return ProblemType::UnknownVersion.with(crate::protocol::VERSION).into();
+    }
+    ProblemType::NotFound.with("see /openapi.json for what there is").into()
+}
+
+async fn wrong_method(method: Method) -> Refusal {
+    let name: String = method.as_str().chars().take(20).collect();
+    ProblemType::MethodNotAllowed.with(format!("{name} is not one of the methods here")).into()
+}

@@ -1,0 +1,48 @@
+//! `POST /v1/operations`
+
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+
+use super::Door;
+use super::auth::Caller;
+use super::body::{self, Answer};
+use super::problem::Refusal;
+use crate::protocol::{self, BATCH_LIMIT, OperationAnswer, OperationBatch, ProblemType};
+
+/// Takes a batch of operations, each once and in order; one result each. What is answered is durable.
+#[utoipa::path(post, path = "/v1/operations", tag = "protocol", security(("client" = [])),
+    request_body = OperationBatch, responses(
+    (status = 200, body = OperationAnswer),
+    (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 408, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 413, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 415, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 422, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 503, body = protocol::Problem, content_type = "application/problem+json")
+))]
+pub async fn operations(
+    State(door): State<Door>,
+    Extension(Caller(client)): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<OperationAnswer>, Refusal> {
+    let settings = door.engine.settings();
+    let (limit, within) =
+        settings.listen.as_ref().map_or((0, Duration::ZERO), |listen| (listen.max_body_bytes, listen.read_timeout));
+    let batch: OperationBatch = body::json(&headers, body, limit, within).await?;
+    if batch.operations.is_empty() || batch.operations.len() > BATCH_LIMIT {
+        return Err(ProblemType::BatchLimit
+            .with(format!("a batch holds 1 to {BATCH_LIMIT} operations, this one {}", batch.operations.len()))
+            .into());
+    }
+    // In a task of its own: a caller that hangs up cannot stop it half way.
+    let engine = door.engine.clone();
+    let received = tokio::spawn(async move { engine.receive(&client, batch.operations).await }).await;
+    let results = received.map_err(|_| ProblemType::Internal.with("the site's log says more"))??;
+    Ok(Answer(OperationAnswer { results }))
+}

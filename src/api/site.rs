@@ -1,0 +1,27 @@
+//! `GET /v1/site`
+
+use axum::Extension;
+use axum::extract::State;
+use jiff::Timestamp;
+
+use super::Door;
+use super::auth::Caller;
+use super::body::Answer;
+use crate::protocol::{self, SiteAnswer};
+
+/// Who is this site: the connection test.
+#[utoipa::path(get, path = "/v1/site", tag = "protocol", security(("client" = [])), responses(
+    (status = 200, body = SiteAnswer),
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json")
+))]
+pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension<Caller>) -> Answer<SiteAnswer> {
+    door.engine.heard_from(&client, Timestamp::now());
+    Answer(SiteAnswer {
+        alias: door.engine.settings().site.alias.clone(),
+        client,
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: protocol::VERSION.into(),
+        time: Timestamp::now(),
+        capabilities: vec!["create".into(), "update".into(), "resolve".into(), "close".into(), "reopen".into()],
+    })
+}

@@ -1,0 +1,58 @@
+//! `GET /v1/transactions?exchange=` and `GET /v1/transactions/{id}`
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Door;
+use super::auth::Caller;
+use super::body::Answer;
+use super::problem::Refusal;
+use crate::case::ExchangeId;
+use crate::protocol::{self, ProblemType, TRANSACTION_LIMIT, TransactionAnswer, TransactionList};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TransactionQuery {
+    /// Exchange IDs, with commas between them; at most 100.
+    exchange: String,
+}
+
+/// The transaction IDs of exchanges whose Create was answered "received". Unknown exchanges are left out.
+#[utoipa::path(get, path = "/v1/transactions", tag = "protocol", security(("client" = [])), params(TransactionQuery),
+    responses(
+    (status = 200, body = TransactionList),
+    (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 422, body = protocol::Problem, content_type = "application/problem+json")
+))]
+pub async fn transactions(
+    State(door): State<Door>,
+    Extension(Caller(client)): Extension<Caller>,
+    query: Result<Query<TransactionQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Answer<TransactionList>, Refusal> {
+    let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("give `exchange` as a list of exchange IDs"))?;
+    if query.exchange.split(',').count() > TRANSACTION_LIMIT {
+        return Err(ProblemType::BatchLimit.with(format!("at most {TRANSACTION_LIMIT} exchanges")).into());
+    }
+    let exchanges: Result<Vec<ExchangeId>, _> = query.exchange.split(',').map(str::parse).collect();
+    let exchanges = exchanges.map_err(|fault| ProblemType::BadRequest.with(fault.to_string()))?;
+    Ok(Answer(door.engine.transactions(&client, exchanges).await?))
+}
+
+/// One case by its transaction ID: pending, or case ID, link and status. Another client's is as unknown as one that
+/// never was.
+#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "protocol", security(("client" = [])),
+    params(("id" = String, Path)), responses(
+    (status = 200, body = TransactionAnswer),
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 404, body = protocol::Problem, content_type = "application/problem+json")
+))]
+pub async fn transaction(
+    State(door): State<Door>,
+    Extension(Caller(client)): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Answer<TransactionAnswer>, Refusal> {
+    Ok(Answer(door.engine.transaction(&client, &id).await?))
+}

@@ -1,0 +1,91 @@
+//! The ends of the help texts: examples, which a test parses, and the exit codes.
+
+use super::exit::Exit;
+
+const MAIN: &str = "\
+Examples:
+  casebridge demo
+  casebridge check-config --config north.toml
+  casebridge run --config north.toml
+  casebridge deposit alarm.xml
+  casebridge incidents
+  casebridge submit 1 --priority \"2 - High\" --comment \"Spare part is on site\"
+  casebridge show 1
+  casebridge status
+
+Secrets are never arguments: the configuration names the files that hold them.
+";
+
+/// Under the help of `run`.
+pub const RUN: &str = "\
+SIGTERM finishes what is in flight and stops; SIGHUP reads the configuration again.
+
+Examples:
+  casebridge run
+  casebridge run --config north.toml
+";
+
+/// Under the help of `deposit`.
+pub const DEPOSIT: &str = "\
+Handing in the same event twice makes no second incident.
+
+Examples:
+  casebridge deposit alarm.xml
+  casebridge deposit one.xml two.xml three.json
+";
+
+/// Under the help of `submit`.
+pub const SUBMIT: &str = "\
+What is left out comes from the saved draft, then from [submit.defaults] of the configuration.
+
+Examples:
+  casebridge submit 1
+  casebridge submit 1 --priority \"1 - Critical\" --follow-up \"Phone Call\" --tracking-number CRQ-4711
+  casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
+";
+
+/// Under the help of `incidents`.
+pub const INCIDENTS: &str = "\
+Examples:
+  casebridge incidents
+  casebridge incidents --priority \"1 - Critical\" --sort -created_at --limit 20
+  casebridge incidents --standing acknowledged --all
+  casebridge incidents --tracking-number CRQ-4711 --json
+";
+
+/// Under the help of `accept`.
+pub const ACCEPT: &str = "\
+Examples:
+  casebridge accept 1
+  casebridge accept 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17 --comment \"Taken by the night shift\"
+";
+
+/// Under the help of `update`.
+pub const UPDATE: &str = "\
+Examples:
+  casebridge update 1 --status \"In Progress\" --comment \"Part is on its way\"
+  casebridge update 1 --expected-resolution 2026-11-25T12:00:00Z
+";
+
+/// Under the help of `resolve`.
+pub const RESOLVE: &str = "\
+Examples:
+  casebridge resolve 1 --solution \"Power supply replaced\"
+  casebridge resolve 1 --code withdrawn_by_user --comment \"Alarm was a test\"
+";
+
+/// The end of the help of the program itself.
+pub fn main() -> String {
+    let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
+    format!("{MAIN}\nExit codes:\n{}", codes.join("\n"))
+}
+
+/// Every example.
+#[cfg(test)]
+pub fn all() -> Vec<&'static str> {
+    [MAIN, RUN, DEPOSIT, SUBMIT, INCIDENTS, ACCEPT, UPDATE, RESOLVE]
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("  "))
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! How a command ends: the exit codes, and the sentence that goes with each failure.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use super::print;
+
+/// The exit codes. They are part of the interface: scripts and monitoring go by them.
+///
+/// | code | meaning |
+/// |---|---|
+/// | 0 | done |
+/// | 1 | failed for a reason that has no code of its own |
+/// | 2 | the command line is wrong (clap's own code) |
+/// | 3 | the configuration is missing or wrong |
+/// | 4 | the daemon does not run, or cannot be reached through its socket |
+/// | 5 | the test of the upstream failed |
+/// | 6 | the daemon refused, and said why |
+/// | 7 | the state is damaged, or a newer version wrote it |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    Failed = 1,
+    Usage = 2,
+    Configuration = 3,
+    Unreachable = 4,
+    Peer = 5,
+    Refused = 6,
+    State = 7,
+}
+
+impl Exit {
+    /// In the order of their codes.
+    pub const ALL: [Exit; 8] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Configuration,
+        Exit::Unreachable,
+        Exit::Peer,
+        Exit::Refused,
+        Exit::State,
+    ];
+
+    /// As the shell sees it.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// For the help text.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "done",
+            Exit::Failed => "failed",
+            Exit::Usage => "the command line is wrong",
+            Exit::Configuration => "the configuration is missing or wrong",
+            Exit::Unreachable => "the daemon cannot be reached",
+            Exit::Peer => "the test of the upstream failed",
+            Exit::Refused => "the daemon refused, and said why",
+            Exit::State => "the state is damaged, or a newer version wrote it",
+        }
+    }
+
+    /// The daemon names its exit code by number.
+    pub fn from_code(code: u8) -> Exit {
+        Self::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Failed)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Why a command failed. Texts in it may come from outside: they are made safe to print here, once for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub exit: Exit,
+    text: String,
+    /// The text has its own beginning and its own colours.
+    is_rendered: bool,
+}
+
+impl Failure {
+    /// What did not succeed, why, and what to do about it.
+    pub fn new(exit: Exit, what: impl fmt::Display, why: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self::said(exit, format!("{what}; {why}; {remedy}"))
+    }
+
+    /// A text that says all three by itself.
+    pub fn said(exit: Exit, text: impl fmt::Display) -> Self {
+        Self { exit, text: print::safe(&text.to_string()).into_owned(), is_rendered: false }
+    }
+
+    /// A text that was made for people already, in several lines.
+    pub fn rendered(exit: Exit, text: String) -> Self {
+        Self { exit, text, is_rendered: true }
+    }
+
+    /// As it stands on standard error.
+    pub fn show(&self, colour: bool) -> String {
+        if self.is_rendered {
+            return self.text.clone();
+        }
+        format!("{} {}", print::Paint::Red.on("error:", colour), self.text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_codes_are_what_the_table_says() {
+        let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(Exit::from_code(7), Exit::State);
+        assert_eq!(Exit::from_code(99), Exit::Failed);
+    }
+
+    #[test]
+    fn a_failure_cannot_steer_the_terminal() {
+        let failure = Failure::new(Exit::Refused, "what", "\u{1b}[2Jwhy", "do");
+        assert_eq!(failure.show(false), "error: what; \\u{1b}[2Jwhy; do");
+    }
+}

@@ -1,0 +1,222 @@
+//! The commands: parse, call, print.
+//!
+//! While a daemon runs it owns the state, so all commands but `run`, `check-config`, `test-peer`, `state` and `demo` ask
+//! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
+//! `print` makes everything that came from outside safe for a terminal.
+
+mod check_config;
+mod demo;
+mod deposit;
+mod examples;
+pub mod exit;
+mod incidents;
+mod local;
+mod print;
+mod query;
+mod queue;
+mod run;
+mod show;
+mod socket;
+mod status;
+mod submit;
+mod test_peer;
+mod who;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use exit::{Exit, Failure};
+use local::Local;
+
+/// Keeps an incident the same at an end user's, a partner's and a vendor's site until its case is closed.
+#[derive(Debug, Parser)]
+#[command(name = "casebridge", version, after_help = examples::main(), subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    site: Site,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which site a command is for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which site")]
+struct Site {
+    /// The configuration of the site
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/casebridge/config.toml")]
+    config: PathBuf,
+    /// The daemon's socket, instead of the one that the configuration names
+    #[arg(long, global = true, value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// How long a command waits for the daemon, in seconds
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+impl Site {
+    /// The way to the site's daemon.
+    fn local(&self) -> Result<Local, Failure> {
+        let timeout = Duration::from_secs(self.timeout);
+        match &self.socket {
+            Some(socket) => Local::new(socket.clone(), None, timeout),
+            None => Local::new(socket::of(&self.config)?, Some(&self.config), timeout),
+        }
+    }
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Output {
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon of a site until it is told to stop
+    #[command(after_help = examples::RUN)]
+    Run,
+    /// Read a configuration and name everything that is wrong with it
+    CheckConfig(Output),
+    /// See it work: two daemons on this machine, and one incident all the way
+    Demo(demo::Arguments),
+    /// Hand in bundles (XML) or incidents (JSON)
+    #[command(after_help = examples::DEPOSIT)]
+    Deposit(deposit::Arguments),
+    /// Submit an incident to the site above, once
+    #[command(after_help = examples::SUBMIT)]
+    Submit(submit::Arguments),
+    /// List incidents
+    #[command(after_help = examples::INCIDENTS)]
+    Incidents(incidents::Arguments),
+    /// Everything about one incident: record, exchange, what it waits for, comments, history
+    Show(show::Arguments),
+    /// The site and its peers: last contact, queue, clock difference, warnings
+    Status(Output),
+    /// Operations that a peer has not acknowledged yet
+    Outbox(queue::Arguments),
+    /// Operations that need a person, each with its reason
+    Parked(queue::Arguments),
+    /// Try again what is parked
+    Retry(queue::RetryArguments),
+    /// Take a client's incident: open a case for it
+    #[command(after_help = examples::ACCEPT)]
+    Accept(work::AcceptArguments),
+    /// Tell news of an incident: status, comment, solution, expected resolution
+    #[command(after_help = examples::UPDATE)]
+    Update(work::UpdateArguments),
+    /// Say that an incident is resolved
+    #[command(after_help = examples::RESOLVE)]
+    Resolve(work::EndArguments),
+    /// Close an incident
+    Close(work::EndArguments),
+    /// Give a client's incident back
+    Reject(work::RejectArguments),
+    /// Test the connection to the site above: address, certificate, password, version, clock
+    TestPeer(Output),
+    /// The state database, while the daemon is stopped
+    #[command(subcommand)]
+    State(StateCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum StateCommand {
+    /// Set the state aside; the next start makes a new one from the store and the peers
+    Rebuild,
+}
+
+/// Does what the command line says.
+pub async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no failure. Where nothing can be printed, the code still tells.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    match dispatch(cli).await {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            eprintln!("{}", failure.show(print::colour_err()));
+            failure.exit.into()
+        }
+    }
+}
+
+async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
+    match command {
+        Command::Run => run::run(&site.config).await,
+        Command::CheckConfig(output) => check_config::run(&site.config, output),
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
+        Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
+        Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
+        Command::Show(arguments) => show::run(&site.local()?, arguments).await,
+        Command::Status(output) => status::run(&site.local()?, output).await,
+        Command::Outbox(arguments) => queue::outbox(&site.local()?, arguments).await,
+        Command::Parked(arguments) => queue::parked(&site.local()?, arguments).await,
+        Command::Retry(arguments) => queue::retry(&site.local()?, arguments).await,
+        Command::Accept(arguments) => work::accept(&site.local()?, arguments).await,
+        Command::Update(arguments) => work::update(&site.local()?, arguments).await,
+        Command::Resolve(arguments) => work::resolve(&site.local()?, arguments).await,
+        Command::Close(arguments) => work::close(&site.local()?, arguments).await,
+        Command::Reject(arguments) => work::reject(&site.local()?, arguments).await,
+        Command::TestPeer(output) => test_peer::run(&site.config, output).await,
+        Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_the_help_parses() {
+        let lines = examples::all();
+        assert!(lines.len() > 15, "{lines:?}");
+        for line in lines {
+            let words = line.split('"').enumerate().flat_map(|(index, part)| match index % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+                _ => vec![part.to_owned()],
+            });
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused_with_the_reason() {
+        let rows = [
+            (vec!["submit", "1", "--priority", "2 - high"], "\"2 - High\""),
+            (vec!["submit", "1", "--cc", "noc@north.example,noc"], "'noc' in the CC list"),
+            (vec!["submit", "one"], "one"),
+            (vec!["update", "1"], "--comment"),
+            (vec!["retry"], "--all"),
+            (vec!["retry", "1", "--all"], "--all"),
+            (vec!["resolve", "1", "--code", "done"], "fulfilled"),
+            (vec!["incidents", "--all", "--limit", "5"], "--limit"),
+            (vec!["deposit"], "FILE"),
+            (vec!["status", "--timeout", "0"], "1..=3600"),
+        ];
+        for (arguments, expected) in rows {
+            let words = std::iter::once("casebridge").chain(arguments.iter().copied());
+            let error = Cli::try_parse_from(words).expect_err(&arguments.join(" "));
+            assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+            assert!(error.to_string().contains(expected), "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The listening sockets: a Unix socket for the commands at every site, an address for clients at a partner's. A site
+//! without clients opens no network socket at all.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use super::DaemonError;
+use crate::api::{self, Door};
+use crate::case::Deposit;
+use crate::config::Settings;
+use crate::config::settings::{Bundle, Listen};
+use crate::exchange::Engine;
+use crate::inbox;
+
+/// The open doors.
+pub struct Doors {
+    local: Handle<std::os::unix::net::SocketAddr>,
+    peers: Option<Handle<SocketAddr>>,
+    tls: Option<RustlsConfig>,
+    address: Option<SocketAddr>,
+}
+
+impl Doors {
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// No new requests; those under way have `within` to end.
+    pub fn close(&self, within: Duration) {
+        self.local.graceful_shutdown(Some(within));
+        if let Some(peers) = &self.peers {
+            peers.graceful_shutdown(Some(within));
+        }
+    }
+
+    /// Reads certificate and key again; connections that are open keep theirs.
+    pub async fn reload_tls(&self, settings: &Settings) -> std::io::Result<()> {
+        let tls = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref());
+        match (&self.tls, tls) {
+            (Some(config), Some(tls)) => config.reload_from_pem_file(&tls.certificate, &tls.key).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+pub async fn open(
+    engine: &Engine,
+    settings: &Settings,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Doors, DaemonError> {
+    let bundle = settings.bundle.clone();
+    let door = Door::new(engine.clone(), stop.clone(), Arc::new(move |bytes: Vec<u8>| read(&bytes, &bundle)));
+    let local = open_local(door.clone(), settings, tasks)?;
+    let mut doors = Doors { local, peers: None, tls: None, address: None };
+    if let Some(listen) = &settings.listen {
+        open_peers(&mut doors, door, listen, tasks).await?;
+    }
+    Ok(doors)
+}
+
+/// A file that came over the socket, read as the inbox reads one.
+fn read(bytes: &[u8], bundle: &Bundle) -> Result<Deposit, String> {
+    inbox::read(bytes, bundle).map_err(|fault| format!("{fault} {}", fault.remedy()))
+}
+
+fn open_local(
+    door: Door,
+    settings: &Settings,
+    tasks: &TaskTracker,
+) -> Result<Handle<std::os::unix::net::SocketAddr>, DaemonError> {
+    let path = &settings.site.socket;
+    let refused = |reason: String| DaemonError::Socket { path: path.clone(), reason };
+    let io = |error: std::io::Error| refused(error.to_string());
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(io)?;
+    }
+    // A socket that somebody answers on belongs to a running daemon; one that nobody does was left by a killed one.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(refused("another daemon answers there".into()));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(io)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(settings.site.socket_mode)).map_err(io)?;
+    listener.set_nonblocking(true).map_err(io)?;
+    let handle = Handle::new();
+    let mut server = axum_server::from_unix(listener).map_err(io)?.handle(handle.clone());
+    bound_headers(server.http_builder(), Duration::from_secs(20));
+    let service = api::local_router(door).into_make_service();
+    let path = path.clone();
+    tasks.spawn(async move {
+        if let Err(error) = server.serve(service).await {
+            error!(event = "door_closed", door = "local", reason = %error, "commands are not answered any more");
+        }
+        if let Err(error) = std::fs::remove_file(&path) {
+            warn!(event = "socket_left", reason = %error, "the socket's file stays");
+        }
+    });
+    Ok(handle)
+}
+
+async fn open_peers(doors: &mut Doors, door: Door, listen: &Listen, tasks: &TaskTracker) -> Result<(), DaemonError> {
+    let refused = |source: std::io::Error| DaemonError::Listen { address: listen.address, source };
+    let listener = TcpListener::bind(listen.address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    doors.address = Some(listener.local_addr().map_err(refused)?);
+    let handle = Handle::new();
+    doors.peers = Some(handle.clone());
+    let service = api::peer_router(door).into_make_service();
+    let closed = |outcome: std::io::Result<()>| {
+        if let Err(error) = outcome {
+            error!(event = "door_closed", door = "peers", reason = %error, "clients are not answered any more");
+        }
+    };
+    match &listen.tls {
+        Some(tls) => {
+            let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.map_err(DaemonError::Tls)?;
+            doors.tls = Some(config.clone());
+            let mut server = axum_server::from_tcp_rustls(listener, config).map_err(refused)?.handle(handle);
+            bound_headers(server.http_builder(), listen.read_timeout);
+            tasks.spawn(async move { closed(server.serve(service).await) });
+        }
+        None => {
+            if !listen.address.ip().is_loopback() {
+                warn!(event = "plain_http", address = %listen.address, "passwords and incidents travel unencrypted");
+            }
+            let mut server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
+            bound_headers(server.http_builder(), listen.read_timeout);
+            tasks.spawn(async move { closed(server.serve(service).await) });
+        }
+    }
+    Ok(())
+}
+
+/// A caller that sends its headers slowly, or none, is cut off.
+fn bound_headers<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
+    builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(within).max_headers(64);
+}

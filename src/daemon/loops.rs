@@ -1,0 +1,159 @@
+//! The tasks that carry the flow. Each waits for one thing, does one step, and never gives up: a fault is said once, and
+//! tried again after a pause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use crate::config::Settings;
+use crate::exchange::{Engine, EngineError, Pushed};
+use crate::inbox::Inbox;
+
+/// The longest sleep of a loop that has nothing to do.
+const IDLE: Duration = Duration::from_secs(60);
+/// The pause after a fault of the site's own.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
+    tasks.spawn(until(stop.clone(), detect(engine.clone())));
+    if let Some(upstream) = &settings.upstream {
+        tasks.spawn(until(stop.clone(), probe(engine.clone())));
+        for _ in 0..upstream.in_flight {
+            tasks.spawn(until_idle(stop.clone(), engine.clone()));
+        }
+        tasks.spawn(until(stop.clone(), poll(engine.clone())));
+    }
+    if settings.listen.is_some() {
+        tasks.spawn(until(stop.clone(), open(engine.clone())));
+    }
+    for inbox in &settings.inboxes {
+        let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
+        tasks.spawn(inbox.run(stop.clone()));
+    }
+}
+
+/// Every step of these loops can be dropped at any await: what it began in state or store ends in a task or thread of
+/// its own, and is found again at the next start.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn detect(engine: Engine) {
+    let mut trouble = Trouble::new("detect");
+    loop {
+        engine.wait_for_changes().await;
+        let outcome = engine.detect_all().await;
+        trouble.after(outcome).await;
+    }
+}
+
+/// Asks the upstream who it is: at start, and after each back-off step while it is down.
+async fn probe(engine: Engine) {
+    loop {
+        if engine.upstream_is_up() {
+            engine.upstream_down().await;
+        }
+        let wait = match engine.next_probe().await {
+            Ok(Some(at)) => Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        // A clock that went back must not keep the peer waiting for days.
+        tokio::time::sleep(wait.min(engine.settings().retry.retry_after_max)).await;
+        if engine.probe().await.is_err() && wait.is_zero() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What is in flight when the stop comes is finished: the answer of a request that the upstream has already taken.
+async fn until_idle(stop: CancellationToken, engine: Engine) {
+    let mut trouble = Trouble::new("push");
+    while !stop.is_cancelled() {
+        let wait = match engine.push().await {
+            Ok(Pushed::Some(_)) => continue,
+            Ok(Pushed::Nothing) => engine.wait_for_due(IDLE),
+            Ok(Pushed::Down) => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = engine.upstream_up() => {}
+                }
+                continue;
+            }
+            Err(fault) => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = trouble.after(Err(fault)) => {}
+                }
+                continue;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            outcome = wait => trouble.after(outcome).await,
+        }
+    }
+}
+
+async fn poll(engine: Engine) {
+    let mut trouble = Trouble::new("poll");
+    loop {
+        engine.feed_ready().await;
+        let wait = engine.settings().upstream.as_ref().map_or(IDLE, |upstream| upstream.poll_interval);
+        let asked = tokio::time::Instant::now();
+        match engine.poll_updates(wait).await {
+            // A peer that answers at once with nothing is asked once a second.
+            Ok(0) => tokio::time::sleep_until((asked + PAUSE).min(asked + wait)).await,
+            // The peer's trouble was told by its health.
+            Ok(_) | Err(EngineError::Peer(_)) => {}
+            Err(fault) => trouble.after(Err(fault)).await,
+        }
+    }
+}
+
+async fn open(engine: Engine) {
+    let mut trouble = Trouble::new("open");
+    loop {
+        let outcome = match engine.wait_for_received(IDLE).await {
+            Ok(()) => engine.open_received().await.map(|_| ()),
+            Err(fault) => Err(fault),
+        };
+        trouble.after(outcome).await;
+    }
+}
+
+/// Says a fault once when it begins and once when it is over, and pauses in between.
+struct Trouble {
+    task: &'static str,
+    reason: Option<String>,
+}
+
+impl Trouble {
+    fn new(task: &'static str) -> Self {
+        Self { task, reason: None }
+    }
+
+    async fn after(&mut self, outcome: Result<(), EngineError>) {
+        match outcome {
+            Ok(()) => {
+                if self.reason.take().is_some() {
+                    info!(event = "task_recovered", task = self.task, "works again");
+                }
+            }
+            Err(fault) => {
+                let reason = fault.to_string();
+                if self.reason.as_ref() != Some(&reason) {
+                    error!(event = "task_failing", task = self.task, reason, "tried again each second");
+                    self.reason = Some(reason);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Settings into parts: store, state, upstream, engine, jobs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{error, info};
+
+use super::DaemonError;
+use super::late::LateAttachments;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::config::settings::OnDamage;
+use crate::exchange::{Engine, Parts};
+use crate::jobs::{ExpiryCheck, Housekeeping, Scheduled};
+use crate::peer::{HttpUpstream, Upstream};
+use crate::state::{OpenError, State, set_aside};
+use crate::store::{IncidentStore, SqliteStore};
+
+pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
+    let store = SqliteStore::open(&settings.store).await?;
+    let opening = settings.clone();
+    let site = store.site();
+    let state = tokio::task::spawn_blocking(move || open_state(&opening, site))
+        .await
+        .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
+    let parts =
+        Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
+    Ok(Engine::start(parts).await?)
+}
+
+/// The way to the upstream, where there is one.
+pub fn upstream(settings: &Settings) -> Result<Option<Arc<dyn Upstream>>, DaemonError> {
+    match &settings.upstream {
+        Some(upstream) => Ok(Some(Arc::new(HttpUpstream::new(upstream)?))),
+        None => Ok(None),
+    }
+}
+
+fn open_state(settings: &Settings, site: crate::case::SiteId) -> Result<State, OpenError> {
+    let state = &settings.state;
+    match State::open(state, site, Timestamp::now()) {
+        Err(OpenError::Damaged { path, reason }) if state.on_damage == OnDamage::Rebuild => {
+            let io = |error: std::io::Error| OpenError::Io { path: path.clone(), reason: error.to_string() };
+            let aside = set_aside(&path, Timestamp::now()).map_err(io)?;
+            error!(
+                event = "state_damaged",
+                reason,
+                kept = %aside.display(),
+                "the state is damaged; it is set aside and rebuilt from the store and the peers"
+            );
+            State::open(state, site, Timestamp::now())
+        }
+        other => other,
+    }
+}
+
+pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
+    let path = &settings.state.path;
+    let refused = |reason: String| DaemonError::SetAside { path: path.clone(), reason };
+    if !path.join("db").exists() {
+        return Err(refused("there is no state".into()));
+    }
+    // sled locks its file; whoever has it is a running daemon.
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path.join("db"))
+        .map_err(|error| refused(error.to_string()))?;
+    if file.try_lock().is_err() {
+        return Err(refused("a daemon uses it; stop the daemon first".into()));
+    }
+    let aside = set_aside(path, Timestamp::now()).map_err(|error| refused(error.to_string()))?;
+    info!(event = "state_set_aside", kept = %aside.display(), "the next start rebuilds the state");
+    Ok(aside)
+}
+
+pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
+    let schedule = &settings.schedule;
+    vec![
+        Scheduled { expression: schedule.housekeeping.clone(), job: Arc::new(Housekeeping::new(engine.clone())) },
+        Scheduled { expression: schedule.expiry_check.clone(), job: Arc::new(ExpiryCheck::new(engine.clone())) },
+        Scheduled {
+            expression: schedule.late_attachments.clone(),
+            job: Arc::new(LateAttachments::new(engine, &settings.inboxes)),
+        },
+    ]
+}

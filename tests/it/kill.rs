@@ -1,0 +1,156 @@
+//! `kill -9` between any two persistence steps at either site (invariants 1 and 2), and at any other instant.
+
+use std::time::Duration;
+
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
+use crate::support::{Pair, eventually};
+
+const COUNT: usize = 20;
+
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    EndUser,
+    Partner,
+}
+
+/// A busy pair in which one site dies at `point`, is started again, and brings everything to its end.
+async fn dies(at: At, point: &str) {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let partner_config = if point.starts_with("ReceivedCommitted") { "answer_within = \"50ms\"" } else { "" };
+    pair.partner.edit_config("[listen]", &format!("[listen]\n{partner_config}"));
+    match at {
+        At::EndUser => pair.end_user.crash_at(point),
+        At::Partner => pair.partner.crash_at(point),
+    }
+    pair.partner.spawn();
+    pair.end_user.spawn();
+    // The stores exist from here on, whoever has died already.
+    for site in [&pair.end_user, &pair.partner] {
+        eventually("the store", || async { site.log().contains("ready").then_some(()) }).await;
+    }
+    let lock = match point.starts_with("ReceivedCommitted") {
+        true => Some(hold_the_store(&pair).await),
+        false => None,
+    };
+    pair.give(COUNT).await;
+    let mut touched = false;
+    // The comments and solutions come when the cases are open, in case the point lies behind them.
+    for _ in 0..3000 {
+        let dead = match at {
+            At::EndUser => !pair.end_user.is_running(),
+            At::Partner => !pair.partner.is_running(),
+        };
+        if dead {
+            break;
+        }
+        if !touched && pair.all_open(COUNT as i64).await {
+            pair.touch().await;
+            touched = true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    if let Some(mut connection) = lock {
+        sqlx::query("ROLLBACK").execute(&mut connection).await.unwrap();
+    }
+    let site = match at {
+        At::EndUser => &mut pair.end_user,
+        At::Partner => &mut pair.partner,
+    };
+    assert!(!site.is_running(), "{point} was reached");
+    site.exited().await;
+    site.start().await;
+    pair.wait_all_open(COUNT as i64).await;
+    if !touched {
+        pair.touch().await;
+    }
+    pair.at_rest(COUNT as i64).await;
+    pair.touched_at_rest().await;
+}
+
+async fn hold_the_store(pair: &Pair) -> sqlx::SqliteConnection {
+    use sqlx::Connection;
+    let path = pair.partner.path("incidents.db");
+    let mut connection = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    connection
+}
+
+macro_rules! crash_matrix {
+    ($($name:ident: $at:ident $point:literal;)+) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            dies(At::$at, $point).await;
+        })+
+    };
+}
+
+crash_matrix! {
+    end_user_dies_after_the_deposit: EndUser "DepositStored";
+    end_user_dies_after_marking_what_is_held: EndUser "HeldMarked";
+    end_user_dies_after_detecting: EndUser "DetectCommitted";
+    end_user_dies_after_the_answer_to_create: EndUser "PushAnswered";
+    end_user_dies_after_writing_the_transaction_id_back: EndUser "TransactionWrittenBack";
+    end_user_dies_after_committing_the_answer: EndUser "AnswerCommitted";
+    end_user_dies_after_the_answer_to_an_update: EndUser "PushAnswered:3";
+    end_user_dies_before_acknowledging_the_feed: EndUser "FeedAcknowledged:2";
+    end_user_dies_after_the_feed_answered: EndUser "FeedAnswered:2";
+    end_user_dies_after_writing_the_case_id_back: EndUser "FeedWrittenBack";
+    end_user_dies_after_writing_a_solution_back: EndUser "FeedWrittenBack:3";
+    end_user_dies_after_committing_the_feed: EndUser "FeedCommitted:2";
+    end_user_dies_after_writing_state: EndUser "StateApplied:7";
+    end_user_dies_after_syncing_state: EndUser "StateFlushed:8";
+    partner_dies_after_opening_the_incidents: Partner "IncidentOpened";
+    partner_dies_after_committing_what_it_opened: Partner "OpenCommitted";
+    partner_dies_after_keeping_what_the_store_could_not_take: Partner "ReceivedCommitted";
+    partner_dies_after_applying_an_update: Partner "OperationApplied";
+    partner_dies_after_committing_an_update: Partner "ApplyCommitted";
+    partner_dies_after_detecting: Partner "DetectCommitted";
+    partner_dies_after_writing_state: Partner "StateApplied:7";
+    partner_dies_after_syncing_state: Partner "StateFlushed:8";
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_kills_at_both_sites_loses_and_doubles_nothing() {
+    const MANY: usize = 400;
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    // The seed is printed by a failure, and repeats the order of the kills.
+    let seed: u64 = std::env::var("CASEBRIDGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64
+    });
+    println!("CASEBRIDGE_SEED={seed}");
+    let mut random = seed | 1;
+    let mut next = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    pair.give(MANY / 2).await;
+    for round in 0..16 {
+        if round == 4 {
+            pair.end_user.insert(1000, MANY - MANY / 2).await;
+        }
+        tokio::time::sleep(Duration::from_millis(next(400))).await;
+        let (end_user, partner) = (next(3) > 0, next(3) > 0);
+        if end_user {
+            pair.end_user.kill();
+        }
+        if partner {
+            pair.partner.kill();
+        }
+        tokio::time::sleep(Duration::from_millis(next(100))).await;
+        if partner {
+            pair.partner.spawn();
+        }
+        if end_user {
+            pair.end_user.spawn();
+        }
+    }
+    pair.partner.ready().await;
+    pair.end_user.ready().await;
+    pair.wait_all_open(MANY as i64).await;
+    pair.touch().await;
+    pair.at_rest(MANY as i64).await;
+    pair.touched_at_rest().await;
+}

@@ -1,0 +1,8 @@
+//! Stories over real parts: real daemons as processes, real HTTP, real SQLite and sled.
+
+mod support;
+
+mod adopt;
+mod flow;
+mod kill;
+mod lost;

@@ -1,0 +1,12 @@
+//! What the stories are told with.
+
+pub mod pair;
+pub mod site;
+pub mod wait;
+pub mod wire;
+pub mod workload;
+
+pub use pair::Pair;
+pub use site::Site;
+pub use wait::eventually;
+pub use wire::{Fault, Wire};

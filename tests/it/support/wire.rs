@@ -1,0 +1,123 @@
+//! The network between two sites: a TCP proxy that misbehaves on purpose.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the wire does with connections and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    #[default]
+    None,
+    /// Connections are refused at once.
+    Down,
+    /// The connection dies as soon as the client sends operations: they never arrive.
+    LoseRequest,
+    /// Operations arrive; the connection dies as soon as their answer begins.
+    LoseAnswer,
+}
+
+/// Forwards one port to another.
+pub struct Wire {
+    port: u16,
+    target: u16,
+    fault: Arc<Mutex<Fault>>,
+    /// Connections that were tried, requests that were passed on.
+    tried: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Wire {
+    pub async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = free_port();
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let tried = Arc::new(AtomicU64::new(0));
+        let (told, counted) = (Arc::clone(&fault), Arc::clone(&tried));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                if *told.lock().unwrap() != Fault::Down {
+                    tokio::spawn(carry(client, target, Arc::clone(&told)));
+                }
+            }
+        });
+        Self { port, target, fault, tried, task }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn target_port(&self) -> u16 {
+        self.target
+    }
+
+    pub fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Connections that the client tried so far.
+    pub fn tried(&self) -> u64 {
+        self.tried.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let now = |fault: &Arc<Mutex<Fault>>| *fault.lock().unwrap();
+    let there = Arc::clone(&fault);
+    // Only operations are lost; the peer shows itself alive in every other way.
+    let operating = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&operating);
+    let out = async move {
+        let mut buffer = vec![0; 65536];
+        loop {
+            let count = from_client.read(&mut buffer).await.unwrap_or(0);
+            if buffer[..count].starts_with(b"POST /v1/operations") {
+                seen.store(true, Ordering::SeqCst);
+            }
+            let lost = now(&there) == Fault::LoseRequest && seen.load(Ordering::SeqCst);
+            if count == 0 || lost || now(&there) == Fault::Down {
+                return;
+            }
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let back = async move {
+        let mut buffer = vec![0; 65536];
+        loop {
+            let count = from_server.read(&mut buffer).await.unwrap_or(0);
+            let lost = now(&fault) == Fault::LoseAnswer && operating.load(Ordering::SeqCst);
+            if count == 0 || lost || now(&fault) == Fault::Down {
+                return;
+            }
+            if to_client.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = out => {}
+        () = back => {}
+    }
+}
+
+/// A port that nobody uses just now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
