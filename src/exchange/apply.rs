@@ -125,6 +125,7 @@ impl Engine {
                 event = "operation_applied",
                 peer = %one.key.peer,
                 exchange = %one.key.exchange,
+                incident = one.incident.0,
                 operation = one.operation.kind().as_str(),
                 seq = one.seq,
                 case,
@@ -180,6 +181,7 @@ impl Engine {
         }
         let taken = Taken {
             key: one.key.clone(),
+            incident: incident.id,
             seq: one.seq,
             digest: digest(&one.raw),
             operation: one.operation.clone(),

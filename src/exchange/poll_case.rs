@@ -51,7 +51,7 @@ impl Engine {
                 Some(answer) => {
                     if is_behind(&task, answer) {
                         // The feed should have brought this; take the whole picture from the peer.
-                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, "re-adopting");
+                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, incident = task.record.incident().map(|incident| incident.0), "re-adopting");
                         self.adopt_again(alias).await?;
                     }
                     let (key, now, check_at) = (task.key, self.now(), self.check_at());

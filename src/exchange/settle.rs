@@ -7,8 +7,8 @@ use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, Leg, Operation, OperationKind, Shadow, SiteId, Towards,
-    TransactionId, Upward, derive_create, derive_operations,
+    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
+    Towards, TransactionId, Upward, derive_create, derive_operations,
 };
 use crate::peer::PeerError;
 use crate::state::{
@@ -356,6 +356,7 @@ pub fn opened(
 /// An operation of the peer's took effect here.
 pub struct Taken {
     pub key: ExchangeKey,
+    pub incident: IncidentId,
     pub seq: u64,
     pub digest: u64,
     pub operation: Operation,

@@ -21,6 +21,7 @@ use super::settled::{Unread, read_whole};
 use super::{DepositError, Depositor, Fault, read};
 use crate::case::{Deposit, FileContent};
 use crate::config::settings;
+use crate::telemetry::discreet;
 
 /// The most deposits that the engine gets in one call.
 const CHUNK_FILES: usize = 100;
@@ -303,7 +304,7 @@ impl Inbox {
                 tracing::warn!(
                     event = "deposit_quarantined",
                     file = safe_name(name),
-                    reason,
+                    reason = %discreet(&reason),
                     "a deposit was set apart; the reason and what to do stand beside it"
                 );
             }

@@ -4,8 +4,11 @@ mod support;
 
 mod adopt;
 mod cli;
+mod damage;
 mod flow;
+mod inbox;
 mod kill;
+mod logs;
 mod lost;
 mod peer_test;
 mod signals;
