@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::OnDamage;
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{ExpiryCheck, Housekeeping, Scheduled};
+use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Scheduled};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};
@@ -78,6 +78,7 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
 pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
     let schedule = &settings.schedule;
     vec![
+        Scheduled { expression: CaseCheck::EXPRESSION.into(), job: Arc::new(CaseCheck::new(engine.clone())) },
         Scheduled { expression: schedule.housekeeping.clone(), job: Arc::new(Housekeeping::new(engine.clone())) },
         Scheduled { expression: schedule.expiry_check.clone(), job: Arc::new(ExpiryCheck::new(engine.clone())) },
         Scheduled {

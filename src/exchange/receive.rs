@@ -200,6 +200,13 @@ fn applied(record: &ExchangeRecord) -> Outcome {
 
 /// An operation as it came, checked; the problem names what and where.
 fn read(text: &str) -> Result<Operation, Problem> {
+    let operation: Operation = serde_json::from_str(text).map_err(|_| unreadable(text))?;
+    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
+    Ok(operation)
+}
+
+/// Looked at again for the place of the fault: most operations have none.
+fn unreadable(text: &str) -> Problem {
     /// What can be told from an operation that does not read as one.
     #[derive(serde::Deserialize)]
     struct Named {
@@ -209,13 +216,14 @@ fn read(text: &str) -> Result<Operation, Problem> {
         && !OperationKind::ALL.iter().any(|known| known.as_str() == kind)
     {
         let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        return Err(ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", "))));
+        return ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", ")));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let operation: Operation = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
-        let reason: String = fault.inner().to_string().chars().take(200).collect();
-        ProblemType::Content.with(format!("at `{}`: {reason}", fault.path()))
-    })?;
-    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
-    Ok(operation)
+    match serde_path_to_error::deserialize::<_, Operation>(&mut deserializer) {
+        Err(fault) => {
+            let reason: String = fault.inner().to_string().chars().take(200).collect();
+            ProblemType::Content.with(format!("at `{}`: {reason}", fault.path()))
+        }
+        Ok(_) => ProblemType::Content.with("something follows the operation"),
+    }
 }

@@ -49,6 +49,8 @@ pub struct ExchangeRecord {
     pub leg: Leg,
     /// When the leg came to its present step.
     pub since: Timestamp,
+    /// When the peer last gave news of this exchange.
+    pub heard: Timestamp,
     pub shadow: Shadow,
     /// The last sequence number that an operation of ours got.
     pub sent: u64,
