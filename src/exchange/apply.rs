@@ -183,7 +183,7 @@ impl Engine {
         }
         let taken = Taken {
             key: one.key.clone(),
-            incident: incident.id,
+            incident: id,
             seq: one.seq,
             digest: digest(&one.raw),
             operation: one.operation.clone(),

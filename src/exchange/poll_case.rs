@@ -84,7 +84,8 @@ impl Engine {
                 Some(answer) => {
                     if is_behind(&task, answer) {
                         // The feed should have brought this; take the whole picture from the peer.
-                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, incident = task.record.incident().map(|incident| incident.0), "re-adopting");
+                        let incident = task.record.incident().map(|incident| incident.0);
+                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, incident, "re-adopting");
                         self.adopt_again(alias).await?;
                     }
                     let (key, now) = (task.key, self.now());

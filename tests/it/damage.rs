@@ -137,7 +137,7 @@ async fn stops_for_a_person(damage: Damage) {
     for _ in 0..2 {
         refused_start(&mut pair.end_user, 7, &["is damaged: ", "`casebridge state rebuild`", "event=\"failed\""]).await;
     }
-    assert_eq!(set_aside(&pair.end_user), [PathBuf::new(); 0], "nothing happened by itself");
+    assert_eq!(set_aside(&pair.end_user), Vec::<PathBuf>::new(), "nothing happened by itself");
     let damaged = contents(&state);
     let said = pair.end_user.command(&["state", "rebuild"]).ok();
     let [kept] = set_aside(&pair.end_user).try_into().expect("one directory was set aside");
@@ -193,7 +193,7 @@ async fn rebuilding_is_for_a_daemon_that_is_stopped() {
     let refused =
         pair.end_user.command(&["state", "rebuild"]).refused(1, &["cannot be set aside", "stop the daemon first"]);
     assert_eq!(refused.out, "");
-    assert_eq!(set_aside(&pair.end_user), [PathBuf::new(); 0]);
+    assert_eq!(set_aside(&pair.end_user), Vec::<PathBuf>::new());
     pair.end_user.insert(500, 1).await;
     pair.wait_all_open(COUNT + 1).await;
     assert_eq!(pair.end_user.stop().await, 0);
@@ -229,7 +229,7 @@ async fn a_state_of_a_newer_version_is_never_replaced_by_itself() {
     for _ in 0..2 {
         refused_start(&mut pair.end_user, 7, &said).await;
     }
-    assert_eq!(set_aside(&pair.end_user), [PathBuf::new(); 0]);
+    assert_eq!(set_aside(&pair.end_user), Vec::<PathBuf>::new());
     assert!(!pair.end_user.log().contains("state_damaged"));
     pair.end_user.command(&["state", "rebuild"]).ok();
     goes_on(&mut pair).await;

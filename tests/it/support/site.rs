@@ -33,9 +33,7 @@ impl Site {
     pub fn new(alias: &str, config: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
-        for (name, text) in [("password", "correct horse battery")] {
-            write_secret(&dir.path().join(name), text);
-        }
+        write_secret(&dir.path().join("password"), "correct horse battery");
         let config = config.replace("{dir}", dir.path().to_str().unwrap());
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
         let client = reqwest::Client::builder()
