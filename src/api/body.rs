@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -10,15 +10,19 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
 use crate::protocol::ProblemType;
+use crate::protocol::problem::misread;
 
 /// The whole body.
 pub async fn read(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
+    let too_large = || ProblemType::TooLarge.with(format!("at most {limit} bytes are taken")).into();
+    // A length that is told beforehand is enough to say no.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     let reading = axum::body::to_bytes(body, limit);
     match tokio::time::timeout(within, reading).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(fault)) if is_too_large(&fault) => {
-            Err(ProblemType::TooLarge.with(format!("at most {limit} bytes are taken")).into())
-        }
+        Ok(Err(fault)) if is_too_large(&fault) => Err(too_large()),
         Ok(Err(_)) => Err(ProblemType::BadRequest.with("the body broke off").into()),
         Err(_) => Err(ProblemType::TimedOut.with("the body took too long").into()),
     }
@@ -38,10 +42,8 @@ pub async fn json<T: DeserializeOwned>(
     }
     let bytes = read(body, limit, within).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
-        let reason: String = fault.inner().to_string().chars().take(200).collect();
-        ProblemType::BadRequest.with(format!("at `{}`: {reason}", fault.path()))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|fault| ProblemType::BadRequest.with(misread(&fault, "")))?;
     deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;
     Ok(value)
 }

@@ -3,6 +3,7 @@
 use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
+use super::read::read;
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Downward, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
@@ -108,6 +109,9 @@ impl Engine {
             Ok(operation) => operation,
             Err(problem) => return refused(problem),
         };
+        if item.seq == 0 {
+            return refused(ProblemType::Content.with("`seq` counts from 1"));
+        }
         let Some(record) = record else {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
@@ -131,9 +135,6 @@ impl Engine {
                 return refused(ProblemType::Rejected.with("this exchange was rejected; submit the incident anew"));
             }
             _ => {}
-        }
-        if item.seq == 0 {
-            return refused(ProblemType::Content.with("`seq` counts from 1"));
         }
         if item.seq <= record.applied {
             let repeated = item.seq < record.applied
@@ -192,26 +193,4 @@ fn applied(record: &ExchangeRecord) -> Outcome {
         Some(transaction) => Outcome::Applied { transaction },
         None => Outcome::Received,
     }
-}
-
-/// An operation as it came, checked; the problem names what and where.
-fn read(text: &str) -> Result<Operation, Problem> {
-    /// What can be told from an operation that does not read as one.
-    #[derive(serde::Deserialize)]
-    struct Named {
-        kind: String,
-    }
-    if let Ok(Named { kind }) = serde_json::from_str(text)
-        && !OperationKind::ALL.iter().any(|known| known.as_str() == kind)
-    {
-        let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        return Err(ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", "))));
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let operation: Operation = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
-        let reason: String = fault.inner().to_string().chars().take(200).collect();
-        ProblemType::Content.with(format!("at `{}`: {reason}", fault.path()))
-    })?;
-    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
-    Ok(operation)
 }

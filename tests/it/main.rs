@@ -6,3 +6,5 @@ mod adopt;
 mod flow;
 mod kill;
 mod lost;
+mod tenants;
+mod wire;

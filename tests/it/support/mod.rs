@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub mod caller;
 pub mod pair;
 pub mod site;
 pub mod wait;
