@@ -234,6 +234,14 @@ pub fn answered_received(
     Ok(())
 }
 
+/// Since when the operation waits that is first in turn towards the upstream.
+pub fn waiting_since(transaction: &Transaction<'_>, key: &ExchangeKey) -> Result<Option<Timestamp>, EngineError> {
+    let Some(position) = transaction.exchange(key)?.and_then(|record| record.pending.first().copied()) else {
+        return Ok(None);
+    };
+    Ok(transaction.outbox(&key.peer, position)?.map(|entry| entry.queued_at))
+}
+
 /// Not now: the exchange's own next try.
 pub fn postponed(
     transaction: &mut Transaction<'_>,

@@ -95,6 +95,17 @@ impl Problem {
     pub fn is(&self, kind: ProblemType) -> bool {
         self.kind == kind.uri()
     }
+
+    /// A foreign problem as our records and logs may repeat it: short, and harmless on a terminal.
+    pub fn shown(&self) -> Problem {
+        Problem {
+            kind: shown(&self.kind, 100),
+            title: shown(&self.title, 100),
+            status: self.status,
+            detail: shown(&self.detail, 600),
+            code: self.code.as_ref().map(|code| shown(code, 20)),
+        }
+    }
 }
 
 /// What is wrong with JSON that does not read, and where; `root` is the name of the whole, if it has one.

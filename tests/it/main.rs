@@ -6,5 +6,6 @@ mod adopt;
 mod flow;
 mod kill;
 mod lost;
+mod poison;
 mod tenants;
 mod wire;

@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod pair;
+pub mod relay;
 pub mod site;
 pub mod wait;
 pub mod wire;
