@@ -20,6 +20,9 @@ use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
 
+/// A request that has grown to so many bytes is long enough: it has to get through in the time that a request may take.
+const BATCH_BYTES: usize = 4 << 20;
+
 /// What one pass found to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -103,9 +106,13 @@ impl Engine {
             .state()
             .read(move |view| {
                 let mut tasks = Vec::new();
+                let mut bytes = 0;
                 for entry in view.due(&Lane::Upstream(peer.clone()), now, limit + in_flight.len())? {
-                    if in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
+                    if in_flight.contains(&entry.key.exchange) {
                         continue;
+                    }
+                    if tasks.len() >= limit || bytes >= BATCH_BYTES {
+                        break;
                     }
                     let Some(record) = view.exchange(&entry.key)? else { continue };
                     let waits = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
@@ -113,6 +120,7 @@ impl Engine {
                         Some(position) if !waits => view.outbox(&peer, *position)?,
                         _ => None,
                     };
+                    bytes += head.as_ref().map_or(0, |head: &OutboxEntry| head.operation.get().len());
                     let what = head.map_or(What::Ask, What::Send);
                     tasks.push(Task { key: entry.key, record, what });
                 }

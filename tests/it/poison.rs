@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::eventually;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
 use crate::support::relay::{Call, Relayed, Said, Twist, creates, operates};
+use crate::support::{Pair, Site, eventually};
 
 /// The host event ID of the one that `Site::insert` numbers so.
 fn event(number: usize) -> String {
@@ -26,9 +26,10 @@ async fn parked(pair: &Relayed) -> Vec<Value> {
 /// The incident of a host event at the end user.
 async fn incident(pair: &Relayed, event: &str) -> Value {
     let list = pair.end_user.get("/v1/incidents?limit=1000").await.body;
-    let id = list["incidents"].as_array().unwrap().iter().find(|row| row["host_event_id"] == event).unwrap()["incident"]
-        .as_i64()
-        .unwrap();
+    let id =
+        list["incidents"].as_array().unwrap().iter().find(|row| row["host_event_id"] == event).unwrap()["incident"]
+            .as_i64()
+            .unwrap();
     pair.end_user.get(&format!("/v1/incidents/{id}")).await.body
 }
 
@@ -348,8 +349,48 @@ async fn a_wish_to_be_left_alone_is_honoured_within_its_bound() {
         let span = SignedDuration::from_secs(kept);
         // State keeps milliseconds.
         let slack = SignedDuration::from_millis(1);
-        assert!(before + span - slack <= next && next <= after + span, "{before} + {kept}s <= {next} <= {after} + {kept}s");
+        assert!(
+            before + span - slack <= next && next <= after + span,
+            "{before} + {kept}s <= {next} <= {after} + {kept}s"
+        );
         assert_eq!(pair.relay.count("/v1/operations"), 1, "one request was enough");
         assert_eq!(parked(&pair).await.len(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_larger_than_the_partner_takes_goes_through_in_pieces() {
+    let mut pair = Pair::new(BUSY).await;
+    pair.partner.edit_config("[listen]", "[listen]\nmax_body = \"256 KiB\"");
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    insert_large(&pair.end_user).await;
+    pair.at_rest(100).await;
+    assert!(!pair.end_user.log().contains("peer_down"), "the partner is not to blame");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_stays_short_enough_to_get_through_in_time() {
+    let pair = Relayed::start(BUSY).await;
+    insert_large(&pair.end_user).await;
+    pair.open(100).await;
+    let calls = pair.relay.calls();
+    let sizes: Vec<usize> =
+        calls.iter().filter(|call| operates(call)).map(|call| call.body.to_string().len()).collect();
+    assert!(sizes.iter().all(|bytes| *bytes < 5 << 20), "{sizes:?}");
+    assert!(sizes.len() < 20, "and is a batch all the same: {sizes:?}");
+}
+
+/// A hundred incidents of 200,000 bytes each.
+async fn insert_large(site: &Site) {
+    let store = site.store().await;
+    sqlx::query(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
+         INSERT INTO incident (host_event_id, synopsis, description) SELECT 'large-' || i, 'Large', ? FROM n",
+    )
+    .bind("x".repeat(200_000))
+    .execute(&store)
+    .await
+    .unwrap();
+    store.close().await;
 }

@@ -205,10 +205,8 @@ impl Relayed {
     pub async fn run(&mut self) {
         self.partner.start().await;
         self.end_user.start().await;
-        eventually("the first contact", || async {
-            self.end_user.log().contains("exchanges_adopted").then_some(())
-        })
-        .await;
+        eventually("the first contact", || async { self.end_user.log().contains("exchanges_adopted").then_some(()) })
+            .await;
     }
 
     /// Waits until so many incidents have their case ID.
