@@ -10,7 +10,7 @@ use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
 use super::phase::{CompletionCode, Phase};
-use super::text::{TextFault, line, paragraph};
+use super::text::{TextFault, instant, line, paragraph};
 
 /// One incident, as the store holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,9 @@ impl Event {
             if let Some(value) = value {
                 line(value, 256).map_err(at(field))?;
             }
+        }
+        if let Some(occurred_at) = self.occurred_at {
+            instant(occurred_at).map_err(at("occurred_at"))?;
         }
         let bytes = self.manifest.iter().map(|(name, value)| name.len() + value.len()).sum();
         if self.manifest.len() > 256 || bytes > 65_536 {
@@ -255,6 +258,7 @@ pub struct Comment {
 impl Comment {
     pub fn check(&self) -> Result<(), TextFault> {
         line(&self.author, 256)?;
+        instant(self.written_at)?;
         if self.text.trim().is_empty() {
             return Err(TextFault::Empty);
         }

@@ -7,7 +7,7 @@ use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
 use super::incident::{Case, Comment, Event, EventFault};
 use super::phase::CompletionCode;
-use super::text::{TextFault, paragraph};
+use super::text::{TextFault, instant, paragraph};
 
 /// One of the nine operations. On the wire: `{"kind": "update", "content": {...}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -182,6 +182,7 @@ impl Operation {
                     let given = create.trace_route.len();
                     return Err(ContentFault::TraceRoute { given, limit: Self::TRACE_ROUTE_LIMIT });
                 }
+                instant(create.created_at).map_err(|fault| ContentFault::Text { field: "created_at", fault })?;
                 &create.comments
             }
             operation => {
@@ -192,6 +193,9 @@ impl Operation {
                 }
                 if let Some(Some(solution)) = &changes.solution {
                     paragraph(solution, 65_536).map_err(at("solution"))?;
+                }
+                if let Some(Some(expected)) = changes.expected_resolution {
+                    instant(expected).map_err(at("expected_resolution"))?;
                 }
                 &changes.comments
             }

@@ -1,5 +1,7 @@
 //! Text at the door: length and characters are checked once, where a value comes in.
 
+use jiff::Timestamp;
+
 /// Why a text was refused. Says what is wrong, never repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextFault {
@@ -9,6 +11,8 @@ pub enum TextFault {
     TooLong { bytes: usize, limit: usize },
     #[error("holds the control character U+{0:04X}")]
     Control(u32),
+    #[error("lies before the year 0000, where RFC 3339 ends")]
+    Year,
 }
 
 /// A value that stands in one line: a name, an ID, a synopsis. No control characters, no line breaks, no bidirectional
@@ -23,6 +27,13 @@ pub fn line(text: &str, limit: usize) -> Result<&str, TextFault> {
 /// A text of several lines: a description, a comment. Line breaks and tabs are allowed, other control characters are not.
 pub fn paragraph(text: &str, limit: usize) -> Result<&str, TextFault> {
     check(text, limit, |c| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || is_bidi_control(c))
+}
+
+/// An instant with a year of four digits: one that every store and every peer can write down.
+pub fn instant(at: Timestamp) -> Result<(), TextFault> {
+    /// 0000-01-01T00:00:00Z.
+    const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+    if at < FIRST { Err(TextFault::Year) } else { Ok(()) }
 }
 
 fn check(text: &str, limit: usize, refused: impl Fn(char) -> bool) -> Result<&str, TextFault> {
@@ -68,6 +79,14 @@ mod tests {
         assert_eq!(line("\u{1b}[31m", 64), Err(TextFault::Control(27)));
         assert_eq!(line("\u{202e}gpj.exe", 64), Err(TextFault::Control(0x202e)));
         assert_eq!(line("abc", 2), Err(TextFault::TooLong { bytes: 3, limit: 2 }));
+    }
+
+    #[test]
+    fn an_instant_has_a_year_of_four_digits() {
+        assert_eq!(instant("0000-01-01T00:00:00Z".parse().unwrap()), Ok(()));
+        assert_eq!(instant(Timestamp::MAX), Ok(()));
+        assert_eq!(instant("-000001-12-31T23:59:59.999999999Z".parse().unwrap()), Err(TextFault::Year));
+        assert_eq!(instant(Timestamp::MIN), Err(TextFault::Year));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! across the trees, flushes, syncs the file itself, and only then answers them (see README, "State").
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use tracing::error;
 
 use super::StateError;
-use super::transaction::Transaction;
+use super::acknowledged::Acknowledged;
+use super::transaction::{Transaction, Writes};
 use super::tree::Trees;
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -17,65 +17,113 @@ use crate::telemetry::{CrashPoint, crash_point};
 pub type Command = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
 pub type Answer = Box<dyn FnOnce(Result<(), StateError>) + Send>;
 
+/// What may stand in the committer's queue.
+pub enum Message {
+    Step(Command),
+    /// Nothing after this is taken.
+    Close,
+}
+
+/// How the committer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Running {
+    Yes,
+    /// A flush or sync failed: the process has to stop.
+    Failed(String),
+    /// It came to its end in order, and the database is released.
+    Closed,
+}
+
+/// What readers look at: the trees, while they are open. Held by the committer while a group is written and not yet on
+/// the disk.
+pub type Durable = Arc<RwLock<Option<Trees>>>;
+
 pub struct Committer {
     pub db: sled::Db,
-    pub trees: Arc<Trees>,
+    pub trees: Trees,
+    pub durable: Durable,
     /// A handle of our own on sled's file: `flush` alone does not reach the disk.
     pub file: File,
+    pub acknowledged: Acknowledged,
+    /// The number of the last commit.
+    pub commit: u64,
     pub group: usize,
-    pub commands: mpsc::Receiver<Command>,
-    /// Told once when a flush or sync failed: the process has to stop.
-    pub failed: tokio::sync::watch::Sender<Option<String>>,
+    pub messages: mpsc::Receiver<Message>,
+    pub running: tokio::sync::watch::Sender<Running>,
 }
 
 impl Committer {
     pub fn run(mut self) {
-        while let Some(first) = self.commands.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < self.group {
-                match self.commands.try_recv() {
-                    Ok(command) => group.push(command),
-                    Err(_) => break,
-                }
-            }
+        let mut open = true;
+        while open {
+            let Some(group) = self.next_group(&mut open) else { break };
             let mut transaction = Transaction::new(&self.trees);
             let mut answers = Vec::with_capacity(group.len());
             for command in group {
-                // A panic in one step must not take the owner of the database with it: the step leaves no writes, and
-                // its caller sees that no answer comes.
-                match catch_unwind(AssertUnwindSafe(|| command(&mut transaction))) {
-                    Ok(answer) => {
-                        transaction.keep();
-                        answers.push(answer);
-                    }
-                    Err(_) => transaction.roll_back(),
-                }
+                answers.push(command(&mut transaction));
+                transaction.keep();
             }
-            let committed = self.commit(transaction);
+            let writes = transaction.into_writes();
+            let committed = self.commit(writes);
             for answer in answers {
                 answer(committed.clone());
             }
             if let Err(fault) = committed {
                 // Never tried again: the kernel may have dropped what it could not write.
                 error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
-                let _ = self.failed.send(Some(fault.to_string()));
+                let _ = self.running.send(Running::Failed(fault.to_string()));
                 return;
             }
         }
+        self.release();
     }
 
-    fn commit(&self, transaction: Transaction<'_>) -> Result<(), StateError> {
-        let writes = transaction.into_writes();
+    /// All that waits, up to the size of a group; none when no caller is left.
+    fn next_group(&mut self, open: &mut bool) -> Option<Vec<Command>> {
+        let mut next = Some(self.messages.blocking_recv()?);
+        let mut group = Vec::new();
+        while let Some(message) = next {
+            match message {
+                Message::Step(command) => group.push(command),
+                Message::Close => {
+                    *open = false;
+                    break;
+                }
+            }
+            next = if group.len() < self.group { self.messages.try_recv().ok() } else { None };
+        }
+        Some(group)
+    }
+
+    fn commit(&mut self, mut writes: Writes) -> Result<(), StateError> {
         if writes.is_empty() {
             return Ok(());
         }
+        let commit = self.commit + 1;
+        writes.number(commit)?;
         // Readers wait until the group is on the disk: what a view shows can be told to a peer.
-        let _readers_wait = self.trees.durable.write().unwrap_or_else(PoisonError::into_inner);
+        let _readers_wait = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         self.trees.write(&writes)?;
         crash_point(CrashPoint::StateApplied);
         self.db.flush()?;
-        self.file.sync_data().map_err(|error| StateError::Io(error.to_string()))?;
+        let io = |error: std::io::Error| StateError::Io(error.to_string());
+        self.file.sync_data().map_err(io)?;
+        self.acknowledged.write(commit).map_err(io)?;
+        self.commit = commit;
         crash_point(CrashPoint::StateFlushed);
         Ok(())
+    }
+
+    /// Gives the database back, so that it can be opened again at once.
+    fn release(self) {
+        let Self { db, trees, durable, file, messages, running, .. } = self;
+        // Whoever still waits is told at once.
+        drop(messages);
+        *durable.write().unwrap_or_else(PoisonError::into_inner) = None;
+        drop((trees, db));
+        // sled's own threads may hold its lock for a moment longer; this waits behind them.
+        let _ = file.lock();
+        drop(file);
+        let _ = running.send(Running::Closed);
     }
 }

@@ -1,6 +1,8 @@
 //! Correlation and retry state in sled: a cache of what both sides agreed on. The incident store is the system of
 //! record, so this directory can be lost (design, invariant 4).
 
+mod acknowledged;
+mod check;
 mod chunk;
 mod commit;
 mod exchange;
@@ -10,7 +12,9 @@ mod transaction;
 mod tree;
 mod view;
 
-use std::sync::{Arc, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,12 +26,14 @@ pub use transaction::Transaction;
 pub use tree::Lane;
 pub use view::View;
 
-use tree::Trees;
+use commit::{Command, Durable, Message, Running};
 
 /// The largest value in one piece, in bytes: with 8 MiB segments this never reaches sled's unsynced blob files.
 const VALUE_LIMIT: usize = 60 * 1024;
 /// Commands that may wait for the committer before callers have to.
 const QUEUE: usize = 1024;
+/// How long a close waits for what is under way.
+const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the state did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +48,8 @@ pub enum StateError {
     Encode(String),
     #[error("a record for {tree} is {bytes} bytes long")]
     ValueTooLarge { tree: &'static str, bytes: usize },
+    #[error("a step failed inside and was taken back; please report this")]
+    Panicked,
     #[error("the state is closed")]
     Closed,
 }
@@ -58,16 +66,16 @@ impl From<sled::Error> for StateError {
 /// The open state of one site. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
-    trees: Arc<Trees>,
-    commands: mpsc::Sender<commit::Command>,
-    failed: watch::Receiver<Option<String>>,
+    durable: Durable,
+    messages: mpsc::Sender<Message>,
+    running: watch::Receiver<Running>,
     meta: MetaRecord,
     path: std::path::PathBuf,
 }
 
 impl State {
     /// Runs `step` in the committer thread, after all that were asked for before it, and returns when its writes are
-    /// durable. A step that returns an error leaves no writes.
+    /// durable. A step that returns an error, or panics, leaves no writes.
     pub async fn transact<T, E, F>(&self, step: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -75,8 +83,10 @@ impl State {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let command: commit::Command = Box::new(move |transaction| {
-            let result = step(transaction);
+        let command: Command = Box::new(move |transaction| {
+            // A panic in one step must not take the owner of the database with it.
+            let result = catch_unwind(AssertUnwindSafe(|| step(transaction)));
+            let result = result.unwrap_or_else(|_| Err(StateError::Panicked.into()));
             if result.is_err() {
                 transaction.roll_back();
             }
@@ -87,7 +97,7 @@ impl State {
                 });
             })
         });
-        self.commands.send(command).await.map_err(|_| StateError::Closed)?;
+        self.messages.send(Message::Step(command)).await.map_err(|_| StateError::Closed)?;
         receiver.await.unwrap_or_else(|_| Err(StateError::Closed.into()))
     }
 
@@ -97,12 +107,33 @@ impl State {
         T: Send + 'static,
         F: FnOnce(View<'_>) -> Result<T, StateError> + Send + 'static,
     {
-        let trees = Arc::clone(&self.trees);
+        let durable = Durable::clone(&self.durable);
         let reading = move || {
-            let _durable = trees.durable.read().unwrap_or_else(PoisonError::into_inner);
-            read(View { trees: &trees })
+            let trees = durable.read().unwrap_or_else(PoisonError::into_inner);
+            read(View { trees: trees.as_ref().ok_or(StateError::Closed)? })
         };
-        tokio::task::spawn_blocking(reading).await.unwrap_or(Err(StateError::Closed))
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(read) => read,
+            Err(fault) if fault.is_panic() => Err(StateError::Panicked),
+            Err(_) => Err(StateError::Closed),
+        }
+    }
+
+    /// Makes durable what was asked for so far, takes nothing more, and releases the database: when this returns without
+    /// an error it can be opened again, though clones of this state are left.
+    pub async fn close(mut self) -> Result<(), StateError> {
+        // A committer that has ended already takes no message.
+        let _ = self.messages.send(Message::Close).await;
+        drop(self.messages);
+        let ended = self.running.wait_for(|running| *running != Running::Yes);
+        match tokio::time::timeout(CLOSE_WITHIN, ended).await {
+            Ok(Ok(running)) => match &*running {
+                Running::Failed(reason) => Err(StateError::Io(reason.clone())),
+                Running::Yes | Running::Closed => Ok(()),
+            },
+            Ok(Err(_)) => Err(StateError::Io("its committer ended out of order".into())),
+            Err(_) => Err(StateError::Io(format!("not released within {} s", CLOSE_WITHIN.as_secs()))),
+        }
     }
 
     /// Tells feeds of different states apart.
@@ -110,16 +141,14 @@ impl State {
         self.meta.epoch
     }
 
-    /// Resolves when a flush or sync failed: the process has to stop.
+    /// Resolves when a flush or sync failed: the process has to stop. A state that was closed in order does not fail.
     pub async fn failed(&self) -> String {
-        let mut failed = self.failed.clone();
-        loop {
-            if let Some(reason) = failed.borrow_and_update().clone() {
-                return reason;
-            }
-            if failed.changed().await.is_err() {
-                return StateError::Closed.to_string();
-            }
+        let mut running = self.running.clone();
+        let ended = running.wait_for(|running| *running != Running::Yes).await.map(|running| running.clone());
+        match ended {
+            Ok(Running::Failed(reason)) => reason,
+            Ok(Running::Yes | Running::Closed) => std::future::pending().await,
+            Err(_) => "the state's committer ended out of order".to_owned(),
         }
     }
 

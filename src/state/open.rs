@@ -3,17 +3,19 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::commit::Committer;
+use super::acknowledged::Acknowledged;
+use super::check::check;
+use super::commit::{Committer, Running};
 use super::exchange::MetaRecord;
 use super::transaction::Transaction;
-use super::tree::{Tree, Trees};
-use super::{QUEUE, State, StateError, record};
+use super::tree::Trees;
+use super::{QUEUE, State, StateError};
 use crate::case::SiteId;
 use crate::config::settings;
 
@@ -39,75 +41,87 @@ impl State {
     /// Opens or creates the state of the site whose incident store is `site`.
     pub fn open(settings: &settings::State, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
         let path = settings.path.clone();
-        let io = |error: std::io::Error| OpenError::Io { path: path.clone(), reason: error.to_string() };
+        let io = |error: std::io::Error| refused(&settings.path, StateError::Io(error.to_string()));
         std::fs::create_dir_all(&path).map_err(io)?;
-        let opened = open_database(&path, settings.cache_bytes)
-            .and_then(|db| Ok((Trees::open(&db)?, db)))
-            .and_then(|(trees, db)| check(&trees).map(|()| (Arc::new(trees), db)));
-        let (trees, db) = opened.map_err(|fault| refused(&path, fault))?;
-        let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
-
-        let mut transaction = Transaction::new(&trees);
-        let meta = match transaction.meta().map_err(|fault| refused(&path, fault))? {
-            Some(meta) if meta.site != site => return Err(OpenError::ForeignStore { path }),
-            Some(meta) => meta,
-            None => {
-                let meta = MetaRecord { epoch: Uuid::new_v4(), created_at: now, site };
-                transaction.put_meta(&meta).map_err(|fault| refused(&path, fault))?;
-                let written = trees.write(&transaction.into_writes());
-                written.and_then(|()| Ok(db.flush().map(|_| ())?)).map_err(|fault| refused(&path, fault))?;
-                sync_all_below(&path).map_err(io)?;
-                meta
-            }
+        let opening = {
+            let (path, cache_bytes) = (path.clone(), settings.cache_bytes);
+            std::thread::Builder::new().name("state-open".into()).spawn(move || open(&path, cache_bytes, site, now))
         };
+        let panicked = |_| Err(refused(&path, StateError::Damaged("sled panicked while opening it".into())));
+        let Opened { db, trees, file, acknowledged, commit, meta } =
+            opening.map_err(io)?.join().unwrap_or_else(panicked)?;
 
-        let (commands, receiver) = mpsc::channel(QUEUE);
-        let (failed_sender, failed) = watch::channel(None);
+        let (messages, receiver) = mpsc::channel(QUEUE);
+        let (running_sender, running) = watch::channel(Running::Yes);
+        let durable = Arc::new(RwLock::new(Some(trees.clone())));
         let committer = Committer {
             db,
-            trees: Arc::clone(&trees),
+            trees,
+            durable: Arc::clone(&durable),
             file,
+            acknowledged,
+            commit,
             group: settings.group,
-            commands: receiver,
-            failed: failed_sender,
+            messages: receiver,
+            running: running_sender,
         };
         std::thread::Builder::new().name("state-committer".into()).spawn(move || committer.run()).map_err(io)?;
-        Ok(State { trees, commands, failed, meta, path })
+        Ok(State { durable, messages, running, meta, path })
     }
 }
 
-fn open_database(path: &Path, cache_bytes: u64) -> Result<sled::Db, StateError> {
+struct Opened {
+    db: sled::Db,
+    trees: Trees,
+    file: File,
+    acknowledged: Acknowledged,
+    commit: u64,
+    meta: MetaRecord,
+}
+
+/// Everything at which sled can panic.
+fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<Opened, OpenError> {
+    let fault = |fault: StateError| refused(path, fault);
+    let io = |error: std::io::Error| refused(path, StateError::Io(error.to_string()));
     let config = sled::Config::new()
         .path(path)
         // Fixed at creation. 8 MiB keeps values of 60 KiB out of the blob files that sled never syncs.
         .segment_size(8 << 20)
         .cache_capacity(cache_bytes)
         .flush_every_ms(Some(500));
-    let opening = std::thread::Builder::new().name("state-open".into()).spawn(move || config.open());
-    let opened = opening.map_err(|error| StateError::Io(error.to_string()))?.join();
-    match opened {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(StateError::Damaged("sled panicked while opening it".into())),
-    }
-}
+    let db = config.open().map_err(|error| fault(error.into()))?;
+    let trees = Trees::open(&db).map_err(fault)?;
+    check(&trees).map_err(fault)?;
+    let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
+    let acknowledged = Acknowledged::open(path).map_err(io)?;
 
-/// Reads every record once: a wrong checksum, a record of a newer version and a missing exchange are all noticed here.
-fn check(trees: &Trees) -> Result<(), StateError> {
-    let mut exchanges = 0;
-    for tree in Tree::ALL.into_iter().filter(|tree| tree.has_records()) {
-        for item in trees.tree(tree).iter() {
-            let (_, value) = item?;
-            if value.first() != Some(&0) {
-                record::verify(&value)?;
-            }
-            exchanges += u64::from(tree == Tree::Exchange);
+    let mut transaction = Transaction::new(&trees);
+    let last = transaction.commit().map_err(fault)?;
+    match acknowledged.read().map_err(io)? {
+        None => return Err(fault(StateError::Damaged("the number of the last commit does not read".into()))),
+        Some(told) if told > last => {
+            let reason = format!("commit {told} was acknowledged, and the last one there is {last}");
+            return Err(fault(StateError::Damaged(reason)));
         }
+        Some(_) => {}
     }
-    let expected = super::View { trees }.count()?;
-    if exchanges != expected {
-        return Err(StateError::Damaged(format!("{expected} exchanges were recorded, {exchanges} are there")));
+    let (commit, meta) = match transaction.meta().map_err(fault)? {
+        Some(meta) if meta.site != site => return Err(OpenError::ForeignStore { path: path.to_owned() }),
+        Some(meta) => (last, meta),
+        None => {
+            let meta = MetaRecord { epoch: Uuid::new_v4(), created_at: now, site };
+            transaction.put_meta(&meta).map_err(fault)?;
+            let mut writes = transaction.into_writes();
+            let written = writes.number(1).and_then(|()| trees.write(&writes));
+            written.and_then(|()| Ok(db.flush().map(|_| ())?)).map_err(fault)?;
+            (1, meta)
+        }
+    };
+    acknowledged.write(commit).map_err(io)?;
+    if commit == 1 {
+        sync_all_below(path).map_err(io)?;
     }
-    Ok(())
+    Ok(Opened { db, trees, file, acknowledged, commit, meta })
 }
 
 fn refused(path: &Path, fault: StateError) -> OpenError {

@@ -18,17 +18,37 @@ use crate::case::Alias;
 type Key = (Tree, Vec<u8>);
 type Value = Option<Vec<u8>>;
 
+/// What a group writes.
+#[derive(Default)]
+pub struct Writes(HashMap<Key, Value>);
+
+impl Writes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names the commit that these become.
+    pub(super) fn number(&mut self, commit: u64) -> Result<(), StateError> {
+        self.0.insert((Tree::Meta, COMMIT.to_vec()), Some(encode(&commit)?));
+        Ok(())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Tree, &[u8], Option<&[u8]>)> {
+        self.0.iter().map(|((tree, key), value)| (*tree, key.as_slice(), value.as_deref()))
+    }
+}
+
 /// A typed view of the trees, with the group's writes on top.
 pub struct Transaction<'a> {
     trees: &'a Trees,
-    writes: HashMap<Key, Value>,
+    writes: Writes,
     /// What stood in `writes` before the present step, latest last.
     undo: Vec<(Key, Option<Value>)>,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(trees: &'a Trees) -> Self {
-        Self { trees, writes: HashMap::new(), undo: Vec::new() }
+        Self { trees, writes: Writes::default(), undo: Vec::new() }
     }
 
     pub(super) fn keep(&mut self) {
@@ -38,13 +58,13 @@ impl<'a> Transaction<'a> {
     pub(super) fn roll_back(&mut self) {
         while let Some((key, before)) = self.undo.pop() {
             match before {
-                Some(value) => self.writes.insert(key, value),
-                None => self.writes.remove(&key),
+                Some(value) => self.writes.0.insert(key, value),
+                None => self.writes.0.remove(&key),
             };
         }
     }
 
-    pub(super) fn into_writes(self) -> HashMap<Key, Value> {
+    pub(super) fn into_writes(self) -> Writes {
         self.writes
     }
 
@@ -52,7 +72,7 @@ impl<'a> Transaction<'a> {
         if self.writes.is_empty() {
             return self.trees.get(tree, key);
         }
-        match self.writes.get(&(tree, key.to_vec())) {
+        match self.writes.0.get(&(tree, key.to_vec())) {
             Some(written) => Ok(written.clone()),
             None => self.trees.get(tree, key),
         }
@@ -63,7 +83,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn set(&mut self, tree: Tree, key: Vec<u8>, value: Value) {
-        let before = self.writes.insert((tree, key.clone()), value);
+        let before = self.writes.0.insert((tree, key.clone()), value);
         self.undo.push(((tree, key), before));
     }
 
@@ -78,6 +98,8 @@ impl<'a> Transaction<'a> {
 
     /// A value that may be larger than sled takes well: cut into chunks.
     fn put_large<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) -> Result<(), StateError> {
+        // The pieces of a larger value that stood here before would stay for ever.
+        self.remove_large(tree, key.to_vec())?;
         let (head, pieces) = chunk::cut(encode(value)?);
         for (number, piece) in pieces.into_iter().enumerate() {
             self.set(Tree::Chunk, chunk::key(tree, key, number), Some(piece));
@@ -121,7 +143,6 @@ impl<'a> Transaction<'a> {
                 self.set(Tree::Due, due_key(&lane, at, head, &encoded), Some(Vec::new()));
             }
         }
-        let needs_a_person = |record: &ExchangeRecord| record.parked.is_some() || record.held.is_some();
         if before.as_ref().is_some_and(needs_a_person) != needs_a_person(record) {
             self.set(Tree::Parked, encoded.clone(), needs_a_person(record).then(Vec::new));
         }
@@ -221,6 +242,11 @@ impl<'a> Transaction<'a> {
         self.put(Tree::Meta, META.to_vec(), meta)
     }
 
+    /// The number of the last commit.
+    pub(super) fn commit(&self) -> Result<u64, StateError> {
+        Ok(self.get(Tree::Meta, COMMIT)?.unwrap_or(0))
+    }
+
     pub fn count(&self) -> Result<u64, StateError> {
         Ok(self.get(Tree::Meta, COUNT)?.unwrap_or(0))
     }
@@ -241,12 +267,18 @@ impl ExchangeRecord {
 
 const META: &[u8] = b"meta";
 const COUNT: &[u8] = b"count";
+const COMMIT: &[u8] = b"commit";
 const STORE_CURSOR: &[u8] = b"store cursor";
 
 /// Where an exchange stands in the due index: what was queued first goes first.
-fn place(record: &ExchangeRecord) -> Option<(Timestamp, u64)> {
+pub(super) fn place(record: &ExchangeRecord) -> Option<(Timestamp, u64)> {
     let due = record.due.as_ref()?;
     Some((due.at, record.pending.first().copied().unwrap_or(0)))
+}
+
+/// Whether an exchange stands among the parked.
+pub(super) fn needs_a_person(record: &ExchangeRecord) -> bool {
+    record.parked.is_some() || record.held.is_some()
 }
 
 fn inbound_key(key: &ExchangeKey, seq: u64) -> Vec<u8> {

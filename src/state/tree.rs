@@ -1,13 +1,11 @@
 //! The trees of the database and the order of their keys.
 
-use std::collections::HashMap;
-use std::sync::RwLock;
-
 use jiff::Timestamp;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
 use super::StateError;
 use super::exchange::{ExchangeKey, peer_prefix};
+use super::transaction::Writes;
 use crate::case::{Alias, Towards};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,10 +44,9 @@ impl Tree {
 }
 
 /// The open trees.
+#[derive(Clone)]
 pub struct Trees {
     trees: [sled::Tree; 8],
-    /// Held while a group is written and not yet on the disk.
-    pub durable: RwLock<()>,
 }
 
 impl Trees {
@@ -59,7 +56,7 @@ impl Trees {
             trees.push(db.open_tree(tree.name())?);
         }
         let trees = trees.try_into().map_err(|_| StateError::Damaged("the trees do not open".into()))?;
-        Ok(Self { trees, durable: RwLock::new(()) })
+        Ok(Self { trees })
     }
 
     pub fn tree(&self, tree: Tree) -> &sled::Tree {
@@ -71,14 +68,14 @@ impl Trees {
     }
 
     /// All writes or none, across the trees.
-    pub fn write(&self, writes: &HashMap<(Tree, Vec<u8>), Option<Vec<u8>>>) -> Result<(), StateError> {
+    pub fn write(&self, writes: &Writes) -> Result<(), StateError> {
         let trees = self.trees.as_slice();
         let written = trees.transaction(|trees| {
-            for ((tree, key), value) in writes {
-                let tree = &trees[*tree as usize];
+            for (tree, key, value) in writes.iter() {
+                let tree = &trees[tree as usize];
                 match value {
-                    Some(value) => tree.insert(key.as_slice(), value.as_slice())?,
-                    None => tree.remove(key.as_slice())?,
+                    Some(value) => tree.insert(key, value)?,
+                    None => tree.remove(key)?,
                 };
             }
             Ok::<(), ConflictableTransactionError<()>>(())

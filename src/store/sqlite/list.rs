@@ -8,7 +8,8 @@ use crate::store::{ListFilter, ListOrder, ListPage, ListQuery, StoreError};
 pub async fn list(connection: &mut SqliteConnection, query: &ListQuery) -> Result<ListPage, StoreError> {
     let key = match query.order {
         ListOrder::Id => "''",
-        ListOrder::CreatedAt => "i.created_at",
+        // Other programs write other zones and forms; as text they would not compare.
+        ListOrder::CreatedAt => "strftime('%Y-%m-%d %H:%M:%f', i.created_at)",
         ListOrder::Priority => "coalesce(i.priority, '9')",
         ListOrder::Device => "coalesce(i.device, '')",
         ListOrder::Group => "coalesce(i.device_group, '')",
@@ -34,9 +35,7 @@ pub async fn list(connection: &mut SqliteConnection, query: &ListQuery) -> Resul
         };
     }
     if let Some(after) = &query.after {
-        let page = || StoreError::Query("`after` is not a page of this list".into());
-        let (id, sort_key) = after.split_once(':').ok_or_else(page)?;
-        let id: i64 = id.parse().map_err(|_| page())?;
+        let (id, sort_key) = position(query, after)?;
         sql.push(" AND (").push(key).push(", i.id) ").push(if query.descending { "< (" } else { "> (" });
         sql.push_bind(sort_key).push(", ").push_bind(id).push(")");
     }
@@ -46,7 +45,8 @@ pub async fn list(connection: &mut SqliteConnection, query: &ListQuery) -> Resul
     let rows = sql.build().fetch_all(&mut *connection).await?;
     let next = match rows.last() {
         Some(row) if rows.len() == query.limit => {
-            Some(format!("{}:{}", row.try_get::<i64, _>(0)?, row.try_get::<String, _>("sort_key")?))
+            let (id, sort_key): (i64, String) = (row.try_get(0)?, row.try_get("sort_key")?);
+            Some(format!("{}:{id}:{sort_key}", name(query)))
         }
         _ => None,
     };
@@ -54,4 +54,18 @@ pub async fn list(connection: &mut SqliteConnection, query: &ListQuery) -> Resul
     let mut loaded = complete(connection, rows).await?;
     loaded.incidents.sort_by_key(|incident| order.iter().position(|id| *id == incident.id.0));
     Ok(ListPage { loaded, next })
+}
+
+/// Leads the `next` of a page, so that it is not taken for a page of a list in another order.
+fn name(query: &ListQuery) -> String {
+    format!("{:?}{}", query.order, if query.descending { "-" } else { "+" })
+}
+
+/// The number and the key of the last row seen.
+fn position<'a>(query: &ListQuery, after: &'a str) -> Result<(i64, &'a str), StoreError> {
+    let rest = after.strip_prefix(&name(query)).and_then(|rest| rest.strip_prefix(':'));
+    let parts = rest.and_then(|rest| rest.split_once(':'));
+    parts
+        .and_then(|(id, sort_key)| Some((id.parse().ok()?, sort_key)))
+        .ok_or_else(|| StoreError::Query("`after` is not a page of this list".into()))
 }

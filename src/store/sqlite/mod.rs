@@ -11,7 +11,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
@@ -146,8 +146,7 @@ impl IncidentStore for SqliteStore {
 
     async fn has_changes(&self, after: &Cursor) -> Result<bool, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let row = sqlx::query("SELECT last FROM change_clock").fetch_one(&mut *connection).await?;
-        Ok(row.try_get::<i64, _>(0)? > read::position(after)?)
+        read::has_changes(&mut connection, after).await
     }
 
     async fn load(&self, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {

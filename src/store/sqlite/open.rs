@@ -17,17 +17,21 @@ use crate::store::{Open, Opened, StoreError};
 pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
     let known = known(connection, &opens).await?;
     // The write lock is held, so nobody else can take these numbers.
-    let mut next: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'incident'")
-        .fetch_one(&mut *connection)
-        .await?;
+    let mut last: i64 = sqlx::query_scalar(
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'incident'), 0), \
+           coalesce((SELECT max(id) FROM incident), 0))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let mut fresh: HashMap<(Alias, ExchangeId), Incident> = HashMap::new();
     let mut order = Vec::with_capacity(opens.len());
     for open in opens {
         let key = (open.peer.clone(), open.exchange);
         let is_new = !known.contains_key(&key) && !fresh.contains_key(&key);
         if is_new {
-            next += 1;
-            fresh.insert(key.clone(), made(IncidentId(next), open)?);
+            last =
+                last.checked_add(1).ok_or_else(|| StoreError::Failed("there is no higher incident number".into()))?;
+            fresh.insert(key.clone(), made(IncidentId(last), open)?);
         }
         order.push((key, is_new));
     }

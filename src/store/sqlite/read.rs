@@ -54,6 +54,12 @@ pub async fn changes(
     Ok(ChangePage { loaded: complete(connection, rows).await?, cursor, more })
 }
 
+/// Asked of the rows: the clock also counts changes whose row was deleted since.
+pub async fn has_changes(connection: &mut SqliteConnection, after: &Cursor) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM incident WHERE change_seq > ?)");
+    Ok(found.bind(position(after)?).fetch_one(&mut *connection).await?)
+}
+
 pub async fn load(connection: &mut SqliteConnection, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {
     let rows = sqlx::query(concat!(
         "SELECT ",
@@ -100,19 +106,40 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
         return Ok(loaded);
     }
     let ids = json(&ids);
-    let mut references = references(connection, &ids).await?;
-    let mut comments = comments(connection, &ids).await?;
-    for incident in &mut loaded.incidents {
-        incident.references = references.remove(&incident.id).unwrap_or_default();
-        incident.comments = comments.remove(&incident.id).unwrap_or_default();
-    }
+    let references = references(connection, &ids).await?;
+    let comments = comments(connection, &ids).await?;
+    let Loaded { incidents, unreadable } = &mut loaded;
+    // Cloned, not taken: a record with two references at one peer comes once for each.
+    let of = |incident: &Incident| {
+        let references = references.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
+        Ok((references, comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
+    };
+    incidents.retain_mut(|incident| match of(incident) {
+        Ok((references, comments)) => {
+            (incident.references, incident.comments) = (references, comments);
+            true
+        }
+        Err(reason) => {
+            unreadable.push((incident.id, reason));
+            false
+        }
+    });
     Ok(loaded)
 }
 
-async fn references(
-    connection: &mut SqliteConnection,
-    ids: &str,
-) -> Result<HashMap<IncidentId, Vec<Reference>>, StoreError> {
+/// What hangs on each incident, or why some of it does not read.
+type Hanging<T> = HashMap<IncidentId, Result<Vec<T>, String>>;
+
+fn hang<T>(on: &mut Hanging<T>, incident: IncidentId, read: Result<T, String>) {
+    let all = on.entry(incident).or_insert(Ok(Vec::new()));
+    match (all, read) {
+        (Ok(all), Ok(one)) => all.push(one),
+        (Ok(_), Err(reason)) => _ = on.insert(incident, Err(reason)),
+        (Err(_), _) => {}
+    }
+}
+
+async fn references(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Reference>, StoreError> {
     let rows = sqlx::query(
         "SELECT incident, peer, exchange, towards, transaction_id, applied, standing, peer_incident FROM reference \
          WHERE incident IN (SELECT value FROM json_each(?))",
@@ -120,28 +147,33 @@ async fn references(
     .bind(ids)
     .fetch_all(&mut *connection)
     .await?;
-    let mut found: HashMap<IncidentId, Vec<Reference>> = HashMap::new();
+    let mut found = Hanging::new();
     for row in rows {
-        let wrong = |what: &str| StoreError::Failed(format!("a reference's {what} does not read"));
-        let transaction: Option<String> = row.try_get(4)?;
-        let reference = Reference {
-            peer: text(&row, 1)?.parse().map_err(|_| wrong("peer"))?,
-            exchange: text(&row, 2)?.parse().map_err(|_| wrong("exchange"))?,
-            towards: if text(&row, 3)? == "upstream" { Towards::Upstream } else { Towards::Client },
-            transaction: transaction.map(|id| id.parse()).transpose().map_err(|_| wrong("transaction ID"))?,
-            applied: row.try_get::<i64, _>(5)? as u64,
-            peer_incident: row.try_get::<Option<i64>, _>(7)?.map(IncidentId),
-            standing: Standing::parse(&text(&row, 6)?).ok_or_else(|| wrong("standing"))?,
-        };
-        found.entry(IncidentId(row.try_get(0)?)).or_default().push(reference);
+        hang(&mut found, IncidentId(row.try_get(0)?), reference(&row));
     }
     Ok(found)
 }
 
-async fn comments(
-    connection: &mut SqliteConnection,
-    ids: &str,
-) -> Result<HashMap<IncidentId, Vec<Comment>>, StoreError> {
+fn reference(row: &SqliteRow) -> Result<Reference, String> {
+    let wrong = |what: &str| format!("a reference's {what} does not read");
+    let need = |index: usize, what: &str| row.try_get::<String, _>(index).map_err(|_| wrong(what));
+    let transaction: Option<String> = row.try_get(4).map_err(|_| wrong("transaction ID"))?;
+    Ok(Reference {
+        peer: need(1, "peer")?.parse().map_err(|_| wrong("peer"))?,
+        exchange: need(2, "exchange")?.parse().map_err(|_| wrong("exchange"))?,
+        towards: if need(3, "direction")? == "upstream" { Towards::Upstream } else { Towards::Client },
+        transaction: transaction.map(|id| id.parse()).transpose().map_err(|_| wrong("transaction ID"))?,
+        applied: row
+            .try_get::<i64, _>(5)
+            .ok()
+            .and_then(|applied| applied.try_into().ok())
+            .ok_or_else(|| wrong("count"))?,
+        peer_incident: row.try_get::<Option<i64>, _>(7).map_err(|_| wrong("peer incident"))?.map(IncidentId),
+        standing: Standing::parse(&need(6, "standing")?).ok_or_else(|| wrong("standing"))?,
+    })
+}
+
+async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Comment>, StoreError> {
     /// Comments of one page of incidents that are held in memory at once.
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
@@ -152,21 +184,25 @@ async fn comments(
     .bind(LIMIT)
     .fetch_all(&mut *connection)
     .await?;
-    let mut found: HashMap<IncidentId, Vec<Comment>> = HashMap::new();
+    let mut found = Hanging::new();
     for row in rows {
-        let wrong = |what: &str| StoreError::Failed(format!("a comment's {what} does not read"));
-        let origin: Option<String> = row.try_get(6)?;
-        let comment = Comment {
-            position: row.try_get(1)?,
-            id: Uuid::parse_str(&text(&row, 2)?).map_err(|_| wrong("uid"))?,
-            author: text(&row, 3)?,
-            written_at: instant(&text(&row, 4)?).ok_or_else(|| wrong("written_at"))?,
-            text: text(&row, 5)?,
-            origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
-        };
-        found.entry(IncidentId(row.try_get(0)?)).or_default().push(comment);
+        hang(&mut found, IncidentId(row.try_get(0)?), comment(&row));
     }
     Ok(found)
+}
+
+fn comment(row: &SqliteRow) -> Result<Comment, String> {
+    let wrong = |what: &str| format!("a comment's {what} does not read");
+    let need = |index: usize, what: &str| row.try_get::<String, _>(index).map_err(|_| wrong(what));
+    let origin: Option<String> = row.try_get(6).map_err(|_| wrong("origin"))?;
+    Ok(Comment {
+        position: row.try_get(1).map_err(|_| wrong("number"))?,
+        id: Uuid::parse_str(&need(2, "uid")?).map_err(|_| wrong("uid"))?,
+        author: need(3, "author")?,
+        written_at: instant(&need(4, "written_at")?).ok_or_else(|| wrong("written_at"))?,
+        text: need(5, "text")?,
+        origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
+    })
 }
 
 pub async fn history(

@@ -23,7 +23,8 @@ CREATE TABLE incident (
   client              TEXT,                                   -- the bridge's own: the client that it was opened for
   trace_route         TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(trace_route)),
   device_group        TEXT,
-  created_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) CHECK (datetime(created_at) IS NOT NULL),
+  created_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                        CHECK (created_at LIKE '____-__-__%' AND datetime(created_at) IS NOT NULL),
   updated_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   host_event_id       TEXT NOT NULL CHECK (length(host_event_id) BETWEEN 1 AND 256),
   kind                TEXT NOT NULL DEFAULT 'event' CHECK (kind IN ('event', 'event_rma', 'event_low_end', 'on_demand',
@@ -36,7 +37,7 @@ CREATE TABLE incident (
   service_type        TEXT,
   event_type          TEXT,
   event_type_group    TEXT,
-  occurred_at         TEXT CHECK (occurred_at IS NULL OR datetime(occurred_at) IS NOT NULL),
+  occurred_at         TEXT CHECK (occurred_at IS NULL OR (occurred_at LIKE '____-__-__%' AND datetime(occurred_at) IS NOT NULL)),
   device              TEXT,
   serial              TEXT,
   manifest            TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(manifest)),
@@ -45,14 +46,15 @@ CREATE TABLE incident (
   phase               TEXT NOT NULL DEFAULT 'initial_support' CHECK (phase IN ('initial_support', 'escalate', 'review', 'close')),
   solution            TEXT,
   completion_code     TEXT CHECK (completion_code IN ('fulfilled', 'withdrawn_by_user', 'request_rejected', 'abandoned_by_user')),
-  expected_resolution TEXT CHECK (expected_resolution IS NULL OR datetime(expected_resolution) IS NOT NULL),
+  expected_resolution TEXT CHECK (expected_resolution IS NULL
+                        OR (expected_resolution LIKE '____-__-__%' AND datetime(expected_resolution) IS NOT NULL)),
   case_id             TEXT,
   case_link           TEXT,
   case_status         TEXT
 ) STRICT;
 
 CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;
-CREATE INDEX incident_change ON incident (change_seq) WHERE change_seq > 0;
+CREATE INDEX incident_change ON incident (change_seq);
 CREATE INDEX incident_tracking ON incident (form ->> 'tracking_number') WHERE form ->> 'tracking_number' IS NOT NULL;
 
 CREATE TRIGGER incident_inserted AFTER INSERT ON incident WHEN NEW.bridge = 0 BEGIN
@@ -94,10 +96,12 @@ CREATE INDEX reference_incident ON reference (incident);
 
 CREATE TABLE comment (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
-  uid        TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+  uid        TEXT NOT NULL DEFAULT (lower(hex(randomblob(16))))       -- a UUID without its hyphens
+               CHECK (length(uid) = 32 AND uid NOT GLOB '*[^0-9a-f]*'),
   incident   INTEGER NOT NULL REFERENCES incident (id),
   author     TEXT NOT NULL,
-  written_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) CHECK (datetime(written_at) IS NOT NULL),
+  written_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+               CHECK (written_at LIKE '____-__-__%' AND datetime(written_at) IS NOT NULL),
   text       TEXT NOT NULL,
   origin     TEXT,                                            -- the bridge's own: the peer that it came from
   UNIQUE (incident, uid)

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
-use crate::case::{Comment, HistoryLine, IncidentId};
+use crate::case::{Comment, ExchangeId, HistoryLine, IncidentId};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
@@ -60,8 +60,9 @@ async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result
     .fetch_all(&mut *connection)
     .await?;
     let mut outcomes = vec![Written::Gone; writes.len()];
-    // What earlier writes of this very call will have done.
-    let mut applied_here: HashMap<(&str, crate::case::ExchangeId), u64> = HashMap::new();
+    // As earlier writes of this very call will have left them.
+    let mut revisions: HashMap<IncidentId, i64> = HashMap::new();
+    let mut counts: HashMap<(&str, ExchangeId), u64> = HashMap::new();
     let mut found: Vec<Option<(i64, Option<i64>)>> = vec![None; writes.len()];
     for row in rows {
         if let Some(slot) = found.get_mut(row.try_get::<i64, _>(0)? as usize) {
@@ -70,22 +71,23 @@ async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result
     }
     for ((write, found), outcome) in writes.iter().zip(found).zip(&mut outcomes) {
         let Some((revision, applied)) = found else { continue };
-        let applies = write.reference.as_ref().and_then(|r| Some(((r.peer.as_str(), r.exchange), r.applies?)));
-        *outcome = Written::Done;
-        if let Some((key, seq)) = applies {
+        let revision = revisions.entry(write.incident).or_insert(revision);
+        let count = write.reference.as_ref().map(|reference| {
             let applied = applied.unwrap_or(0).max(0) as u64;
-            let applied = applied.max(applied_here.get(&key).copied().unwrap_or(0));
-            if seq <= applied {
-                *outcome = Written::AlreadyApplied;
-                continue;
+            (reference, counts.entry((reference.peer.as_str(), reference.exchange)).or_insert(applied))
+        });
+        *outcome = match &count {
+            Some((reference, applied)) if reference.applies.is_some_and(|seq| seq <= **applied) => {
+                Written::AlreadyApplied
             }
-        }
-        if write.expected_revision.is_some_and(|expected| expected != revision) {
-            *outcome = Written::Stale;
-            continue;
-        }
-        if let Some((key, seq)) = applies {
-            applied_here.insert(key, seq);
+            _ if write.expected_revision.is_some_and(|expected| expected != *revision) => Written::Stale,
+            _ => Written::Done,
+        };
+        if *outcome == Written::Done {
+            *revision += i64::from(revises(write));
+            if let Some((reference, applied)) = count {
+                *applied = reference.recount.unwrap_or((*applied).max(reference.applies.unwrap_or(0)));
+            }
         }
     }
     Ok(outcomes)
@@ -120,8 +122,24 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
     Ok(())
 }
 
-/// The columns that one write sets; none when it only has a reference, comments or history.
+/// Whether a write sets columns, and does not only have a reference, comments or history.
+fn revises(write: &Write) -> bool {
+    let edit = &write.edit;
+    edit.phase.is_some()
+        || edit.solution.is_some()
+        || edit.completion_code.is_some()
+        || edit.expected_resolution.is_some()
+        || edit.case.is_some()
+        || write.submission.is_some()
+        || write.form.is_some()
+        || write.generation.is_some()
+}
+
+/// The columns that one write sets.
 fn row(write: &Write) -> Option<Value> {
+    if !revises(write) {
+        return None;
+    }
     let mut row = Map::new();
     let edit = &write.edit;
     if let Some(phase) = edit.phase {
@@ -147,9 +165,6 @@ fn row(write: &Write) -> Option<Value> {
     }
     if let Some(generation) = write.generation {
         row.insert("generation".into(), generation.into());
-    }
-    if row.is_empty() {
-        return None;
     }
     row.insert("id".into(), write.incident.0.into());
     row.insert("bridge".into(), i64::from(write.writer == Writer::Bridge).into());

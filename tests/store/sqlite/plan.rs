@@ -1,0 +1,110 @@
+//! What runs all the time searches an index: its cost grows with what it finds, not with what is there. The statements
+//! are taken as the store sends them.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use casebridge::case::{Deposit, DepositedFile, Edit, FileContent};
+use casebridge::store::{Cursor, ListFilter, ListQuery, Write, Writer};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::{Bench, at, bench, client, deposit, open_of};
+use crate::suite::{comment, reference};
+
+static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+struct Statements;
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        event.record(&mut Statements);
+    }
+}
+
+impl Visit for Statements {
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "db.statement" {
+            let statement = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner).insert(statement);
+        }
+    }
+}
+
+/// The steps of SQLite's plan for the one statement that holds all of `parts`.
+async fn plan(connection: &mut SqliteConnection, parts: &[&str]) -> Vec<String> {
+    let known = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let chosen: Vec<&String> = known.iter().filter(|one| parts.iter().all(|part| one.contains(part))).collect();
+    assert_eq!(chosen.len(), 1, "{parts:?} among {known:#?}");
+    let explained = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", chosen[0])));
+    let steps = explained.fetch_all(connection).await.unwrap();
+    steps.iter().map(|step| step.get("detail")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_all_the_time_searches_an_index() {
+    let statements = Statements.with_filter(Targets::new().with_target("sqlx::query", LevelFilter::DEBUG));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(statements)).unwrap();
+    let bench = bench().await;
+    let store = bench.open().await;
+    let files = vec![DepositedFile { name: "core".into(), media_type: None, content: FileContent::Listed }];
+    let incident = store.deposit(vec![Deposit { files, ..deposit("edge-1") }], at(0)).await.unwrap()[0].incident;
+    store.deposit(vec![deposit("edge-1")], at(0)).await.unwrap();
+    store.changes(&Cursor::default(), 10).await.unwrap();
+    store.has_changes(&Cursor::default()).await.unwrap();
+    store.load(&[incident]).await.unwrap();
+    store.referenced(&client(), None, 10).await.unwrap();
+    store.open(vec![open_of(client(), 1)]).await.unwrap();
+    let write = Write {
+        edit: Edit { solution: Some(None), comments: vec![comment(1, "why")], ..Edit::default() },
+        reference: Some(reference(1, Some(1))),
+        ..Write::to(incident, Writer::Bridge)
+    };
+    store.write(vec![write]).await.unwrap();
+    store.history(incident, 10).await.unwrap();
+    store.attachments(incident).await.unwrap();
+    let awaited = store.awaited_attachments(0, 10).await.unwrap();
+    store.add_attachment(awaited[0].id, vec![1], at(1)).await.unwrap();
+    let filters = vec![(ListFilter::TrackingNumber, "T-1".into())];
+    store.list(&ListQuery { filters, limit: 10, ..ListQuery::default() }).await.unwrap();
+
+    let mut connection = bench.connection().await;
+    for (parts, wanted) in [
+        (&["i.client", "i.change_seq > ?"][..], &["SEARCH i USING INDEX incident_change (change_seq>?)"][..]),
+        (&["EXISTS", "change_seq > ?"], &["USING COVERING INDEX incident_change (change_seq>?)"]),
+        (&["i.client", "WHERE i.id IN"], &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (&["FROM reference WHERE incident IN"], &["SEARCH reference USING INDEX reference_incident (incident=?)"]),
+        (&["FROM comment WHERE incident IN"], &["SEARCH comment USING INDEX"]),
+        (
+            &["FROM reference r JOIN"],
+            &["SEARCH r USING PRIMARY KEY (peer=? AND exchange>?)", "SEARCH i USING INTEGER PRIMARY"],
+        ),
+        (&["json_each", "SELECT j.key, r.incident"], &["SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"]),
+        (
+            &["SELECT j.key, i.revision"],
+            &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"],
+        ),
+        (&["UPDATE incident SET revision"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (&["SELECT id FROM incident WHERE host_event_id"], &["USING INDEX incident_host_event (host_event_id=?)"]),
+        (&["FROM attachment a JOIN"], &["SEARCH a USING INDEX attachment_awaited (id>?)", "SEARCH i USING INTEGER"]),
+        (&["FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),
+        (&["FROM history WHERE incident"], &["SEARCH history USING INDEX history_incident (incident=?)"]),
+        (&["sort_key", "'tracking_number' ="], &["SEARCH i USING INDEX incident_tracking (<expr>=?)"]),
+    ] {
+        let steps = plan(&mut connection, parts).await;
+        for wanted in wanted {
+            assert!(steps.iter().any(|step| step.contains(wanted)), "{wanted} in {steps:#?} for {parts:?}");
+        }
+        let scanned = steps.iter().find(|step| step.starts_with("SCAN") && !is_of_the_call(step));
+        assert_eq!(scanned, None, "for {parts:?}");
+    }
+}
+
+/// Walks through what the call itself handed over, or through what a subquery found.
+fn is_of_the_call(step: &str) -> bool {
+    ["SCAN json_each", "SCAN j ", "SCAN j\n", "SCAN CONSTANT"].iter().any(|start| format!("{step} ").starts_with(start))
+}
