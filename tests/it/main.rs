@@ -6,6 +6,8 @@ mod adopt;
 mod flow;
 mod kill;
 mod lost;
+mod outbound;
 mod poison;
+mod slow_store;
 mod tenants;
 mod wire;
