@@ -6,6 +6,7 @@ mod adopt;
 mod flow;
 mod kill;
 mod lost;
+mod openapi;
 mod outbound;
 mod poison;
 mod slow_store;

@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod pair;
 pub mod relay;
+pub mod schema;
 pub mod site;
 pub mod wait;
 pub mod wire;
