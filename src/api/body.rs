@@ -1,25 +1,51 @@
 //! Request bodies: bounded in length and in time, and of the right type before they are read.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
-use crate::protocol::ProblemType;
+use crate::protocol::problem::misread;
+use crate::protocol::{Problem, ProblemType};
+
+/// The most bytes beyond the limit that are read and thrown away: a caller that is cut off while it sends would see a
+/// broken connection in place of the answer.
+const LINGER: u64 = 64 << 20;
 
 /// The whole body.
-pub async fn read(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
-    let reading = axum::body::to_bytes(body, limit);
-    match tokio::time::timeout(within, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(fault)) if is_too_large(&fault) => {
-            Err(ProblemType::TooLarge.with(format!("at most {limit} bytes are taken")).into())
+pub async fn read(mut body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
+    let too_large = || ProblemType::TooLarge.with(format!("at most {limit} bytes are taken"));
+    let most = limit as u64 + LINGER;
+    if body.size_hint().lower() > most {
+        return Err(too_large().into());
+    }
+    let mut bytes = Vec::new();
+    let mut count = 0;
+    let reading = async {
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let frame = frame.map_err(|_| ProblemType::BadRequest.with("the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            count += data.len() as u64;
+            if count <= limit as u64 {
+                bytes.extend_from_slice(&data);
+            } else if count > most {
+                break;
+            }
         }
-        Ok(Err(_)) => Err(ProblemType::BadRequest.with("the body broke off").into()),
+        Ok::<(), Problem>(())
+    };
+    let outcome = tokio::time::timeout(within, reading).await;
+    if count > limit as u64 {
+        return Err(too_large().into());
+    }
+    match outcome {
+        Ok(read) => read.map(|()| bytes).map_err(Refusal::from),
         Err(_) => Err(ProblemType::TimedOut.with("the body took too long").into()),
     }
 }
@@ -38,10 +64,8 @@ pub async fn json<T: DeserializeOwned>(
     }
     let bytes = read(body, limit, within).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
-        let reason: String = fault.inner().to_string().chars().take(200).collect();
-        ProblemType::BadRequest.with(format!("at `{}`: {reason}", fault.path()))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|fault| ProblemType::BadRequest.with(misread(&fault, "")))?;
     deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;
     Ok(value)
 }
@@ -59,15 +83,4 @@ impl<T: Serialize> IntoResponse for Answer<T> {
             }
         }
     }
-}
-
-fn is_too_large(fault: &axum::Error) -> bool {
-    let mut next: Option<&dyn std::error::Error> = Some(fault);
-    while let Some(error) = next {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }

@@ -74,7 +74,7 @@ pub async fn status(State(door): State<Door>) -> Result<Answer<StatusAnswer>, Re
 }
 
 /// A list of incidents.
-#[utoipa::path(get, path = "/v1/incidents", tag = "local", responses(
+#[utoipa::path(get, path = "/v1/incidents", tag = "local", params(IncidentQuery), responses(
     (status = 200, body = IncidentPage),
     (status = 400, body = Problem, content_type = "application/problem+json")
 ))]

@@ -1,11 +1,16 @@
 //! `/openapi.json`: the document that the tests hold the daemon to.
 
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
 use super::{exchanges, health, local, operations, site, transactions, updates};
+use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,7 +51,27 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
     document.components.get_or_insert_default().add_security_scheme("client", scheme);
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            complete(&mut operation.responses.responses);
+        }
+    }
     document
+}
+
+/// Every answer says what its status means, and whatever is not told apart is a problem document.
+fn complete(responses: &mut BTreeMap<String, RefOr<Response>>) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let other = ResponseBuilder::new().description("A problem").content(CONTENT_TYPE, content).build();
+    responses.insert("default".to_owned(), other.into());
+    for (status, response) in responses {
+        let meaning = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason());
+        if let (RefOr::T(response), Some(meaning)) = (response, meaning)
+            && response.description.is_empty()
+        {
+            response.description = meaning.to_owned();
+        }
+    }
 }
 
 pub async fn serve() -> impl IntoResponse {

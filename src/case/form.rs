@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::text::{TextFault, line, paragraph};
 
 /// What the submitting person fills in. Everything may be left out; a policy or the settings can supply defaults.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Form {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,6 +19,7 @@ pub struct Form {
     pub follow_up: Option<FollowUp>,
     /// Mail addresses that the partner keeps informed, at most [`Form::CC_LIMIT`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub cc: Vec<MailAddress>,
     /// The customer's own number for this incident, at most 64 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,14 @@ macro_rules! spelled {
                 match self { $($name::$variant => $text),+ }
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some([$($text),+])).into()
+            }
+        }
+
+        impl ToSchema for $name {}
 
         impl FromStr for $name {
             type Err = FormFault;

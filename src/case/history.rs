@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::id::{ExchangeId, IncidentId};
 
@@ -47,14 +48,17 @@ impl Action {
 }
 
 /// One line of an incident's history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryLine {
+    #[schema(value_type = i64)]
     pub incident: IncidentId,
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// A person (`operator NAME`), a peer (`peer ALIAS`) or the daemon itself (`casebridge`).
     pub who: String,
     pub action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub exchange: Option<ExchangeId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,

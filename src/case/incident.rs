@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::form::{Form, Priority};
@@ -39,7 +40,7 @@ pub struct Incident {
 }
 
 /// What a bundle's manifest says. Travels unchanged in Create Case.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// The natural key: at most 256 bytes.
     pub host_event_id: String,
@@ -63,6 +64,7 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type_group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub occurred_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
@@ -164,10 +166,12 @@ pub struct Work {
 }
 
 /// What the upstream opened for an incident.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Case {
+    #[schema(value_type = String)]
     pub id: CaseId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub link: Option<CaseLink>,
     /// The upstream's own word for the state of the case; one line, at most 64 bytes.
     pub status: String,
@@ -239,11 +243,13 @@ impl Standing {
 }
 
 /// A remark on an incident. Its ID is made where it is written and never changes, so it arrives once (C-31).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Comment {
+    #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
     /// One line, at most 256 bytes.
     pub author: String,
+    #[schema(value_type = String, format = DateTime)]
     pub written_at: Timestamp,
     /// At most 65,536 bytes.
     pub text: String,
@@ -267,7 +273,7 @@ impl Comment {
 }
 
 /// A file that belongs to an incident.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attachment {
     /// As the bundle names it; shown, never used as a path. One line, at most 256 bytes.
     pub name: String,
@@ -277,7 +283,7 @@ pub struct Attachment {
 }
 
 /// What became of an attachment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum AttachmentState {
     /// In the store, content and all.

@@ -1,9 +1,10 @@
 //! The kinds of bundle and incident and which of them can become a case.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What made the bundle. Kept through submission and shown to the partner as the case type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     #[default]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
@@ -10,7 +11,7 @@ use super::phase::CompletionCode;
 use super::text::{TextFault, instant, paragraph};
 
 /// One of the nine operations. On the wire: `{"kind": "update", "content": {...}}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", content = "content", rename_all = "snake_case")]
 pub enum Operation {
     /// Open a case for this incident (C-14).
@@ -76,31 +77,37 @@ impl std::fmt::Display for OperationKind {
 }
 
 /// What a Create carries: the whole incident as it stood when it was submitted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Create {
     /// The number of the incident at the submitting site (C-23).
+    #[schema(value_type = i64)]
     pub incident: IncidentId,
     /// The aliases of the sites that the case has passed, in hop order, the submitting site last.
+    #[schema(value_type = Vec<String>)]
     pub trace_route: Vec<Alias>,
     pub event: Event,
     #[serde(default)]
     pub form: Form,
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Comment>,
 }
 
 /// What the other eight carry: only what changed. `null` means that the value was taken away.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Changes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub solution: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<CompletionCode>)]
     pub completion_code: Option<Option<CompletionCode>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_resolution: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Comment>,

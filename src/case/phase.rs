@@ -1,6 +1,7 @@
 //! Where an incident stands in its life, in the words of the Case Exchange tables (C-03 to C-12).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The phase of an incident. The first two make up the resolution group of phases, then come validation and done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ impl Phase {
 }
 
 /// How an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionCode {
     Fulfilled,

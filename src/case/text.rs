@@ -51,6 +51,22 @@ fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Foreign text in our own sentences: what could move a cursor or hide text is escaped, and what is longer than `limit`
+/// bytes is cut.
+pub fn shown(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        // `escape_debug` also escapes the characters that reorder or hide text.
+        let escaped: String = if matches!(c, '\'' | '"') { c.into() } else { c.escape_debug().collect() };
+        if shown.len() + escaped.len() > limit {
+            shown.push('…');
+            break;
+        }
+        shown.push_str(&escaped);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +94,15 @@ mod tests {
         assert_eq!(paragraph("a\r\n\tb", 64), Ok("a\r\n\tb"));
         assert_eq!(paragraph("", 64), Ok(""));
         assert_eq!(paragraph("a\0", 64), Err(TextFault::Control(0)));
+    }
+
+    #[test]
+    fn what_is_shown_is_short_and_plain() {
+        assert_eq!(shown("chassis \"alarm\"", 80), "chassis \"alarm\"");
+        assert_eq!(shown("\u{1b}[31m\n\u{202e}", 80), "\\u{1b}[31m\\n\\u{202e}");
+        assert_eq!(shown(&"x".repeat(1000), 80), format!("{}…", "x".repeat(80)));
+        for hostile in ["\u{1b}", "\u{1f600}"] {
+            assert!(shown(&hostile.repeat(1000), 80).len() <= 80 + '…'.len_utf8());
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::poll_case::FORGOTTEN;
 use super::settle::{self, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
@@ -262,7 +263,7 @@ impl Engine {
                     let acknowledged = matches!(&record.leg, Leg::Upward { step, .. } if step.transaction().is_some());
                     acknowledged && !record.leg.is_over() && record.parked.is_none() && !seen.contains(&key.exchange)
                 })
-                .map(|(key, _)| (key, "the peer does not know this exchange any more".to_owned()))
+                .map(|(key, _)| (key, FORGOTTEN.to_owned()))
                 .collect();
             self.park(forgotten).await?;
         }

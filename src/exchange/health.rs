@@ -90,7 +90,6 @@ impl Engine {
 
     /// The request failed as a whole: the peer rests until its next attempt.
     pub(super) async fn peer_failed(&self, alias: &Alias, error: &PeerError) -> Result<(), EngineError> {
-        self.0.upstream_up.send_replace(false);
         let (peer, now, retry) = (alias.clone(), self.now(), self.settings().retry);
         let (reason, retry_after) = (error.to_string(), error.retry_after());
         let unauthorized = matches!(error, PeerError::Unauthorized);
@@ -111,6 +110,8 @@ impl Engine {
                 Ok((before, after))
             })
             .await?;
+        // Told once the next attempt stands: the probe waits for what is written there.
+        self.0.upstream_up.send_replace(false);
         let attempt = after.attempts;
         let next_attempt = after.next_attempt.map(|at| at.to_string());
         let is_news = before.last_error.as_deref().map(gist) != after.last_error.as_deref().map(gist);

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::{Engine, EngineError};
-use crate::case::{Alias, Incident, IncidentId, Leg, Towards, Upward};
+use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards, Upward};
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
@@ -287,6 +287,8 @@ fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&E
 fn row(incident: &Incident) -> IncidentRow {
     let upward = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
     let reference = upward.or(incident.references.first());
+    let on_its_way = incident.submission == Submission::Requested && reference.is_none();
+    let standing = reference.map(|one| one.standing).or(on_its_way.then_some(Standing::Submitted));
     let text = |value: &Option<String>| value.clone();
     IncidentRow {
         incident: incident.id.0,
@@ -302,7 +304,7 @@ fn row(incident: &Incident) -> IncidentRow {
         created_at: incident.created_at,
         submission: incident.submission.as_str().into(),
         phase: incident.work.phase.as_str().into(),
-        standing: reference.map(|reference| reference.standing.as_str().into()),
+        standing: standing.map(|standing| standing.as_str().into()),
         transaction: match upward {
             Some(reference) => reference.transaction.as_ref().map(ToString::to_string),
             // A client knows it by our number.

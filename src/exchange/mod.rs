@@ -2,7 +2,7 @@
 //!
 //! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
-//! - both ways: `apply`, `health`, `retry`, `park`;
+//! - both ways: `read`, `apply`, `health`, `retry`, `park`;
 //! - after lost state: `adopt`;
 //! - for people: `inspect`.
 //!
@@ -19,6 +19,7 @@ mod park;
 mod poll_case;
 mod poll_updates;
 mod push;
+mod read;
 mod receive;
 mod retry;
 mod settle;

@@ -4,8 +4,9 @@
 use tracing::{error, info, warn};
 
 use super::health::elapsed;
+use super::read::read;
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, Alias, HistoryLine, IncidentId, Operation, OperationKind};
+use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind};
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
@@ -138,10 +139,10 @@ impl Engine {
     async fn apply_held(&self, key: &ExchangeKey, first: InboundEntry) -> Result<(), EngineError> {
         let mut next = Some(first);
         while let Some(entry) = next {
-            next = match serde_json::from_str::<Operation>(entry.operation.get()) {
+            next = match read(entry.operation.get()) {
                 Ok(operation) => self.apply_late(key, entry.seq, operation, entry.operation).await?,
-                Err(fault) => {
-                    let reason = format!("the operation does not read: {fault}");
+                Err(problem) => {
+                    let reason = problem.to_string();
                     let (key, now) = (key.clone(), self.now());
                     self.state()
                         .transact::<_, EngineError, _>(move |transaction| {

@@ -14,6 +14,9 @@ use crate::peer::Upstream;
 use crate::protocol::{TRANSACTION_LIMIT, TransactionAnswer, TransactionStep};
 use crate::state::PeerRecord;
 
+/// Why an exchange is parked that the upstream once had.
+pub(super) const FORGOTTEN: &str = "the peer does not know this exchange any more";
+
 impl Engine {
     pub(super) async fn ask_transactions(
         &self,
@@ -74,7 +77,16 @@ impl Engine {
             let answer = answers.iter().find(|answer| answer.exchange == task.key.exchange);
             let waits = matches!(task.record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
             match answer {
-                None => unknown.push((task.key, "the peer does not know this exchange any more".to_owned())),
+                None if waits => {
+                    // Lost with the peer's state, before it stood in the peer's store. Sent twice, it opens one case.
+                    let key = task.key.clone();
+                    if self.state().transact(move |transaction| settle::forgotten(transaction, &key)).await? {
+                        self.postpone(&task.key, "the peer lost the Create; it is sent again", None).await?;
+                    } else {
+                        unknown.push((task.key, FORGOTTEN.to_owned()));
+                    }
+                }
+                None => unknown.push((task.key, FORGOTTEN.to_owned())),
                 Some(TransactionAnswer { transaction: Some(id), .. }) if waits => {
                     acknowledged.push((task, id.clone()));
                 }

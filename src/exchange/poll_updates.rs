@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
+use super::read::read;
 use super::{Engine, EngineError};
 use crate::case::{Alias, Operation};
 use crate::peer::PeerError;
@@ -83,16 +84,10 @@ impl Engine {
                 self.0.to_push.notify_one();
                 return Ok(false);
             }
-            let read: Result<Operation, String> = serde_json::from_str(one.operation.get())
-                .map_err(|fault| format!("the operation does not read: {fault}"))
-                .and_then(|operation: Operation| match operation.check() {
-                    Ok(()) => Ok(operation),
-                    Err(fault) => Err(fault.to_string()),
-                });
             let behind = record.held.as_ref().map(|held| format!("it waits behind operation {}", held.seq));
-            let (operation, fault) = match read {
+            let (operation, fault) = match read(one.operation.get()) {
                 Ok(operation) => (operation, behind),
-                Err(fault) => (Operation::Update(Default::default()), Some(fault)),
+                Err(problem) => (Operation::Update(Default::default()), Some(problem.to_string())),
             };
             let one = Arriving {
                 key,

@@ -4,20 +4,24 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::detect::reference;
+use super::health::elapsed;
 use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
     Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Submission, Towards, TransactionId, Upward,
 };
-use crate::peer::{PeerError, Upstream};
+use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
+
+/// A request that has grown to so many bytes is long enough: it has to get through in the time that a request may take.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// What one pass found to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +63,14 @@ impl Engine {
         }
         let taken: Vec<ExchangeId> = tasks.iter().map(|task| task.key.exchange).collect();
         let served = tasks.len();
-        let done = self.serve(&alias, &upstream, tasks).await;
-        self.release(&taken);
-        match done {
+        let done = match self.serve(&alias, &upstream, tasks).await {
             Ok(()) => Ok(Pushed::Some(served)),
-            Err(EngineError::Peer(error)) => {
-                self.peer_failed(&alias, &error).await?;
-                Ok(Pushed::Down)
-            }
+            // Known to be down before anybody else can take what is released.
+            Err(EngineError::Peer(error)) => self.peer_failed(&alias, &error).await.map(|()| Pushed::Down),
             Err(other) => Err(other),
-        }
+        };
+        self.release(&taken);
+        done
     }
 
     /// Returns when something may be due: at once when the engine queued it, else at the next instant that stands in
@@ -87,7 +89,7 @@ impl Engine {
         // What is under way stands in the index until its answer is settled; whoever settles it tells.
         let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let next = self.state().read(move |view| view.next_due(&lane, &in_flight)).await?;
-        let wait = next.map_or(longest, |at| super::health::elapsed(self.now(), at).min(longest));
+        let wait = next.map_or(longest, |at| elapsed(self.now(), at).min(longest));
         // Out of time is as good a reason to look as being told.
         let _ = tokio::time::timeout(wait, told.notified()).await;
         Ok(())
@@ -104,9 +106,13 @@ impl Engine {
             .state()
             .read(move |view| {
                 let mut tasks = Vec::new();
+                let mut bytes = 0;
                 for entry in view.due(&Lane::Upstream(peer.clone()), now, limit + in_flight.len())? {
-                    if in_flight.contains(&entry.key.exchange) || tasks.len() >= limit {
+                    if in_flight.contains(&entry.key.exchange) {
                         continue;
+                    }
+                    if tasks.len() >= limit || bytes >= BATCH_BYTES {
+                        break;
                     }
                     let Some(record) = view.exchange(&entry.key)? else { continue };
                     let waits = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
@@ -114,6 +120,7 @@ impl Engine {
                         Some(position) if !waits => view.outbox(&peer, *position)?,
                         _ => None,
                     };
+                    bytes += head.as_ref().map_or(0, |head: &OutboxEntry| head.operation.get().len());
                     let what = head.map_or(What::Ask, What::Send);
                     tasks.push(Task { key: entry.key, record, what });
                 }
@@ -137,8 +144,11 @@ impl Engine {
         let (send, ask): (Vec<Task>, Vec<Task>) =
             tasks.into_iter().partition(|task| matches!(task.what, What::Send(_)));
         self.ask_transactions(alias, upstream, ask).await?;
+        /// So many operations in a row, each alone, and the upstream failed over every one: it is not about them.
+        const ILL: usize = 3;
         // A batch that the upstream refuses as a whole is halved until the culprit stands alone; the others go through.
         let mut batches = vec![send];
+        let mut failed = 0;
         while let Some(batch) = batches.pop() {
             if batch.is_empty() {
                 continue;
@@ -147,6 +157,7 @@ impl Engine {
             match upstream.operations(&OperationBatch { operations: requests }).await {
                 Ok(answer) => {
                     crash_point(CrashPoint::PushAnswered);
+                    failed = 0;
                     self.take_answers(alias, batch, answer.results).await?;
                 }
                 Err(error) if error.blames_request() && batch.len() > 1 => {
@@ -155,22 +166,17 @@ impl Engine {
                     let second = first.split_off(first.len() / 2);
                     batches.extend([second, first]);
                 }
-                Err(error) if error.blames_request() => self.blame(batch, &error).await?,
+                Err(error) if error.is_failure() => {
+                    failed += 1;
+                    let rest = if failed < ILL { Vec::new() } else { std::mem::take(&mut batches) };
+                    for task in batch.into_iter().chain(rest.into_iter().flatten()) {
+                        self.postpone(&task.key, &error.to_string(), error.retry_after()).await?;
+                    }
+                }
+                Err(error) if error.blames_request() => {
+                    self.park(batch.into_iter().map(|task| (task.key, error.to_string())).collect()).await?;
+                }
                 Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// One operation that the upstream cannot even answer: it waits when the upstream failed over it, and is parked when
-    /// the upstream refused it.
-    async fn blame(&self, batch: Vec<Task>, error: &PeerError) -> Result<(), EngineError> {
-        let failed = matches!(error, PeerError::Refused { problem, .. } if problem.status == 500);
-        for task in batch {
-            if failed {
-                self.postpone(&task.key, &error.to_string(), error.retry_after()).await?;
-            } else {
-                self.park(vec![(task.key, error.to_string())]).await?;
             }
         }
         Ok(())
@@ -217,23 +223,23 @@ impl Engine {
         crash_point(CrashPoint::TransactionWrittenBack);
 
         let now = self.now();
-        let settled = self
+        let (settled, refused) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut settled = Vec::with_capacity(acknowledged.len());
+                let mut refused = Vec::new();
                 for (task, id) in acknowledged {
                     match settle::acknowledged(transaction, &task.key, task.sent().as_ref(), &id, now) {
                         Ok(record) => settled.push((task, id, record)),
                         // The upstream changed its mind about the ID; the others of the batch are not to blame.
-                        Err(EngineError::Peer(fault)) => warn!(
-                            event = "answer_refused", exchange = %task.key.exchange, reason = %fault, "left alone"
-                        ),
+                        Err(EngineError::Peer(fault)) => refused.push((task.key, fault.to_string())),
                         Err(other) => return Err(other),
                     }
                 }
-                Ok(settled)
+                Ok((settled, refused))
             })
             .await?;
+        self.park(refused).await?;
         crash_point(CrashPoint::AnswerCommitted);
         let mut again = Vec::new();
         for (task, id, record) in settled {
@@ -336,22 +342,33 @@ impl Engine {
         self.state().transact(move |transaction| settle::answered_received(transaction, &key, now, ask_at)).await
     }
 
+    /// Later, after the exchange's own back-off; a person's when it was tried for longer than the settings allow.
     pub(super) async fn postpone(
         &self,
         key: &ExchangeKey,
         reason: &str,
         retry_after: Option<std::time::Duration>,
     ) -> Result<(), EngineError> {
-        let (now, backoff) = (self.now(), Backoff::new(self.settings().retry));
+        let (now, retry) = (self.now(), self.settings().retry);
         let (again, text) = (key.clone(), reason.to_owned());
-        let attempt = self
+        let postponed = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                settle::postponed(transaction, &again, &text, |attempt| backoff.next(now, attempt, retry_after))
+                let queued_at = settle::waiting_since(transaction, &again)?;
+                if let Some(queued_at) = queued_at.filter(|at| elapsed(*at, now) >= retry.give_up_after) {
+                    return Ok(Err(queued_at));
+                }
+                let next = |attempt| Backoff::new(retry).next(now, attempt, retry_after);
+                Ok(Ok(settle::postponed(transaction, &again, &text, next)?))
             })
             .await?;
-        info!(event = "operation_postponed", peer = %key.peer, exchange = %key.exchange, attempt, reason, "later");
-        Ok(())
+        match postponed {
+            Ok(attempt) => {
+                info!(event = "operation_postponed", peer = %key.peer, exchange = %key.exchange, attempt, reason, "later");
+                Ok(())
+            }
+            Err(queued_at) => self.park(vec![(key.clone(), format!("in vain since {queued_at}: {reason}"))]).await,
+        }
     }
 }
 

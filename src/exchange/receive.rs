@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
+use super::read::read;
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Downward, ExchangeId, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
@@ -112,6 +113,9 @@ impl Engine {
             Ok(operation) => operation,
             Err(problem) => return refused(problem),
         };
+        if item.seq == 0 {
+            return refused(ProblemType::Content.with("`seq` counts from 1"));
+        }
         let Some(record) = record else {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
@@ -135,9 +139,6 @@ impl Engine {
                 return refused(ProblemType::Rejected.with("this exchange was rejected; submit the incident anew"));
             }
             _ => {}
-        }
-        if item.seq == 0 {
-            return refused(ProblemType::Content.with("`seq` counts from 1"));
         }
         if item.seq <= record.applied {
             let repeated = item.seq < record.applied
@@ -195,35 +196,5 @@ fn applied(record: &ExchangeRecord) -> Outcome {
     match record.incident().and_then(|incident| incident.to_string().parse::<TransactionId>().ok()) {
         Some(transaction) => Outcome::Applied { transaction },
         None => Outcome::Received,
-    }
-}
-
-/// An operation as it came, checked; the problem names what and where.
-fn read(text: &str) -> Result<Operation, Problem> {
-    let operation: Operation = serde_json::from_str(text).map_err(|_| unreadable(text))?;
-    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
-    Ok(operation)
-}
-
-/// Looked at again for the place of the fault: most operations have none.
-fn unreadable(text: &str) -> Problem {
-    /// What can be told from an operation that does not read as one.
-    #[derive(serde::Deserialize)]
-    struct Named {
-        kind: String,
-    }
-    if let Ok(Named { kind }) = serde_json::from_str(text)
-        && !OperationKind::ALL.iter().any(|known| known.as_str() == kind)
-    {
-        let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        return ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", ")));
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, Operation>(&mut deserializer) {
-        Err(fault) => {
-            let reason: String = fault.inner().to_string().chars().take(200).collect();
-            ProblemType::Content.with(format!("at `{}`: {reason}", fault.path()))
-        }
-        Ok(_) => ProblemType::Content.with("something follows the operation"),
     }
 }

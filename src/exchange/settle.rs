@@ -234,6 +234,30 @@ pub fn answered_received(
     Ok(())
 }
 
+/// The upstream had the Create, and has it no more. True when it can be sent again.
+pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result<bool, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+    let head = match record.pending.first() {
+        Some(position) => transaction.outbox(&key.peer, *position)?,
+        None => None,
+    };
+    let Leg::Upward { incident, step: Upward::AwaitingTransaction } = record.leg else { return Ok(false) };
+    if head.is_none_or(|entry| entry.kind != OperationKind::Create) {
+        return Ok(false);
+    }
+    record.leg = Leg::Upward { incident, step: Upward::Creating };
+    transaction.put_exchange(key, &record)?;
+    Ok(true)
+}
+
+/// Since when the operation waits that is first in turn towards the upstream.
+pub fn waiting_since(transaction: &Transaction<'_>, key: &ExchangeKey) -> Result<Option<Timestamp>, EngineError> {
+    let Some(position) = transaction.exchange(key)?.and_then(|record| record.pending.first().copied()) else {
+        return Ok(None);
+    };
+    Ok(transaction.outbox(&key.peer, position)?.map(|entry| entry.queued_at))
+}
+
 /// Not now: the exchange's own next try.
 pub fn postponed(
     transaction: &mut Transaction<'_>,

@@ -74,6 +74,10 @@ impl Engine {
     pub async fn transaction(&self, client: &Alias, id: &str) -> Result<TransactionAnswer, EngineError> {
         let unknown = || EngineError::from(ProblemType::NotFound.with("there is no such transaction"));
         let incident: IncidentId = IncidentId(id.parse().map_err(|_| unknown())?);
+        // One transaction has one spelling.
+        if incident.to_string() != id {
+            return Err(unknown());
+        }
         let loaded = self.store().load(&[incident]).await?.incidents;
         let reference = loaded
             .first()

@@ -30,6 +30,9 @@ pub enum PeerError {
     /// The peer said what it does not like.
     #[error("the peer refused: {problem}")]
     Refused { problem: Box<Problem>, retry_after: Option<Duration> },
+    /// Another server answered, one in between perhaps.
+    #[error("the peer's address answered with status {status} and no problem document; is it casebridge's?")]
+    Status { status: u16, retry_after: Option<Duration> },
     #[error("the answer is not casebridge's protocol ({0}); check `url` in [upstream]")]
     Malformed(String),
 }
@@ -38,14 +41,28 @@ impl PeerError {
     /// How long the peer asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            PeerError::Refused { retry_after, .. } => *retry_after,
+            PeerError::Refused { retry_after, .. } | PeerError::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
 
-    /// Whether the request itself is at fault: the same one will be refused again.
+    /// Whether the request itself is at fault: the same one will be refused again. An address that is not there, or a
+    /// body that came too slowly, is no fault of what was in it.
     pub fn blames_request(&self) -> bool {
-        matches!(self, PeerError::Refused { problem, .. } if matches!(problem.status, 400 | 404..=422 | 500))
+        match self {
+            PeerError::Refused { problem, .. } => matches!(problem.status, 400 | 409 | 413 | 422 | 500),
+            PeerError::Status { status, .. } => matches!(status, 413 | 500),
+            _ => false,
+        }
+    }
+
+    /// Whether the peer failed over the request, and did not refuse it.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            PeerError::Refused { problem, .. } => problem.status == 500,
+            PeerError::Status { status, .. } => *status == 500,
+            _ => false,
+        }
     }
 
     /// What a failed call says of the connection.

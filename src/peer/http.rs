@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use super::{PeerError, Upstream};
 use crate::case::ExchangeId;
 use crate::config::settings;
-use crate::protocol::problem::CONTENT_TYPE;
+use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
-    self, ExchangePage, OperationAnswer, OperationBatch, Problem, SiteAnswer, TransactionList, UpdateAnswer,
+    self, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes.
@@ -66,11 +66,11 @@ impl HttpUpstream {
         if status.is_success() {
             let mut deserializer = serde_json::Deserializer::from_slice(&body);
             return serde_path_to_error::deserialize(&mut deserializer)
-                .map_err(|error| PeerError::Malformed(format!("{} at {}", error.inner(), error.path())));
+                .map_err(|error| PeerError::Malformed(misread(&error, "")));
         }
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem), retry_after }),
-            _ => Err(PeerError::Malformed(format!("status {status}, and no problem document"))),
+            Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
+            _ => Err(PeerError::Status { status: status.as_u16(), retry_after }),
         }
     }
 }
@@ -114,12 +114,17 @@ impl Upstream for HttpUpstream {
 
     async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError> {
         let url = format!("{}/v1/operations", self.settings.url.trim_end_matches('/'));
-        let answer: OperationAnswer =
+        let mut answer: OperationAnswer =
             self.call(self.client.post(url).json(batch), self.settings.request_timeout).await?;
         let asked = batch.operations.iter().map(|operation| (operation.exchange, operation.seq));
         let answered = answer.results.iter().map(|result| (result.exchange, result.seq));
         if !asked.eq(answered) {
             return Err(PeerError::Malformed("the results do not belong to the operations that were sent".into()));
+        }
+        for result in &mut answer.results {
+            if let Outcome::Refused { problem } | Outcome::Later { problem } = &mut result.outcome {
+                *problem = problem.shown();
+            }
         }
         Ok(answer)
     }
@@ -131,16 +136,23 @@ impl Upstream for HttpUpstream {
     }
 
     async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError> {
-        // Cursors are letters, digits and hyphens at our own peers; anything else would not survive in an address.
-        if !after.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(PeerError::Malformed("a cursor that is no cursor".into()));
-        }
         let path = format!("/v1/updates?after={after}&wait={}&limit={limit}", wait.as_secs());
-        self.call(self.get(&path), self.settings.request_timeout + wait).await
+        let answer: UpdateAnswer = self.call(self.get(&path), self.settings.request_timeout + wait).await?;
+        check_cursor(&answer.cursor)?;
+        Ok(answer)
     }
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.call(self.get(&format!("/v1/exchanges?limit={limit}{after}")), self.settings.request_timeout).await
+        let path = format!("/v1/exchanges?limit={limit}{after}");
+        let page: ExchangePage = self.call(self.get(&path), self.settings.request_timeout).await?;
+        check_cursor(&page.cursor)?;
+        Ok(page)
     }
+}
+
+/// A cursor is kept and stands in an address.
+fn check_cursor(cursor: &str) -> Result<(), PeerError> {
+    let fits = cursor.len() <= 80 && cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits { Ok(()) } else { Err(PeerError::Malformed("a cursor that is no cursor".into())) }
 }

@@ -31,7 +31,6 @@ pub struct ExchangeSnapshot {
     /// The last operation to the client whose effect is in `record`.
     pub sent: u64,
     /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send.
-    #[schema(value_type = Object)]
     pub record: Changes,
 }
 

@@ -22,7 +22,7 @@ pub struct OperationRequest {
     #[schema(minimum = 1)]
     pub seq: u64,
     /// `{"kind": "create", "content": {...}}`
-    #[schema(value_type = Object)]
+    #[schema(value_type = crate::case::Operation)]
     pub operation: Box<RawValue>,
 }
 

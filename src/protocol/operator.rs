@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// One incident in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -39,8 +39,9 @@ pub struct IncidentPage {
 }
 
 /// The filters, the order and the page of `GET /v1/incidents`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct IncidentQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -82,16 +83,11 @@ pub struct IncidentDetail {
     pub completion_code: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_resolution: Option<Timestamp>,
-    #[schema(value_type = Object)]
     pub manifest: std::collections::BTreeMap<String, String>,
-    #[schema(value_type = Object)]
     pub form: crate::case::Form,
-    #[schema(value_type = Vec<Object>)]
     pub comments: Vec<crate::case::Comment>,
-    #[schema(value_type = Vec<Object>)]
     pub attachments: Vec<crate::case::Attachment>,
     pub exchanges: Vec<ExchangeDetail>,
-    #[schema(value_type = Vec<Object>)]
     pub history: Vec<crate::case::HistoryLine>,
 }
 
@@ -210,7 +206,6 @@ pub struct PeerStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {
-    #[schema(value_type = Object)]
     pub form: crate::case::Form,
     /// Who does it, for the history.
     pub operator: String,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::case::text::shown;
+
 /// The media type of a problem document.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -93,6 +95,29 @@ impl Problem {
     pub fn is(&self, kind: ProblemType) -> bool {
         self.kind == kind.uri()
     }
+
+    /// A foreign problem as our records and logs may repeat it: short, and harmless on a terminal.
+    pub fn shown(&self) -> Problem {
+        Problem {
+            kind: shown(&self.kind, 100),
+            title: shown(&self.title, 100),
+            status: self.status,
+            detail: shown(&self.detail, 600),
+            code: self.code.as_ref().map(|code| shown(code, 20)),
+        }
+    }
+}
+
+/// What is wrong with JSON that does not read, and where; `root` is the name of the whole, if it has one.
+pub fn misread(fault: &serde_path_to_error::Error<serde_json::Error>, root: &str) -> String {
+    let path = fault.path().to_string();
+    let place = match (path.as_str(), root) {
+        (".", root) => root.to_owned(),
+        (_, "") => path,
+        (_, root) => format!("{root}.{path}"),
+    };
+    let reason = shown(&fault.inner().to_string(), 200);
+    if place.is_empty() { reason } else { format!("at `{}`: {reason}", shown(&place, 120)) }
 }
 
 impl std::fmt::Display for Problem {

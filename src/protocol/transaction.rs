@@ -21,7 +21,6 @@ pub struct TransactionAnswer {
     pub transaction: Option<TransactionId>,
     pub step: TransactionStep,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub case: Option<Case>,
 }
 

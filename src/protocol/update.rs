@@ -22,6 +22,6 @@ pub struct UpdateOperation {
     #[schema(value_type = String)]
     pub transaction: TransactionId,
     /// `{"kind": "accept", "content": {...}}`
-    #[schema(value_type = Object)]
+    #[schema(value_type = crate::case::Operation)]
     pub operation: Box<RawValue>,
 }

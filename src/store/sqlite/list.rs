@@ -29,9 +29,12 @@ pub async fn list(connection: &mut SqliteConnection, query: &ListQuery) -> Resul
             ListFilter::TrackingNumber => sql.push(" AND i.form ->> 'tracking_number' = ").push_bind(value),
             ListFilter::CaseId => sql.push(" AND i.case_id = ").push_bind(value),
             ListFilter::Standing => sql
-                .push(" AND EXISTS (SELECT 1 FROM reference r WHERE r.incident = i.id AND r.standing = ")
+                .push(" AND (EXISTS (SELECT 1 FROM reference r WHERE r.incident = i.id AND r.standing = ")
                 .push_bind(value)
-                .push(")"),
+                // Submitted and on its way: there is no reference before the acknowledgement.
+                .push(") OR (i.submission = 'requested' AND 'submitted' = ")
+                .push_bind(value)
+                .push(" AND NOT EXISTS (SELECT 1 FROM reference r WHERE r.incident = i.id)))"),
         };
     }
     if let Some(after) = &query.after {

@@ -100,6 +100,11 @@ fn cannot_open(path: &Path, fault: StoreError) -> StoreError {
 }
 
 async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, StoreError> {
+    // A store that is there is only read: another program that holds it does not keep the daemon from starting.
+    let known: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    if known == SCHEMA_VERSION {
+        return site(connection).await;
+    }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
     if found > SCHEMA_VERSION {
@@ -115,9 +120,13 @@ async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, St
     }
     // A file that may only be read opens without a word, and so does a transaction in it. A write tells.
     sqlx::query("UPDATE meta SET value = value WHERE name = 'site'").execute(&mut *transaction).await?;
-    let site: String =
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'site'").fetch_one(&mut *transaction).await?;
+    let site = site(&mut transaction).await?;
     transaction.commit().await?;
+    Ok(site)
+}
+
+async fn site(connection: &mut SqliteConnection) -> Result<SiteId, StoreError> {
+    let site: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'site'").fetch_one(connection).await?;
     let site = Uuid::parse_str(&site).map_err(|_| StoreError::Failed("the store's site ID does not read".into()))?;
     Ok(SiteId(site))
 }

@@ -1,8 +1,11 @@
 //! What the stories are told with.
 
+pub mod caller;
 pub mod certificates;
 pub mod command;
 pub mod pair;
+pub mod relay;
+pub mod schema;
 pub mod site;
 pub mod wait;
 pub mod wire;

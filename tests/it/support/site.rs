@@ -137,6 +137,11 @@ impl Site {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// A request over the local socket, to be sent by whoever asks.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), format!("http://local{path}"))
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         let answer = self.client.get(format!("http://local{path}")).send().await.expect("the daemon answers");
         read(answer).await

@@ -1,0 +1,48 @@
+//! An operation as it came over the wire: read, checked, and a fault named with its place.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::case::{Operation, OperationKind};
+use crate::protocol::{Problem, ProblemType};
+
+/// What every operation is, whatever its kind.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    kind: String,
+    /// Read by its kind, so that a fault can name the place in it.
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+/// The problem names what and where, and repeats little of what came.
+pub(super) fn read(text: &str) -> Result<Operation, Problem> {
+    let envelope: Envelope<'_> = part(text, "operation")?;
+    let Some(kind) = OperationKind::ALL.into_iter().find(|known| known.as_str() == envelope.kind) else {
+        let known: Vec<_> = OperationKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        return Err(ProblemType::UnknownOperation.with(format!("the operations are {}", known.join(", "))));
+    };
+    let content = envelope.content.map_or("null", RawValue::get);
+    let changes = || part(content, CONTENT);
+    let operation = match kind {
+        OperationKind::Create => Operation::Create(part(content, CONTENT)?),
+        OperationKind::Assign => Operation::Assign(changes()?),
+        OperationKind::Accept => Operation::Accept(changes()?),
+        OperationKind::Update => Operation::Update(changes()?),
+        OperationKind::Resolve => Operation::Resolve(changes()?),
+        OperationKind::Close => Operation::Close(changes()?),
+        OperationKind::Reject => Operation::Reject(changes()?),
+        OperationKind::Cancel => Operation::Cancel(changes()?),
+        OperationKind::Reopen => Operation::Reopen(changes()?),
+    };
+    operation.check().map_err(|fault| ProblemType::Content.with(fault.to_string()))?;
+    Ok(operation)
+}
+
+const CONTENT: &str = "operation.content";
+
+fn part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))
+}
