@@ -116,6 +116,8 @@ impl Engine {
     }
 
     async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
+        let _undetected = self.0.detecting.lock().await;
+        let _between = self.0.between_record_and_shadow.read().await;
         let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
         let records = self
             .state()

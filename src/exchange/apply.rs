@@ -62,6 +62,7 @@ impl Engine {
     pub(super) async fn apply(&self, arriving: &[Arriving]) -> Result<Vec<Fate>, EngineError> {
         /// Rounds of somebody else changing the same records at the same moment.
         const TRIES: usize = 8;
+        let _between = self.0.between_record_and_shadow.read().await;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
         let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
         for _ in 0..TRIES {
@@ -235,6 +236,7 @@ impl Engine {
         operation: Operation,
         raw: Box<RawValue>,
     ) -> Result<Option<InboundEntry>, EngineError> {
+        let _between = self.0.between_record_and_shadow.read().await;
         let again = key.clone();
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };

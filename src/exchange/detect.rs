@@ -10,8 +10,8 @@ use crate::case::policy::first_match;
 use crate::case::{
     Action, Alias, Form, HistoryLine, Incident, Phase, PolicyAction, Standing, Submission, Towards, TransactionId,
 };
-use crate::state::{ExchangeKey, Transaction};
-use crate::store::{ReferenceWrite, Write, Writer};
+use crate::state::{ExchangeKey, Transaction, View};
+use crate::store::{Cursor, ReferenceWrite, Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// What is to become of a new incident.
@@ -30,12 +30,27 @@ enum Decision {
 impl Engine {
     /// One page of changes. Returns how many records it held; call again at once when it was full.
     pub async fn detect(&self) -> Result<usize, EngineError> {
-        let settings = self.settings();
         let mut cursor = self.0.detecting.lock().await;
-        let page = self.store().changes(&cursor, settings.store.batch).await?;
+        if let Some(count) = self.detect_page(&mut cursor, false).await? {
+            return Ok(count);
+        }
+        // Read again, now that nobody moves the shadows: what a peer changed just now must not look like our change, nor
+        // like one of ours that takes it back.
+        let _alone = self.0.between_record_and_shadow.write().await;
+        Ok(self.detect_page(&mut cursor, true).await?.unwrap_or_default())
+    }
+
+    /// None when some of the page has an exchange already, which is to be looked at `alone`.
+    async fn detect_page(&self, cursor: &mut Cursor, alone: bool) -> Result<Option<usize>, EngineError> {
+        let settings = self.settings();
+        let page = self.store().changes(cursor, settings.store.batch).await?;
         let count = page.loaded.incidents.len() + page.loaded.unreadable.len();
         if count == 0 {
-            return Ok(0);
+            return Ok(Some(0));
+        }
+        let scene = self.scene();
+        if !alone && self.any_has_exchange(&scene, &page.loaded.incidents).await? {
+            return Ok(None);
         }
         for (incident, reason) in &page.loaded.unreadable {
             let reason = discreet(reason);
@@ -61,7 +76,6 @@ impl Engine {
         self.store().write(held).await?;
         crash_point(CrashPoint::HeldMarked);
 
-        let scene = self.scene();
         let next = page.cursor.clone();
         let settled = self
             .state()
@@ -79,7 +93,26 @@ impl Engine {
         self.wake(&settled.queued);
         // For people and their lists; what counts is in the record and in state.
         self.store().write(settled.standings).await?;
-        Ok(count)
+        Ok(Some(count))
+    }
+
+    /// Whether the peer may be changing one of these.
+    async fn any_has_exchange(&self, scene: &Scene, incidents: &[Incident]) -> Result<bool, EngineError> {
+        if incidents.iter().any(|incident| !incident.references.is_empty()) {
+            return Ok(true);
+        }
+        // Submitted, and the store does not know of it yet. Only this pass submits.
+        let keys: Vec<ExchangeKey> =
+            incidents.iter().filter_map(|incident| settle::upward_key(scene, incident)).collect();
+        let found = move |view: View<'_>| {
+            for key in &keys {
+                if view.exchange(key)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        Ok(self.state().read(found).await?)
     }
 
     /// Everything that changed up to now.

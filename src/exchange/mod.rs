@@ -93,6 +93,8 @@ struct Inner {
     started_at: Timestamp,
     /// How far the store was read. Held by the one pass that reads it.
     detecting: tokio::sync::Mutex<Cursor>,
+    /// Shared by those who write a record first and move its shadow then; taken alone by whoever compares the two.
+    between_record_and_shadow: tokio::sync::RwLock<()>,
     /// Exchanges whose operation is on its way to the upstream right now.
     in_flight: Mutex<HashSet<ExchangeId>>,
     /// Whether the upstream can be talked to, as the last contact showed.
@@ -121,6 +123,7 @@ impl Engine {
             state: parts.state,
             clock: parts.clock,
             detecting: tokio::sync::Mutex::new(Cursor(cursor.unwrap_or_default())),
+            between_record_and_shadow: tokio::sync::RwLock::new(()),
             in_flight: Mutex::new(HashSet::new()),
             upstream_up: watch::Sender::new(false),
             changed: Notify::new(),

@@ -383,12 +383,12 @@ async fn an_operator_works_a_case_with_commands_alone() {
 
     let news = ["update", "1", "--status", "In Progress", "--comment", "Part is on its way"];
     partner.command(&[news.as_slice(), &["--expected-resolution", "2026-11-25T12:00:00Z"]].concat()).ok();
-    let shown = eventually("the news", || async {
+    eventually("the news", || async {
         let text = north.command(&["show", "1"]).ok();
-        (text.contains("In Progress") && text.contains("Part is on its way")).then_some(text)
+        let news = ["In Progress", "Part is on its way", "2026-11-25 12:00:00Z"];
+        news.iter().all(|part| text.contains(part)).then_some(())
     })
     .await;
-    assert!(shown.contains("2026-11-25 12:00:00Z"), "{shown}");
     partner.command(&["update", "1"]).refused(2, &["--comment"]);
     partner.command(&["update", "1", "--expected-resolution", "tomorrow"]).refused(2, &["tomorrow"]);
 

@@ -206,6 +206,10 @@ async fn one_incident_can_be_followed_through_both_logs_by_its_exchange() {
     pair.give(3).await;
     pair.at_rest(3).await;
     pair.touch().await;
+    eventually("the comments at the partner", || async {
+        (pair.partner.count("SELECT count(*) FROM comment").await == 3).then_some(())
+    })
+    .await;
     eventually("the solutions", || async {
         (pair.end_user.count("SELECT count(*) FROM incident WHERE phase = 'review'").await == 3).then_some(())
     })

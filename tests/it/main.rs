@@ -3,6 +3,7 @@
 mod support;
 
 mod adopt;
+mod both;
 mod cli;
 mod damage;
 mod flow;
