@@ -32,12 +32,22 @@ pub struct SqliteStore {
     site: SiteId,
 }
 
+/// What to look at when permissions are in the way.
+const MAY_WRITE: &str = "may the user that casebridge runs as write to the file and into its directory?";
+
 impl SqliteStore {
     /// Opens the store, and creates it when the file is not there.
     pub async fn open(settings: &settings::Store) -> Result<Self, StoreError> {
         if let Some(parent) = settings.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent)
                 .map_err(|error| StoreError::Failed(format!("{} cannot be made: {error}", parent.display())))?;
+        }
+        // SQLite opens a file that may only be read without a word.
+        if let Err(error) = rustix::fs::access(&settings.path, rustix::fs::Access::WRITE_OK)
+            && error != rustix::io::Errno::NOENT
+        {
+            let path = settings.path.display();
+            return Err(StoreError::Failed(format!("{path} cannot be opened: {error}; {MAY_WRITE}")));
         }
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
@@ -118,8 +128,6 @@ async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, St
             .await?;
         sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
     }
-    // A file that may only be read opens without a word, and so does a transaction in it. A write tells.
-    sqlx::query("UPDATE meta SET value = value WHERE name = 'site'").execute(&mut *transaction).await?;
     let site = site(&mut transaction).await?;
     transaction.commit().await?;
     Ok(site)
@@ -142,8 +150,7 @@ impl From<sqlx::Error> for StoreError {
         if is(&PASSING) || matches!(error, sqlx::Error::PoolTimedOut) {
             StoreError::Busy(error.to_string())
         } else if is(&FORBIDDEN) {
-            let remedy = "may the user that casebridge runs as write to the file and into its directory?";
-            StoreError::Failed(format!("{error}; {remedy}"))
+            StoreError::Failed(format!("{error}; {MAY_WRITE}"))
         } else {
             StoreError::Failed(error.to_string())
         }
