@@ -158,6 +158,8 @@ pub struct MetaRecord {
 pub struct DueEntry {
     pub key: ExchangeKey,
     pub at: Timestamp,
+    /// The place in the outbox of what is to be sent; 0 when there is nothing to send.
+    pub head: u64,
 }
 
 impl ExchangeRecord {

@@ -3,6 +3,7 @@
 mod support;
 
 mod adopt;
+mod clock;
 mod flow;
 mod kill;
 mod lost;
