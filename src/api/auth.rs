@@ -1,6 +1,9 @@
 //! Which client is calling: user name and password, compared in constant time. Nothing tells an unknown name from
 //! a wrong password.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -22,11 +25,44 @@ use crate::protocol::ProblemType;
 #[derive(Debug, Clone)]
 pub struct Caller(pub Alias);
 
+/// Counts refused requests, so that a client with an old password, or somebody who tries many, cannot fill the log.
+#[derive(Default)]
+pub struct Unauthorized(Mutex<Option<Told>>);
+
+struct Told {
+    at: Instant,
+    /// Requests since then.
+    unsaid: u64,
+}
+
+impl Unauthorized {
+    const ONCE_EACH: Duration = Duration::from_secs(60);
+
+    /// Takes note of one request. Returns how many are to be told of now, this one included.
+    fn note(&self, now: Instant) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.as_mut() {
+            Some(told) if now.saturating_duration_since(told.at) < Self::ONCE_EACH => {
+                told.unsaid += 1;
+                None
+            }
+            before => {
+                let requests = before.map_or(0, |told| told.unsaid) + 1;
+                *told = Some(Told { at: now, unsaid: 0 });
+                Some(requests)
+            }
+        }
+    }
+}
+
 pub async fn authenticate(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let settings = door.engine.settings();
     let Some(alias) = header.and_then(credentials).and_then(|given| identify(&settings.clients, &given)) else {
-        warn!(event = "client_unauthorized", path = request.uri().path(), "credentials are missing or wrong");
+        if let Some(requests) = door.unauthorized.note(Instant::now()) {
+            let path = request.uri().path();
+            warn!(event = "client_unauthorized", path, requests, "credentials are missing or wrong");
+        }
         return Refusal::from(ProblemType::Unauthorized.with("give the user name and password of a client"))
             .into_response();
     };
@@ -93,6 +129,17 @@ mod tests {
         assert_eq!(identify("north-user", "password-south"), None);
         assert_eq!(identify("nobody", "password-north"), None);
         assert_eq!(identify("", ""), None);
+    }
+
+    #[test]
+    fn many_requests_without_credentials_are_one_line_a_minute() {
+        let (unauthorized, start) = (Unauthorized::default(), Instant::now());
+        let after = |seconds| unauthorized.note(start + Duration::from_secs(seconds));
+        assert_eq!(after(0), Some(1));
+        assert_eq!([after(1), after(30), after(59)], [None; 3]);
+        assert_eq!(after(60), Some(4), "with those that were not told of");
+        assert_eq!(after(61), None);
+        assert_eq!(after(200), Some(2));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub struct Door {
     /// Ends waiting polls when the daemon stops.
     stop: CancellationToken,
     deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
+    unauthorized: Arc<auth::Unauthorized>,
 }
 
 impl Door {
@@ -45,7 +46,7 @@ impl Door {
         stop: CancellationToken,
         deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     ) -> Self {
-        Self { engine, stop, deposit }
+        Self { engine, stop, deposit, unauthorized: Arc::default() }
     }
 }
 

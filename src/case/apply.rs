@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::id::Alias;
-use super::incident::{Case, Comment, Incident};
-use super::operation::{Changes, Operation};
+use super::incident::{Case, Comment, Work};
+use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 
 /// What to change in the record. `None` leaves a field as it is, `Some(None)` clears it.
@@ -34,16 +34,17 @@ pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
 /// The solution that a Cancel leaves (C-19).
 pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
 
-/// The changes that `operation` means for `incident`. Applying the result and asking again yields the same record.
-pub fn apply(operation: &Operation, incident: &Incident, arrival: Arrival<'_>) -> Edit {
+/// The changes that `operation` means for a record whose work stands like this; Assign, Accept, Update, Reject and
+/// Cancel mean the same however it stands (see [`depends_on_record`]). Applying the result and asking again yields the same record.
+pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
     match operation {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
             carried(changes, arrival).with_comment(arrival, "Incident was assigned locally from external system".into())
         }
         Operation::Accept(changes) | Operation::Update(changes) => carried(changes, arrival),
-        Operation::Resolve(changes) => ended(changes, incident, arrival, Phase::Review),
-        Operation::Close(changes) => ended(changes, incident, arrival, Phase::Close),
+        Operation::Resolve(changes) => ended(changes, work, arrival, Phase::Review),
+        Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
         Operation::Reject(changes) => carried(changes, arrival)
             .with_comment(arrival, "Incident was rejected by the external fulfillment system".into()),
         Operation::Cancel(changes) => Edit {
@@ -52,8 +53,13 @@ pub fn apply(operation: &Operation, incident: &Incident, arrival: Arrival<'_>) -
             completion_code: Some(Some(CompletionCode::AbandonedByUser)),
             ..carried(changes, arrival)
         },
-        Operation::Reopen(changes) => reopened(changes, incident, arrival),
+        Operation::Reopen(changes) => reopened(changes, work, arrival),
     }
+}
+
+/// Whether the meaning of an operation depends on how the record stands (C-15, C-16).
+pub fn depends_on_record(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Resolve | OperationKind::Close | OperationKind::Reopen)
 }
 
 /// The fields just as the operation gives them.
@@ -70,31 +76,31 @@ fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
 }
 
 /// C-15: what is still empty gets the fixed solution and the completion code "fulfilled".
-fn ended(changes: &Changes, incident: &Incident, arrival: Arrival<'_>, phase: Phase) -> Edit {
+fn ended(changes: &Changes, work: &Work, arrival: Arrival<'_>, phase: Phase) -> Edit {
     let mut edit = carried(changes, arrival);
-    let solution = edit.solution.as_ref().unwrap_or(&incident.work.solution);
+    let solution = edit.solution.as_ref().unwrap_or(&work.solution);
     if solution.as_deref().is_none_or(|text| text.trim().is_empty()) {
         edit.solution = Some(Some(RESOLVED_ELSEWHERE.to_owned()));
     }
-    if edit.completion_code.unwrap_or(incident.work.completion_code).is_none() {
+    if edit.completion_code.unwrap_or(work.completion_code).is_none() {
         edit.completion_code = Some(Some(CompletionCode::Fulfilled));
     }
     // A Resolve that comes after the Close does not open the record again.
-    if phase == Phase::Close || incident.work.phase.group() == PhaseGroup::Resolution {
+    if phase == Phase::Close || work.phase.group() == PhaseGroup::Resolution {
         edit.phase = Some(phase);
     }
     edit
 }
 
 /// C-16: solution and completion code go; the old solution is kept in a comment.
-fn reopened(changes: &Changes, incident: &Incident, arrival: Arrival<'_>) -> Edit {
+fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     let edit = Edit {
         phase: Some(Phase::InitialSupport),
         solution: Some(None),
         completion_code: Some(None),
         ..carried(changes, arrival)
     };
-    match &incident.work.solution {
+    match &work.solution {
         Some(solution) => {
             edit.with_comment(arrival, format!("Incident was reopened. Previous solution was: {solution}."))
         }

@@ -32,7 +32,8 @@ impl fmt::Display for IncidentId {
 pub struct ExchangeId([u8; 16]);
 
 impl ExchangeId {
-    /// The natural key is part of it, so that a number which a restored store gives out again names another exchange.
+    /// It begins with the incident's number, so that exchanges which are made one after the other lie side by side in
+    /// every index; the rest is a digest. The natural key is part of it, so that a number which a restored store gives out again names another exchange.
     /// `generation` counts the times this incident was handed over anew, for example after a Reject (C-18).
     pub fn of(site: SiteId, incident: IncidentId, host_event_id: &str, generation: u32) -> Self {
         let mut hash = Sha256::new();
@@ -43,7 +44,8 @@ impl ExchangeId {
         hash.update(host_event_id.as_bytes());
         let digest = hash.finalize();
         let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
+        id[..6].copy_from_slice(&incident.0.to_be_bytes()[2..]);
+        id[6..].copy_from_slice(&digest[..10]);
         Self(id)
     }
 
@@ -58,7 +60,13 @@ impl ExchangeId {
 
 impl fmt::Display for ExchangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

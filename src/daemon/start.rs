@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::OnDamage;
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{ExpiryCheck, Housekeeping, Scheduled};
+use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Scheduled};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};
@@ -58,16 +58,16 @@ fn open_state(settings: &Settings, site: crate::case::SiteId) -> Result<State, O
 pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
     let path = &settings.state.path;
     let refused = |reason: String| DaemonError::SetAside { path: path.clone(), reason };
-    if !path.join("db").exists() {
+    if !path.exists() {
         return Err(refused("there is no state".into()));
     }
-    // sled locks its file; whoever has it is a running daemon.
-    let file = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path.join("db"))
-        .map_err(|error| refused(error.to_string()))?;
-    if file.try_lock().is_err() {
+    // sled locks its file; whoever has it is a running daemon. Without the file there is only what is left of a state.
+    let file = match std::fs::File::options().read(true).write(true).open(path.join("db")) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(refused(error.to_string())),
+    };
+    if file.is_some_and(|file| file.try_lock().is_err()) {
         return Err(refused("a daemon uses it; stop the daemon first".into()));
     }
     let aside = set_aside(path, Timestamp::now()).map_err(|error| refused(error.to_string()))?;
@@ -78,6 +78,7 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
 pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
     let schedule = &settings.schedule;
     vec![
+        Scheduled { expression: CaseCheck::EXPRESSION.into(), job: Arc::new(CaseCheck::new(engine.clone())) },
         Scheduled { expression: schedule.housekeeping.clone(), job: Arc::new(Housekeeping::new(engine.clone())) },
         Scheduled { expression: schedule.expiry_check.clone(), job: Arc::new(ExpiryCheck::new(engine.clone())) },
         Scheduled {

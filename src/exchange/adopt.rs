@@ -153,12 +153,12 @@ impl Engine {
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let (now, check_at) = (self.now(), self.check_at());
+        let now = self.now();
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
-                    settle::adopted(transaction, &key, standpoint, incident, now, check_at)?;
+                    settle::adopted(transaction, &key, standpoint, incident, now)?;
                 }
                 Ok(())
             })
@@ -300,7 +300,7 @@ fn adopt_downward(
             sent: 0,
             applied: reference.applied,
         };
-        settle::adopted(transaction, &key, standpoint, incident, now, now)?;
+        settle::adopted(transaction, &key, standpoint, incident, now)?;
     }
     Ok(())
 }

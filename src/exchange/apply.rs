@@ -12,7 +12,7 @@ use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
     Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Standing,
-    Submission, TransactionId, apply,
+    Submission, TransactionId, Work, apply, depends_on_record,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
@@ -69,28 +69,27 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let ids: Vec<IncidentId> = open.iter().filter_map(|index| arriving[*index].record.incident()).collect();
+            let needed = |index: &&usize| depends_on_record(arriving[**index].operation.kind());
+            let ids: Vec<IncidentId> =
+                open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
+            let loaded = if ids.is_empty() { Vec::new() } else { self.store().load(&ids).await?.incidents };
             let incidents: HashMap<IncidentId, Incident> =
-                self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+                loaded.into_iter().map(|incident| (incident.id, incident)).collect();
             let mut writes = Vec::with_capacity(open.len());
             let mut written: Vec<(usize, Taken)> = Vec::with_capacity(open.len());
             for index in open {
                 let one = &arriving[index];
                 let incident = one.record.incident().and_then(|id| incidents.get(&id));
-                let (leg, incident) = match (one.leg(), incident) {
-                    (Ok(leg), Some(incident)) => (leg, incident),
-                    (Err(illegal), _) => {
-                        fates[index] = Some(Fate::Refused(illegal.to_string()));
-                        continue;
+                let gone = depends_on_record(one.operation.kind()) && incident.is_none();
+                match (one.leg(), one.record.incident()) {
+                    (Ok(leg), Some(id)) if !gone => {
+                        let (write, one) = self.effect(one, id, incident, &leg);
+                        writes.push(write);
+                        written.push((index, one));
                     }
-                    (_, None) => {
-                        fates[index] = Some(Fate::Refused("the incident is gone from the store".into()));
-                        continue;
-                    }
-                };
-                let (write, one) = self.effect(one, incident, &leg);
-                writes.push(write);
-                written.push((index, one));
+                    (Err(illegal), _) => fates[index] = Some(Fate::Refused(illegal.to_string())),
+                    (Ok(_), _) => fates[index] = Some(Fate::Refused("the incident is gone from the store".into())),
+                }
             }
             let outcomes = self.store().write(writes).await?;
             for ((index, one), outcome) in written.into_iter().zip(outcomes) {
@@ -125,6 +124,7 @@ impl Engine {
                 event = "operation_applied",
                 peer = %one.key.peer,
                 exchange = %one.key.exchange,
+                incident = one.incident.0,
                 operation = one.operation.kind().as_str(),
                 seq = one.seq,
                 case,
@@ -138,19 +138,22 @@ impl Engine {
     }
 
     /// The write that an operation means for its incident.
-    fn effect(&self, one: &Arriving, incident: &Incident, leg: &Leg) -> (Write, Taken) {
+    /// The record is needed, and its revision counts, where the rules ask how it stands.
+    fn effect(&self, one: &Arriving, id: IncidentId, record: Option<&Incident>, leg: &Leg) -> (Write, Taken) {
         let now = self.now();
+        let agreed = Work { phase: one.record.shadow.phase, ..Work::default() };
+        let work = record.map_or(&agreed, |record| &record.work);
         let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
-        let edit = apply(&one.operation, incident, arrival);
+        let edit = apply(&one.operation, work, arrival);
         let kind = one.operation.kind();
-        let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
+        let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
         let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
         let mut history = Vec::new();
         let line = |action: Action, seq, detail| HistoryLine {
-            incident: incident.id,
+            incident: id,
             at: now,
             who: format!("peer {}", one.key.peer),
             action: action.as_str().into(),
@@ -158,18 +161,18 @@ impl Engine {
             seq,
             detail,
         };
-        if let (Leg::Upward { step, .. }, Some(id)) = (&one.record.leg, &one.transaction)
+        if let (Leg::Upward { step, .. }, Some(transaction)) = (&one.record.leg, &one.transaction)
             && step.transaction().is_none()
         {
-            history.push(line(Action::Acknowledged, None, format!("transaction {id}, with the feed")));
+            history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
         history.push(line(action, Some(one.seq), told(&one.operation, &edit)));
         let mut write = Write {
-            expected_revision: Some(incident.revision),
+            expected_revision: record.map(|record| record.revision),
             edit: edit.clone(),
             reference: Some(reference),
             history,
-            ..Write::to(incident.id, Writer::Bridge)
+            ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {
             write.submission = Some(Submission::Requested);
@@ -180,6 +183,7 @@ impl Engine {
         }
         let taken = Taken {
             key: one.key.clone(),
+            incident: id,
             seq: one.seq,
             digest: digest(&one.raw),
             operation: one.operation.clone(),
@@ -239,7 +243,7 @@ impl Engine {
         let now = self.now();
         match one.leg() {
             Ok(leg) => {
-                let (mut write, taken) = self.effect(&one, &incident, &leg);
+                let (mut write, taken) = self.effect(&one, id, Some(&incident), &leg);
                 // Its number was counted when it was held. Said twice, the write changes nothing: comments have IDs.
                 if let Some(reference) = &mut write.reference {
                     reference.applies = None;

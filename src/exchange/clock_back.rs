@@ -4,7 +4,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::warn;
 
 use super::retry::later;
@@ -36,33 +35,24 @@ impl Engine {
         Ok(())
     }
 
-    /// What waits for longer than `longest` with something to do, or for twice as long as a case may be without a look.
+    /// What waits for longer than `longest`.
     async fn bring_forward(&self, longest: Duration) -> Result<(), EngineError> {
         /// Exchanges of one transaction.
         const PAGE: usize = 500;
-        let settings = self.settings();
         let now = self.now();
-        let upstream =
-            settings.upstream.as_ref().map(|u| (Lane::Upstream(u.alias.clone()), later(now, u.check_after * 2)));
-        let send_by = later(now, longest);
-        for (lane, look_by) in upstream.into_iter().chain([(Lane::Clients, send_by)]) {
-            let late = self.state().read(move |view| {
-                let mut late = view.due_after(&lane, send_by)?;
-                // An exchange with nothing to send stands there with no place in the outbox.
-                late.retain(|entry| entry.head != 0 || entry.at > look_by);
-                Ok(late)
-            });
-            let keys: Vec<ExchangeKey> = late.await?.into_iter().map(|entry| entry.key).collect();
-            for page in keys.chunks(PAGE) {
-                self.brought_forward(page.to_vec(), now).await?;
+        let latest = later(now, longest);
+        let upstream = self.settings().upstream.as_ref().map(|upstream| Lane::Upstream(upstream.alias.clone()));
+        for lane in upstream.into_iter().chain([Lane::Clients]) {
+            let late = self.state().read(move |view| view.due_after(&lane, latest)).await?;
+            for page in late.chunks(PAGE) {
+                let keys: Vec<ExchangeKey> = page.iter().map(|entry| entry.key.clone()).collect();
+                self.state()
+                    .transact::<_, EngineError, _>(move |transaction| {
+                        keys.iter().try_for_each(|key| settle::due_now(transaction, key, now))
+                    })
+                    .await?;
             }
         }
         Ok(())
-    }
-
-    async fn brought_forward(&self, keys: Vec<ExchangeKey>, now: Timestamp) -> Result<(), EngineError> {
-        self.state()
-            .transact(move |transaction| keys.iter().try_for_each(|key| settle::due_now(transaction, key, now)))
-            .await
     }
 }

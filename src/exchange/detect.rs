@@ -12,7 +12,7 @@ use crate::case::{
 };
 use crate::state::{ExchangeKey, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
-use crate::telemetry::{CrashPoint, crash_point};
+use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// What is to become of a new incident.
 enum Decision {
@@ -38,7 +38,8 @@ impl Engine {
             return Ok(0);
         }
         for (incident, reason) in &page.loaded.unreadable {
-            warn!(event = "incident_unreadable", incident = incident.0, reason, "left alone; correct the record");
+            let reason = discreet(reason);
+            warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
         let mut held = Vec::new();
         let mut decided = Vec::with_capacity(page.loaded.incidents.len());
@@ -134,7 +135,7 @@ impl Engine {
     }
 
     fn hold(&self, incident: &Incident, reason: &str) -> Write {
-        info!(event = "incident_held", incident = incident.id.0, reason, "held");
+        info!(event = "incident_held", incident = incident.id.0, reason = %discreet(reason), "held");
         let history = HistoryLine {
             incident: incident.id,
             at: self.now(),

@@ -114,7 +114,8 @@ impl Engine {
         self.0.upstream_up.send_replace(false);
         let attempt = after.attempts;
         let next_attempt = after.next_attempt.map(|at| at.to_string());
-        if before.down_since.is_none() || before.last_error != after.last_error {
+        let is_news = before.last_error.as_deref().map(gist) != after.last_error.as_deref().map(gist);
+        if before.down_since.is_none() || is_news {
             warn!(event = "peer_down", peer = %alias, attempt, next_attempt, reason = %error, "the peer does not answer");
         } else {
             tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");
@@ -124,6 +125,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// A reason without what stands in its brackets: a connection can break in many ways, and it is one reason.
+fn gist(reason: &str) -> &str {
+    reason.split_once(" (").map_or(reason, |(gist, _)| gist)
 }
 
 /// The time from one instant to a later one; none when the clock went back.

@@ -1,10 +1,12 @@
 //! The waits that are asked about directly: the transaction ID after "received", and a case without news for long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use super::push::Task;
+use super::health::elapsed;
+use super::push::{Task, What};
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{Alias, ExchangeId, Leg, Upward};
@@ -30,6 +32,39 @@ impl Engine {
             self.take_transaction_answers(alias, page, answers).await?;
         }
         Ok(())
+    }
+
+    /// Asks for every open case that was without news for longer than `check_after`. Returns how many those were.
+    pub async fn check_silent(&self) -> Result<usize, EngineError> {
+        /// Exchanges read in one go.
+        const PAGE: usize = 500;
+        let Some((alias, upstream)) = self.upstream() else { return Ok(0) };
+        if !self.upstream_is_up() {
+            return Ok(0);
+        }
+        let span = self.settings().upstream.as_ref().map_or(Duration::MAX, |upstream| upstream.check_after);
+        let (mut after, mut count) = (None, 0);
+        loop {
+            let (peer, now) = (alias.clone(), self.now());
+            let page = self.state().read(move |view| view.exchanges_after(&peer, after, PAGE)).await?;
+            let Some((last, _)) = page.last() else { return Ok(count) };
+            after = Some(last.exchange);
+            let silent: Vec<Task> = page
+                .into_iter()
+                .filter(|(_, record)| {
+                    let waits = matches!(
+                        &record.leg,
+                        Leg::Upward { step: Upward::AwaitingCase { .. } | Upward::Open { .. }, .. }
+                    );
+                    // Heard of in the future: the clock went back, and nobody knows how long ago that was.
+                    let silent = elapsed(record.heard, now) >= span || record.heard > now;
+                    waits && record.parked.is_none() && record.pending.is_empty() && silent
+                })
+                .map(|(key, record)| Task { key, record, what: What::Ask })
+                .collect();
+            count += silent.len();
+            self.ask_transactions(&alias, &upstream, silent).await?;
+        }
     }
 
     async fn take_transaction_answers(
@@ -63,12 +98,13 @@ impl Engine {
                 Some(answer) => {
                     if is_behind(&task, answer) {
                         // The feed should have brought this; take the whole picture from the peer.
-                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, "re-adopting");
+                        let incident = task.record.incident().map(|incident| incident.0);
+                        warn!(event = "exchange_behind", peer = %alias, exchange = %task.key.exchange, incident, "re-adopting");
                         self.adopt_again(alias).await?;
                     }
-                    let (key, now, check_at) = (task.key, self.now(), self.check_at());
+                    let (key, now) = (task.key, self.now());
                     debug!(event = "exchange_checked", peer = %alias, exchange = %key.exchange, "no news");
-                    self.state().transact(move |transaction| settle::checked(transaction, &key, now, check_at)).await?;
+                    self.state().transact(move |transaction| settle::checked(transaction, &key, now)).await?;
                 }
             }
         }

@@ -8,7 +8,7 @@ use tracing::{debug, info};
 
 use super::detect::reference;
 use super::health::elapsed;
-use super::retry::{Backoff, later};
+use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
@@ -223,19 +223,14 @@ impl Engine {
         self.store().write(writes).await?;
         crash_point(CrashPoint::TransactionWrittenBack);
 
-        let scene = self.scene();
-        let check_at = self.check_at();
+        let now = self.now();
         let (settled, refused) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut settled = Vec::with_capacity(acknowledged.len());
                 let mut refused = Vec::new();
                 for (task, id) in acknowledged {
-                    let seq = match &task.what {
-                        What::Send(entry) => entry.seq,
-                        What::Ask => 1,
-                    };
-                    match settle::acknowledged(transaction, &task.key, seq, &id, &scene, check_at) {
+                    match settle::acknowledged(transaction, &task.key, task.sent().as_ref(), &id, now) {
                         Ok(record) => settled.push((task, id, record)),
                         // The upstream changed its mind about the ID; the others of the batch are not to blame.
                         Err(EngineError::Peer(fault)) => refused.push((task.key, fault.to_string())),
@@ -377,14 +372,17 @@ impl Engine {
             Err(queued_at) => self.park(vec![(key.clone(), format!("in vain since {queued_at}: {reason}"))]).await,
         }
     }
+}
 
-    /// When an exchange without news is looked at: spread over a quarter of the span, so that many that began together
-    /// do not come together.
-    pub(super) fn check_at(&self) -> Timestamp {
-        let settings = self.settings();
-        let span = settings.upstream.as_ref().map_or(std::time::Duration::from_secs(86_400), |u| u.check_after);
-        let spread = (uuid::Uuid::new_v4().as_u128() % 1024) as f64 / 1024.0;
-        later(self.now(), span.mul_f64(0.75 + 0.25 * spread))
+impl Task {
+    /// What was sent, as the step that settles its answer needs it.
+    fn sent(&self) -> Option<settle::Sent> {
+        let What::Send(entry) = &self.what else { return None };
+        let operation = match entry.kind {
+            OperationKind::Create => None,
+            _ => serde_json::from_str(entry.operation.get()).ok(),
+        };
+        Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
 }
 

@@ -1,11 +1,13 @@
 //! A batch of operations from a client: each once, in order per exchange, with one result each (design, invariant 2).
 
+use std::collections::HashMap;
+
 use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::read::read;
 use super::{Engine, EngineError, settle};
-use crate::case::{Alias, Downward, Leg, Operation, OperationKind, TransactionId};
+use crate::case::{Alias, Downward, ExchangeId, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -61,6 +63,8 @@ impl Engine {
     /// Operations of different exchanges.
     async fn receive_round(&self, client: &Alias, round: Vec<Item>) -> Result<Vec<(usize, Outcome)>, EngineError> {
         let keys: Vec<ExchangeKey> = round.iter().map(|item| item.key.clone()).collect();
+        let named: HashMap<usize, (ExchangeId, u64)> =
+            round.iter().map(|item| (item.index, (item.key.exchange, item.seq))).collect();
         let records = self
             .state()
             .read(move |view| keys.iter().map(|key| view.exchange(key)).collect::<Result<Vec<_>, _>>())
@@ -72,12 +76,7 @@ impl Engine {
         for (item, record) in round.into_iter().zip(records) {
             let index = item.index;
             match self.sort(item, record) {
-                Turn::Answer(outcome) => {
-                    if let Outcome::Refused { problem } = &outcome {
-                        warn!(event = "operation_refused", peer = %client, reason = problem.kind, "refused");
-                    }
-                    outcomes.push((index, outcome));
-                }
+                Turn::Answer(outcome) => outcomes.push((index, outcome)),
                 Turn::Open(key, create, raw) => creates.push((index, key, create, raw)),
                 Turn::Apply(one) => {
                     arriving.push(one);
@@ -97,6 +96,11 @@ impl Engine {
                     Fate::Refused(reason) => Outcome::Refused { problem: ProblemType::Illegal.with(reason) },
                 };
                 outcomes.push((index, outcome));
+            }
+        }
+        for (index, outcome) in &outcomes {
+            if let (Outcome::Refused { problem }, Some((exchange, seq))) = (outcome, named.get(index)) {
+                warn!(event = "operation_refused", peer = %client, %exchange, seq, reason = problem.kind, "refused");
             }
         }
         Ok(outcomes)

@@ -7,8 +7,8 @@ use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, Leg, Operation, OperationKind, Shadow, SiteId, Towards,
-    TransactionId, Upward, derive_create, derive_operations,
+    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
+    Towards, TransactionId, Upward, derive_create, derive_operations,
 };
 use crate::peer::PeerError;
 use crate::state::{
@@ -57,8 +57,7 @@ fn enqueue(
             "queued"
         );
     }
-    // An exchange that only waits for a look at its case has something to send now; one that waits after a failed try
-    // keeps its turn.
+    // One that waits after a failed try keeps its turn.
     let tried = record.due.as_ref().is_some_and(|due| due.attempts > 0);
     let asking = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
     if !record.pending.is_empty() && !tried && !asking && record.parked.is_none() {
@@ -86,6 +85,7 @@ pub fn submitted(
     let mut record = ExchangeRecord {
         leg: Leg::Upward { incident: incident.id, step: Upward::Creating },
         since: scene.now,
+        heard: scene.now,
         shadow: Shadow::of_create(incident),
         sent: 0,
         applied: 0,
@@ -158,51 +158,51 @@ fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
     record.leg = leg;
 }
 
-/// The head of an exchange's outbox was acknowledged with the transaction ID.
+/// The operation at the head of an exchange's outbox, as it was sent.
+pub struct Sent {
+    pub position: u64,
+    pub operation: Option<Operation>,
+}
+
+/// The upstream told the transaction ID, in the answer to `sent` or when it was asked.
 pub fn acknowledged(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
-    seq: u64,
+    sent: Option<&Sent>,
     id: &TransactionId,
-    scene: &Scene,
-    check_at: Timestamp,
+    now: Timestamp,
 ) -> Result<Option<ExchangeRecord>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
-    transacted(&mut record, id, scene.now)?;
+    let was_asked = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
+    transacted(&mut record, id, now)?;
     record.submitted_by = None;
-    let Some(position) = record.pending.first().copied() else {
-        transaction.put_exchange(key, &record)?;
-        return Ok(Some(record));
+    // The Create of an exchange that was asked about is its head.
+    let head = record.pending.first().copied();
+    let done = match sent {
+        Some(sent) => head.filter(|head| *head == sent.position),
+        None => head.filter(|_| was_asked),
     };
-    let Some(entry) = transaction.outbox(&key.peer, position)? else {
-        return Err(StateError::Damaged("an operation is missing from the outbox".into()).into());
-    };
-    if entry.seq == seq {
+    if let Some(position) = done {
         transaction.dequeue(&key.peer, position)?;
         record.pending.remove(0);
-        if entry.kind != OperationKind::Create {
-            let operation: Operation = serde_json::from_str(entry.operation.get())
-                .map_err(|error| StateError::Damaged(format!("an operation in the outbox does not read: {error}")))?;
-            if let Ok(leg) = record.leg.clone().operated(&operation) {
-                step(&mut record, leg, scene.now);
-            }
+        if let Some(operation) = sent.and_then(|sent| sent.operation.as_ref())
+            && let Ok(leg) = record.leg.clone().operated(operation)
+        {
+            step(&mut record, leg, now);
         }
     }
     record.parked = None;
-    record.due = None;
-    rest(&mut record, scene.now, check_at);
+    record.heard = now;
+    rest(&mut record, now);
     transaction.put_exchange(key, &record)?;
     Ok(Some(record))
 }
 
-/// What an exchange is due for when nothing is wrong: its next operation at once, else a look at its case in a while.
-fn rest(record: &mut ExchangeRecord, now: Timestamp, check_at: Timestamp) {
+/// What an exchange is due for when nothing is wrong: its next operation at once, else nothing.
+fn rest(record: &mut ExchangeRecord, now: Timestamp) {
+    record.due = None;
     if !record.pending.is_empty() {
         record.wake_at(now);
-    } else if record.leg.is_over() {
-        record.due = None;
-    } else {
-        record.wake_at(check_at);
     }
 }
 
@@ -342,6 +342,7 @@ pub fn received(
     let mut record = ExchangeRecord {
         leg: Leg::Downward(Downward::Received),
         since: now,
+        heard: now,
         shadow: Shadow::default(),
         sent: 0,
         applied: 0,
@@ -376,6 +377,7 @@ pub fn opened(
     let mut record = ExchangeRecord {
         leg: Leg::Downward(Downward::Deciding { incident: incident.id }),
         since: now,
+        heard: now,
         shadow: Shadow::of_create(incident),
         sent: 0,
         applied: 1,
@@ -395,6 +397,7 @@ pub fn opened(
 /// An operation of the peer's took effect here.
 pub struct Taken {
     pub key: ExchangeKey,
+    pub incident: IncidentId,
     pub seq: u64,
     pub digest: u64,
     pub operation: Operation,
@@ -418,6 +421,7 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp)
     }
     record.applied = taken.seq;
     record.applied_digest = Some(taken.digest);
+    record.heard = now;
     record.shadow.follow(&taken.edit);
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
@@ -495,14 +499,9 @@ pub fn held_again(
 }
 
 /// A look at the case found nothing new.
-pub fn checked(
-    transaction: &mut Transaction<'_>,
-    key: &ExchangeKey,
-    now: Timestamp,
-    check_at: Timestamp,
-) -> Result<(), EngineError> {
+pub fn checked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
-    rest(&mut record, now, check_at);
+    record.heard = now;
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
@@ -567,7 +566,6 @@ pub fn adopted(
     standpoint: Standpoint,
     incident: &Incident,
     now: Timestamp,
-    check_at: Timestamp,
 ) -> Result<bool, StateError> {
     let mut record = match transaction.exchange(key)? {
         Some(mut record) => {
@@ -586,6 +584,7 @@ pub fn adopted(
         None => ExchangeRecord {
             leg: standpoint.leg.clone(),
             since: now,
+            heard: now,
             shadow: standpoint.shadow,
             sent: standpoint.sent,
             applied: 0,
@@ -601,6 +600,7 @@ pub fn adopted(
     record.applied = standpoint.applied;
     record.applied_digest = None;
     record.submitted_by = None;
+    record.heard = now;
     step(&mut record, standpoint.leg, now);
     let sent = record.sent;
     if record.parked.is_none() {
@@ -608,7 +608,7 @@ pub fn adopted(
     }
     difference(transaction, key, &mut record, incident, now)?;
     if record.parked.is_none() && record.leg.towards() == Towards::Upstream {
-        rest(&mut record, now, check_at);
+        rest(&mut record, now);
     }
     let news = record.sent != sent;
     transaction.put_exchange(key, &record)?;

@@ -67,7 +67,7 @@ struct Progress {
 impl Progress {
     fn delay(&mut self, summary: FetchSummary, reason: &str) -> FetchSummary {
         if !std::mem::replace(&mut self.delayed, true) {
-            tracing::warn!(event = "attachments_delayed", reason, "Awaited attachments cannot be added now");
+            tracing::warn!(event = "attachments_delayed", reason, "awaited attachments cannot be added now");
         }
         FetchSummary { delayed: true, ..summary }
     }
@@ -167,7 +167,7 @@ impl Shared {
                     incident,
                     file,
                     reason,
-                    "An attachment stays where it is"
+                    "an attachment stays where it is"
                 );
             }
         };
@@ -193,12 +193,12 @@ impl Shared {
         let name = safe_name(OsStr::new(&format!("{}.{}", awaited.host_event_id, awaited.name)));
         let (added, moved) = match self.depositor.add_attachment(awaited.id, content).await {
             Ok(()) => {
-                tracing::info!(event = "attachment_added", incident, file, "An awaited attachment was added");
+                tracing::info!(event = "attachment_added", incident, file, "an awaited attachment was added");
                 (true, blocking(move || put(&from, &folders.done, &name)).await)
             }
             Err(DepositError::Transient(reason)) => return Err(reason),
             Err(DepositError::Refused(reason)) => {
-                tracing::warn!(event = "deposit_quarantined", incident, file, reason, "An attachment was set apart");
+                tracing::warn!(event = "deposit_quarantined", incident, file, reason, "an attachment was set apart");
                 let fault = Fault::Refused(reason);
                 (false, blocking(move || set_apart(&from, &folders.quarantine, OsStr::new(&name), &fault, now)).await)
             }

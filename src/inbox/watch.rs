@@ -21,6 +21,7 @@ use super::settled::{Unread, read_whole};
 use super::{DepositError, Depositor, Fault, read};
 use crate::case::{Deposit, FileContent};
 use crate::config::settings;
+use crate::telemetry::discreet;
 
 /// The most deposits that the engine gets in one call.
 const CHUNK_FILES: usize = 100;
@@ -128,7 +129,7 @@ impl Inbox {
             tracing::warn!(
                 event = "deposit_ignored",
                 file = safe_name(name),
-                "Only regular files directly in the inbox are taken"
+                "only regular files directly in the inbox are taken"
             );
         }
         let mut summary = PassSummary { waiting: found.waiting, more: found.more, ..PassSummary::default() };
@@ -167,7 +168,7 @@ impl Inbox {
                 event = "inbox_blocked",
                 dir = %self.dir.display(),
                 reason = %error,
-                "The inbox cannot be used; it must be a directory that the daemon may read and write"
+                "the inbox cannot be used; it must be a directory that the daemon may read and write"
             );
         }
         PassSummary { blocked: true, ..PassSummary::default() }
@@ -200,7 +201,7 @@ impl Inbox {
                     tracing::debug!(
                         event = "deposit_vanished",
                         file = safe_name(&file.name),
-                        "Gone before it was read"
+                        "gone before it was read"
                     );
                 }
                 Err(Trouble::Unread(Unread::Changing)) => summary.waiting += 1,
@@ -262,10 +263,10 @@ impl Inbox {
             let (incident, file) = (answer.incident.0, safe_name(&file.name));
             if answer.new {
                 summary.deposited += 1;
-                tracing::info!(event = "incident_deposited", incident, file, "A deposit became an incident");
+                tracing::info!(event = "incident_deposited", incident, file, "a deposit became an incident");
             } else {
                 summary.known += 1;
-                tracing::info!(event = "deposit_known", incident, file, "The incident of a deposit was already known");
+                tracing::info!(event = "deposit_known", incident, file, "the incident of a deposit was already known");
             }
         }
         self.finish(files, summary).await;
@@ -303,12 +304,12 @@ impl Inbox {
                 tracing::warn!(
                     event = "deposit_quarantined",
                     file = safe_name(name),
-                    reason,
-                    "A deposit was set apart; the reason and what to do stand beside it"
+                    reason = %discreet(&reason),
+                    "a deposit was set apart; the reason and what to do stand beside it"
                 );
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::debug!(event = "deposit_vanished", file = safe_name(name), "Gone before it was set apart");
+                tracing::debug!(event = "deposit_vanished", file = safe_name(name), "gone before it was set apart");
             }
             Err(error) => self.stick(name, &error, summary),
         }
@@ -323,14 +324,14 @@ impl Inbox {
                 event = "deposit_stuck",
                 file = safe_name(name),
                 reason = %error,
-                "A deposit can be neither read nor moved; it stays in the inbox"
+                "a deposit can be neither read nor moved; it stays in the inbox"
             );
         }
     }
 
     fn delay(&mut self, reason: &str) -> Taken {
         if !std::mem::replace(&mut self.delayed, true) {
-            tracing::warn!(event = "deposits_delayed", reason, "Deposits cannot be stored now; they wait in the inbox");
+            tracing::warn!(event = "deposits_delayed", reason, "deposits cannot be stored now; they wait in the inbox");
         }
         Taken::Later
     }

@@ -1,6 +1,7 @@
 //! Scheduled work. A schedule wakes a job and does not do it: a job never overlaps itself, its last run is remembered
 //! across restarts, and what was missed while the daemon was down is done once.
 
+mod case_check;
 mod expiry;
 mod housekeeping;
 mod scheduler;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use case_check::CaseCheck;
 pub use expiry::ExpiryCheck;
 pub use housekeeping::Housekeeping;
 pub use scheduler::{ScheduleError, Scheduler};

@@ -11,13 +11,17 @@ pub enum PeerError {
     UnknownHost,
     #[error("nobody answers there ({0}); is the peer's daemon running, and the way to it open?")]
     Unreachable(String),
+    #[error("the connection broke off ({0}); is it the peer's daemon that listens there, and the way to it sound?")]
+    BrokenOff(String),
     #[error("no answer in time; the peer is slow or the network loses packets")]
     TimedOut,
     #[error("the peer's certificate has expired; its operator has to renew it (also check this machine's clock)")]
     CertificateExpired,
     #[error("the peer's certificate is not trusted ({0}); set `ca_file` in [upstream] to the authority that issued it")]
     CertificateUntrusted(String),
-    #[error("the encrypted connection failed: {0}")]
+    #[error("the peer's certificate is for another name ({0}); check the host in `url` in [upstream]")]
+    CertificateName(String),
+    #[error("the encrypted connection failed ({0}); check `url` in [upstream]: does the peer serve TLS there?")]
     Tls(String),
     #[error("the peer does not accept our user name and password; check `user` and `password_file` in [upstream]")]
     Unauthorized,
@@ -29,7 +33,7 @@ pub enum PeerError {
     /// Another server answered, one in between perhaps.
     #[error("the peer's address answered with status {status} and no problem document; is it casebridge's?")]
     Status { status: u16, retry_after: Option<Duration> },
-    #[error("the peer answered with something that is not casebridge's protocol: {0}")]
+    #[error("the answer is not casebridge's protocol ({0}); check `url` in [upstream]")]
     Malformed(String),
 }
 
@@ -68,6 +72,10 @@ impl PeerError {
                 rustls::Error::InvalidCertificate(
                     rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. },
                 ) => PeerError::CertificateExpired,
+                rustls::Error::InvalidCertificate(
+                    fault @ (rustls::CertificateError::NotValidForName
+                    | rustls::CertificateError::NotValidForNameContext { .. }),
+                ) => PeerError::CertificateName(fault.to_string()),
                 rustls::Error::InvalidCertificate(fault) => PeerError::CertificateUntrusted(fault.to_string()),
                 other => PeerError::Tls(other.to_string()),
             };
@@ -75,25 +83,22 @@ impl PeerError {
         if error.is_timeout() {
             return PeerError::TimedOut;
         }
+        if whole_chain(error).contains("dns error") {
+            return PeerError::UnknownHost;
+        }
         let reason = innermost(error);
-        if whole_chain(error).contains("dns error") { PeerError::UnknownHost } else { PeerError::Unreachable(reason) }
+        if error.is_connect() { PeerError::Unreachable(reason) } else { PeerError::BrokenOff(reason) }
     }
 }
 
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut next: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        if let Some(tls) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(tls) = tls.downcast_ref::<rustls::Error>()
-        {
-            return Some(tls);
-        }
-        next = error.source();
+/// The TLS fault among the causes of `error`.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(tls) = error.downcast_ref() {
+        return Some(tls);
     }
-    None
+    // An I/O error leaves what it was made of out of its sources.
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inside.and_then(|inside| tls_error(inside)).or_else(|| error.source().and_then(tls_error))
 }
 
 fn innermost(error: &reqwest::Error) -> String {

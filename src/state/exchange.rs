@@ -49,6 +49,8 @@ pub struct ExchangeRecord {
     pub leg: Leg,
     /// When the leg came to its present step.
     pub since: Timestamp,
+    /// When the peer last gave news of this exchange.
+    pub heard: Timestamp,
     pub shadow: Shadow,
     /// The last sequence number that an operation of ours got.
     pub sent: u64,
@@ -158,8 +160,6 @@ pub struct MetaRecord {
 pub struct DueEntry {
     pub key: ExchangeKey,
     pub at: Timestamp,
-    /// The place in the outbox of what is to be sent; 0 when there is nothing to send.
-    pub head: u64,
 }
 
 impl ExchangeRecord {

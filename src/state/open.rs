@@ -157,7 +157,14 @@ fn sync_all_below(path: &Path) -> std::io::Result<()> {
 pub fn set_aside(path: &Path, now: Timestamp) -> std::io::Result<PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(now.strftime(".set-aside-%Y%m%dT%H%M%SZ").to_string());
-    let aside = path.with_file_name(name);
+    let mut aside = path.with_file_name(&name);
+    let mut number = 1;
+    // Twice within a second.
+    while aside.exists() {
+        number += 1;
+        name.push(format!("-{number}"));
+        aside.set_file_name(&name);
+    }
     std::fs::rename(path, &aside)?;
     if let Some(parent) = path.parent() {
         File::open(parent)?.sync_all()?;

@@ -1,6 +1,7 @@
 //! One step of the engine, as the committer sees it: reads go through to the database, writes are gathered, and a step
 //! that fails leaves none. Nothing is durable before the whole group is.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -44,11 +45,26 @@ pub struct Transaction<'a> {
     writes: Writes,
     /// What stood in `writes` before the present step, latest last.
     undo: Vec<(Key, Option<Value>)>,
+    /// Where the exchanges that this group has read or written stand in the indexes.
+    indexed: RefCell<HashMap<Vec<u8>, Indexed>>,
+}
+
+/// What the indexes say of an exchange.
+#[derive(Clone, Copy, PartialEq)]
+struct Indexed {
+    place: Option<(Timestamp, u64)>,
+    needs_a_person: bool,
+}
+
+impl Indexed {
+    fn of(record: &ExchangeRecord) -> Self {
+        Self { place: place(record), needs_a_person: needs_a_person(record) }
+    }
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(trees: &'a Trees) -> Self {
-        Self { trees, writes: Writes::default(), undo: Vec::new() }
+        Self { trees, writes: Writes::default(), undo: Vec::new(), indexed: RefCell::default() }
     }
 
     pub(super) fn keep(&mut self) {
@@ -56,6 +72,7 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn roll_back(&mut self) {
+        self.indexed.borrow_mut().clear();
         while let Some((key, before)) = self.undo.pop() {
             match before {
                 Some(value) => self.writes.0.insert(key, value),
@@ -125,26 +142,36 @@ impl<'a> Transaction<'a> {
     }
 
     pub fn exchange(&self, key: &ExchangeKey) -> Result<Option<ExchangeRecord>, StateError> {
-        self.get(Tree::Exchange, &key.encode())
+        let encoded = key.encode();
+        let record: Option<ExchangeRecord> = self.get(Tree::Exchange, &encoded)?;
+        if let Some(record) = &record {
+            self.indexed.borrow_mut().insert(encoded, Indexed::of(record));
+        }
+        Ok(record)
     }
 
     /// Stores the record, and keeps the due index, the list of parked ones and the count in step with it.
     pub fn put_exchange(&mut self, key: &ExchangeKey, record: &ExchangeRecord) -> Result<(), StateError> {
-        let before = self.exchange(key)?;
         let encoded = key.encode();
+        let known = self.indexed.borrow().get(&encoded).copied();
+        let before = match known {
+            Some(indexed) => Some(indexed),
+            None => self.exchange(key)?.as_ref().map(Indexed::of),
+        };
+        let after = Indexed::of(record);
+        self.indexed.borrow_mut().insert(encoded.clone(), after);
         let lane = Lane::of(key, record.leg.towards());
-        let due_before = before.as_ref().and_then(place);
-        let due_after = place(record);
-        if due_before != due_after {
+        let due_before = before.and_then(|indexed| indexed.place);
+        if due_before != after.place {
             if let Some((at, head)) = due_before {
                 self.set(Tree::Due, due_key(&lane, at, head, &encoded), None);
             }
-            if let Some((at, head)) = due_after {
+            if let Some((at, head)) = after.place {
                 self.set(Tree::Due, due_key(&lane, at, head, &encoded), Some(Vec::new()));
             }
         }
-        if before.as_ref().is_some_and(needs_a_person) != needs_a_person(record) {
-            self.set(Tree::Parked, encoded.clone(), needs_a_person(record).then(Vec::new));
+        if before.is_some_and(|indexed| indexed.needs_a_person) != after.needs_a_person {
+            self.set(Tree::Parked, encoded.clone(), after.needs_a_person.then(Vec::new));
         }
         if before.is_none() {
             let count: u64 = self.get(Tree::Meta, COUNT)?.unwrap_or(0);

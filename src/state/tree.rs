@@ -147,11 +147,9 @@ pub fn due_key(lane: &Lane, at: Timestamp, head: u64, exchange: &[u8]) -> Vec<u8
     key
 }
 
-/// Instant, place in the outbox and exchange of a due key.
-pub fn split_due(key: &[u8]) -> Option<(Timestamp, u64, &[u8])> {
+/// Instant and exchange of a due key.
+pub fn split_due(key: &[u8]) -> Option<(Timestamp, &[u8])> {
     let lane = key.iter().position(|byte| *byte == 0)?;
     let (at, rest) = key.get(lane + 1..)?.split_first_chunk::<8>()?;
-    let (head, exchange) = rest.split_first_chunk::<8>()?;
-    let at = Timestamp::from_millisecond(u64::from_be_bytes(*at) as i64).ok()?;
-    Some((at, u64::from_be_bytes(*head), exchange))
+    Some((Timestamp::from_millisecond(u64::from_be_bytes(*at) as i64).ok()?, rest.get(8..)?))
 }

@@ -40,8 +40,7 @@ impl View<'_> {
         let mut due = Vec::new();
         for key in self.trees.tree(Tree::Due).range(start..=end).keys().take(limit) {
             let key = key?;
-            let entry =
-                split_due(&key).and_then(|(at, head, key)| Some(DueEntry { key: ExchangeKey::decode(key)?, at, head }));
+            let entry = split_due(&key).and_then(|(at, key)| Some(DueEntry { key: ExchangeKey::decode(key)?, at }));
             due.push(entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?);
         }
         Ok(due)

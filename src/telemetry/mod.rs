@@ -5,7 +5,9 @@
 //! secret, no mail address and no incident text at the default level.
 
 mod crash;
+mod discreet;
 mod install;
 
 pub use crash::{CrashPoint, crash_point};
+pub use discreet::discreet;
 pub use install::{Format, InstallError, install};

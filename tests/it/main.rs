@@ -3,13 +3,19 @@
 mod support;
 
 mod adopt;
+mod cli;
 mod clock;
+mod damage;
 mod flow;
+mod inbox;
 mod kill;
+mod logs;
 mod lost;
 mod openapi;
 mod outbound;
+mod peer_test;
 mod poison;
+mod signals;
 mod slow_store;
 mod tenants;
 mod wire;

@@ -64,6 +64,7 @@ pub fn record(number: u64) -> ExchangeRecord {
     ExchangeRecord {
         leg: Leg::Upward { incident: IncidentId(number as i64), step: Upward::Creating },
         since: at(0),
+        heard: at(0),
         shadow: Shadow::default(),
         sent: number,
         applied: 0,

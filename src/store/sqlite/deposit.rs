@@ -25,16 +25,17 @@ pub async fn deposit(
         })
         .collect();
     let inserted = sqlx::query(
-        "INSERT INTO incident (device_group, created_at, updated_at, host_event_id, kind, synopsis, description, priority, \
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO incident (device_group, created_at, updated_at, host_event_id, kind, synopsis, description, priority, \
            severity, problem_class, service_type, event_type, event_type_group, occurred_at, device, serial, manifest, \
            form, submission) \
-         SELECT value ->> 'group', ?2, ?2, value ->> '$.event.host_event_id', value ->> '$.event.kind', \
-           value ->> '$.event.synopsis', coalesce(value ->> '$.event.description', ''), value ->> '$.event.priority', \
-           value ->> '$.event.severity', value ->> '$.event.problem_class', value ->> '$.event.service_type', \
-           value ->> '$.event.event_type', value ->> '$.event.event_type_group', value ->> '$.event.occurred_at', \
-           value ->> '$.event.device', value ->> '$.event.serial', coalesce(value -> '$.event.manifest', '{}'), \
-           value -> '$.form', value ->> '$.submission' \
-         FROM json_each(?1) WHERE true ORDER BY key \
+         SELECT v ->> 'group', ?2, ?2, v ->> '$.event.host_event_id', v ->> '$.event.kind', \
+           v ->> '$.event.synopsis', coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', \
+           v ->> '$.event.severity', v ->> '$.event.problem_class', v ->> '$.event.service_type', \
+           v ->> '$.event.event_type', v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', \
+           v ->> '$.event.device', v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), \
+           v -> '$.form', v ->> '$.submission' \
+         FROM j WHERE true ORDER BY key \
          ON CONFLICT (host_event_id) WHERE client IS NULL DO NOTHING RETURNING id, host_event_id",
     )
     .bind(to_json(&rows))

@@ -56,10 +56,10 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_with(options.clone())
             .await
-            .map_err(|error| cannot_open(&settings.path, error))?;
+            .map_err(|error| cannot_open(&settings.path, error.into()))?;
         let site = {
             let mut connection = writer.acquire().await?;
-            create_or_check(&mut connection).await?
+            create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
@@ -67,7 +67,7 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_with(options)
             .await
-            .map_err(|error| cannot_open(&settings.path, error))?;
+            .map_err(|error| cannot_open(&settings.path, error.into()))?;
         Ok(Self { writer, readers, site })
     }
 
@@ -92,8 +92,8 @@ impl SqliteStore {
 
 type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
-fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
-    match StoreError::from(error) {
+fn cannot_open(path: &Path, fault: StoreError) -> StoreError {
+    match fault {
         StoreError::Failed(reason) => StoreError::Failed(format!("{} cannot be opened: {reason}", path.display())),
         other => other,
     }
@@ -118,6 +118,8 @@ async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, St
             .await?;
         sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
     }
+    // A file that may only be read opens without a word, and so does a transaction in it. A write tells.
+    sqlx::query("UPDATE meta SET value = value WHERE name = 'site'").execute(&mut *transaction).await?;
     let site = site(&mut transaction).await?;
     transaction.commit().await?;
     Ok(site)
@@ -133,9 +135,15 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         /// SQLite's primary result codes for what passes: busy, locked, full.
         const PASSING: [i64; 3] = [5, 6, 13];
+        /// And for what permissions forbid: read-only, cannot be opened.
+        const FORBIDDEN: [i64; 2] = [8, 14];
         let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i64>().ok());
-        if code.is_some_and(|code| PASSING.contains(&(code & 0xff))) || matches!(error, sqlx::Error::PoolTimedOut) {
+        let is = |codes: &[i64]| code.is_some_and(|code| codes.contains(&(code & 0xff)));
+        if is(&PASSING) || matches!(error, sqlx::Error::PoolTimedOut) {
             StoreError::Busy(error.to_string())
+        } else if is(&FORBIDDEN) {
+            let remedy = "may the user that casebridge runs as write to the file and into its directory?";
+            StoreError::Failed(format!("{error}; {remedy}"))
         } else {
             StoreError::Failed(error.to_string())
         }

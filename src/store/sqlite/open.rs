@@ -9,8 +9,8 @@ use sqlx::{Row, SqliteConnection};
 use super::read::{self, json as to_json};
 use super::write::{comment_rows, insert_comments, insert_history};
 use crate::case::{
-    Action, Alias, Case, Comment, ExchangeId, HistoryLine, Incident, IncidentId, Reference, Standing, Submission,
-    Towards, Work,
+    Action, Alias, Case, Comment, Event, ExchangeId, Form, HistoryLine, Incident, IncidentId, Reference, Standing,
+    Submission, Towards, Work,
 };
 use crate::store::{Open, Opened, StoreError};
 
@@ -119,31 +119,45 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
     if incidents.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = incidents
-        .iter()
-        .map(|incident| {
-            json!({
-                "id": incident.id, "at": incident.created_at, "client": incident.client,
-                "trace": incident.trace_route, "event": incident.event, "form": incident.form,
-                "case": incident.case,
-            })
+    /// A row of the statement, by reference.
+    #[derive(serde::Serialize)]
+    struct Row<'a> {
+        id: IncidentId,
+        at: jiff::Timestamp,
+        client: &'a Option<Alias>,
+        trace: &'a [Alias],
+        event: &'a Event,
+        form: &'a Form,
+        case: &'a Option<Case>,
+    }
+    let row = |incident: &&'_ Incident| -> String {
+        to_json(&Row {
+            id: incident.id,
+            at: incident.created_at,
+            client: &incident.client,
+            trace: &incident.trace_route,
+            event: &incident.event,
+            form: &incident.form,
+            case: &incident.case,
         })
-        .collect();
+    };
+    let rows: Vec<String> = incidents.iter().map(row).collect();
     // `bridge` is 1: the detector has no news in what the bridge opened.
     sqlx::query(
-        "INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
            device, serial, manifest, submission, form, case_id, case_link, case_status) \
-         SELECT value ->> 'id', 1, value ->> 'client', value -> 'trace', value ->> 'at', value ->> 'at', \
-           value ->> '$.event.host_event_id', value ->> '$.event.kind', value ->> '$.event.synopsis', \
-           coalesce(value ->> '$.event.description', ''), value ->> '$.event.priority', value ->> '$.event.severity', \
-           value ->> '$.event.problem_class', value ->> '$.event.service_type', value ->> '$.event.event_type', \
-           value ->> '$.event.event_type_group', value ->> '$.event.occurred_at', value ->> '$.event.device', \
-           value ->> '$.event.serial', coalesce(value -> '$.event.manifest', '{}'), 'held', value -> 'form', \
-           value ->> '$.case.id', value ->> '$.case.link', value ->> '$.case.status' \
-         FROM json_each(?)",
+         SELECT v ->> 'id', 1, v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
+           v ->> '$.event.host_event_id', v ->> '$.event.kind', v ->> '$.event.synopsis', \
+           coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', v ->> '$.event.severity', \
+           v ->> '$.event.problem_class', v ->> '$.event.service_type', v ->> '$.event.event_type', \
+           v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', v ->> '$.event.device', \
+           v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), 'held', v -> 'form', \
+           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status' \
+         FROM j",
     )
-    .bind(to_json(&rows))
+    .bind(format!("[{}]", rows.join(",")))
     .execute(&mut *connection)
     .await?;
 
@@ -158,8 +172,9 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
         })
         .collect();
     sqlx::query(
-        "INSERT INTO reference (peer, exchange, incident, towards, applied, standing, peer_incident) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, 'client', value ->> 3, value ->> 4, value ->> 5 FROM json_each(?)",
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO reference (peer, exchange, incident, towards, applied, standing, peer_incident) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, 'client', v ->> 3, v ->> 4, v ->> 5 FROM j",
     )
     .bind(to_json(&references))
     .execute(&mut *connection)

@@ -99,7 +99,8 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
         return Ok(());
     }
     sqlx::query(
-        "UPDATE incident SET \
+        "WITH rows (v) AS MATERIALIZED (SELECT jsonb(value) FROM json_each(?1)) \
+         UPDATE incident SET \
            revision = revision + 1, \
            bridge = incident.bridge + j.writes, \
            updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), \
@@ -113,7 +114,7 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
            case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
            case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
            case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status') \
-         FROM (SELECT value AS v, value ->> 'id' AS id, value ->> 'bridge' AS writes FROM json_each(?)) j \
+         FROM (SELECT v, v ->> 'id' AS id, v ->> 'bridge' AS writes FROM rows) j \
          WHERE incident.id = j.id",
     )
     .bind(to_json(&rows))
@@ -183,9 +184,10 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
-         FROM json_each(?) WHERE true \
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 \
+         FROM j WHERE true \
          ON CONFLICT (peer, exchange) DO UPDATE SET \
            transaction_id = coalesce(excluded.transaction_id, transaction_id), \
            applied = max(applied, excluded.applied), \
@@ -222,8 +224,9 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO comment (uid, incident, author, written_at, text, origin) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) \
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO comment (uid, incident, author, written_at, text, origin) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO NOTHING",
     )
     .bind(to_json(&rows))
@@ -237,9 +240,10 @@ pub async fn insert_history(connection: &mut SqliteConnection, lines: &[HistoryL
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
-         SELECT value ->> 'incident', value ->> 'at', value ->> 'who', value ->> 'action', value ->> 'exchange', \
-           value ->> 'seq', value ->> 'detail' FROM json_each(?)",
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+         INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
+         SELECT v ->> 'incident', v ->> 'at', v ->> 'who', v ->> 'action', v ->> 'exchange', \
+           v ->> 'seq', v ->> 'detail' FROM j",
     )
     .bind(to_json(lines))
     .execute(&mut *connection)

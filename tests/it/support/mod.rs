@@ -1,6 +1,8 @@
 //! What the stories are told with.
 
 pub mod caller;
+pub mod certificates;
+pub mod command;
 pub mod pair;
 pub mod relay;
 pub mod schema;
@@ -9,6 +11,7 @@ pub mod wait;
 pub mod wire;
 pub mod workload;
 
+pub use command::{casebridge, finish, program};
 pub use pair::Pair;
 pub use site::Site;
 pub use wait::eventually;

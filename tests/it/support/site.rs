@@ -18,6 +18,8 @@ pub struct Site {
     client: reqwest::Client,
     /// Removed from the log before the next start, so that a test reads only what is new.
     crash_at: Option<String>,
+    /// What the daemon finds in its environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// An answer of the daemon over its local socket.
@@ -31,9 +33,7 @@ impl Site {
     pub fn new(alias: &str, config: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
-        for (name, text) in [("password", "correct horse battery")] {
-            write_secret(&dir.path().join(name), text);
-        }
+        write_secret(&dir.path().join("password"), "correct horse battery");
         let config = config.replace("{dir}", dir.path().to_str().unwrap());
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
         let client = reqwest::Client::builder()
@@ -42,7 +42,7 @@ impl Site {
             .timeout(Duration::from_secs(30))
             .build()
             .unwrap();
-        Self { alias: alias.into(), dir, child: None, client, crash_at: None }
+        Self { alias: alias.into(), dir, child: None, client, crash_at: None, environment: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -60,6 +60,11 @@ impl Site {
         self.crash_at = Some(point.into());
     }
 
+    /// The daemon finds this in its environment from the next start on.
+    pub fn environment(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
+    }
+
     /// Starts the daemon and returns without waiting for it.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.alias);
@@ -67,7 +72,10 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_casebridge"));
         command.args(["run", "--config"]).arg(self.path("config.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        command.env_remove("CASEBRIDGE_CRASH_AT");
+        for name in ["CASEBRIDGE_CRASH_AT", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(point) = self.crash_at.take() {
             command.env("CASEBRIDGE_CRASH_AT", point);
         }
