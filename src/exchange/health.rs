@@ -120,7 +120,7 @@ impl Engine {
         } else {
             tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");
         }
-        if after.down_since.is_some_and(|since| elapsed(since, now) >= retry.give_up_after) {
+        if after.down_since.is_some_and(|since| Backoff::new(retry).is_over(since, now, attempt)) {
             self.give_up(alias, &after).await?;
         }
         Ok(())

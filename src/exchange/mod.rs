@@ -3,13 +3,14 @@
 //! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
 //! - both ways: `read`, `apply`, `health`, `retry`, `park`;
-//! - after lost state: `adopt`;
+//! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`.
 //!
 //! `settle` is the only file that writes state.
 
 mod adopt;
 mod apply;
+mod clock_back;
 mod detect;
 mod feed;
 mod health;
@@ -28,6 +29,7 @@ mod submit;
 mod work;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -90,6 +92,8 @@ struct Inner {
     store: Arc<dyn IncidentStore>,
     state: State,
     clock: Clock,
+    /// The latest instant that was seen, in milliseconds since 1970.
+    latest: AtomicI64,
     started_at: Timestamp,
     /// How far the store was read. Held by the one pass that reads it.
     detecting: tokio::sync::Mutex<Cursor>,
@@ -116,6 +120,7 @@ impl Engine {
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
         let cursor = parts.state.transact::<_, StateError, _>(|t| t.store_cursor()).await?;
         let engine = Self(Arc::new(Inner {
+            latest: AtomicI64::new(parts.clock.now().as_millisecond()),
             started_at: parts.clock.now(),
             settings: RwLock::new(Arc::new(parts.settings)),
             upstream: RwLock::new(parts.upstream),
@@ -134,6 +139,7 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
         }));
+        engine.check_due_index().await?;
         engine.adopt_clients().await?;
         Ok(engine)
     }

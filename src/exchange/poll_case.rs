@@ -56,7 +56,9 @@ impl Engine {
                         &record.leg,
                         Leg::Upward { step: Upward::AwaitingCase { .. } | Upward::Open { .. }, .. }
                     );
-                    waits && record.parked.is_none() && record.pending.is_empty() && elapsed(record.heard, now) >= span
+                    // Heard of in the future: the clock went back, and nobody knows how long ago that was.
+                    let silent = elapsed(record.heard, now) >= span || record.heard > now;
+                    waits && record.parked.is_none() && record.pending.is_empty() && silent
                 })
                 .map(|(key, record)| Task { key, record, what: What::Ask })
                 .collect();

@@ -86,6 +86,7 @@ impl Engine {
         told: &tokio::sync::Notify,
         longest: std::time::Duration,
     ) -> Result<(), EngineError> {
+        self.mind_the_clock().await?;
         // What is under way stands in the index until its answer is settled; whoever settles it tells.
         let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let next = self.state().read(move |view| view.next_due(&lane, &in_flight)).await?;
@@ -355,11 +356,12 @@ impl Engine {
         let postponed = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                let queued_at = settle::waiting_since(transaction, &again)?;
-                if let Some(queued_at) = queued_at.filter(|at| elapsed(*at, now) >= retry.give_up_after) {
+                let backoff = Backoff::new(retry);
+                let (queued_at, attempts) = settle::waiting_since(transaction, &again)?;
+                if let Some(queued_at) = queued_at.filter(|at| backoff.is_over(*at, now, attempts)) {
                     return Ok(Err(queued_at));
                 }
-                let next = |attempt| Backoff::new(retry).next(now, attempt, retry_after);
+                let next = |attempt| backoff.next(now, attempt, retry_after);
                 Ok(Ok(settle::postponed(transaction, &again, &text, next)?))
             })
             .await?;

@@ -7,6 +7,7 @@ use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff as _;
 use jiff::Timestamp;
 
+use super::health::elapsed;
 use crate::config::settings;
 
 /// The delays of one kind of trouble. Stateless: the number of the attempt is kept in state, so a restart neither
@@ -38,6 +39,14 @@ impl Backoff {
 
     pub fn next(&self, now: Timestamp, attempt: u32, retry_after: Option<Duration>) -> Timestamp {
         later(now, self.delay(attempt, retry_after))
+    }
+
+    /// Whether it was tried for longer than the settings allow. So long a time holds so many tries at the least; a clock
+    /// that jumps ahead makes none.
+    pub fn is_over(&self, since: Timestamp, now: Timestamp, attempts: u32) -> bool {
+        let longest = self.settings.max.max(self.settings.retry_after_max);
+        let least = self.settings.give_up_after.as_secs_f64() / longest.as_secs_f64();
+        elapsed(since, now) >= self.settings.give_up_after && f64::from(attempts) >= least.floor()
     }
 
     fn nominal(&self, attempt: u32) -> Duration {
@@ -76,6 +85,15 @@ mod tests {
             let delay = backoff().delay(attempt, None).as_secs_f64();
             prop_assert!(delay >= nominal * 0.499 && delay <= nominal * 1.001, "{delay} of {nominal}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_does_not_end_the_tries() {
+        let (then, now) = (Timestamp::UNIX_EPOCH, "2026-11-21T10:00:00Z".parse().unwrap());
+        assert!(!backoff().is_over(then, now, 2));
+        assert!(backoff().is_over(then, now, 168), "a week of hours");
+        assert!(!backoff().is_over(now, now, 100_000));
+        assert!(!backoff().is_over(now, then, 100_000), "nor does one that went back");
     }
 
     #[test]

@@ -250,12 +250,17 @@ pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result
     Ok(true)
 }
 
-/// Since when the operation waits that is first in turn towards the upstream.
-pub fn waiting_since(transaction: &Transaction<'_>, key: &ExchangeKey) -> Result<Option<Timestamp>, EngineError> {
-    let Some(position) = transaction.exchange(key)?.and_then(|record| record.pending.first().copied()) else {
-        return Ok(None);
+/// Since when the operation waits that is first in turn towards the upstream, and how often it was tried.
+pub fn waiting_since(
+    transaction: &Transaction<'_>,
+    key: &ExchangeKey,
+) -> Result<(Option<Timestamp>, u32), EngineError> {
+    let Some(record) = transaction.exchange(key)? else { return Ok((None, 0)) };
+    let head = match record.pending.first() {
+        Some(position) => transaction.outbox(&key.peer, *position)?,
+        None => None,
     };
-    Ok(transaction.outbox(&key.peer, position)?.map(|entry| entry.queued_at))
+    Ok((head.map(|entry| entry.queued_at), record.due.map_or(0, |due| due.attempts)))
 }
 
 /// Not now: the exchange's own next try.
@@ -270,6 +275,16 @@ pub fn postponed(
     record.due = Some(Due { at: next(attempts), attempts, last_error: Some(reason.to_owned()) });
     transaction.put_exchange(key, &record)?;
     Ok(attempts)
+}
+
+/// Its instant lies where the clock will not come for long; the tries are not forgotten.
+pub fn due_now(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    if let Some(due) = &mut record.due {
+        due.at = now;
+        transaction.put_exchange(key, &record)?;
+    }
+    Ok(())
 }
 
 /// Not without a person.

@@ -26,12 +26,22 @@ impl View<'_> {
     pub fn due(&self, lane: &Lane, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>, StateError> {
         let start = due_key(lane, Timestamp::UNIX_EPOCH, 0, &[]);
         let end = due_key(lane, now, u64::MAX, &[0xff; 96]);
+        self.due_between(&start, &end, limit)
+    }
+
+    /// The exchanges of one lane that are due after `at`.
+    pub fn due_after(&self, lane: &Lane, at: Timestamp) -> Result<Vec<DueEntry>, StateError> {
+        let start = due_key(lane, at, u64::MAX, &[0xff; 96]);
+        let end = due_key(lane, Timestamp::MAX, u64::MAX, &[0xff; 96]);
+        self.due_between(&start, &end, usize::MAX)
+    }
+
+    fn due_between(&self, start: &[u8], end: &[u8], limit: usize) -> Result<Vec<DueEntry>, StateError> {
         let mut due = Vec::new();
         for key in self.trees.tree(Tree::Due).range(start..=end).keys().take(limit) {
             let key = key?;
-            let entry = split_due(&key).and_then(|(at, exchange)| Some((at, ExchangeKey::decode(exchange)?)));
-            let (at, key) = entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?;
-            due.push(DueEntry { key, at });
+            let entry = split_due(&key).and_then(|(at, key)| Some(DueEntry { key: ExchangeKey::decode(key)?, at }));
+            due.push(entry.ok_or_else(|| StateError::Damaged("a due key does not read".into()))?);
         }
         Ok(due)
     }

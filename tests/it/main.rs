@@ -5,6 +5,7 @@ mod support;
 mod adopt;
 mod both;
 mod cli;
+mod clock;
 mod damage;
 mod flow;
 mod inbox;
