@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, TransactionId};
 use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
-use crate::state::{ExchangeKey, PeerRecord};
+use crate::state::ExchangeKey;
 
 /// A place in a client's feed. Its text names the state that it belongs to, so a cursor from before a loss is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,14 +142,14 @@ impl Engine {
     /// Remembers when a client last showed itself; kept in memory, told by `status`.
     pub fn heard_from(&self, client: &Alias, at: jiff::Timestamp) {
         let mut contacts = self.0.contacts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let contact = contacts.entry(client.clone()).or_insert_with(PeerRecord::default);
+        let contact = contacts.entry(client.clone()).or_default();
         contact.last_contact = Some(at);
     }
 
     /// The client's version, as its requests name it.
     pub fn heard_version(&self, client: &Alias, version: &str) {
         let mut contacts = self.0.contacts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let contact = contacts.entry(client.clone()).or_insert_with(PeerRecord::default);
+        let contact = contacts.entry(client.clone()).or_default();
         if contact.version.as_deref() != Some(version) {
             contact.version = Some(version.chars().filter(|c| !c.is_control()).take(40).collect());
         }

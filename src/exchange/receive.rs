@@ -79,7 +79,7 @@ impl Engine {
                 Turn::Answer(outcome) => outcomes.push((index, outcome)),
                 Turn::Open(key, create, raw) => creates.push((index, key, create, raw)),
                 Turn::Apply(one) => {
-                    arriving.push(one);
+                    arriving.push(*one);
                     indexes.push(index);
                 }
             }
@@ -155,7 +155,14 @@ impl Engine {
         if operation.kind() == OperationKind::Create {
             return refused(ProblemType::Illegal.with("the exchange was created already"));
         }
-        Turn::Apply(Arriving { key: item.key, record, seq: item.seq, operation, raw: item.raw, transaction: None })
+        Turn::Apply(Box::new(Arriving {
+            key: item.key,
+            record,
+            seq: item.seq,
+            operation,
+            raw: item.raw,
+            transaction: None,
+        }))
     }
 
     /// Returns when a kept Create may be due, at the latest after `longest`.
@@ -188,7 +195,7 @@ impl Engine {
 enum Turn {
     Answer(Outcome),
     Open(ExchangeKey, Box<crate::case::Create>, Box<serde_json::value::RawValue>),
-    Apply(Arriving),
+    Apply(Box<Arriving>),
 }
 
 /// The answer to an operation that is in effect, now or since long: always the same.

@@ -28,8 +28,6 @@ async fn an_incident_goes_all_the_way_from_the_inbox_to_a_closed_case() {
     assert_eq!((again.status, again.body["type"].as_str().unwrap()), (409, "urn:casebridge:problem:already-submitted"));
 
     // The transaction ID is the partner's incident.
-    let show = |site: &'static str| format!("{site}");
-    let _ = show;
     let acknowledged = eventually("the transaction ID", || async {
         let shown = end_user.get(&format!("/v1/incidents/{id}")).await.body;
         shown["transaction"].is_string().then_some(shown)

@@ -152,11 +152,6 @@ impl Site {
         read(answer.expect("the daemon answers")).await
     }
 
-    pub async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Answer {
-        let answer = self.client.post(format!("http://local{path}")).body(body).send().await;
-        read(answer.expect("the daemon answers")).await
-    }
-
     /// Does something that has to succeed.
     pub async fn act(&self, path: &str, body: Value) -> Value {
         let answer = self.post(path, body).await;
