@@ -1,7 +1,7 @@
 //! The domain: incidents, phases, operations and the rules that connect them. No I/O and no clock.
 //!
 //! Two pure functions carry the rules of the source documents: [`derive_operations`] says which operations a change
-//! means, [`apply`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
+//! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
 pub mod apply;
 pub mod deposit;

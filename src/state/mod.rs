@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    /// Whether sled has begun to write files that it never syncs; it must not, see [`VALUE_LIMIT`].
+    /// Whether sled has begun to write files that it never syncs; values are cut so that it must not.
     pub fn has_blobs(&self) -> bool {
         std::fs::read_dir(self.path.join("blobs")).is_ok_and(|mut entries| entries.next().is_some())
     }
