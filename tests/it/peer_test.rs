@@ -213,7 +213,7 @@ async fn something_that_is_not_casebridge_is_told() {
         (http("200 OK", "text/html", page), "the answer is not casebridge's protocol", "check `url`"),
         (http("404 Not Found", "text/html", page), "status 404 Not Found, and no problem document", "check `url`"),
         (http("302 Found", "text/html", ""), "status 302 Found", "check `url`"),
-        (http("200 OK", "application/json", "{\"alias\": \"\\u001b[2J\"}"), "at alias", "check `url`"),
+        (http("200 OK", "application/json", "{\"alias\": \"\\u001b[2J\"}"), "at `alias`", "check `url`"),
         (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "the connection broke off", "is it the peer's daemon"),
         (Vec::new(), "no answer in time", "the peer is slow or the network loses packets"),
     ];
