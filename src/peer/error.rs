@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use reqwest::StatusCode;
+
 use crate::protocol::Problem;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,8 +33,10 @@ pub enum PeerError {
     #[error("the peer refused: {problem}")]
     Refused { problem: Box<Problem>, retry_after: Option<Duration> },
     /// Another server answered, one in between perhaps.
-    #[error("the peer's address answered with status {status} and no problem document; is it casebridge's?")]
-    Status { status: u16, retry_after: Option<Duration> },
+    #[error(
+        "the peer's address answered with status {status}, and no problem document; is that casebridge? check `url` in [upstream]"
+    )]
+    Status { status: StatusCode, retry_after: Option<Duration> },
     #[error("the answer is not casebridge's protocol ({0}); check `url` in [upstream]")]
     Malformed(String),
 }
@@ -51,7 +55,7 @@ impl PeerError {
     pub fn blames_request(&self) -> bool {
         match self {
             PeerError::Refused { problem, .. } => matches!(problem.status, 400 | 409 | 413 | 422 | 500),
-            PeerError::Status { status, .. } => matches!(status, 413 | 500),
+            PeerError::Status { status, .. } => matches!(status.as_u16(), 413 | 500),
             _ => false,
         }
     }
@@ -60,7 +64,7 @@ impl PeerError {
     pub fn is_failure(&self) -> bool {
         match self {
             PeerError::Refused { problem, .. } => problem.status == 500,
-            PeerError::Status { status, .. } => *status == 500,
+            PeerError::Status { status, .. } => *status == StatusCode::INTERNAL_SERVER_ERROR,
             _ => false,
         }
     }

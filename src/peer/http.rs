@@ -70,7 +70,7 @@ impl HttpUpstream {
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
-            _ => Err(PeerError::Status { status: status.as_u16(), retry_after }),
+            _ => Err(PeerError::Status { status, retry_after }),
         }
     }
 }

@@ -213,11 +213,15 @@ async fn something_that_is_not_casebridge_is_told() {
         (http("200 OK", "text/html", page), "the answer is not casebridge's protocol", "check `url`"),
         (
             http("404 Not Found", "text/html", page),
-            "answered with status 404 and no problem document",
-            "is it casebridge's?",
+            "answered with status 404, and no problem document",
+            "is that casebridge?",
         ),
-        (http("302 Found", "text/html", ""), "answered with status 302", "is it casebridge's?"),
-        (http("200 OK", "application/json", "{\"alias\": \"\\u001b[2J\"}"), "at `alias`: holds the control character", "check `url`"),
+        (http("302 Found", "text/html", ""), "answered with status 302", "is that casebridge?"),
+        (
+            http("200 OK", "application/json", "{\"alias\": \"\\u001b[2J\"}"),
+            "at `alias`: holds the control character",
+            "check `url`",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "the connection broke off", "is it the peer's daemon"),
         (Vec::new(), "no answer in time", "the peer is slow or the network loses packets"),
     ];

@@ -110,13 +110,23 @@ fn cannot_open(path: &Path, fault: StoreError) -> StoreError {
 }
 
 async fn create_or_check(connection: &mut SqliteConnection) -> Result<SiteId, StoreError> {
-    // A store that is there is only read: another program that holds it does not keep the daemon from starting.
-    let known: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    if known == SCHEMA_VERSION {
-        return site(connection).await;
+    match create_or_write(connection).await {
+        // A store that is there and in use by another program for now does not keep the daemon from starting.
+        Err(StoreError::Busy(reason)) => match version(connection).await? {
+            SCHEMA_VERSION => site(connection).await,
+            _ => Err(StoreError::Busy(reason)),
+        },
+        other => other,
     }
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await?)
+}
+
+async fn create_or_write(connection: &mut SqliteConnection) -> Result<SiteId, StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+    let found = version(&mut transaction).await?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
