@@ -182,6 +182,8 @@ impl Engine {
                 Ok(records)
             })
             .await?;
+        // What an operation does is in the store before it is in state: read last, the record is never behind its step.
+        let incident = self.incident(id).await?;
         let exchanges = records
             .into_iter()
             .map(|(key, record, pending, peer)| self.exchange_detail(key, record, pending, peer))

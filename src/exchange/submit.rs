@@ -8,12 +8,13 @@ use crate::case::{Action, Form, FormFault, HistoryLine, Incident, IncidentId, St
 use crate::protocol::ProblemType;
 use crate::store::{Write, Writer, Written};
 
+/// Rounds of somebody else, the detector perhaps, changing the record at the same moment.
+const TRIES: usize = 5;
+
 impl Engine {
     /// Submits an incident, once: a second time is refused. What `form` leaves out comes from the saved draft and
     /// the settings.
     pub async fn submit(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
-        /// Rounds of somebody else changing the record at the same moment.
-        const TRIES: usize = 5;
         let settings = self.settings();
         if settings.upstream.is_none() {
             return Err(ProblemType::NotConnected
@@ -45,20 +46,22 @@ impl Engine {
 
     /// Keeps a form for the later submission; nothing is sent.
     pub async fn save_draft(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
-        let incident = self.incident(id).await?;
-        self.refuse_twice(&incident)?;
         form.check().map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
-        let write = Write {
-            expected_revision: Some(incident.revision),
-            submission: Some(Submission::Draft),
-            form: Some(form.or(&incident.form)),
-            history: vec![self.line(id, Action::DraftSaved, operator, "form saved".into())],
-            ..Write::to(id, Writer::Operator)
-        };
-        match self.write_one(write).await? {
-            Written::Done => Ok(()),
-            _ => Err(ProblemType::Busy.with("the incident changed at the same moment; try again").into()),
+        for _ in 0..TRIES {
+            let incident = self.incident(id).await?;
+            self.refuse_twice(&incident)?;
+            let write = Write {
+                expected_revision: Some(incident.revision),
+                submission: Some(Submission::Draft),
+                form: Some(form.or(&incident.form)),
+                history: vec![self.line(id, Action::DraftSaved, operator, "form saved".into())],
+                ..Write::to(id, Writer::Operator)
+            };
+            if self.write_one(write).await? == Written::Done {
+                return Ok(());
+            }
         }
+        Err(ProblemType::Busy.with("the incident keeps changing; try again").into())
     }
 
     /// Whether it is submitted anew, after a Reject; an error when it is submitted already.

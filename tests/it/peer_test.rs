@@ -213,7 +213,7 @@ async fn something_that_is_not_casebridge_is_told() {
         (http("200 OK", "text/html", page), "the answer is not casebridge's protocol", "check `url`"),
         (
             http("404 Not Found", "text/html", page),
-            "answered with status 404, and no problem document",
+            "answered with status 404 Not Found, and no problem document",
             "is that casebridge?",
         ),
         (http("302 Found", "text/html", ""), "answered with status 302", "is that casebridge?"),
