@@ -174,7 +174,8 @@ impl IncidentStore for SqliteStore {
     }
 
     async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError> {
-        let mut connection = self.readers.acquire().await?;
+        // One picture: a record and its references belong together.
+        let mut connection = self.readers.begin().await?;
         read::changes(&mut connection, after, limit).await
     }
 
@@ -184,12 +185,14 @@ impl IncidentStore for SqliteStore {
     }
 
     async fn load(&self, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {
-        let mut connection = self.readers.acquire().await?;
+        // One picture: a record and its references belong together.
+        let mut connection = self.readers.begin().await?;
         read::load(&mut connection, incidents).await
     }
 
     async fn referenced(&self, peer: &Alias, after: Option<ExchangeId>, limit: usize) -> Result<Loaded, StoreError> {
-        let mut connection = self.readers.acquire().await?;
+        // One picture: a record and its references belong together.
+        let mut connection = self.readers.begin().await?;
         read::referenced(&mut connection, peer, after, limit).await
     }
 
@@ -209,7 +212,8 @@ impl IncidentStore for SqliteStore {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        let mut connection = self.readers.acquire().await?;
+        // One picture: a record and its references belong together.
+        let mut connection = self.readers.begin().await?;
         list::list(&mut connection, query).await
     }
 
