@@ -83,19 +83,12 @@ pub fn submitted(
     let mut trace_route = incident.trace_route.clone();
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
-        leg: Leg::Upward { incident: incident.id, step: Upward::Creating },
-        since: scene.now,
-        heard: scene.now,
-        shadow: Shadow::of_create(incident),
-        sent: 0,
-        applied: 0,
-        applied_digest: None,
-        pending: Vec::new(),
-        due: None,
-        parked: None,
-        held: None,
-        changed_meanwhile: false,
         submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
+        ..ExchangeRecord::begun(
+            Leg::Upward { incident: incident.id, step: Upward::Creating },
+            Shadow::of_create(incident),
+            scene.now,
+        )
     };
     info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
     enqueue(transaction, &key, &mut record, derive_create(incident, form, trace_route, upstream), scene.now)?;
@@ -339,21 +332,7 @@ pub fn received(
         return Ok(());
     }
     transaction.put_inbound(key, &InboundEntry { seq: 1, received_at: now, operation })?;
-    let mut record = ExchangeRecord {
-        leg: Leg::Downward(Downward::Received),
-        since: now,
-        heard: now,
-        shadow: Shadow::default(),
-        sent: 0,
-        applied: 0,
-        applied_digest: None,
-        pending: Vec::new(),
-        due: None,
-        parked: None,
-        held: None,
-        changed_meanwhile: false,
-        submitted_by: None,
-    };
+    let mut record = ExchangeRecord::begun(Leg::Downward(Downward::Received), Shadow::default(), now);
     record.wake_at(now);
     transaction.put_exchange(key, &record)?;
     Ok(())
@@ -375,19 +354,13 @@ pub fn opened(
         transaction.remove_inbound(key, 1)?;
     }
     let mut record = ExchangeRecord {
-        leg: Leg::Downward(Downward::Deciding { incident: incident.id }),
-        since: now,
-        heard: now,
-        shadow: Shadow::of_create(incident),
-        sent: 0,
-        applied: 1,
         applied_digest: Some(digest),
-        pending: Vec::new(),
-        due: None,
-        parked: None,
-        held: None,
-        changed_meanwhile: false,
-        submitted_by: None,
+        applied: 1,
+        ..ExchangeRecord::begun(
+            Leg::Downward(Downward::Deciding { incident: incident.id }),
+            Shadow::of_create(incident),
+            now,
+        )
     };
     difference(transaction, key, &mut record, incident, now)?;
     transaction.put_exchange(key, &record)?;
@@ -582,19 +555,8 @@ pub fn adopted(
             record
         }
         None => ExchangeRecord {
-            leg: standpoint.leg.clone(),
-            since: now,
-            heard: now,
-            shadow: standpoint.shadow,
             sent: standpoint.sent,
-            applied: 0,
-            applied_digest: None,
-            pending: Vec::new(),
-            due: None,
-            parked: None,
-            held: None,
-            changed_meanwhile: false,
-            submitted_by: None,
+            ..ExchangeRecord::begun(standpoint.leg.clone(), standpoint.shadow, now)
         },
     };
     record.applied = standpoint.applied;

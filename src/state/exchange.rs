@@ -163,6 +163,25 @@ pub struct DueEntry {
 }
 
 impl ExchangeRecord {
+    /// An exchange in which nothing was sent and nothing has arrived yet.
+    pub fn begun(leg: Leg, shadow: Shadow, now: Timestamp) -> Self {
+        Self {
+            leg,
+            since: now,
+            heard: now,
+            shadow,
+            sent: 0,
+            applied: 0,
+            applied_digest: None,
+            pending: Vec::new(),
+            due: None,
+            parked: None,
+            held: None,
+            changed_meanwhile: false,
+            submitted_by: None,
+        }
+    }
+
     /// The incident that the exchange is about, if it exists here yet.
     pub fn incident(&self) -> Option<IncidentId> {
         self.leg.incident()
