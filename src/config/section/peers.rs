@@ -43,6 +43,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let batch = table.count("batch", defaults::UPSTREAM_BATCH);
     let in_flight = table.count("in_flight", defaults::UPSTREAM_IN_FLIGHT);
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     table.finish();
     Ok(Upstream {
         alias: alias?,
@@ -56,6 +57,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         batch,
         in_flight,
         check_after,
+        internal_comments,
     })
 }
 
@@ -94,8 +96,9 @@ pub fn client(
         Ok(user)
     });
     let password = secret::password(&mut table, origin);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password? })
+    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {
