@@ -70,6 +70,7 @@ impl Counterpart<'_> {
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
 /// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
 /// | back to Resolution | | Reopen (C-10), with solution and completion code as they are left |
+/// | Done to Validation | reopened and resolved again in one step | Reopen, Resolve |
 /// | to Done | | Close |
 /// | Done | solution, completion code, comment | Close (C-12) |
 pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
@@ -123,6 +124,15 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
             } else {
                 operations.push(Operation::Resolve(changes));
             }
+        }
+        PhaseGroup::Validation if was == PhaseGroup::Done => {
+            let resolution = Changes {
+                solution: after.work.solution.clone().map(Some),
+                completion_code: after.work.completion_code.map(Some),
+                ..Changes::default()
+            };
+            operations.push(Operation::Reopen(Changes { solution: None, completion_code: None, ..changes }));
+            operations.push(Operation::Resolve(resolution));
         }
         PhaseGroup::Validation => operations.extend(listed(changes, Operation::Resolve)),
         PhaseGroup::Done if before.phase != Phase::Close => operations.push(Operation::Close(changes)),
@@ -317,6 +327,7 @@ mod tests {
         row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
         row("C-10 from done", up, closed, |r| r.work = Default::default(), &["reopen"]);
+        row("reopened and resolved again", up, closed, in_review, &["reopen", "resolve"]);
         row("done from review", up, in_review, |r| r.work.phase = Phase::Close, &["close"]);
         row("done at once", up, nothing, closed, &["close"]);
         row("accepted and done at once", down, nothing, |r| (closed(r), accept(r)).0, &["accept", "close"]);

@@ -13,7 +13,7 @@ use super::{Engine, EngineError};
 use crate::case::{
     Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
     Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
-    depends_on_record,
+    completed, depends_on_record,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
@@ -149,19 +149,25 @@ impl Engine {
             );
         }
         let scene = self.scene();
-        let queued = self
+        let (queued, standings) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut queued = HashSet::new();
+                let mut standings = Vec::new();
                 for one in &taken {
-                    if settle::applied(transaction, one, &scene)? {
-                        queued.insert(one.key.peer.clone());
-                    }
+                    let Some(changed) = settle::applied(transaction, one, &scene)? else { continue };
+                    queued.insert(one.key.peer.clone());
+                    let resolved = one.after.as_ref().is_some_and(|after| after.work.phase == Phase::Review);
+                    let standing = changed.leg.standing(resolved);
+                    let reference = Some(reference(&one.key, changed.leg.towards(), None, standing));
+                    standings.push(Write { reference, ..Write::to(one.incident, Writer::Bridge) });
                 }
-                Ok(queued)
+                Ok((queued, standings))
             })
             .await?;
         self.wake(&queued);
+        // For people and their lists; what counts is in the record and in state.
+        self.store().write(standings).await?;
         Ok(())
     }
 
@@ -200,15 +206,19 @@ impl Engine {
         let merged = match record {
             Some(record) => {
                 let (shadow, touched) = (&one.record.shadow, one.record.touched);
-                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen };
-                meeting.merge(edit, |field| self.winner(&one.record, field, record.work.phase))
+                let decides = one.record.leg.towards() == Towards::Client;
+                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides };
+                meeting.merge(&one.operation, edit, |field| self.winner(&one.record, field, record.work.phase))
             }
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
         };
-        let merged = self.resumed(one, record, merged);
+        let merged = self.resumed(one, record, self.complete(one, work, merged));
         let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
+        // A phase that does not count here moves no step.
+        let agreed = merged.agreed.phase.unwrap_or(one.record.shadow.phase);
+        let leg = if merged.keeps_phase { one.record.leg.clone() } else { leg.clone().in_phase(agreed) };
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
@@ -264,15 +274,41 @@ impl Engine {
         (write, taken)
     }
 
+    /// Where our side of a conflict leaves an ended case without a solution or a code, it gets the settings' (C-27), and the
+    /// client is told.
+    fn complete(&self, one: &Arriving, work: &Work, merged: Merged) -> Merged {
+        if one.record.leg.towards() == Towards::Upstream || !merged.restates {
+            return merged;
+        }
+        let after = Work {
+            phase: merged.edit.phase.unwrap_or(work.phase),
+            solution: merged.edit.solution.clone().unwrap_or(work.solution.clone()),
+            completion_code: merged.edit.completion_code.unwrap_or(work.completion_code),
+            ..Work::default()
+        };
+        match completed(&after, &self.settings().exchange.default_solution) {
+            Some(missing) => Merged {
+                edit: Edit {
+                    solution: missing.solution.or(merged.edit.solution),
+                    completion_code: missing.completion_code.or(merged.edit.completion_code),
+                    ..merged.edit
+                },
+                ..merged
+            },
+            None => merged,
+        }
+    }
+
     /// A client that answers a question hands the case back: work goes on, and the client is told so (C-51).
     fn resumed(&self, one: &Arriving, record: Option<&Incident>, merged: Merged) -> Merged {
         let settings = self.settings();
         let ours = one.record.leg.towards() == Towards::Client && one.operation.kind() == OperationKind::Assign;
         let case = record.and_then(|record| record.case.as_ref());
+        let merged = Merged { restates: merged.restates || ours, ..merged };
         match case.filter(|case| ours && case.status == settings.case.pending_status) {
             Some(case) => {
                 let case = Case { status: settings.case.resumed_status.clone(), ..case.clone() };
-                Merged { edit: Edit { case: Some(case), ..merged.edit }, restates: true, ..merged }
+                Merged { edit: Edit { case: Some(case), ..merged.edit }, ..merged }
             }
             None => merged,
         }

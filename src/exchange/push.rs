@@ -12,7 +12,8 @@ use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Submission, Towards, TransactionId, Upward,
+    Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
+    Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -243,6 +244,7 @@ impl Engine {
         self.park(refused).await?;
         crash_point(CrashPoint::AnswerCommitted);
         let mut again = Vec::new();
+        let mut overtaken = Vec::new();
         for (task, id, record) in settled {
             let (kind, seq) = match &task.what {
                 What::Send(entry) => (entry.kind, entry.seq),
@@ -258,6 +260,14 @@ impl Engine {
                 seq,
                 "acknowledged"
             );
+            let now = record.as_ref().map(|record| record.leg.standing(record.shadow.phase == Phase::Review));
+            if let (true, Some(standing), Some(incident)) = (task.moves(), now, task.record.incident())
+                && task.standing(&id) != now
+            {
+                // An operation of the peer's came in between.
+                let reference = Some(reference(&task.key, Towards::Upstream, None, standing));
+                overtaken.push(Write { reference, ..Write::to(incident, Writer::Bridge) });
+            }
             if let Some(record) = record
                 && record.changed_meanwhile
                 && record.pending.is_empty()
@@ -265,6 +275,7 @@ impl Engine {
                 again.extend(record.incident().map(|incident| (task.key, incident)));
             }
         }
+        self.store().write(overtaken).await?;
         if !again.is_empty() {
             self.look_again(again).await?;
         }
@@ -275,16 +286,10 @@ impl Engine {
     fn acknowledgement(&self, task: &Task, transaction: &TransactionId) -> Option<Write> {
         let incident = task.record.incident()?;
         let Leg::Upward { step, .. } = &task.record.leg else { return None };
-        if step.transaction().is_some() && matches!(&task.what, What::Send(entry) if entry.kind != OperationKind::Close)
-        {
+        if step.transaction().is_some() && !task.moves() {
             return None;
         }
-        let leg = step.clone().acknowledged(transaction.clone()).ok()?;
-        let resolved = task.record.shadow.phase != Phase::InitialSupport;
-        let standing = match &task.what {
-            What::Send(entry) if entry.kind == OperationKind::Close => crate::case::Standing::Closed,
-            _ => Leg::Upward { incident, step: leg }.standing(resolved),
-        };
+        let standing = task.standing(transaction)?;
         let line = |at: Timestamp, action: Action, detail: String| HistoryLine {
             incident,
             at,
@@ -376,6 +381,24 @@ impl Engine {
 }
 
 impl Task {
+    /// Whether an operation of ours moves the exchange another step.
+    fn moves(&self) -> bool {
+        use OperationKind::{Cancel, Close, Reject, Reopen, Resolve};
+        matches!(&self.what, What::Send(entry) if matches!(entry.kind, Cancel | Close | Reject | Reopen | Resolve))
+    }
+
+    /// How the exchange stands once this is acknowledged.
+    fn standing(&self, transaction: &TransactionId) -> Option<Standing> {
+        let Leg::Upward { incident, step } = &self.record.leg else { return None };
+        let agreed = self.record.shadow.phase;
+        let leg = Leg::Upward { incident: *incident, step: step.clone().acknowledged(transaction.clone()).ok()? };
+        let leg = match self.sent().and_then(|sent| sent.operation) {
+            Some(operation) => leg.arrived(&operation, agreed),
+            None => leg,
+        };
+        Some(leg.standing(agreed == Phase::Review))
+    }
+
     /// What was sent, as the step that settles its answer needs it.
     fn sent(&self) -> Option<settle::Sent> {
         let What::Send(entry) = &self.what else { return None };

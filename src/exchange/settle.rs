@@ -166,7 +166,7 @@ fn difference(
     }
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
-    record.shadow = Shadow::of(incident, counterpart.has(incident));
+    record.shadow = record.shadow.after(&operations, incident, counterpart.has(incident));
     if operations.is_empty() {
         return Ok(());
     }
@@ -222,9 +222,8 @@ pub fn acknowledged(
     if let Some(position) = done {
         transaction.dequeue(&key.peer, position)?;
         record.pending.remove(0);
-        if let Some(operation) = sent.and_then(|sent| sent.operation.as_ref())
-            && let Ok(leg) = record.leg.clone().operated(operation)
-        {
+        if let Some(operation) = sent.and_then(|sent| sent.operation.as_ref()) {
+            let leg = record.leg.clone().arrived(operation, record.shadow.phase);
             step(&mut record, leg, now);
         }
     }
@@ -429,7 +428,7 @@ impl Taken {
     /// What the operation does to the exchange: one whose phase does not count here moves no step.
     pub fn moves(&self) -> Operation {
         match self.operation.changes() {
-            Some(changes) if self.merged.keeps_phase() && !self.merged.restates => Operation::Update(changes.clone()),
+            Some(changes) if self.merged.keeps_phase => Operation::Update(changes.clone()),
             _ => self.operation.clone(),
         }
     }
@@ -448,12 +447,16 @@ fn take(record: &mut ExchangeRecord, taken: &Taken) {
     }
 }
 
-/// Step, shadow and number follow in one transaction. Returns whether something was queued in answer.
-pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<bool, EngineError> {
+/// Step, shadow and number follow in one transaction. Says where the exchange stands when something was queued in answer.
+pub fn applied(
+    transaction: &mut Transaction<'_>,
+    taken: &Taken,
+    scene: &Scene,
+) -> Result<Option<Changed>, EngineError> {
     let now = scene.now;
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(false) };
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
     if taken.seq <= record.applied {
-        return Ok(false);
+        return Ok(None);
     }
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
@@ -471,11 +474,13 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(incident) = &taken.after {
         difference(transaction, &taken.key, &mut record, incident, scene)?;
     }
+    let leg = record.leg.clone().in_phase(record.shadow.phase);
+    step(&mut record, leg, now);
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
     }
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(record.sent > sent)
+    Ok((record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder }))
 }
 
 /// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.

@@ -6,6 +6,7 @@ mod adopt;
 mod both;
 mod cli;
 mod clock;
+mod converge;
 mod damage;
 mod flow;
 mod inbox;
