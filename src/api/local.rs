@@ -34,6 +34,7 @@ pub fn routes() -> Router<Door> {
         .route("/v1/incidents", get(incidents))
         .route("/v1/incidents/{id}", get(show))
         .route("/v1/incidents/{id}/submit", post(submit))
+        .route("/v1/incidents/{id}/escalate", post(escalate))
         .route("/v1/incidents/{id}/draft", post(draft))
         .route("/v1/incidents/{id}/accept", post(accept))
         .route("/v1/incidents/{id}/update", post(update))
@@ -111,6 +112,24 @@ pub async fn submit(
     let (id, request): (_, SubmitRequest) = (incident_id(id)?, request(&headers, body).await?);
     door.engine.submit(id, request.form, &request.operator).await?;
     done(id, format!("incident {id} is submitted"))
+}
+
+/// Hands a client's incident on to the site above, once.
+#[utoipa::path(post, path = "/v1/incidents/{id}/escalate", tag = "local", params(("id" = i64, Path)),
+    request_body = SubmitRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn escalate(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, SubmitRequest) = (incident_id(id)?, request(&headers, body).await?);
+    door.engine.escalate(id, request.form, &request.operator).await?;
+    done(id, format!("incident {id} is escalated"))
 }
 
 /// Saves a form without submitting.

@@ -32,6 +32,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::incidents,
         local::show,
         local::submit,
+        local::escalate,
         local::draft,
         local::accept,
         local::update,

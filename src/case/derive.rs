@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::apply::{CANCELED_ELSEWHERE, is_remark};
 use super::form::Form;
 use super::id::Alias;
-use super::incident::Incident;
+use super::incident::{Comment, Incident};
 use super::operation::{Changes, Create, Operation};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
@@ -41,6 +42,7 @@ impl Towards {
 /// | Resolution to Validation | without | Resolve |
 /// | Validation | solution, completion code, comment | Resolve (C-07) |
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
+/// | Validation, Done | another peer canceled (C-19) | Cancel (C-52), instead of all others |
 /// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
 /// | back to Resolution | | Reopen (C-10) |
 /// | to Done | | Close |
@@ -50,9 +52,12 @@ pub fn derive_operations(before: &Shadow, after: &Incident, towards: Towards, pe
     let mut operations = overflow(&mut changes);
     let group = after.work.phase.group();
     if group != PhaseGroup::Resolution {
+        let canceled = changes.solution.as_ref().is_some_and(|text| text.as_deref() == Some(CANCELED_ELSEWHERE));
         let ending: Option<fn(Changes) -> Operation> = match changes.completion_code.flatten() {
             Some(CompletionCode::WithdrawnByUser) => Some(Operation::Cancel),
             Some(CompletionCode::RequestRejected) => Some(Operation::Reject),
+            // Nobody but a Cancel leaves these two together.
+            Some(CompletionCode::AbandonedByUser) if canceled => Some(Operation::Cancel),
             _ => None,
         };
         if let Some(ending) = ending {
@@ -116,7 +121,7 @@ fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<O
 
 /// The operation that opens a case for `incident` at the site above, with what of its comments does not fit into one.
 pub fn derive_create(incident: &Incident, form: Form, trace_route: Vec<Alias>, peer: &Alias) -> Vec<Operation> {
-    let mut later = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(peer)).cloned();
+    let mut later = incident.comments.iter().filter(|comment| is_news(comment, peer)).cloned();
     let create = Create {
         incident: incident.id,
         trace_route,
@@ -144,6 +149,11 @@ fn overflow(changes: &mut Changes) -> Vec<Operation> {
     updates
 }
 
+/// A comment never travels back to where it came from (C-32), and what a rule wrote here not at all.
+fn is_news(comment: &Comment, peer: &Alias) -> bool {
+    comment.origin.as_ref() != Some(peer) && !is_remark(comment)
+}
+
 fn difference(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias) -> Changes {
     let work = &after.work;
     let news = |changed: bool| changed.then_some(());
@@ -159,7 +169,7 @@ fn difference(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias)
         comments: after
             .comments
             .iter()
-            .filter(|comment| comment.position > before.comments && comment.origin.as_ref() != Some(peer))
+            .filter(|comment| comment.position > before.comments && is_news(comment, peer))
             .cloned()
             .collect(),
     }
@@ -194,6 +204,12 @@ mod tests {
     fn closed(record: &mut Incident) {
         in_review(record);
         record.work.phase = Phase::Close;
+    }
+
+    fn canceled(record: &mut Incident) {
+        record.work.phase = Phase::Close;
+        record.work.solution = Some(CANCELED_ELSEWHERE.into());
+        record.work.completion_code = Some(CompletionCode::AbandonedByUser);
     }
 
     fn accept(record: &mut Incident) {
@@ -235,6 +251,15 @@ mod tests {
         row("review, unlisted", up, in_review, |r| r.work.expected_resolution = Some(r.created_at), &[]);
         row("C-08 review", up, in_review, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
         row("C-08 done", up, closed, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
+        row("C-52 done", up, nothing, canceled, &["cancel"]);
+        row("C-52 after review", up, in_review, canceled, &["cancel"]);
+        row(
+            "abandoned here",
+            up,
+            nothing,
+            |r| (closed(r), r.work.completion_code = Some(AbandonedByUser)).0,
+            &["close"],
+        );
         row("C-09 review", up, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
@@ -254,6 +279,22 @@ mod tests {
         let shadow = Shadow::of(&record);
         record.comments.push(comment(9, Some(peer())));
         assert!(derive_operations(&shadow, &record, Towards::Upstream, &peer()).is_empty());
+    }
+
+    #[test]
+    fn what_a_rule_wrote_is_not_told_to_a_third_site_and_what_a_person_wrote_there_is() {
+        let mut record = incident();
+        let shadow = Shadow::of(&record);
+        let north: Alias = "north".parse().unwrap();
+        let from_north = |text: &str, author: &str| Comment {
+            text: text.into(),
+            author: author.into(),
+            ..comment(9, Some(north.clone()))
+        };
+        record.comments.push(from_north("Incident was reopened. Previous solution was: x.", "north"));
+        assert!(derive_operations(&shadow, &record, Towards::Upstream, &peer()).is_empty());
+        record.comments.push(from_north("Incident was reopened. Previous solution was: x.", "anna"));
+        assert_eq!(derive_operations(&shadow, &record, Towards::Upstream, &peer()).len(), 1);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub mod text;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use apply::{Arrival, Edit, apply, depends_on_record};
+pub use apply::{Arrival, Edit, apply, depends_on_record, is_remark};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Towards, derive_create, derive_operations};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};

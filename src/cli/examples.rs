@@ -44,6 +44,15 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `escalate`.
+pub const ESCALATE: &str = "\
+What is left out comes from the client's form, then from [submit.defaults] of the configuration.
+
+Examples:
+  casebridge escalate 1
+  casebridge escalate 1 --priority \"1 - Critical\" --comment \"Our spare part did not help\"
+";
+
 /// Under the help of `incidents`.
 pub const INCIDENTS: &str = "\
 Examples:
@@ -83,7 +92,7 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, INCIDENTS, ACCEPT, UPDATE, RESOLVE]
+    [MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, INCIDENTS, ACCEPT, UPDATE, RESOLVE]
         .into_iter()
         .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("  "))

@@ -92,6 +92,9 @@ enum Command {
     /// Submit an incident to the site above, once
     #[command(after_help = examples::SUBMIT)]
     Submit(submit::Arguments),
+    /// Hand a client's incident on to the site above, once
+    #[command(after_help = examples::ESCALATE)]
+    Escalate(submit::Handover),
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
@@ -157,6 +160,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
+        Command::Escalate(handover) => submit::escalate(&site.local()?, handover).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,

@@ -107,6 +107,7 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.field("serial", row.serial.clone());
     page.field("group", row.group.clone());
     page.field("client", row.client.clone());
+    page.field("came through", Some(detail.trace_route.join(" > ")).filter(|route| !route.is_empty()));
     page.field("priority", row.priority.clone());
     page.field("severity", row.severity.clone());
     page.field("submission", row.submission.clone());
@@ -267,6 +268,7 @@ mod tests {
             solution: None,
             completion_code: None,
             expected_resolution: None,
+            trace_route: vec!["north".into(), "partner".into()],
             manifest: std::collections::BTreeMap::from([("router.model".to_owned(), "MX480".to_owned())]),
             form: Form { tracking_number: Some("CRQ-4711".into()), ..Form::default() },
             comments: Vec::new(),
@@ -286,6 +288,7 @@ mod tests {
             "  since                2026-11-21 12:00:00Z (5 min ago)\n",
             "  next try             2026-11-21 12:05:12Z (in 12 s), after 3 attempts\n",
             "  tracking number      CRQ-4711\n",
+            "  came through         north > partner\n",
             "  router.model         MX480\n",
             "awaited",
             "from the inbox",

@@ -230,6 +230,8 @@ pub struct CaseSettings {
     pub opened_status: String,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
+    /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.
+    pub escalate: Vec<Policy>,
 }
 
 /// `[schedule]`: cron expressions with seconds, in UTC.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Standpoint};
 use super::{Engine, EngineError};
@@ -117,7 +118,7 @@ impl Engine {
 
     async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
         let _undetected = self.0.detecting.lock().await;
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
         let records = self
             .state()
@@ -155,16 +156,22 @@ impl Engine {
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let now = self.now();
-        self.state()
+        let (scene, relays) = (self.scene(), between.relays());
+        let settled = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Settled::default();
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
-                    settle::adopted(transaction, &key, standpoint, incident, now)?;
+                    settle::adopted(transaction, &key, standpoint, incident, scene.now)?;
+                    if relays {
+                        forward(transaction, &scene, incident, Some(&key), &mut settled)?;
+                    }
                 }
-                Ok(())
+                Ok(settled)
             })
-            .await
+            .await?;
+        self.tell(settled).await
     }
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.

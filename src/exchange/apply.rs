@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::forward::{Between, Settled, forward};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
@@ -62,7 +63,7 @@ impl Engine {
     pub(super) async fn apply(&self, arriving: &[Arriving]) -> Result<Vec<Fate>, EngineError> {
         /// Rounds of somebody else changing the same records at the same moment.
         const TRIES: usize = 8;
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
         let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
         for _ in 0..TRIES {
@@ -107,7 +108,7 @@ impl Engine {
             }
         }
         crash_point_after(arriving);
-        self.settle_taken(taken).await?;
+        self.settle_taken(&between, taken).await?;
         // What never came to rest is tried again with the next delivery.
         fates
             .into_iter()
@@ -115,7 +116,7 @@ impl Engine {
             .collect()
     }
 
-    async fn settle_taken(&self, taken: Vec<Taken>) -> Result<(), EngineError> {
+    async fn settle_taken(&self, between: &Between<'_>, taken: Vec<Taken>) -> Result<(), EngineError> {
         if taken.is_empty() {
             return Ok(());
         }
@@ -132,10 +133,25 @@ impl Engine {
                 "applied"
             );
         }
-        let now = self.now();
-        self.state()
-            .transact(move |transaction| taken.iter().try_for_each(|one| settle::applied(transaction, one, now)))
-            .await
+        let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
+        let incidents = self.to_forward(between, &ids).await?;
+        let scene = self.scene();
+        let settled = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                for one in &taken {
+                    settle::applied(transaction, one, scene.now)?;
+                }
+                // In the same transaction: an operation that counts as taken is on its way to the other peer.
+                let mut settled = Settled::default();
+                for one in &taken {
+                    let Some(incident) = incidents.get(&one.incident) else { continue };
+                    forward(transaction, &scene, incident, Some(&one.key), &mut settled)?;
+                }
+                Ok(settled)
+            })
+            .await?;
+        self.tell(settled).await
     }
 
     /// The write that an operation means for its incident.
@@ -177,7 +193,7 @@ impl Engine {
         };
         if let Some(submitted) = &one.record.submitted_by {
             write.submission = Some(Submission::Requested);
-            write.form = Some(submitted.form.clone());
+            write.form = submitted.form.clone();
         }
         if standing == Standing::Rejected && one.record.leg.towards() == crate::case::Towards::Upstream {
             write.submission = Some(Submission::Held);
@@ -236,7 +252,7 @@ impl Engine {
         operation: Operation,
         raw: Box<RawValue>,
     ) -> Result<Option<InboundEntry>, EngineError> {
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let again = key.clone();
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
@@ -253,7 +269,21 @@ impl Engine {
                 if self.write_one(write).await? != Written::Done {
                     return Err(ProblemType::Busy.with("the record changed at the same moment; try again").into());
                 }
-                self.state().transact(move |transaction| settle::applied_late(transaction, &taken, now)).await
+                let incidents = self.to_forward(&between, &[id]).await?;
+                let scene = self.scene();
+                let (next, settled) = self
+                    .state()
+                    .transact::<_, EngineError, _>(move |transaction| {
+                        let next = settle::applied_late(transaction, &taken, now)?;
+                        let mut settled = Settled::default();
+                        if let Some(incident) = incidents.get(&id) {
+                            forward(transaction, &scene, incident, Some(&taken.key), &mut settled)?;
+                        }
+                        Ok((next, settled))
+                    })
+                    .await?;
+                self.tell(settled).await?;
+                Ok(next)
             }
             Err(illegal) => {
                 let (kind, key) = (one.operation.kind(), one.key);

@@ -1,15 +1,12 @@
 //! The store reports what changed; each incident is compared with its shadow, and what is new and wanted is submitted.
 
-use std::collections::HashSet;
-
 use tracing::{debug, info, warn};
 
+use super::forward::{Settled, forward};
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
-use crate::case::{
-    Action, Alias, Form, HistoryLine, Incident, Phase, PolicyAction, Standing, Submission, Towards, TransactionId,
-};
+use crate::case::{Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards, TransactionId};
 use crate::state::{ExchangeKey, Transaction, View};
 use crate::store::{Cursor, ReferenceWrite, Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
@@ -90,9 +87,7 @@ impl Engine {
             .await?;
         *cursor = page.cursor;
         crash_point(CrashPoint::DetectCommitted);
-        self.wake(&settled.queued);
-        // For people and their lists; what counts is in the record and in state.
-        self.store().write(settled.standings).await?;
+        self.tell(settled).await?;
         Ok(Some(count))
     }
 
@@ -134,9 +129,6 @@ impl Engine {
 
     fn decide(&self, incident: &Incident) -> Decision {
         let settings = self.settings();
-        if incident.client.is_some() {
-            return Decision::Leave;
-        }
         match incident.submission {
             Submission::Held | Submission::Draft => Decision::Leave,
             // Set by `submit`, which has checked it, or by another program, which has not.
@@ -152,7 +144,11 @@ impl Engine {
                 if let Err(reason) = self.check_submittable(incident) {
                     return Decision::Hold { reason };
                 }
-                let Some(policy) = first_match(&settings.submit.policies, incident) else {
+                let policies = match incident.client {
+                    Some(_) => &settings.case.escalate,
+                    None => &settings.submit.policies,
+                };
+                let Some(policy) = first_match(policies, incident) else {
                     return Decision::Hold { reason: "no policy submits it; a person decides".into() };
                 };
                 if policy.action == PolicyAction::Hold {
@@ -188,13 +184,6 @@ impl Engine {
     }
 }
 
-/// What a pass queued, and where exchanges with clients stand after it.
-#[derive(Default)]
-struct Settled {
-    queued: HashSet<Alias>,
-    standings: Vec<Write>,
-}
-
 fn settle_one(
     transaction: &mut Transaction<'_>,
     scene: &Scene,
@@ -202,23 +191,10 @@ fn settle_one(
     decision: &Decision,
     settled: &mut Settled,
 ) -> Result<(), EngineError> {
-    for one in &incident.references {
-        let key = ExchangeKey::new(&one.peer, one.exchange);
-        let Some(leg) = settle::changed(transaction, &key, incident, scene.now)? else { continue };
-        let standing = leg.standing(incident.work.phase == Phase::Review);
-        if one.towards == Towards::Client && standing != one.standing {
-            let reference = Some(reference(&key, one.towards, None, standing));
-            settled.standings.push(Write { reference, ..Write::to(incident.id, Writer::Bridge) });
-        }
-        settled.queued.insert(key.peer);
-    }
+    forward(transaction, scene, incident, None, settled)?;
     let Some(key) = settle::upward_key(scene, incident) else { return Ok(()) };
     if incident.references.iter().any(|reference| reference.exchange == key.exchange) {
         return Ok(());
-    }
-    // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if settle::changed(transaction, &key, incident, scene.now)?.is_some() {
-        settled.queued.insert(key.peer.clone());
     }
     if let Decision::Submit { form, policy } = decision
         && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?

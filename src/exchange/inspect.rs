@@ -194,6 +194,7 @@ impl Engine {
             solution: incident.work.solution.clone(),
             completion_code: incident.work.completion_code.map(|code| code.as_str().to_owned()),
             expected_resolution: incident.work.expected_resolution,
+            trace_route: incident.trace_route.iter().map(ToString::to_string).collect(),
             manifest: incident.event.manifest.clone(),
             form: incident.form.clone(),
             comments: incident.comments.clone(),

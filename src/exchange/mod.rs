@@ -2,7 +2,7 @@
 //!
 //! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
-//! - both ways: `read`, `apply`, `health`, `retry`, `park`;
+//! - both ways: `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`.
 //!
@@ -13,6 +13,7 @@ mod apply;
 mod clock_back;
 mod detect;
 mod feed;
+mod forward;
 mod health;
 mod inspect;
 mod open;

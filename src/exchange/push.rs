@@ -300,7 +300,7 @@ impl Engine {
         };
         if let Some(submitted) = &task.record.submitted_by {
             write.submission = Some(Submission::Requested);
-            write.form = Some(submitted.form.clone());
+            write.form = submitted.form.clone();
             let detail = format!("submitted by policy \"{}\"", submitted.policy);
             write.history.push(line(submitted.at, Action::Submitted, detail));
         }

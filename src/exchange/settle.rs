@@ -83,7 +83,10 @@ pub fn submitted(
     let mut trace_route = incident.trace_route.clone();
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
-        submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
+        submitted_by: policy.map(|policy| {
+            let form = incident.client.is_none().then(|| form.clone());
+            SubmittedBy { policy, at: scene.now, form }
+        }),
         ..ExchangeRecord::begun(
             Leg::Upward { incident: incident.id, step: Upward::Creating },
             Shadow::of_create(incident),

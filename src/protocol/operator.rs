@@ -83,6 +83,8 @@ pub struct IncidentDetail {
     pub completion_code: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_resolution: Option<Timestamp>,
+    /// The sites that the case has passed on its way here, in hop order.
+    pub trace_route: Vec<String>,
     pub manifest: std::collections::BTreeMap<String, String>,
     pub form: crate::case::Form,
     pub comments: Vec<crate::case::Comment>,
@@ -202,7 +204,7 @@ pub struct PeerStatus {
     pub queued: u64,
 }
 
-/// `POST /v1/incidents/{id}/submit` and `.../draft`
+/// `POST /v1/incidents/{id}/submit`, `.../escalate` and `.../draft`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {

@@ -83,7 +83,8 @@ pub struct ExchangeRecord {
 pub struct SubmittedBy {
     pub policy: String,
     pub at: Timestamp,
-    pub form: Form,
+    /// None for a client's incident, whose form is the client's own.
+    pub form: Option<Form>,
 }
 
 /// The retry state of an exchange: a restart neither forgets nor hammers.

@@ -63,6 +63,8 @@ pub struct Open {
     pub create: Create,
     /// Accept it in the same step.
     pub accept: Option<CaseTemplate>,
+    /// `Undecided` is news for the detector, `Held` is not.
+    pub submission: Submission,
     pub at: Timestamp,
 }
 

@@ -1,5 +1,6 @@
 //! `[case]`: how a site with clients answers them.
 
+use crate::case::Policy;
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::faults::Refused;
@@ -20,20 +21,26 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let id_template = table.take("id_template", id_template);
     let link_template = table.take("link_template", link_template);
     let opened_status = table.line("opened_status", STATUS_LIMIT);
-    let mut names = Claims::default();
-    let accept = |mut table: Reader<'_>| {
-        let policy = filters(&mut table, &mut names);
-        table.finish();
-        policy.ok()
-    };
-    let accept = table.sections("accept", POLICY_LIMIT).into_iter().filter_map(accept).collect();
+    let accept = policies(&mut table, "accept");
+    let escalate = policies(&mut table, "escalate");
     table.finish();
     CaseSettings {
         id_template: id_template.unwrap_or_else(|| defaults::CASE_ID_TEMPLATE.to_owned()),
         link_template,
         opened_status: opened_status.unwrap_or_else(|| defaults::CASE_OPENED_STATUS.to_owned()),
         accept,
+        escalate,
     }
+}
+
+fn policies(table: &mut Reader<'_>, key: &'static str) -> Vec<Policy> {
+    let mut names = Claims::default();
+    let policy = |mut table: Reader<'_>| {
+        let policy = filters(&mut table, &mut names);
+        table.finish();
+        policy.ok()
+    };
+    table.sections(key, POLICY_LIMIT).into_iter().filter_map(policy).collect()
 }
 
 fn id_template(item: &Item<'_>) -> Result<String, Refused> {
