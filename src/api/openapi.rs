@@ -35,6 +35,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::escalate,
         local::draft,
         local::accept,
+        local::overrule,
         local::update,
         local::resolve,
         local::close,

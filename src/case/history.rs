@@ -23,6 +23,7 @@ pub enum Action {
     OperationParked,
     OperationRetried,
     Edited,
+    Overridden,
     AttachmentAdded,
     Adopted,
 }
@@ -43,6 +44,7 @@ impl Action {
             Action::OperationParked => "operation_parked",
             Action::OperationRetried => "operation_retried",
             Action::Edited => "edited",
+            Action::Overridden => "overridden",
             Action::AttachmentAdded => "attachment_added",
             Action::Adopted => "adopted",
         }

@@ -16,6 +16,7 @@ pub mod operation;
 pub mod phase;
 pub mod policy;
 pub mod shadow;
+pub mod shown;
 pub mod template;
 pub mod text;
 
@@ -37,4 +38,5 @@ pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use phase::{CompletionCode, Phase};
 pub use policy::{Policy, PolicyAction};
 pub use shadow::Shadow;
+pub use shown::{OwnCase, Relayed, relayed};
 pub use template::CaseTemplate;

@@ -69,6 +69,16 @@ Examples:
   casebridge accept 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17 --comment \"Taken by the night shift\"
 ";
 
+/// Under the help of `override`.
+pub const OVERRIDE: &str = "\
+What is given is shown to the client, whatever the site above says later, until it is cleared.
+
+Examples:
+  casebridge override 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17
+  casebridge override 1 --status \"With the manufacturer\"
+  casebridge override 1 --clear
+";
+
 /// Under the help of `update`.
 pub const UPDATE: &str = "\
 Examples:
@@ -92,7 +102,7 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, INCIDENTS, ACCEPT, UPDATE, RESOLVE]
+    [MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE]
         .into_iter()
         .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("  "))

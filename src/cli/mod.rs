@@ -111,6 +111,9 @@ enum Command {
     /// Take a client's incident: open a case for it
     #[command(after_help = examples::ACCEPT)]
     Accept(work::AcceptArguments),
+    /// Decide which case ID, link and status a client sees of an incident that was handed on
+    #[command(after_help = examples::OVERRIDE)]
+    Override(work::OverrideArguments),
     /// Tell news of an incident: status, comment, solution, expected resolution
     #[command(after_help = examples::UPDATE)]
     Update(work::UpdateArguments),
@@ -168,6 +171,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Parked(arguments) => queue::parked(&site.local()?, arguments).await,
         Command::Retry(arguments) => queue::retry(&site.local()?, arguments).await,
         Command::Accept(arguments) => work::accept(&site.local()?, arguments).await,
+        Command::Override(arguments) => work::overrule(&site.local()?, arguments).await,
         Command::Update(arguments) => work::update(&site.local()?, arguments).await,
         Command::Resolve(arguments) => work::resolve(&site.local()?, arguments).await,
         Command::Close(arguments) => work::close(&site.local()?, arguments).await,
@@ -209,6 +213,8 @@ mod tests {
             (vec!["submit", "1", "--cc", "noc@north.example,noc"], "'noc' in the CC list"),
             (vec!["submit", "one"], "one"),
             (vec!["update", "1"], "--comment"),
+            (vec!["override", "1"], "--clear"),
+            (vec!["override", "1", "--status", "Open", "--clear"], "--clear"),
             (vec!["retry"], "--all"),
             (vec!["retry", "1", "--all"], "--all"),
             (vec!["resolve", "1", "--code", "done"], "fulfilled"),

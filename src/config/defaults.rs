@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::{BundlePaths, LogFormat, OnDamage};
+use super::settings::{BundlePaths, FromUpstream, LogFormat, OnDamage};
 use crate::case::{Kind, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
@@ -112,6 +112,9 @@ pub const UPSTREAM_IN_FLIGHT: Bounded<usize> = bounded(2, 1, 16);
 /// `upstream.check_after`
 pub const UPSTREAM_CHECK_AFTER: Bounded<Duration> = bounded(h(24), s(1), d(30));
 
+/// `upstream.hide_clients`
+pub const UPSTREAM_HIDE_CLIENTS: bool = false;
+
 /// `listen.max_body`
 pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB);
 /// `listen.answer_within`
@@ -144,6 +147,9 @@ pub const POLICY_ACTION: PolicyAction = PolicyAction::Submit;
 pub const CASE_ID_TEMPLATE: &str = "CASE-{incident}";
 /// `case.opened_status`
 pub const CASE_OPENED_STATUS: &str = "Open";
+
+/// `case.from_upstream`
+pub const CASE_FROM_UPSTREAM: FromUpstream = FromUpstream::Pass;
 
 /// `schedule.housekeeping`: at night, and not on the hour, when everything else runs.
 pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";

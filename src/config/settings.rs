@@ -162,6 +162,8 @@ pub struct Upstream {
     pub in_flight: usize,
     /// How long an exchange may be without news before its transaction is asked for directly.
     pub check_after: Duration,
+    /// Whether other names stand for those of our clients in what it gets.
+    pub hide_clients: bool,
 }
 
 /// `[listen]`
@@ -219,6 +221,15 @@ pub struct Submit {
     pub policies: Vec<Policy>,
 }
 
+/// Whose case a client sees when its incident was handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromUpstream {
+    /// The upstream's, as it stands.
+    Pass,
+    /// This site's own: the one that it opened, or one from the templates.
+    Own,
+}
+
 /// `[case]`: at a site with clients.
 #[derive(Debug, Clone)]
 pub struct CaseSettings {
@@ -228,6 +239,7 @@ pub struct CaseSettings {
     pub link_template: Option<String>,
     /// The status of a case that was just accepted.
     pub opened_status: String,
+    pub from_upstream: FromUpstream,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.

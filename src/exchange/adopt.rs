@@ -13,7 +13,7 @@ use super::settle::{self, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Phase, Shadow,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Phase, Relayed, Shadow,
     Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
@@ -133,6 +133,7 @@ impl Engine {
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
         let mut adopting = Vec::with_capacity(page.len());
         let mut writes = Vec::with_capacity(page.len());
+        let mut refused = Vec::new();
         for ((one, record), id) in page.into_iter().zip(records).zip(ids) {
             let ours = |incident: &&Incident| record.is_some() || self.is_ours(&one, incident);
             let Some(incident) = incidents.get(&id).filter(ours) else {
@@ -142,13 +143,18 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let edit = self.catch_up(&one, incident, base, alias);
-            let standpoint = standpoint(&one, incident.id, &edit, base);
+            let given_back = one.step == SnapshotStep::Rejected;
+            let relayed = self.relayed(edit, incident, given_back).unwrap_or_else(|reason| {
+                refused.push((key.clone(), reason));
+                Relayed::default()
+            });
+            let standpoint = standpoint(&one, incident.id, &relayed.edit, base);
             let already = incident
                 .references
                 .iter()
                 .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
-            if !already || edit != Edit::default() {
-                writes.push(self.adoption(&key, &one, incident, &edit, &standpoint));
+            if !already || relayed != Relayed::default() {
+                writes.push(self.adoption(&key, &one, incident, relayed, &standpoint));
             }
             adopting.push((key, standpoint, incident.id));
         }
@@ -171,7 +177,8 @@ impl Engine {
                 Ok(settled)
             })
             .await?;
-        self.tell(settled).await
+        self.tell(settled).await?;
+        self.park(refused).await
     }
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
@@ -187,8 +194,9 @@ impl Engine {
         let theirs = &one.record;
         let work = &incident.work;
         let mut edit = Edit::default();
+        let known = if incident.client.is_some() { &incident.upstream_case } else { &incident.case };
         if let Some(case) = &theirs.case
-            && incident.case.as_ref() != Some(case)
+            && known.as_ref() != Some(case)
         {
             edit.case = Some(case.clone());
         }
@@ -232,9 +240,10 @@ impl Engine {
         key: &ExchangeKey,
         one: &ExchangeSnapshot,
         incident: &Incident,
-        edit: &Edit,
+        relayed: Relayed,
         standpoint: &Standpoint,
     ) -> Write {
+        let Relayed { edit, upstream_case, own_case } = relayed;
         let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
         let standing = standpoint.leg.standing(resolved);
         let mut reference = reference(key, Towards::Upstream, one.transaction.clone(), standing);
@@ -249,7 +258,9 @@ impl Engine {
             detail: format!("known again from the peer, {}", standpoint.leg.name()),
         };
         Write {
-            edit: edit.clone(),
+            edit,
+            upstream_case,
+            own_case,
             submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),

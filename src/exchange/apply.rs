@@ -12,8 +12,8 @@ use super::forward::{Between, Settled, forward};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Standing,
-    Submission, TransactionId, Work, apply, depends_on_record,
+    Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Relayed,
+    Standing, Submission, Towards, TransactionId, Work, apply, depends_on_record,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
@@ -71,7 +71,10 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let needed = |index: &&usize| depends_on_record(arriving[**index].operation.kind());
+            let needs = |one: &Arriving| {
+                depends_on_record(one.operation.kind()) || (between.relays() && one.transaction.is_some())
+            };
+            let needed = |index: &&usize| needs(&arriving[**index]);
             let ids: Vec<IncidentId> =
                 open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
             let loaded = if ids.is_empty() { Vec::new() } else { self.store().load(&ids).await?.incidents };
@@ -82,13 +85,15 @@ impl Engine {
             for index in open {
                 let one = &arriving[index];
                 let incident = one.record.incident().and_then(|id| incidents.get(&id));
-                let gone = depends_on_record(one.operation.kind()) && incident.is_none();
+                let gone = needs(one) && incident.is_none();
                 match (one.leg(), one.record.incident()) {
-                    (Ok(leg), Some(id)) if !gone => {
-                        let (write, one) = self.effect(one, id, incident, &leg);
-                        writes.push(write);
-                        written.push((index, one));
-                    }
+                    (Ok(leg), Some(id)) if !gone => match self.effect(one, id, incident, &leg) {
+                        Ok((write, one)) => {
+                            writes.push(write);
+                            written.push((index, one));
+                        }
+                        Err(reason) => fates[index] = Some(Fate::Refused(reason)),
+                    },
                     (Err(illegal), _) => fates[index] = Some(Fate::Refused(illegal.to_string())),
                     (Ok(_), _) => fates[index] = Some(Fate::Refused("the incident is gone from the store".into())),
                 }
@@ -156,7 +161,13 @@ impl Engine {
 
     /// The write that an operation means for its incident.
     /// The record is needed, and its revision counts, where the rules ask how it stands.
-    fn effect(&self, one: &Arriving, id: IncidentId, record: Option<&Incident>, leg: &Leg) -> (Write, Taken) {
+    fn effect(
+        &self,
+        one: &Arriving,
+        id: IncidentId,
+        record: Option<&Incident>,
+        leg: &Leg,
+    ) -> Result<(Write, Taken), String> {
         let now = self.now();
         let agreed = Work { phase: one.record.shadow.phase, ..Work::default() };
         let work = record.map_or(&agreed, |record| &record.work);
@@ -184,9 +195,17 @@ impl Engine {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
         history.push(line(action, Some(one.seq), told(&one.operation, &edit)));
+        let Relayed { edit, upstream_case, own_case } = match record {
+            Some(record) if leg.towards() == Towards::Upstream => {
+                self.relayed(edit, record, kind == OperationKind::Reject)?
+            }
+            _ => Relayed { edit, ..Relayed::default() },
+        };
         let mut write = Write {
             expected_revision: record.map(|record| record.revision),
             edit: edit.clone(),
+            upstream_case,
+            own_case,
             reference: Some(reference),
             history,
             ..Write::to(id, Writer::Bridge)
@@ -195,7 +214,7 @@ impl Engine {
             write.submission = Some(Submission::Requested);
             write.form = submitted.form.clone();
         }
-        if standing == Standing::Rejected && one.record.leg.towards() == crate::case::Towards::Upstream {
+        if standing == Standing::Rejected && leg.towards() == Towards::Upstream {
             write.submission = Some(Submission::Held);
         }
         let taken = Taken {
@@ -207,7 +226,7 @@ impl Engine {
             edit,
             transaction: one.transaction.clone(),
         };
-        (write, taken)
+        Ok((write, taken))
     }
 
     /// Keeps operations that cannot take effect for a person; the peer's other operations go on.
@@ -259,9 +278,9 @@ impl Engine {
         let incident = self.incident(id).await?;
         let one = Arriving { key: key.clone(), record, seq, operation, raw, transaction: None };
         let now = self.now();
-        match one.leg() {
-            Ok(leg) => {
-                let (mut write, taken) = self.effect(&one, id, Some(&incident), &leg);
+        let effect = one.leg().map_err(|illegal| illegal.to_string());
+        match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {
+            Ok((mut write, taken)) => {
                 // Its number was counted when it was held. Said twice, the write changes nothing: comments have IDs.
                 if let Some(reference) = &mut write.reference {
                     reference.applies = None;
@@ -285,11 +304,11 @@ impl Engine {
                 self.tell(settled).await?;
                 Ok(next)
             }
-            Err(illegal) => {
+            Err(reason) => {
                 let (kind, key) = (one.operation.kind(), one.key);
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
-                        settle::held_again(transaction, &key, kind, seq, &illegal.to_string(), now)
+                        settle::held_again(transaction, &key, kind, seq, &reason, now)
                     })
                     .await?;
                 Ok(None)

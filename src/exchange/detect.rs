@@ -123,6 +123,7 @@ impl Engine {
             site: self.site(),
             alias: settings.site.alias.clone(),
             upstream: settings.upstream.as_ref().map(|upstream| upstream.alias.clone()),
+            hide_clients: self.hides_clients(),
             now: self.now(),
         }
     }
@@ -133,7 +134,7 @@ impl Engine {
             Submission::Held | Submission::Draft => Decision::Leave,
             // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
-                let form = incident.form.or(&settings.submit.defaults);
+                let form = self.form_to_send(incident).or(&settings.submit.defaults);
                 let checked = self.check_submittable(incident);
                 match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
                     Ok(()) => Decision::Submit { form, policy: None },
@@ -154,12 +155,20 @@ impl Engine {
                 if policy.action == PolicyAction::Hold {
                     return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };
                 }
-                let form = incident.form.or(&policy.form).or(&settings.submit.defaults);
+                let form = self.form_to_send(incident).or(&policy.form).or(&settings.submit.defaults);
                 match self.check_form(&form) {
                     Ok(()) => Decision::Submit { form, policy: Some(policy.name.clone()) },
                     Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
                 }
             }
+        }
+    }
+
+    /// What of the record's form goes up.
+    fn form_to_send(&self, incident: &Incident) -> Form {
+        match incident.client.is_some() && self.hides_clients() {
+            true => Form { cc: Vec::new(), tracking_number: None, site_id: None, ..incident.form.clone() },
+            false => incident.form.clone(),
         }
     }
 

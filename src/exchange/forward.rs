@@ -8,7 +8,8 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use super::detect::reference;
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
-use crate::case::{Alias, Incident, IncidentId, Phase, Towards};
+use crate::case::{Alias, Edit, Incident, IncidentId, Phase, Relayed, Towards, relayed};
+use crate::config::settings::FromUpstream;
 use crate::state::{ExchangeKey, Transaction};
 use crate::store::{Write, Writer};
 
@@ -73,12 +74,36 @@ impl Engine {
         settings.upstream.is_some() && !settings.clients.is_empty()
     }
 
+    /// Whether the upstream is not to know who our clients are.
+    pub(super) fn hides_clients(&self) -> bool {
+        self.settings().upstream.as_ref().is_some_and(|upstream| upstream.hide_clients)
+    }
+
     pub(super) async fn between(&self) -> Between<'_> {
         let lock = &self.0.between_record_and_shadow;
         match self.relays() {
             true => Between { _with_others: None, alone: Some(lock.write().await) },
             false => Between { _with_others: Some(lock.read().await), alone: None },
         }
+    }
+
+    /// What an operation of the upstream's changes in the record, where that is a client's; an incident of our own changes
+    /// as `edit` says.
+    pub(super) fn relayed(&self, edit: Edit, incident: &Incident, given_back: bool) -> Result<Relayed, String> {
+        let Some(client) = &incident.client else { return Ok(Relayed { edit, ..Relayed::default() }) };
+        // Decided once, when the upstream opens its case; from then on a person may decide otherwise.
+        let decides = edit.case.is_some() && incident.upstream_case.is_none();
+        let own = match self.settings().case.from_upstream {
+            FromUpstream::Own if decides && !given_back => match &incident.case {
+                Some(case) => Some(case.clone()),
+                None => {
+                    let filled = self.case_template().fill(incident.id, client);
+                    Some(filled.map_err(|fault| format!("the case template gives no case ID or link: {fault}"))?)
+                }
+            },
+            _ => None,
+        };
+        Ok(relayed(edit, incident, own, given_back))
     }
 
     /// The records as they stand after a peer's operations; none where nothing goes on.

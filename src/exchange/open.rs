@@ -138,6 +138,8 @@ impl Engine {
             form: Form::default(),
             work: Work::default(),
             case: None,
+            upstream_case: None,
+            own_case: Default::default(),
             references: Vec::new(),
             comments: Vec::new(),
         };

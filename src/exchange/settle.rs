@@ -21,6 +21,8 @@ pub struct Scene {
     pub site: SiteId,
     pub alias: Alias,
     pub upstream: Option<Alias>,
+    /// Whether the upstream is not to know the aliases of our clients.
+    pub hide_clients: bool,
     pub now: Timestamp,
 }
 
@@ -80,7 +82,11 @@ pub fn submitted(
     if transaction.exchange(&key)?.is_some() {
         return Ok(false);
     }
-    let mut trace_route = incident.trace_route.clone();
+    let hidden = |alias: &Alias| if alias.is_hidden() { alias.clone() } else { alias.hidden(scene.site) };
+    let mut trace_route: Vec<Alias> = match scene.hide_clients {
+        true => incident.trace_route.iter().map(hidden).collect(),
+        false => incident.trace_route.clone(),
+    };
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
         submitted_by: policy.map(|policy| {

@@ -3,7 +3,7 @@
 
 use tracing::info;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::{Action, Form, FormFault, HistoryLine, Incident, IncidentId, Standing, Submission, Towards};
 use crate::protocol::ProblemType;
 use crate::store::{Write, Writer, Written};
@@ -26,6 +26,11 @@ impl Engine {
 
     async fn hand_over(&self, id: IncidentId, form: Form, operator: &str, action: Action) -> Result<(), EngineError> {
         let settings = self.settings();
+        let of_the_client = !form.cc.is_empty() || form.tracking_number.is_some() || form.site_id.is_some();
+        if action == Action::Escalated && of_the_client && self.hides_clients() {
+            let reason = "with upstream.hide_clients, CC, tracking number and site ID come from [submit.defaults]";
+            return Err(ProblemType::Form.with(reason).into());
+        }
         if settings.upstream.is_none() {
             return Err(ProblemType::NotConnected
                 .with("this site has no [upstream] in its settings; the incident stays as it is")
@@ -81,8 +86,10 @@ impl Engine {
         if incident.submission != Submission::Requested {
             return Ok(incident.references.iter().any(|reference| reference.towards == Towards::Upstream));
         }
-        let last = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
-        match last {
+        // The present one: those of earlier generations stand in no order beside it.
+        let key = settle::upward_key(&self.scene(), incident);
+        let is_present = |exchange| key.as_ref().is_some_and(|key| key.exchange == exchange);
+        match incident.references.iter().find(|reference| is_present(reference.exchange)) {
             Some(reference) if reference.standing == Standing::Rejected => Ok(true),
             Some(reference) => Err(ProblemType::AlreadySubmitted
                 .with(format!(

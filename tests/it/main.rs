@@ -16,6 +16,7 @@ mod openapi;
 mod outbound;
 mod peer_test;
 mod poison;
+mod relay_kill;
 mod relay_sites;
 mod signals;
 mod slow_store;

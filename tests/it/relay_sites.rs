@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::pair::{ACCEPT_ALL, SUBMIT_ALL};
-use crate::support::row::{ESCALATE_ALL, Row, RowPlan, comments, exchange};
-use crate::support::{Fault, eventually};
+use crate::support::row::{ESCALATE_ALL, Row, RowPlan, comments, exchange, ring};
 
 /// Anybody who acts in a story; who it is does not matter.
 fn by(mut request: Value) -> Value {
@@ -260,9 +260,160 @@ async fn what_was_given_back_can_be_handed_on_anew() {
     row.partner.step(1, "vendor", "rejected").await;
     row.partner.act("/v1/incidents/1/escalate", by(json!({"form": {"comment": "Under contract since May"}}))).await;
     row.partner.step(1, "vendor", "awaiting_case").await;
+    let twice = row.partner.post("/v1/incidents/1/escalate", by(json!({}))).await;
+    assert_eq!(twice.status, 409, "{}", twice.body);
     row.vendor.act("/v1/incidents/2/accept", by(json!({}))).await;
     let again = row.north.when(1, "the second case", |shown| shown["case_id"] == "vendor-2").await;
     assert_eq!(exchange(&again, "partner")["step"], "open");
     row.at_rest().await;
     assert_eq!(row.partner.count("SELECT count(*) FROM reference WHERE towards = 'upstream'").await, 2);
+}
+
+/// The case as the end user sees it: ID, link and status.
+fn case(shown: &Value) -> [Option<&str>; 3] {
+    ["case_id", "case_link", "case_status"].map(|name| shown[name].as_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_32_an_override_survives_what_the_upstream_says_later_and_can_be_cleared() {
+    let mut row = Row::start(RowPlan::default()).await;
+    row.escalated().await;
+    let link = "https://desk.example/T-17";
+    row.partner.command(&["override", "1", "--case-id", "T-17", "--case-link", link]).ok();
+    let seen = row.north.when(1, "our own ID", |shown| shown["case_id"] == "T-17").await;
+    assert_eq!(case(&seen), [Some("T-17"), Some(link), Some("Open")]);
+    row.vendor.act("/v1/incidents/1/update", by(json!({"status": "In Progress"}))).await;
+    let seen = row.north.when(1, "the status", |shown| shown["case_status"] == "In Progress").await;
+    assert_eq!(case(&seen), [Some("T-17"), Some(link), Some("In Progress")], "what is not overridden follows");
+
+    row.partner.act("/v1/incidents/1/override", by(json!({"status": "With the manufacturer"}))).await;
+    row.north.when(1, "our own status", |shown| shown["case_status"] == "With the manufacturer").await;
+    // The next word of the upstream's is in the store and not in state when the partner dies.
+    row.partner.kill();
+    row.vendor.act("/v1/incidents/1/update", by(json!({"status": "Waiting", "comment": "Ordered"}))).await;
+    row.partner.crash_at("FeedWrittenBack");
+    row.partner.spawn();
+    row.partner.exited().await;
+    row.partner.lose_state();
+    row.partner.start().await;
+    let seen = row.north.when(1, "the comment", |shown| comments(shown).len() == 1).await;
+    assert_eq!(case(&seen), [Some("T-17"), Some(link), Some("With the manufacturer")]);
+    let ours = row.partner.get("/v1/incidents/1").await.body;
+    assert_eq!(ours["upstream_case"]["id"], "vendor-1", "the upstream's values stay");
+    assert_eq!(ours["upstream_case"]["status"], "Waiting");
+    let told = row.partner.command(&["show", "1"]).ok();
+    assert!(told.contains("case ID, case link, case status") && told.contains("vendor-1"), "{told}");
+
+    row.partner.command(&["override", "1", "--clear"]).ok();
+    let seen = row.north.when(1, "the upstream's case", |shown| shown["case_id"] == "vendor-1").await;
+    assert_eq!(case(&seen), [Some("vendor-1"), Some("https://vendor.example/vendor-1"), Some("Waiting")]);
+    row.partner.command(&["override", "1", "--clear"]).refused(6, &["nothing of the case of incident 1"]);
+    row.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_32_by_the_settings_the_end_user_sees_the_partners_own_case() {
+    let mut row = Row::new(RowPlan::default()).await;
+    row.partner.edit_config("[case]", "[case]\nfrom_upstream = \"own\"\nopened_status = \"Taken\"");
+    row.vendor.start().await;
+    row.partner.start().await;
+    row.north.start().await;
+    row.escalated().await;
+    let seen = row.north.get("/v1/incidents/1").await.body;
+    assert_eq!(case(&seen), [Some("partner-1"), Some("https://partner.example/partner-1"), Some("Taken")]);
+    row.vendor.act("/v1/incidents/1/update", by(json!({"status": "In Progress", "comment": "On it"}))).await;
+    let seen = row.north.when(1, "the comment", |shown| comments(shown).len() == 1).await;
+    assert_eq!(seen["case_status"], "Taken");
+    row.partner.act("/v1/incidents/1/update", by(json!({"status": "Half done"}))).await;
+    row.north.when(1, "our own word", |shown| shown["case_status"] == "Half done").await;
+    row.vendor.act("/v1/incidents/1/resolve", by(json!({"solution": "Replaced it"}))).await;
+    let seen = row.north.when(1, "the solution", |shown| shown["phase"] == "review").await;
+    assert_eq!(case(&seen), [Some("partner-1"), Some("https://partner.example/partner-1"), Some("Half done")]);
+    assert_eq!(row.partner.get("/v1/incidents/1").await.body["upstream_case"]["status"], "Resolved");
+    row.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_end_user_has_another_name_above_the_partner_and_always_the_same() {
+    let plan = RowPlan { north: SUBMIT_ALL, partner: ESCALATE_ALL, vendor: ACCEPT_ALL };
+    let mut row = Row::new(plan).await;
+    row.partner.edit_config("[upstream]", "[upstream]\nhide_clients = true");
+    row.north.edit_config(
+        "[[submit.policy]]",
+        "[submit.defaults]\nsite_id = \"B1\"\ncc = [\"a@b.example\"]\n[[submit.policy]]",
+    );
+    row.vendor.start().await;
+    row.partner.start().await;
+    row.north.start().await;
+    row.north.insert(0, 2).await;
+    let mut routes = Vec::new();
+    for incident in 1..=2 {
+        let theirs = row.vendor.when(incident, "the incident", |shown| shown["trace_route"].is_array()).await;
+        assert_eq!(theirs["trace_route"][1], "partner", "our own alias stays");
+        assert_eq!((&theirs["form"]["site_id"], &theirs["form"]["cc"]), (&Value::Null, &Value::Null));
+        assert!(!theirs.to_string().contains("north"), "{theirs}");
+        routes.push(theirs["trace_route"][0].as_str().unwrap().to_owned());
+    }
+    assert_eq!(routes[0], routes[1]);
+    assert!(routes[0].starts_with("client-"), "{routes:?}");
+    assert_eq!(row.partner.get("/v1/incidents/1").await.body["form"]["site_id"], "B1", "the partner still knows");
+    row.north.when(1, "the case", |shown| shown["case_id"].is_string()).await;
+}
+
+/// A case goes all the way round, is refused where it began, is solved by the last site, and the solution comes back.
+/// Returns how many operations took effect in all.
+async fn all_the_way_round(count: usize) -> i64 {
+    let mut sites = ring(count, ESCALATE_ALL);
+    for site in &mut sites {
+        site.spawn();
+    }
+    for site in &mut sites {
+        site.ready().await;
+    }
+    let (first, last) = (&sites[0], &sites[count - 1]);
+    first.insert(0, 1).await;
+    first.when(1, "the incident to be held", |shown| shown["submission"] == "held").await;
+    first.act("/v1/incidents/1/submit", by(json!({}))).await;
+    let stopped = last.when(1, "the end of the way", |shown| exchange(shown, &first.alias)["parked"].is_string()).await;
+    let reason = exchange(&stopped, &first.alias)["parked"].as_str().unwrap().to_owned();
+    assert!(reason.contains("already passed this site"), "said where it came from: {reason}");
+    assert_eq!(first.log().matches("loop_refused").count(), 1, "and where it was refused");
+    assert_eq!(stopped["trace_route"].as_array().unwrap().len(), count - 1);
+
+    last.act("/v1/incidents/1/accept", by(json!({}))).await;
+    first.step(1, &sites[1].alias, "open").await;
+    last.act("/v1/incidents/1/resolve", by(json!({"solution": "Found it"}))).await;
+    first.when(1, "the solution", |shown| shown["phase"] == "review").await;
+    let mut messages = 0;
+    for site in &sites {
+        assert_eq!(site.count("SELECT count(*) FROM incident").await, 1, "{}", site.alias);
+        let taken = "SELECT count(*) FROM history WHERE action IN ('incident_opened', 'operation_applied') \
+                     OR (action = 'case_accepted' AND who LIKE 'peer %')";
+        messages += site.count(taken).await;
+    }
+    messages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_ring_of_ten_sites_nothing_circulates_and_messages_grow_with_the_hops() {
+    // Create, Accept, Update and Resolve, once on each hop.
+    assert_eq!(all_the_way_round(3).await, 4 * 2);
+    assert_eq!(all_the_way_round(10).await, 4 * 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_every_site_of_a_ring_hides_its_clients_the_case_still_stops() {
+    let mut sites = ring(3, ESCALATE_ALL);
+    for site in &mut sites {
+        site.edit_config("[upstream]", "[upstream]\nhide_clients = true");
+        site.start().await;
+    }
+    sites[0].insert(0, 1).await;
+    sites[0].when(1, "the incident to be held", |shown| shown["submission"] == "held").await;
+    sites[0].act("/v1/incidents/1/submit", by(json!({}))).await;
+    // Nobody above tells the first site's name, so it takes the case; the second one knows the name that it gave.
+    sites[0].when(2, "the end of the way", |shown| exchange(shown, "site-1")["parked"].is_string()).await;
+    assert!(sites[1].log().contains("loop_refused"));
+    assert_eq!(sites[1].count("SELECT count(*) FROM incident").await, 1);
+    assert_eq!(sites[2].count("SELECT count(*) FROM incident").await, 1);
 }

@@ -6,7 +6,7 @@ use crate::config::defaults;
 use crate::config::faults::Refused;
 use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
-use crate::config::settings::CaseSettings;
+use crate::config::settings::{CaseSettings, FromUpstream};
 
 use super::policy::{POLICY_LIMIT, filters};
 
@@ -21,6 +21,8 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let id_template = table.take("id_template", id_template);
     let link_template = table.take("link_template", link_template);
     let opened_status = table.line("opened_status", STATUS_LIMIT);
+    let whose = [("pass", FromUpstream::Pass), ("own", FromUpstream::Own)];
+    let from_upstream = table.choice("from_upstream", &whose, defaults::CASE_FROM_UPSTREAM);
     let accept = policies(&mut table, "accept");
     let escalate = policies(&mut table, "escalate");
     table.finish();
@@ -28,6 +30,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
         id_template: id_template.unwrap_or_else(|| defaults::CASE_ID_TEMPLATE.to_owned()),
         link_template,
         opened_status: opened_status.unwrap_or_else(|| defaults::CASE_OPENED_STATUS.to_owned()),
+        from_upstream,
         accept,
         escalate,
     }

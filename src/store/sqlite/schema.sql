@@ -50,7 +50,12 @@ CREATE TABLE incident (
                         OR (expected_resolution LIKE '____-__-__%' AND datetime(expected_resolution) IS NOT NULL)),
   case_id             TEXT,
   case_link           TEXT,
-  case_status         TEXT
+  case_status         TEXT,
+  -- The bridge's own: the upstream's case of a client's incident, and which parts the client sees in our own words.
+  upstream_case_id     TEXT,
+  upstream_case_link   TEXT,
+  upstream_case_status TEXT,
+  case_own             TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(case_own))
 ) STRICT;
 
 CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use super::pair::{COMMON, end_user_config};
+use super::wire::free_port;
 use super::{Site, Wire, eventually};
 
 pub struct Row {
@@ -82,6 +83,18 @@ impl Row {
     }
 }
 
+/// Sites that each submit to the next one, and the last one to the first; not started. `more` goes into each configuration.
+pub fn ring(count: usize, more: &str) -> Vec<Site> {
+    let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
+    let alias = |index: usize| format!("site-{}", index % count);
+    let one = |index: usize| {
+        let (client, upstream) = (alias(index + count - 1), alias(index + 1));
+        let next = Some((upstream.as_str(), ports[(index + 1) % count]));
+        Site::new(&alias(index), &config(&alias(index), Some((ports[index], &client)), next, more))
+    };
+    (0..count).map(one).collect()
+}
+
 /// A site that listens for one client, submits to one upstream, or both.
 pub fn config(alias: &str, door: Option<(u16, &str)>, upstream: Option<(&str, u16)>, more: &str) -> String {
     let mut text = format!("[site]\nalias = \"{alias}\"\ndata_dir = \"{{dir}}\"\nsocket = \"{{dir}}/s\"\n{COMMON}\n");
@@ -122,10 +135,11 @@ impl Site {
     }
 }
 
-/// The latest exchange with a peer, as `show` tells it; null when there is none.
+/// The exchange with a peer, as `show` tells it: the one that is not rejected, where there are two; null when there is none.
 pub fn exchange(shown: &Value, peer: &str) -> Value {
     let exchanges = shown["exchanges"].as_array().map(Vec::as_slice).unwrap_or_default();
-    exchanges.iter().rfind(|one| one["peer"] == peer).cloned().unwrap_or(Value::Null)
+    let with_peer = exchanges.iter().filter(|one| one["peer"] == peer);
+    with_peer.max_by_key(|one| one["step"] != "rejected").cloned().unwrap_or(Value::Null)
 }
 
 /// The texts of an incident's comments, in order, each with its author.
