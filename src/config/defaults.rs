@@ -135,6 +135,11 @@ pub const RETRY_GIVE_UP_AFTER: Bounded<Duration> = bounded(d(7), s(1), d(90));
 /// `retry.retry_after_max`
 pub const RETRY_AFTER_MAX: Bounded<Duration> = bounded(h(1), s(1), d(1));
 
+/// `retry.repeats`, operations
+pub const RETRY_REPEATS: Bounded<usize> = bounded(50, 2, 10_000);
+/// `retry.repeats_within`
+pub const RETRY_REPEATS_WITHIN: Bounded<Duration> = bounded(m(10), s(1), d(1));
+
 /// `submit.require_site_id`
 pub const REQUIRE_SITE_ID: bool = false;
 

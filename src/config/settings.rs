@@ -209,6 +209,8 @@ pub struct Retry {
     pub give_up_after: Duration,
     /// The longest `Retry-After` that is honoured.
     pub retry_after_max: Duration,
+    /// When an exchange that makes no progress is stopped.
+    pub patience: crate::case::Patience,
 }
 
 /// `[submit]`

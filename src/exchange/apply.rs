@@ -16,7 +16,7 @@ use crate::case::{
     Standing, Submission, Towards, TransactionId, Work, apply, depends_on_record,
 };
 use crate::protocol::ProblemType;
-use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
+use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{Write, Writer, Written};
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
@@ -139,13 +139,16 @@ impl Engine {
             );
         }
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
+        let patience = self.settings().retry.patience;
         let incidents = self.to_forward(between, &ids).await?;
         let scene = self.scene();
-        let settled = self
+        let (settled, stopped) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut stopped = Vec::new();
                 for one in &taken {
-                    settle::applied(transaction, one, scene.now)?;
+                    let parked = settle::applied(transaction, one, patience, scene.now)?;
+                    stopped.extend(parked.map(|parked| (one.key.clone(), one.incident, parked)));
                 }
                 // In the same transaction: an operation that counts as taken is on its way to the other peer.
                 let mut settled = Settled::default();
@@ -153,10 +156,30 @@ impl Engine {
                     let Some(incident) = incidents.get(&one.incident) else { continue };
                     forward(transaction, &scene, incident, Some(&one.key), &mut settled)?;
                 }
-                Ok(settled)
+                Ok((settled, stopped))
             })
             .await?;
-        self.tell(settled).await
+        self.tell(settled).await?;
+        self.tell_stopped(stopped).await
+    }
+
+    /// Says of exchanges that something in them goes round in circles (design, invariant 9).
+    async fn tell_stopped(&self, stopped: Vec<(ExchangeKey, IncidentId, Parked)>) -> Result<(), EngineError> {
+        let mut writes = Vec::with_capacity(stopped.len());
+        for (key, incident, parked) in stopped {
+            warn!(
+                event = "exchange_stopped",
+                peer = %key.peer,
+                exchange = %key.exchange,
+                incident = incident.0,
+                seq = parked.seq,
+                reason = parked.reason,
+                "stopped until a person says otherwise; see `casebridge parked`"
+            );
+            writes.push(self.parked_line(&key, incident, &parked));
+        }
+        self.store().write(writes).await?;
+        Ok(())
     }
 
     /// The write that an operation means for its incident.
@@ -248,7 +271,7 @@ impl Engine {
                 reason,
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = crate::state::Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
+            let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
             writes.extend(one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked)));
         }
         self.store().write(writes).await?;

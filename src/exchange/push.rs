@@ -312,7 +312,10 @@ impl Engine {
     }
 
     /// Incidents that changed while too much was pending are compared again.
-    async fn look_again(&self, again: Vec<(ExchangeKey, crate::case::IncidentId)>) -> Result<(), EngineError> {
+    pub(super) async fn look_again(
+        &self,
+        again: Vec<(ExchangeKey, crate::case::IncidentId)>,
+    ) -> Result<(), EngineError> {
         let _alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;

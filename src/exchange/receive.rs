@@ -155,6 +155,9 @@ impl Engine {
         if operation.kind() == OperationKind::Create {
             return refused(ProblemType::Illegal.with("the exchange was created already"));
         }
+        if record.progress.is_stopped() {
+            return refused(ProblemType::NoProgress.with("its operations said nothing new, again and again"));
+        }
         Turn::Apply(Box::new(Arriving {
             key: item.key,
             record,

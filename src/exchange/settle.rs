@@ -7,8 +7,8 @@ use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
-    Towards, TransactionId, Upward, derive_create, derive_operations,
+    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Patience, Progress,
+    Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
 };
 use crate::peer::PeerError;
 use crate::state::{
@@ -133,7 +133,7 @@ fn difference(
     if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
         return Ok(());
     }
-    if record.pending.len() >= PENDING_LIMIT {
+    if record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
         return Ok(());
     }
@@ -321,7 +321,10 @@ pub fn rearmed(
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     if record.parked.take().is_some() {
-        record.wake_at(now);
+        record.progress = Progress::default();
+        if record.leg.towards() == Towards::Upstream {
+            record.wake_at(now);
+        }
         transaction.put_exchange(key, &record)?;
     }
     match &record.held {
@@ -387,11 +390,16 @@ pub struct Taken {
     pub transaction: Option<TransactionId>,
 }
 
-/// Step, shadow and number follow in one transaction.
-pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp) -> Result<(), EngineError> {
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(()) };
+/// Step, shadow and number follow in one transaction. Hands back why the exchange is stopped, when it is now.
+pub fn applied(
+    transaction: &mut Transaction<'_>,
+    taken: &Taken,
+    patience: Patience,
+    now: Timestamp,
+) -> Result<Option<Parked>, EngineError> {
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
     if taken.seq <= record.applied {
-        return Ok(());
+        return Ok(None);
     }
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
@@ -408,8 +416,26 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp)
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
     }
+    let stopped = record.progress.note(&taken.operation, now, patience).then(|| Parked {
+        since: now,
+        seq: taken.seq,
+        operation: taken.operation.kind(),
+        reason: format!("no progress: {} operations in a row said nothing new", patience.repeats),
+    });
+    if let Some(parked) = &stopped {
+        record.park(parked.clone());
+    }
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(())
+    Ok(stopped)
+}
+
+/// An operation of the upstream's in an exchange that is stopped: what it says is read from the upstream when a person
+/// lets the exchange go on.
+pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u64) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.applied = record.applied.max(seq);
+    record.applied_digest = None;
+    Ok(transaction.put_exchange(key, &record)?)
 }
 
 /// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.

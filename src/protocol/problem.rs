@@ -65,6 +65,8 @@ problems! {
     SequenceConflict = "sequence-conflict", 409, "This sequence number was used for another operation";
     Illegal = "illegal", 409, "The operation cannot follow in the exchange's present step";
     Rejected = "rejected", 409, "The exchange was rejected";
+    /// The peer's operations only repeated what it had said; a person there has to look.
+    NoProgress = "no-progress", 409, "The exchange makes no progress and is stopped";
     Loop = "loop", 409, "The case has already passed this site";
     /// The cursor is of a feed that no longer exists: re-adopt with `GET /v1/exchanges`.
     CursorLost = "cursor-lost", 410, "The cursor belongs to an earlier state of this site";

@@ -4,6 +4,7 @@ mod support;
 
 mod adopt;
 mod both;
+mod circles;
 mod cli;
 mod clock;
 mod damage;

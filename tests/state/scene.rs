@@ -74,6 +74,7 @@ pub fn record(number: u64) -> ExchangeRecord {
         parked: None,
         held: None,
         changed_meanwhile: false,
+        progress: Default::default(),
         submitted_by: None,
     }
 }
