@@ -4,6 +4,7 @@
 //! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
 pub mod apply;
+pub mod conflict;
 pub mod deposit;
 pub mod derive;
 pub mod form;
@@ -13,6 +14,7 @@ pub mod incident;
 pub mod kind;
 pub mod leg;
 pub mod operation;
+pub mod ownership;
 pub mod phase;
 pub mod policy;
 pub mod progress;
@@ -24,9 +26,10 @@ pub mod text;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use apply::{Arrival, Edit, apply, depends_on_record, is_remark};
+pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
+pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
-pub use derive::{Towards, derive_create, derive_operations};
+pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
@@ -36,7 +39,8 @@ pub use incident::{
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
-pub use phase::{CompletionCode, Phase};
+pub use ownership::{Field, Groups, Holder, Owner, Ownership};
+pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use progress::{Patience, Progress};
 pub use shadow::Shadow;

@@ -23,6 +23,9 @@ pub struct Shadow {
     pub case: Option<Case>,
     /// The position of the last local comment that was handed over.
     pub comments: i64,
+    /// Whether the record was assigned to a group of the other side's; none when nobody assigned it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<bool>,
 }
 
 /// A text as the shadow remembers it: itself when short, else its SHA-256.
@@ -48,7 +51,7 @@ impl Mark {
 
 impl Shadow {
     /// The whole record as it stands: everything is agreed on.
-    pub fn of(incident: &Incident) -> Self {
+    pub fn of(incident: &Incident, assigned: Option<bool>) -> Self {
         Self {
             phase: incident.work.phase,
             solution: incident.work.solution.as_deref().map(Mark::of),
@@ -56,12 +59,13 @@ impl Shadow {
             expected_resolution: incident.work.expected_resolution,
             case: incident.case.clone(),
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
+            assigned,
         }
     }
 
     /// The incident as a Create hands it over: work has not begun, and there is no case.
-    pub fn of_create(incident: &Incident) -> Self {
-        Self { comments: Self::of(incident).comments, ..Self::default() }
+    pub fn of_create(incident: &Incident, assigned: Option<bool>) -> Self {
+        Self { comments: Self::of(incident, assigned).comments, assigned, ..Self::default() }
     }
 
     /// Moves with what an operation of the peer's changed here, so that the detector sees nothing new (no echo).
@@ -80,6 +84,9 @@ impl Shadow {
         }
         if let Some(case) = &edit.case {
             self.case = Some(case.clone());
+        }
+        if edit.assignment.is_some() {
+            self.assigned = None;
         }
     }
 }

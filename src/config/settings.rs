@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::case::{Alias, Form, Policy};
+use crate::case::{Alias, Form, Groups, Ownership, Policy};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ pub struct Settings {
     pub retry: Retry,
     pub submit: Submit,
     pub case: CaseSettings,
+    pub exchange: ExchangeSettings,
     pub schedule: Schedule,
 }
 
@@ -41,6 +42,8 @@ pub struct Site {
     pub socket_mode: u32,
     /// How long a stop waits for what is in flight.
     pub stop_within: Duration,
+    /// Whether everything that this site submits is marked as a test.
+    pub test_mode: bool,
 }
 
 /// `[log]`
@@ -164,6 +167,8 @@ pub struct Upstream {
     pub check_after: Duration,
     /// Whether other names stand for those of our clients in what it gets.
     pub hide_clients: bool,
+    /// Whether internal comments go there (C-33).
+    pub internal_comments: bool,
 }
 
 /// `[listen]`
@@ -194,6 +199,8 @@ pub struct Client {
     pub alias: Alias,
     pub user: String,
     pub password: SecretString,
+    /// Whether internal comments go there (C-33).
+    pub internal_comments: bool,
 }
 
 /// `[retry]`
@@ -242,10 +249,23 @@ pub struct CaseSettings {
     /// The status of a case that was just accepted.
     pub opened_status: String,
     pub from_upstream: FromUpstream,
+    /// The status of a case that waits for an answer of the client's (C-51), and of one that was answered.
+    pub pending_status: String,
+    pub resumed_status: String,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.
     pub escalate: Vec<Policy>,
+}
+
+/// `[exchange]`: who may change what of a case that two sites share.
+#[derive(Debug, Clone)]
+pub struct ExchangeSettings {
+    /// What a case is solved with that is resolved or closed without a solution (C-27).
+    pub default_solution: String,
+    pub ownership: Ownership,
+    /// The assignment groups that belong to another site (C-02).
+    pub groups: Groups,
 }
 
 /// `[schedule]`: cron expressions with seconds, in UTC.

@@ -9,12 +9,12 @@ use tracing::{info, warn};
 use super::detect::reference;
 use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
-use super::settle::{self, Standpoint};
+use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Phase, Relayed, Shadow,
-    Standing, Towards, Upward,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Relayed,
+    Shadow, Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -42,11 +42,11 @@ impl Engine {
                 let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
                 after = Some(last);
                 count += page.len();
-                let (peer, now) = (client.clone(), self.now());
+                let (peer, scene) = (client.clone(), self.scene());
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
                         for incident in &page {
-                            adopt_downward(transaction, &peer, incident, now)?;
+                            adopt_downward(transaction, &peer, incident, &scene)?;
                         }
                         Ok(())
                     })
@@ -148,7 +148,7 @@ impl Engine {
                 refused.push((key.clone(), reason));
                 Relayed::default()
             });
-            let standpoint = standpoint(&one, incident.id, &relayed.edit, base);
+            let standpoint = standpoint(&one, incident, &relayed.edit, base);
             let already = incident
                 .references
                 .iter()
@@ -169,7 +169,7 @@ impl Engine {
                 let mut settled = Settled::default();
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
-                    settle::adopted(transaction, &key, standpoint, incident, scene.now)?;
+                    settle::adopted(transaction, &key, standpoint, incident, &scene)?;
                     if relays {
                         forward(transaction, &scene, incident, Some(&key), &mut settled)?;
                     }
@@ -298,7 +298,7 @@ fn adopt_downward(
     transaction: &mut crate::state::Transaction<'_>,
     peer: &Alias,
     incident: &Incident,
-    now: jiff::Timestamp,
+    scene: &Scene,
 ) -> Result<(), EngineError> {
     for reference in incident.references.iter().filter(|reference| reference.peer == *peer) {
         let key = ExchangeKey::new(peer, reference.exchange);
@@ -316,17 +316,21 @@ fn adopt_downward(
         let standpoint = Standpoint {
             leg: Leg::Downward(step),
             // The client will read the whole record, so nothing is left to tell.
-            shadow: Shadow::of(incident),
+            holder: reference.holder,
+            shadow: Shadow::of(incident, scene.counterpart(peer, Towards::Client, reference.holder).has(incident)),
             sent: 0,
             applied: reference.applied,
         };
-        settle::adopted(transaction, &key, standpoint, incident, now)?;
+        settle::adopted(transaction, &key, standpoint, incident, scene)?;
     }
     Ok(())
 }
 
 /// How the upstream sees the exchange.
-fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
+fn standpoint(one: &ExchangeSnapshot, incident: &Incident, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
+    let known = incident.references.iter().find(|reference| reference.exchange == one.exchange);
+    let holder = known.map_or(Holder::at_first(Towards::Upstream), |reference| reference.holder);
+    let incident = incident.id;
     let case = one.record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
         (SnapshotStep::Rejected, ..) => Upward::Rejected,
@@ -350,8 +354,9 @@ fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: O
             expected_resolution: one.record.expected_resolution.flatten(),
             case: one.record.case.clone(),
             comments: 0,
+            assigned: None,
         },
     };
     shadow.follow(edit);
-    Standpoint { leg: Leg::Upward { incident, step }, shadow, sent: one.applied, applied: one.sent }
+    Standpoint { leg: Leg::Upward { incident, step }, holder, shadow, sent: one.applied, applied: one.sent }
 }

@@ -12,8 +12,9 @@ use super::forward::{Between, Settled, forward};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Relayed,
-    Standing, Submission, Towards, TransactionId, Work, apply, depends_on_record,
+    Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
+    Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
+    depends_on_record,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -24,6 +25,8 @@ pub(super) struct Arriving {
     pub key: ExchangeKey,
     pub record: ExchangeRecord,
     pub seq: u64,
+    /// The last operation of ours that the peer knew of.
+    pub seen: Option<u64>,
     pub operation: Operation,
     pub raw: Box<RawValue>,
     /// Comes with every operation of an upstream.
@@ -71,9 +74,8 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let needs = |one: &Arriving| {
-                depends_on_record(one.operation.kind()) || (between.relays() && one.transaction.is_some())
-            };
+            let needs =
+                |one: &Arriving| depends_on_record(&one.operation) || (between.relays() && one.transaction.is_some());
             let needed = |index: &&usize| needs(&arriving[**index]);
             let ids: Vec<IncidentId> =
                 open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
@@ -113,6 +115,7 @@ impl Engine {
             }
         }
         crash_point_after(arriving);
+        self.load_contested(&mut taken).await?;
         self.settle_taken(&between, taken).await?;
         // What never came to rest is tried again with the next delivery.
         fates
@@ -126,7 +129,19 @@ impl Engine {
             return Ok(());
         }
         for one in &taken {
-            let case = one.edit.case.as_ref().map(|case| case.id.as_str());
+            for conflict in &one.merged.conflicts {
+                warn!(
+                    event = "conflict_found",
+                    peer = %one.key.peer,
+                    exchange = %one.key.exchange,
+                    incident = one.incident.0,
+                    seq = one.seq,
+                    field = conflict.field.as_str(),
+                    kept = kept(conflict.winner),
+                    "both sites changed one field; both values stand in the history"
+                );
+            }
+            let case = one.merged.edit.case.as_ref().map(|case| case.id.as_str());
             info!(
                 event = "operation_applied",
                 peer = %one.key.peer,
@@ -139,19 +154,21 @@ impl Engine {
             );
         }
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
-        let patience = self.settings().retry.patience;
         let incidents = self.to_forward(between, &ids).await?;
         let scene = self.scene();
         let (settled, stopped) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Settled::default();
                 let mut stopped = Vec::new();
                 for one in &taken {
-                    let parked = settle::applied(transaction, one, patience, scene.now)?;
-                    stopped.extend(parked.map(|parked| (one.key.clone(), one.incident, parked)));
+                    let applied = settle::applied(transaction, one, &scene)?;
+                    if applied.queued {
+                        settled.queued.insert(one.key.peer.clone());
+                    }
+                    stopped.extend(applied.stopped.map(|parked| (one.key.clone(), one.incident, parked)));
                 }
                 // In the same transaction: an operation that counts as taken is on its way to the other peer.
-                let mut settled = Settled::default();
                 for one in &taken {
                     let Some(incident) = incidents.get(&one.incident) else { continue };
                     forward(transaction, &scene, incident, Some(&one.key), &mut settled)?;
@@ -182,6 +199,30 @@ impl Engine {
         Ok(())
     }
 
+    /// The records in which a value of ours stays that the peer does not have.
+    async fn load_contested(&self, taken: &mut [Taken]) -> Result<(), EngineError> {
+        let ids: Vec<IncidentId> = taken.iter().filter(|one| one.merged.restates).map(|one| one.incident).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.store().load(&ids).await?.incidents;
+        for one in taken.iter_mut().filter(|one| one.merged.restates) {
+            one.after = loaded.iter().find(|incident| incident.id == one.incident).cloned();
+        }
+        Ok(())
+    }
+
+    /// Whose value of a contested field stays: the site that the case was submitted to decides by ownership, the other
+    /// waits for its word.
+    fn winner(&self, record: &ExchangeRecord, field: Field, phase: Phase) -> Winner {
+        let towards = record.leg.towards();
+        if towards == Towards::Upstream {
+            return Winner::Undecided;
+        }
+        let ours = self.settings().exchange.ownership.is_ours(field, phase.group(), record.holder, towards);
+        if ours { Winner::Ours } else { Winner::Theirs }
+    }
+
     /// The write that an operation means for its incident.
     /// The record is needed, and its revision counts, where the rules ask how it stands.
     fn effect(
@@ -196,11 +237,26 @@ impl Engine {
         let work = record.map_or(&agreed, |record| &record.work);
         let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
         let edit = apply(&one.operation, work, arrival);
+        let merged = match record {
+            Some(record) => {
+                let (shadow, touched) = (&one.record.shadow, one.record.touched);
+                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen };
+                meeting.merge(edit, |field| self.winner(&one.record, field, record.work.phase))
+            }
+            None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
+        };
+        let merged = self.resumed(one, record, merged);
+        let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
+        reference.holder = match kind {
+            OperationKind::Assign => Some(Holder::Us),
+            OperationKind::Accept => Some(Holder::Peer),
+            _ => None,
+        };
         let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
         let mut history = Vec::new();
         let line = |action: Action, seq, detail| HistoryLine {
@@ -217,16 +273,20 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        history.push(line(action, Some(one.seq), told(&one.operation, &edit)));
-        let Relayed { edit, upstream_case, own_case } = match record {
+        history.push(line(action, Some(one.seq), told(&one.operation, edit)));
+        for conflict in &merged.conflicts {
+            history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
+        }
+        let (merged, upstream_case, own_case) = match record {
             Some(record) if leg.towards() == Towards::Upstream => {
-                self.relayed(edit, record, kind == OperationKind::Reject)?
+                let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject)?;
+                (Merged { edit: relayed.edit, ..merged }, relayed.upstream_case, relayed.own_case)
             }
-            _ => Relayed { edit, ..Relayed::default() },
+            _ => (merged, None, None),
         };
         let mut write = Write {
             expected_revision: record.map(|record| record.revision),
-            edit: edit.clone(),
+            edit: merged.edit.clone(),
             upstream_case,
             own_case,
             reference: Some(reference),
@@ -246,10 +306,25 @@ impl Engine {
             seq: one.seq,
             digest: digest(&one.raw),
             operation: one.operation.clone(),
-            edit,
+            merged,
             transaction: one.transaction.clone(),
+            after: None,
         };
         Ok((write, taken))
+    }
+
+    /// A client that answers a question hands the case back: work goes on, and the client is told so (C-51).
+    fn resumed(&self, one: &Arriving, record: Option<&Incident>, merged: Merged) -> Merged {
+        let settings = self.settings();
+        let ours = one.record.leg.towards() == Towards::Client && one.operation.kind() == OperationKind::Assign;
+        let case = record.and_then(|record| record.case.as_ref());
+        match case.filter(|case| ours && case.status == settings.case.pending_status) {
+            Some(case) => {
+                let case = Case { status: settings.case.resumed_status.clone(), ..case.clone() };
+                Merged { edit: Edit { case: Some(case), ..merged.edit }, restates: true, ..merged }
+            }
+            None => merged,
+        }
     }
 
     /// Keeps operations that cannot take effect for a person; the peer's other operations go on.
@@ -299,7 +374,7 @@ impl Engine {
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
-        let one = Arriving { key: key.clone(), record, seq, operation, raw, transaction: None };
+        let one = Arriving { key: key.clone(), record, seq, seen: None, operation, raw, transaction: None };
         let now = self.now();
         let effect = one.leg().map_err(|illegal| illegal.to_string());
         match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {
@@ -325,6 +400,8 @@ impl Engine {
                     })
                     .await?;
                 self.tell(settled).await?;
+                // Where our value stays, the detector says it again.
+                self.0.changed.notify_one();
                 Ok(next)
             }
             Err(reason) => {
@@ -346,8 +423,30 @@ fn crash_point_after(arriving: &[Arriving]) {
     crash_point(if from_upstream { CrashPoint::FeedWrittenBack } else { CrashPoint::OperationApplied });
 }
 
+fn kept(winner: Winner) -> &'static str {
+    match winner {
+        Winner::Ours => "ours",
+        Winner::Theirs => "theirs",
+        Winner::Undecided => "ours, until the peer decides",
+    }
+}
+
+/// Both values, the one that is kept and the one that is not (C-47).
+fn told_conflict(conflict: &Conflict) -> String {
+    /// Characters of each value; a solution can be long, and the whole of ours stands in the record.
+    const SHOWN: usize = 2000;
+    let short = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    format!(
+        "{}: both sites changed it; here \"{}\", there \"{}\"; kept: {}",
+        conflict.field.as_str(),
+        short(&conflict.ours),
+        short(&conflict.theirs),
+        kept(conflict.winner)
+    )
+}
+
 /// What an operation did, for the history.
-fn told(operation: &Operation, edit: &crate::case::Edit) -> String {
+fn told(operation: &Operation, edit: &Edit) -> String {
     let mut told = vec![operation.kind().to_string()];
     if let Some(case) = &edit.case {
         told.push(format!("case {} is {}", case.id, case.status));

@@ -6,9 +6,11 @@ use super::forward::{Settled, forward};
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
-use crate::case::{Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards, TransactionId};
+use crate::case::{
+    Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards, TransactionId, completed,
+};
 use crate::state::{ExchangeKey, Transaction, View};
-use crate::store::{Cursor, ReferenceWrite, Write, Writer};
+use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// What is to become of a new incident.
@@ -53,9 +55,10 @@ impl Engine {
             let reason = discreet(reason);
             warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
+        let incidents = self.prepare(page.loaded.incidents).await?;
         let mut held = Vec::new();
-        let mut decided = Vec::with_capacity(page.loaded.incidents.len());
-        for incident in page.loaded.incidents {
+        let mut decided = Vec::with_capacity(incidents.len());
+        for incident in incidents {
             let decision = self.decide(&incident);
             if incident.submission == Submission::Undecided && incident.client.is_none() {
                 debug!(
@@ -91,6 +94,68 @@ impl Engine {
         Ok(Some(count))
     }
 
+    /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends
+    /// without (C-27), and the submission of what was assigned to the upstream's group (C-02).
+    async fn prepare(&self, mut incidents: Vec<Incident>) -> Result<Vec<Incident>, EngineError> {
+        let settings = self.settings();
+        let mut writes = Vec::new();
+        let mut completing = Vec::new();
+        for (index, incident) in incidents.iter().enumerate() {
+            if !incident.references.is_empty()
+                && let Some(edit) = completed(&incident.work, &settings.exchange.default_solution)
+            {
+                completing.push((index, edit.clone()));
+                let expected_revision = Some(incident.revision);
+                writes.push(Write { expected_revision, edit, ..Write::to(incident.id, Writer::Bridge) });
+            } else if let Some(write) = self.assigned(incident) {
+                writes.push(write);
+            }
+        }
+        let written = self.store().write(writes.clone()).await?;
+        for (index, edit) in completing {
+            let Some(incident) = incidents.get_mut(index) else { continue };
+            let done = writes.iter().zip(&written).any(|(write, outcome)| {
+                write.incident == incident.id && write.writer == Writer::Bridge && *outcome == Written::Done
+            });
+            if done {
+                incident.revision += 1;
+                incident.work.solution = edit.solution.unwrap_or(incident.work.solution.take());
+                incident.work.completion_code = edit.completion_code.unwrap_or(incident.work.completion_code);
+            }
+        }
+        Ok(incidents)
+    }
+
+    /// The submission of a record that was assigned to a group of the upstream's and is not there. The write comes back
+    /// to the detector as a change.
+    fn assigned(&self, incident: &Incident) -> Option<Write> {
+        let settings = self.settings();
+        let upstream = settings.upstream.as_ref()?;
+        let group = incident.assignment.as_deref()?;
+        let external = settings.exchange.groups.is_external(group, &upstream.alias);
+        // One that is there was submitted; a Reject takes that back.
+        let again = incident.references.iter().any(|one| one.towards == Towards::Upstream);
+        let submitted = incident.submission == Submission::Requested;
+        if !external || submitted || self.check_submittable(incident).is_err() {
+            return None;
+        }
+        Some(Write {
+            expected_revision: Some(incident.revision),
+            submission: Some(Submission::Requested),
+            generation: again.then_some(incident.generation + 1),
+            history: vec![HistoryLine {
+                incident: incident.id,
+                at: self.now(),
+                who: "casebridge".into(),
+                action: Action::Submitted.as_str().into(),
+                exchange: None,
+                seq: None,
+                detail: format!("assigned to {group}"),
+            }],
+            ..Write::to(incident.id, Writer::Operator)
+        })
+    }
+
     /// Whether the peer may be changing one of these.
     async fn any_has_exchange(&self, scene: &Scene, incidents: &[Incident]) -> Result<bool, EngineError> {
         if incidents.iter().any(|incident| !incident.references.is_empty()) {
@@ -123,7 +188,7 @@ impl Engine {
             site: self.site(),
             alias: settings.site.alias.clone(),
             upstream: settings.upstream.as_ref().map(|upstream| upstream.alias.clone()),
-            hide_clients: self.hides_clients(),
+            settings,
             now: self.now(),
         }
     }
@@ -226,6 +291,7 @@ pub(super) fn reference(
         towards,
         transaction,
         standing,
+        holder: None,
         applies: None,
         recount: None,
     }

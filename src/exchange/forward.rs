@@ -11,7 +11,7 @@ use super::{Engine, EngineError};
 use crate::case::{Alias, Edit, Incident, IncidentId, Phase, Relayed, Towards, relayed};
 use crate::config::settings::FromUpstream;
 use crate::state::{ExchangeKey, Transaction};
-use crate::store::{Write, Writer};
+use crate::store::{ReferenceWrite, Write, Writer};
 
 /// What a pass queued, and where exchanges with clients stand after it.
 #[derive(Default)]
@@ -34,10 +34,14 @@ pub(super) fn forward(
         if source == Some(&key) {
             continue;
         }
-        let Some(leg) = settle::changed(transaction, &key, incident, scene.now)? else { continue };
-        let standing = leg.standing(incident.work.phase == Phase::Review);
-        if one.towards == Towards::Client && standing != one.standing {
-            let reference = Some(reference(&key, one.towards, None, standing));
+        let Some(changed) = settle::changed(transaction, &key, incident, scene)? else { continue };
+        let standing = match one.towards {
+            Towards::Client => changed.leg.standing(incident.work.phase == Phase::Review),
+            Towards::Upstream => one.standing,
+        };
+        if standing != one.standing || changed.holder != one.holder {
+            let reference = reference(&key, one.towards, None, standing);
+            let reference = Some(ReferenceWrite { holder: Some(changed.holder), ..reference });
             settled.standings.push(Write { reference, ..Write::to(incident.id, Writer::Bridge) });
         }
         settled.queued.insert(key.peer);
@@ -46,7 +50,7 @@ pub(super) fn forward(
     if let Some(key) = settle::upward_key(scene, incident)
         && source != Some(&key)
         && !incident.references.iter().any(|reference| reference.exchange == key.exchange)
-        && settle::changed(transaction, &key, incident, scene.now)?.is_some()
+        && settle::changed(transaction, &key, incident, scene)?.is_some()
     {
         settled.queued.insert(key.peer);
     }

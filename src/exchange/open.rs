@@ -64,13 +64,13 @@ impl Engine {
             );
         }
         let undecided = opened.iter().any(|opened| opened.incident.submission == Submission::Undecided);
-        let now = self.now();
+        let scene = self.scene();
         let news = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut news = false;
                 for ((_, key, _, raw), opened) in creates.iter().zip(&opened) {
-                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), now)?;
+                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), &scene)?;
                 }
                 Ok(news)
             })
@@ -135,6 +135,8 @@ impl Engine {
             created_at: create.created_at,
             event: create.event.clone(),
             submission: Submission::Held,
+            assignment: None,
+            active: true,
             form: Form::default(),
             work: Work::default(),
             case: None,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::case::{
-    Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Incident, IncidentId,
-    OwnCase, SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
+    IncidentId, OwnCase, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use sqlite::SqliteStore;
@@ -127,6 +127,8 @@ pub struct ReferenceWrite {
     pub towards: Towards,
     pub transaction: Option<TransactionId>,
     pub standing: Standing,
+    /// Who has the case in hand from now on.
+    pub holder: Option<Holder>,
     /// The peer's operation that this write puts into effect: the whole write is skipped when the reference has taken
     /// that number already (exactly once in effect).
     pub applies: Option<u64>,

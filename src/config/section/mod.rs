@@ -3,6 +3,7 @@
 pub(super) mod address;
 pub(super) mod bundle;
 pub(super) mod case;
+pub(super) mod exchange;
 pub(super) mod inbox;
 pub(super) mod peers;
 pub(super) mod policy;

@@ -44,6 +44,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let in_flight = table.count("in_flight", defaults::UPSTREAM_IN_FLIGHT);
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
     let hide_clients = table.flag("hide_clients", defaults::UPSTREAM_HIDE_CLIENTS);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     table.finish();
     Ok(Upstream {
         alias: alias?,
@@ -58,6 +59,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         in_flight,
         check_after,
         hide_clients,
+        internal_comments,
     })
 }
 
@@ -96,8 +98,9 @@ pub fn client(
         Ok(user)
     });
     let password = secret::password(&mut table, origin);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password? })
+    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {

@@ -83,6 +83,14 @@ fn the_example_shows_the_real_defaults() {
         serial = "JN1234567890"
         has_words = ["alarm"]
         has_not_words = ["test"]
+        [exchange.owner]
+        phase = "site"
+        solution = "site"
+        completion_code = "site"
+        expected_resolution = "site"
+        [[exchange.group]]
+        name = "Vendor NOC"
+        system = "partner"
     "#;
     let dir = directory();
     let read =
@@ -112,9 +120,11 @@ fn the_example_shows_every_key() {
         "submit",
         "submit.defaults",
         "case",
+        "exchange",
+        "exchange.owner",
         "schedule",
     ];
-    let lists = ["inbox", "client", "submit.policy", "case.accept", "case.escalate"];
+    let lists = ["inbox", "client", "submit.policy", "case.accept", "case.escalate", "exchange.group"];
     let count = sections.len() + lists.len();
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
     let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();
