@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tracing::{info, warn};
 
 use super::detect::reference;
-use super::forward::{Between, Settled, forward};
+use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
@@ -277,13 +277,18 @@ impl Engine {
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
-        let (merged, upstream_case, own_case) = match record {
+        let (mut merged, upstream_case, own_case) = match record {
             Some(record) if leg.towards() == Towards::Upstream => {
                 let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject)?;
                 (Merged { edit: relayed.edit, ..merged }, relayed.upstream_case, relayed.own_case)
             }
             _ => (merged, None, None),
         };
+        if let Some(next) =
+            record.filter(|_| kind == OperationKind::Assign).and_then(|record| next_in_turn(record, &one.key))
+        {
+            merged.edit.assignment = Some(Some(next.to_string()));
+        }
         let mut write = Write {
             expected_revision: record.map(|record| record.revision),
             edit: merged.edit.clone(),

@@ -8,7 +8,7 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use super::detect::reference;
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
-use crate::case::{Alias, Edit, Incident, IncidentId, Phase, Relayed, Towards, relayed};
+use crate::case::{Alias, Edit, Holder, Incident, IncidentId, Phase, Reference, Relayed, Towards, relayed};
 use crate::config::settings::FromUpstream;
 use crate::state::{ExchangeKey, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
@@ -55,6 +55,14 @@ pub(super) fn forward(
         settled.queued.insert(key.peer);
     }
     Ok(())
+}
+
+/// Whom an Assign hands the case on to at a relay: a question of the upstream's goes to the client, and the client's answer
+/// back to the upstream that asked (C-54).
+pub(super) fn next_in_turn<'a>(incident: &'a Incident, source: &ExchangeKey) -> Option<&'a Alias> {
+    let from = incident.references.iter().find(|one| one.exchange == source.exchange && one.peer == source.peer)?;
+    let next = |one: &&Reference| one.towards != from.towards && one.standing.is_open() && one.holder == Holder::Us;
+    incident.references.iter().find(next).map(|one| &one.peer)
 }
 
 /// Held while records are written and their shadows follow: with others, or alone at a relay, where the shadow of another

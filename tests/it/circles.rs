@@ -39,6 +39,7 @@ async fn a_client_that_goes_round_in_circles_is_refused_until_a_person_lets_it_g
     // It stays so across a restart, and our own changes wait.
     partner.kill();
     partner.start().await;
+    eventually("the door", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
     assert_refused(&client.operate(update(1, 9, word(9))).await, 409, "no-progress", &[]);
     let cursor = client.get("/v1/exchanges").await.body["cursor"].as_str().unwrap().to_owned();
     for incident in [1, 2] {

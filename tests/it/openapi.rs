@@ -158,6 +158,7 @@ async fn real_answers_are_as_the_document_says() {
         (1, "accept", by.clone(), "accept"),
         (2, "accept", by.clone(), "accept"),
         (1, "update", work("In Progress"), "update"),
+        (1, "override", json!({"status": "Taken", "operator": "bert"}), "update"),
         (1, "resolve", work("Resolved"), "resolve"),
         (2, "close", work("Closed"), "close"),
         (3, "reject", by, "reject"),

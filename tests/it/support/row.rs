@@ -68,6 +68,27 @@ impl Row {
         self.north.step(1, "partner", "open").await;
     }
 
+    /// Who has incident 1 in hand, as each site sees it: the end user, the partner towards each of the two, the vendor.
+    pub async fn holders(&self) -> [String; 4] {
+        let ends =
+            [(&self.north, "partner"), (&self.partner, "north"), (&self.partner, "vendor"), (&self.vendor, "partner")];
+        let mut holders = Vec::new();
+        for (site, peer) in ends {
+            let store = site.store().await;
+            let held = sqlx::query_scalar("SELECT holder FROM reference WHERE incident = 1 AND peer = ?").bind(peer);
+            holders.push(held.fetch_one(&store).await.unwrap());
+            store.close().await;
+        }
+        holders.try_into().unwrap()
+    }
+
+    pub async fn held_by(&self, expected: [&str; 4]) {
+        eventually(&format!("the case in the hands of {expected:?}"), || async {
+            (self.holders().await == expected).then_some(())
+        })
+        .await;
+    }
+
     pub fn sites(&self) -> [&Site; 3] {
         [&self.north, &self.partner, &self.vendor]
     }
