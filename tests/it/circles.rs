@@ -21,7 +21,7 @@ async fn a_client_that_goes_round_in_circles_is_refused_until_a_person_lets_it_g
     let client = Caller::north(port);
     client.create(1).await;
     client.create(2).await;
-    let word = |seq: u64| if seq % 2 == 0 { "one" } else { "other" };
+    let word = |seq: u64| if seq.is_multiple_of(2) { "one" } else { "other" };
     // Two that are new, and five repetitions.
     for seq in 2..=8 {
         assert_eq!(client.operate(update(1, seq, word(seq))).await["outcome"], "applied", "{seq}");
@@ -72,7 +72,7 @@ async fn an_upstream_that_goes_round_in_circles_is_not_listened_to_until_a_perso
     .await;
     let shown = pair.end_user.get("/v1/incidents/1").await.body;
     let (exchange, transaction) = (shown["exchanges"][0]["exchange"].clone(), shown["transaction"].clone());
-    let case = |seq: u64| json!({"id": "CASE-1", "status": if seq % 2 == 0 { "Open" } else { "In Progress" }});
+    let case = |seq: u64| json!({"id": "CASE-1", "status": if seq.is_multiple_of(2) { "Open" } else { "In Progress" }});
     let next = AtomicU64::new(2);
     pair.relay.twist(move |call| {
         let seq = next.load(Ordering::SeqCst);
