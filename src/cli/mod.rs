@@ -112,7 +112,7 @@ enum Command {
     /// Take a client's incident: open a case for it
     #[command(after_help = examples::ACCEPT)]
     Accept(work::AcceptArguments),
-    /// Decide which case ID, link and status a client sees of an incident that was handed on
+    /// Decide which case a client sees: the upstream's, or your own
     #[command(after_help = examples::OVERRIDE)]
     Override(work::OverrideArguments),
     /// Tell news of an incident: status, comment, solution, expected resolution
