@@ -37,6 +37,18 @@ pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
 /// The solution that a Cancel leaves (C-19).
 pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
 
+/// How the comments begin that the rules below write.
+const ASSIGNED: &str = "Incident was assigned locally from external system";
+const REJECTED: &str = "Incident was rejected by the external fulfillment system";
+const REOPENED: &str = "Incident was reopened. Previous solution was: ";
+
+/// Whether a rule wrote this comment here when an operation came in. It is not told to a third site: where the operation
+/// goes on, the same rule writes it there, and where it does not, nothing of it is that site's affair (C-49).
+pub fn is_remark(comment: &Comment) -> bool {
+    let begins = [ASSIGNED, REJECTED, REOPENED].iter().any(|remark| comment.text.starts_with(remark));
+    begins && comment.origin.as_ref().is_some_and(|origin| origin.as_str() == comment.author)
+}
+
 /// The changes that `operation` means for a record whose work stands like this. Applying the result and asking again
 /// yields the same record.
 pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
@@ -44,7 +56,7 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
             let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
-            edit.with_comment(arrival, "Incident was assigned locally from external system".into())
+            edit.with_comment(arrival, ASSIGNED.into())
         }
         Operation::Accept(changes) if changes.case.is_none() => {
             Edit { assignment: Some(None), ..carried(changes, arrival) }
@@ -52,8 +64,10 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Accept(changes) | Operation::Update(changes) => carried(changes, arrival),
         Operation::Resolve(changes) => ended(changes, work, arrival, Phase::Review),
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
-        Operation::Reject(changes) => Edit { assignment: Some(None), ..carried(changes, arrival) }
-            .with_comment(arrival, "Incident was rejected by the external fulfillment system".into()),
+        Operation::Reject(changes) => {
+            let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
+            edit.with_comment(arrival, REJECTED.into())
+        }
         Operation::Cancel(changes) => Edit {
             phase: Some(Phase::Close),
             solution: Some(Some(CANCELED_ELSEWHERE.to_owned())),
@@ -132,9 +146,7 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     };
     let kept = edit.solution.as_ref().and_then(Option::as_ref);
     match work.solution.as_ref().filter(|solution| kept != Some(*solution)) {
-        Some(solution) => {
-            edit.with_comment(arrival, format!("Incident was reopened. Previous solution was: {solution}."))
-        }
+        Some(solution) => edit.with_comment(arrival, format!("{REOPENED}{solution}.")),
         None => edit,
     }
 }

@@ -17,14 +17,16 @@ pub mod operation;
 pub mod ownership;
 pub mod phase;
 pub mod policy;
+pub mod progress;
 pub mod shadow;
+pub mod shown;
 pub mod template;
 pub mod text;
 
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use apply::{Arrival, Edit, apply, completed, depends_on_record};
+pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
@@ -40,5 +42,7 @@ pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};
 pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
+pub use progress::{Patience, Progress};
 pub use shadow::Shadow;
+pub use shown::{OwnCase, Relayed, relayed};
 pub use template::CaseTemplate;

@@ -305,7 +305,7 @@ impl Engine {
         };
         if let Some(submitted) = &task.record.submitted_by {
             write.submission = Some(Submission::Requested);
-            write.form = Some(submitted.form.clone());
+            write.form = submitted.form.clone();
             let detail = format!("submitted by policy \"{}\"", submitted.policy);
             write.history.push(line(submitted.at, Action::Submitted, detail));
         }
@@ -317,7 +317,10 @@ impl Engine {
     }
 
     /// Incidents that changed while too much was pending are compared again.
-    async fn look_again(&self, again: Vec<(ExchangeKey, crate::case::IncidentId)>) -> Result<(), EngineError> {
+    pub(super) async fn look_again(
+        &self,
+        again: Vec<(ExchangeKey, crate::case::IncidentId)>,
+    ) -> Result<(), EngineError> {
         let _alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;

@@ -10,7 +10,7 @@ use tracing::{debug, info};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
     Alias, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged, Operation,
-    OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
+    OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -101,10 +101,18 @@ pub fn submitted(
         return Ok(false);
     }
     let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
-    let mut trace_route = incident.trace_route.clone();
+    let hidden = |alias: &Alias| if alias.is_hidden() { alias.clone() } else { alias.hidden(scene.site) };
+    let hides = scene.settings.upstream.as_ref().is_some_and(|upstream| upstream.hide_clients);
+    let mut trace_route: Vec<Alias> = match hides {
+        true => incident.trace_route.iter().map(hidden).collect(),
+        false => incident.trace_route.clone(),
+    };
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
-        submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
+        submitted_by: policy.map(|policy| {
+            let form = incident.client.is_none().then(|| form.clone());
+            SubmittedBy { policy, at: scene.now, form }
+        }),
         ..ExchangeRecord::begun(
             Leg::Upward { incident: incident.id, step: Upward::Creating },
             Shadow::of_create(incident, counterpart.has(incident)),
@@ -160,7 +168,7 @@ fn difference(
     if record.paused {
         return Ok(());
     }
-    if record.pending.len() >= PENDING_LIMIT {
+    if record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
         return Ok(());
     }
@@ -355,7 +363,10 @@ pub fn rearmed(
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     if record.parked.take().is_some() {
-        record.wake_at(now);
+        record.progress = Progress::default();
+        if record.leg.towards() == Towards::Upstream {
+            record.wake_at(now);
+        }
         transaction.put_exchange(key, &record)?;
     }
     match &record.held {
@@ -447,16 +458,21 @@ fn take(record: &mut ExchangeRecord, taken: &Taken) {
     }
 }
 
-/// Step, shadow and number follow in one transaction. Says where the exchange stands when something was queued in answer.
-pub fn applied(
-    transaction: &mut Transaction<'_>,
-    taken: &Taken,
-    scene: &Scene,
-) -> Result<Option<Changed>, EngineError> {
+/// What followed from an operation of the peer's.
+#[derive(Default)]
+pub struct Applied {
+    /// Where the exchange stands, when something was queued in answer.
+    pub queued: Option<Changed>,
+    /// Why the exchange is stopped from now on.
+    pub stopped: Option<Parked>,
+}
+
+/// Step, shadow and number follow in one transaction.
+pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<Applied, EngineError> {
     let now = scene.now;
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(Applied::default()) };
     if taken.seq <= record.applied {
-        return Ok(None);
+        return Ok(Applied::default());
     }
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
@@ -479,8 +495,28 @@ pub fn applied(
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
     }
+    let patience = scene.settings.retry.patience;
+    let stopped = record.progress.note(&taken.operation, now, patience).then(|| Parked {
+        since: now,
+        seq: taken.seq,
+        operation: taken.operation.kind(),
+        reason: format!("no progress: {} operations in a row said nothing new", patience.repeats),
+    });
+    if let Some(parked) = &stopped {
+        record.park(parked.clone());
+    }
     transaction.put_exchange(&taken.key, &record)?;
-    Ok((record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder }))
+    let queued = (record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    Ok(Applied { queued, stopped })
+}
+
+/// An operation of the upstream's in an exchange that is stopped: what it says is read from the upstream when a person
+/// lets the exchange go on.
+pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u64) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.applied = record.applied.max(seq);
+    record.applied_digest = None;
+    Ok(transaction.put_exchange(key, &record)?)
 }
 
 /// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.

@@ -4,6 +4,7 @@ mod support;
 
 mod adopt;
 mod both;
+mod circles;
 mod cli;
 mod clock;
 mod converge;
@@ -17,6 +18,8 @@ mod openapi;
 mod outbound;
 mod peer_test;
 mod poison;
+mod relay_kill;
+mod relay_sites;
 mod signals;
 mod slow_store;
 mod tenants;
