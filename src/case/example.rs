@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Alias, Comment, Event, Form, Incident, IncidentId, Submission, Work};
+use super::{
+    Alias, Announced, AttachmentNote, Comment, ContentDigest, Event, Form, Incident, IncidentId, Submission, Work,
+};
 
 pub fn peer() -> Alias {
     "partner".parse().unwrap()
@@ -29,7 +31,19 @@ pub fn incident() -> Incident {
         case: None,
         references: vec![],
         comments: vec![],
+        announced: vec![],
     }
+}
+
+pub fn announced(position: i64, peer: Alias) -> Announced {
+    let content = format!("content {position}");
+    let note = AttachmentNote {
+        name: format!("file {position}"),
+        media_type: None,
+        bytes: content.len() as u64,
+        sha256: ContentDigest::of(content.as_bytes()),
+    };
+    Announced { peer, note, position }
 }
 
 pub fn comment(position: i64, origin: Option<Alias>) -> Comment {

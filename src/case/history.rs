@@ -23,6 +23,10 @@ pub enum Action {
     OperationRetried,
     Edited,
     AttachmentAdded,
+    AttachmentSent,
+    AttachmentSkipped,
+    AttachmentRefused,
+    AttachmentFailed,
     Adopted,
 }
 
@@ -42,6 +46,10 @@ impl Action {
             Action::OperationRetried => "operation_retried",
             Action::Edited => "edited",
             Action::AttachmentAdded => "attachment_added",
+            Action::AttachmentSent => "attachment_sent",
+            Action::AttachmentSkipped => "attachment_skipped",
+            Action::AttachmentRefused => "attachment_refused",
+            Action::AttachmentFailed => "attachment_failed",
             Action::Adopted => "adopted",
         }
     }

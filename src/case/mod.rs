@@ -4,9 +4,11 @@
 //! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
 pub mod apply;
+pub mod attachment;
 pub mod deposit;
 pub mod derive;
 pub mod form;
+pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
@@ -16,6 +18,7 @@ pub mod operation;
 pub mod phase;
 pub mod policy;
 pub mod shadow;
+pub mod sharing;
 pub mod template;
 pub mod text;
 
@@ -23,6 +26,7 @@ pub mod text;
 pub(crate) mod example;
 
 pub use apply::{Arrival, Edit, apply, depends_on_record};
+pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Towards, derive_create, derive_operations};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
@@ -37,4 +41,5 @@ pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use phase::{CompletionCode, Phase};
 pub use policy::{Policy, PolicyAction};
 pub use shadow::Shadow;
+pub use sharing::Sharing;
 pub use template::CaseTemplate;

@@ -23,6 +23,8 @@ pub struct Shadow {
     pub case: Option<Case>,
     /// The position of the last local comment that was handed over.
     pub comments: i64,
+    /// The position of the last attachment that was announced.
+    pub attachments: i64,
 }
 
 /// A text as the shadow remembers it: itself when short, else its SHA-256.
@@ -56,12 +58,15 @@ impl Shadow {
             expected_resolution: incident.work.expected_resolution,
             case: incident.case.clone(),
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
+            attachments: incident.announced.iter().map(|one| one.position).max().unwrap_or(0),
         }
     }
 
-    /// The incident as a Create hands it over: work has not begun, and there is no case.
+    /// The incident as a Create hands it over: work has not begun, and there is no case. What was announced before
+    /// belongs to an earlier hand-over; it becomes ready anew.
     pub fn of_create(incident: &Incident) -> Self {
-        Self { comments: Self::of(incident).comments, ..Self::default() }
+        let Self { comments, attachments, .. } = Self::of(incident);
+        Self { comments, attachments, ..Self::default() }
     }
 
     /// Moves with what an operation of the peer's changed here, so that the detector sees nothing new (no echo).

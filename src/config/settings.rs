@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::case::{Alias, Form, Policy};
+use crate::case::{Alias, Form, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -162,6 +162,8 @@ pub struct Upstream {
     pub in_flight: usize,
     /// How long an exchange may be without news before its transaction is asked for directly.
     pub check_after: Duration,
+    /// `[upstream.attachments]`
+    pub attachments: Sharing,
 }
 
 /// `[listen]`
@@ -192,6 +194,8 @@ pub struct Client {
     pub alias: Alias,
     pub user: String,
     pub password: SecretString,
+    /// `[client.attachments]`
+    pub attachments: Sharing,
 }
 
 /// `[retry]`

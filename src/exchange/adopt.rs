@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::detect::reference;
 use super::poll_case::FORGOTTEN;
-use super::settle::{self, Standpoint};
+use super::settle::{self, Hiding, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
@@ -41,11 +41,11 @@ impl Engine {
                 let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
                 after = Some(last);
                 count += page.len();
-                let (peer, now) = (client.clone(), self.now());
+                let (peer, hiding, now) = (client.clone(), self.hiding(), self.now());
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
                         for incident in &page {
-                            adopt_downward(transaction, &peer, incident, now)?;
+                            adopt_downward(transaction, &peer, incident, &hiding, now)?;
                         }
                         Ok(())
                     })
@@ -146,21 +146,23 @@ impl Engine {
                 .references
                 .iter()
                 .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
-            if !already || edit != Edit::default() {
+            if !already || edit != Edit::default() || !one.record.attachments.is_empty() {
                 writes.push(self.adoption(&key, &one, incident, &edit, &standpoint));
             }
             adopting.push((key, standpoint, incident.id));
         }
         self.store().write(writes).await?;
+        self.0.to_prepare.notify_one();
+        self.0.transfers.tell();
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let now = self.now();
+        let (now, hiding) = (self.now(), self.hiding());
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
-                    settle::adopted(transaction, &key, standpoint, incident, now)?;
+                    settle::adopted(transaction, &key, standpoint, incident, &hiding, now)?;
                 }
                 Ok(())
             })
@@ -246,6 +248,7 @@ impl Engine {
             submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),
+            attachments: self.incoming(&key.peer, &one.record.attachments),
             history: vec![history],
             ..Write::to(incident.id, Writer::Bridge)
         }
@@ -280,6 +283,7 @@ fn adopt_downward(
     transaction: &mut crate::state::Transaction<'_>,
     peer: &Alias,
     incident: &Incident,
+    hiding: &Hiding,
     now: jiff::Timestamp,
 ) -> Result<(), EngineError> {
     for reference in incident.references.iter().filter(|reference| reference.peer == *peer) {
@@ -302,7 +306,7 @@ fn adopt_downward(
             sent: 0,
             applied: reference.applied,
         };
-        settle::adopted(transaction, &key, standpoint, incident, now)?;
+        settle::adopted(transaction, &key, standpoint, incident, hiding, now)?;
     }
     Ok(())
 }
@@ -332,6 +336,7 @@ fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: O
             expected_resolution: one.record.expected_resolution.flatten(),
             case: one.record.case.clone(),
             comments: 0,
+            attachments: 0,
         },
     };
     shadow.follow(edit);

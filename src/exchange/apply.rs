@@ -132,6 +132,8 @@ impl Engine {
                 "applied"
             );
         }
+        self.0.to_prepare.notify_one();
+        self.0.transfers.tell();
         let now = self.now();
         self.state()
             .transact(move |transaction| taken.iter().try_for_each(|one| settle::applied(transaction, one, now)))
@@ -172,6 +174,7 @@ impl Engine {
             expected_revision: record.map(|record| record.revision),
             edit: edit.clone(),
             reference: Some(reference),
+            attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
             ..Write::to(id, Writer::Bridge)
         };
@@ -294,6 +297,9 @@ fn told(operation: &Operation, edit: &crate::case::Edit) -> String {
     }
     if !edit.comments.is_empty() {
         told.push(format!("{} comments", edit.comments.len()));
+    }
+    if !operation.attachments().is_empty() {
+        told.push(format!("{} attachments", operation.attachments().len()));
     }
     told.join(", ")
 }

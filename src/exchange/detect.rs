@@ -128,6 +128,7 @@ impl Engine {
             site: self.site(),
             alias: settings.site.alias.clone(),
             upstream: settings.upstream.as_ref().map(|upstream| upstream.alias.clone()),
+            hiding: self.hiding(),
             now: self.now(),
         }
     }
@@ -204,7 +205,7 @@ fn settle_one(
 ) -> Result<(), EngineError> {
     for one in &incident.references {
         let key = ExchangeKey::new(&one.peer, one.exchange);
-        let Some(leg) = settle::changed(transaction, &key, incident, scene.now)? else { continue };
+        let Some(leg) = settle::changed(transaction, &key, incident, &scene.hiding, scene.now)? else { continue };
         let standing = leg.standing(incident.work.phase == Phase::Review);
         if one.towards == Towards::Client && standing != one.standing {
             let reference = Some(reference(&key, one.towards, None, standing));
@@ -217,7 +218,7 @@ fn settle_one(
         return Ok(());
     }
     // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if settle::changed(transaction, &key, incident, scene.now)?.is_some() {
+    if settle::changed(transaction, &key, incident, &scene.hiding, scene.now)?.is_some() {
         settled.queued.insert(key.peer.clone());
     }
     if let Decision::Submit { form, policy } = decision

@@ -2,6 +2,7 @@
 //!
 //! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
+//! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `read`, `apply`, `health`, `retry`, `park`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`.
@@ -10,6 +11,7 @@
 
 mod adopt;
 mod apply;
+mod attachments;
 mod clock_back;
 mod detect;
 mod feed;
@@ -19,6 +21,7 @@ mod open;
 mod park;
 mod poll_case;
 mod poll_updates;
+mod prepare;
 mod push;
 mod read;
 mod receive;
@@ -26,6 +29,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod submit;
+mod transfer;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -106,6 +110,9 @@ struct Inner {
     changed: Notify,
     to_push: Notify,
     to_open: Notify,
+    /// Files may be there of which nobody decided yet whether they go.
+    to_prepare: Notify,
+    transfers: transfer::Transfers,
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
@@ -134,6 +141,8 @@ impl Engine {
             changed: Notify::new(),
             to_push: Notify::new(),
             to_open: Notify::new(),
+            to_prepare: Notify::new(),
+            transfers: transfer::Transfers::default(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
@@ -172,7 +181,9 @@ impl Engine {
 
     /// Gives a listed attachment its content.
     pub async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), EngineError> {
-        Ok(self.store().add_attachment(id, content, self.now()).await?)
+        self.store().add_attachment(id, content, self.now()).await?;
+        self.0.to_prepare.notify_one();
+        Ok(())
     }
 
     /// When a scheduled job last ran, across restarts.

@@ -63,13 +63,13 @@ impl Engine {
                 "a client's incident stands in the store"
             );
         }
-        let now = self.now();
+        let (now, hiding) = (self.now(), self.hiding());
         let news = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut news = false;
                 for ((_, key, _, raw), opened) in creates.iter().zip(&opened) {
-                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), now)?;
+                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), &hiding, now)?;
                 }
                 Ok(news)
             })
@@ -127,6 +127,7 @@ impl Engine {
             case: None,
             references: Vec::new(),
             comments: Vec::new(),
+            announced: Vec::new(),
         };
         let policy = first_match(&settings.case.accept, &candidate)?;
         (policy.action == PolicyAction::Submit).then(|| self.case_template())

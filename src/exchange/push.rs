@@ -222,6 +222,7 @@ impl Engine {
         }
         self.store().write(writes).await?;
         crash_point(CrashPoint::TransactionWrittenBack);
+        self.0.to_prepare.notify_one();
 
         let now = self.now();
         let (settled, refused) = self
@@ -242,6 +243,8 @@ impl Engine {
             .await?;
         self.park(refused).await?;
         crash_point(CrashPoint::AnswerCommitted);
+        // What was announced just now is awaited there.
+        self.0.transfers.tell();
         let mut again = Vec::new();
         for (task, id, record) in settled {
             let (kind, seq) = match &task.what {
@@ -316,12 +319,12 @@ impl Engine {
         let _alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;
-        let now = self.now();
+        let (now, hiding) = (self.now(), self.hiding());
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
                 for (key, id) in &again {
                     let Some(incident) = incidents.iter().find(|incident| incident.id == *id) else { continue };
-                    settle::changed_again(transaction, key, incident, now)?;
+                    settle::changed_again(transaction, key, incident, &hiding, now)?;
                 }
                 Ok(())
             })

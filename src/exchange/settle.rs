@@ -1,11 +1,14 @@
 //! The only writer of state. Each function is one event of one exchange: load the record, decide with the rules of
 //! `case`, and put step, shadow, outbox and due entry into the same transaction.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
+use crate::case::hide::hide_in_operation;
 use crate::case::{
     Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
     Towards, TransactionId, Upward, derive_create, derive_operations,
@@ -21,7 +24,18 @@ pub struct Scene {
     pub site: SiteId,
     pub alias: Alias,
     pub upstream: Option<Alias>,
+    pub hiding: Hiding,
     pub now: Timestamp,
+}
+
+/// The peers that are to see no addresses.
+#[derive(Debug, Clone, Default)]
+pub struct Hiding(pub HashSet<Alias>);
+
+impl Hiding {
+    fn apply(&self, peer: &Alias, operation: Operation) -> Operation {
+        if self.0.contains(peer) { hide_in_operation(operation) } else { operation }
+    }
 }
 
 /// Gives each operation its number and its place in the outbox.
@@ -30,9 +44,11 @@ fn enqueue(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     operations: Vec<Operation>,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<(), StateError> {
     for operation in operations {
+        let operation = hiding.apply(&key.peer, operation);
         record.sent += 1;
         let text = serde_json::to_string(&operation).and_then(RawValue::from_string);
         let entry = OutboxEntry {
@@ -91,9 +107,10 @@ pub fn submitted(
         )
     };
     info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
-    enqueue(transaction, &key, &mut record, derive_create(incident, form, trace_route, upstream), scene.now)?;
+    let operations = derive_create(incident, form, trace_route, upstream);
+    enqueue(transaction, &key, &mut record, operations, &scene.hiding, scene.now)?;
     // What is in the record already and no part of a Create follows at once.
-    difference(transaction, &key, &mut record, incident, scene.now)?;
+    difference(transaction, &key, &mut record, incident, &scene.hiding, scene.now)?;
     transaction.put_exchange(&key, &record)?;
     Ok(true)
 }
@@ -103,11 +120,12 @@ pub fn changed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<Option<Leg>, StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     let before = record.clone();
-    difference(transaction, key, &mut record, incident, now)?;
+    difference(transaction, key, &mut record, incident, hiding, now)?;
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
@@ -119,6 +137,7 @@ fn difference(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     incident: &Incident,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<(), StateError> {
     if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
@@ -141,7 +160,7 @@ fn difference(
             }
         }
     }
-    enqueue(transaction, key, record, operations, now)
+    enqueue(transaction, key, record, operations, hiding, now)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -344,6 +363,7 @@ pub fn opened(
     key: &ExchangeKey,
     incident: &Incident,
     digest: u64,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<bool, EngineError> {
     let known = transaction.exchange(key)?;
@@ -362,7 +382,7 @@ pub fn opened(
             now,
         )
     };
-    difference(transaction, key, &mut record, incident, now)?;
+    difference(transaction, key, &mut record, incident, hiding, now)?;
     transaction.put_exchange(key, &record)?;
     Ok(record.sent > 0)
 }
@@ -484,11 +504,12 @@ pub fn changed_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
     record.changed_meanwhile = false;
-    difference(transaction, key, &mut record, incident, now)?;
+    difference(transaction, key, &mut record, incident, hiding, now)?;
     transaction.put_exchange(key, &record)
 }
 
@@ -538,6 +559,7 @@ pub fn adopted(
     key: &ExchangeKey,
     standpoint: Standpoint,
     incident: &Incident,
+    hiding: &Hiding,
     now: Timestamp,
 ) -> Result<bool, StateError> {
     let mut record = match transaction.exchange(key)? {
@@ -568,7 +590,7 @@ pub fn adopted(
     if record.parked.is_none() {
         record.due = None;
     }
-    difference(transaction, key, &mut record, incident, now)?;
+    difference(transaction, key, &mut record, incident, hiding, now)?;
     if record.parked.is_none() && record.leg.towards() == Towards::Upstream {
         rest(&mut record, now);
     }

@@ -1,6 +1,7 @@
 //! Incident stores: the system of record. A trait with the few verbs that the engine needs, and its adapters. The suite
 //! in `tests/store` is where an adapter starts.
 
+mod attachment;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use crate::case::{
     SiteId, Standing, Submission, Towards, TransactionId,
 };
 
+pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -92,6 +94,8 @@ pub struct Write {
     pub form: Option<Form>,
     pub generation: Option<u32>,
     pub reference: Option<ReferenceWrite>,
+    /// What the peer of `reference` announces.
+    pub attachments: Vec<Incoming>,
     pub history: Vec<HistoryLine>,
 }
 
@@ -107,6 +111,7 @@ impl Write {
             form: None,
             generation: None,
             reference: None,
+            attachments: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -194,7 +199,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: Send + Sync {
+pub trait IncidentStore: AttachmentStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

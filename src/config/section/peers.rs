@@ -14,6 +14,7 @@ use crate::config::settings::{Client, Listen, ListenTls, Upstream};
 use crate::config::units::show_duration;
 
 use super::address::Address;
+use super::attachments::attachments;
 use super::site::{PATH_LIMIT, alias};
 
 /// The most clients of one site.
@@ -43,6 +44,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let batch = table.count("batch", defaults::UPSTREAM_BATCH);
     let in_flight = table.count("in_flight", defaults::UPSTREAM_IN_FLIGHT);
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
+    let attachments = attachments(table.section("attachments"));
     table.finish();
     Ok(Upstream {
         alias: alias?,
@@ -56,6 +58,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         batch,
         in_flight,
         check_after,
+        attachments,
     })
 }
 
@@ -94,8 +97,9 @@ pub fn client(
         Ok(user)
     });
     let password = secret::password(&mut table, origin);
+    let attachments = attachments(table.section("attachments"));
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password? })
+    Ok(Client { alias: alias?, user: user?, password: password?, attachments })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {

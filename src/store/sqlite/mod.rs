@@ -1,9 +1,11 @@
 //! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
 
+mod content;
 mod deposit;
 mod list;
 mod open;
 mod read;
+mod sharing;
 mod write;
 
 use std::path::Path;

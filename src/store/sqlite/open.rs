@@ -110,6 +110,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
             standing: if case.is_some() { Standing::Created } else { Standing::Acknowledged },
         }],
         case,
+        announced: Vec::new(),
         comments: open.create.comments.into_iter().map(from_peer).collect(),
         client: Some(open.peer),
     })
