@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::sharing::Send;
 use super::{
-    Alias, Announced, AttachmentNote, Comment, ContentDigest, Event, Form, Incident, IncidentId, Submission, Work,
+    Alias, Announced, AttachmentNote, Comment, ContentDigest, Event, Form, Incident, IncidentId, Sharing, Submission,
+    Work,
 };
 
 pub fn peer() -> Alias {
@@ -44,6 +46,18 @@ pub fn announced(position: i64, peer: Alias) -> Announced {
         sha256: ContentDigest::of(content.as_bytes()),
     };
     Announced { peer, note, position }
+}
+
+pub fn sharing() -> Sharing {
+    Sharing {
+        send: Send::All,
+        hide_addresses: false,
+        refuse_types: vec!["exe".into(), "tar.gz".into()],
+        send_limit: 100,
+        receive_limit: 10,
+        configuration: vec!["configuration*".into(), "*.conf".into()],
+        features: vec!["features*".into()],
+    }
 }
 
 pub fn comment(position: i64, origin: Option<Alias>) -> Comment {

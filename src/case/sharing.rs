@@ -98,15 +98,7 @@ mod tests {
     use super::*;
 
     fn sharing(send: Send) -> Sharing {
-        Sharing {
-            send,
-            hide_addresses: false,
-            refuse_types: vec!["exe".into(), "tar.gz".into()],
-            send_limit: 100,
-            receive_limit: 10,
-            configuration: vec!["configuration*".into(), "*.conf".into()],
-            features: vec!["features*".into()],
-        }
+        Sharing { send, ..crate::case::example::sharing() }
     }
 
     #[test]

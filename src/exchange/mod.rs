@@ -39,13 +39,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, Deposit, ExchangeId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::Problem;
 use crate::state::{PeerRecord, State, StateError};
-use crate::store::{AwaitedAttachment, Cursor, Deposited, IncidentStore, StoreError};
+use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, crash_point};
 
 pub use feed::{FeedError, Position};
@@ -179,8 +179,18 @@ impl Engine {
         Ok(self.store().awaited_attachments(after, limit).await?)
     }
 
+    /// A content of the site's own, to be written in pieces.
+    pub async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, EngineError> {
+        Ok(self.store().begin_content(sha256, bytes).await?)
+    }
+
+    /// The next piece of a content.
+    pub async fn append(&self, content: i64, start: u64, piece: Vec<u8>) -> Result<Appended, EngineError> {
+        Ok(self.store().append(content, start, piece, self.now()).await?)
+    }
+
     /// Gives a listed attachment its content.
-    pub async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), EngineError> {
+    pub async fn add_attachment(&self, id: i64, content: i64) -> Result<(), EngineError> {
         self.store().add_attachment(id, content, self.now()).await?;
         self.0.to_prepare.notify_one();
         Ok(())

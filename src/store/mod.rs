@@ -233,6 +233,6 @@ pub trait IncidentStore: AttachmentStore {
 
     async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<AwaitedAttachment>, StoreError>;
 
-    /// Gives a listed attachment its content. Said twice, it changes nothing.
-    async fn add_attachment(&self, id: i64, content: Vec<u8>, at: Timestamp) -> Result<(), StoreError>;
+    /// Gives a listed attachment a content that is whole. Said twice, it changes nothing.
+    async fn add_attachment(&self, id: i64, content: i64, at: Timestamp) -> Result<(), StoreError>;
 }

@@ -139,23 +139,24 @@ async fn a_lost_state_on_either_side_loses_and_doubles_no_file() {
     pair.partner.attach(1, "fix", &down).await;
     pair.partner.has_file(1, "core", &up).await;
     pair.end_user.has_file(1, "fix", &down).await;
-    for _ in 0..2 {
+    for round in 0..2 {
         pair.end_user.kill();
         pair.end_user.lose_state();
         pair.end_user.start().await;
         pair.partner.kill();
         pair.partner.lose_state();
         pair.partner.start().await;
-        let (up, down) = (noise(3, 300_000), noise(4, 300_000));
-        pair.end_user.attach(1, "core 2", &up).await;
-        pair.partner.attach(1, "fix 2", &down).await;
-        pair.partner.has_file(1, "core 2", &up).await;
-        pair.end_user.has_file(1, "fix 2", &down).await;
+        let (up, down) = (noise(10 + round, 300_000), noise(20 + round, 300_000));
+        let (core, fix) = (format!("core {round}"), format!("fix {round}"));
+        pair.end_user.attach(1, &core, &up).await;
+        pair.partner.attach(1, &fix, &down).await;
+        pair.partner.has_file(1, &core, &up).await;
+        pair.end_user.has_file(1, &fix, &down).await;
     }
     for site in [&pair.end_user, &pair.partner] {
-        assert_eq!(site.count("SELECT count(*) FROM attachment").await, 4, "{}", site.alias);
+        assert_eq!(site.count("SELECT count(*) FROM attachment").await, 6, "{}", site.alias);
         let added = site.told(1, "attachment_added").await;
-        assert_eq!(added.len(), 2, "{}: each came once: {added:?}", site.alias);
+        assert_eq!(added.len(), 3, "{}: each came once: {added:?}", site.alias);
     }
 }
 

@@ -163,21 +163,19 @@ pub async fn awaited(
 pub async fn add_attachment(
     connection: &mut SqliteConnection,
     id: i64,
-    content: Vec<u8>,
+    content: i64,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let (stored, sha256) = content::store(connection, &content, at).await?;
-    let incident: Option<(i64, String)> = sqlx::query_as(
-        "UPDATE attachment SET state = 'stored', reason = NULL, bytes = ?, sha256 = ?, content = ? \
-         WHERE id = ? AND state <> 'stored' RETURNING incident, name",
+    let row: Option<(i64, String, i64)> = sqlx::query_as(
+        "UPDATE attachment SET state = 'stored', reason = NULL, bytes = c.bytes, sha256 = c.sha256, content = c.id \
+         FROM content c WHERE c.id = ?1 AND c.complete AND attachment.id = ?2 AND attachment.state <> 'stored' \
+         RETURNING incident, name, attachment.bytes",
     )
-    .bind(content.len() as i64)
-    .bind(sha256.as_str())
-    .bind(stored)
+    .bind(content)
     .bind(id)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some((incident, name)) = incident else { return Ok(()) };
+    let Some((incident, name, bytes)) = row else { return Ok(()) };
     let line = HistoryLine {
         incident: IncidentId(incident),
         at,
@@ -185,7 +183,7 @@ pub async fn add_attachment(
         action: Action::AttachmentAdded.as_str().into(),
         exchange: None,
         seq: None,
-        detail: format!("{name}, {} bytes", content.len()),
+        detail: format!("{name}, {bytes} bytes"),
     };
     insert_history(connection, &[line]).await
 }
