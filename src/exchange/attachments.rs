@@ -15,11 +15,12 @@ impl Engine {
         if notes.is_empty() {
             return Vec::new();
         }
-        let sharing = self.sharing(peer);
+        let (now, sharing) = (self.now(), self.sharing(peer));
         let refused = |note: &AttachmentNote| sharing.as_ref()?.may_receive(&note.name, note.bytes).err();
         let incoming = |note: &AttachmentNote| Incoming {
             note: note.clone(),
             refused: refused(note).map(|reason| reason.to_string()),
+            at: now,
         };
         notes.iter().map(incoming).collect()
     }
@@ -60,7 +61,7 @@ impl Engine {
         match self.store().append(file.content, range.start, piece, self.now()).await? {
             Appended::Part(received) => Ok(AttachmentAnswer { received, bytes: file.bytes }),
             Appended::Complete => {
-                self.arrived(client, &file.name, file.incident.0, file.bytes);
+                self.arrived(client, file.incident.0, file.bytes);
                 Ok(AttachmentAnswer { received: file.bytes, bytes: file.bytes })
             }
             Appended::Elsewhere(received) => {
@@ -111,9 +112,8 @@ impl Engine {
     }
 
     /// A file of a peer's is whole; it may have to go on to another one.
-    pub(super) fn arrived(&self, peer: &Alias, name: &str, incident: i64, bytes: u64) {
+    pub(super) fn arrived(&self, peer: &Alias, incident: i64, bytes: u64) {
         info!(event = "attachment_received", peer = %peer, incident, bytes, "a peer's attachment is here");
-        tracing::debug!(event = "attachment_named", incident, name, "by name");
         self.0.to_prepare.notify_one();
     }
 }

@@ -176,7 +176,7 @@ impl Engine {
             match self.store().append(file.content, offset, piece, self.now()).await? {
                 Appended::Part(received) => offset = received,
                 Appended::Complete => {
-                    self.arrived(alias, &file.name, file.incident.0, file.bytes);
+                    self.arrived(alias, file.incident.0, file.bytes);
                     return Ok(());
                 }
                 Appended::Elsewhere(_) => return Err(Stop::Later("it is another length than announced".into())),

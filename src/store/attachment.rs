@@ -13,6 +13,7 @@ pub struct Incoming {
     pub note: AttachmentNote,
     /// Why it is not taken.
     pub refused: Option<String>,
+    pub at: Timestamp,
 }
 
 /// A file of which nobody decided yet whether it goes to a peer.
@@ -44,7 +45,6 @@ pub struct Moving {
     pub id: i64,
     pub incident: IncidentId,
     pub exchange: ExchangeId,
-    pub name: String,
     pub content: i64,
     pub sha256: ContentDigest,
     pub bytes: u64,
@@ -56,7 +56,6 @@ pub struct Moving {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     pub incident: IncidentId,
-    pub name: String,
     pub content: i64,
     pub bytes: u64,
     pub received: u64,

@@ -23,9 +23,9 @@ pub async fn announce(
     peer: &Alias,
     exchange: ExchangeId,
     incoming: &[Incoming],
-    at: Timestamp,
 ) -> Result<(), StoreError> {
-    for Incoming { note, refused } in incoming {
+    for Incoming { note, refused, at } in incoming {
+        let at = *at;
         let known = sqlx::query(
             "SELECT i.id, i.state, c.sha256, c.bytes FROM incoming i JOIN content c ON c.id = i.content \
              WHERE i.incident = ? AND i.peer = ? AND i.name = ?",
@@ -244,11 +244,10 @@ fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
         id: row.try_get(0)?,
         incident: IncidentId(row.try_get(1)?),
         exchange: row.try_get::<&str, _>(2)?.parse().map_err(|_| damaged("exchange"))?,
-        name: row.try_get(3)?,
-        content: row.try_get(4)?,
-        sha256: row.try_get::<&str, _>(5)?.parse().map_err(|_| damaged("digest"))?,
-        bytes: row.try_get::<i64, _>(6)? as u64,
-        received: row.try_get::<i64, _>(7)? as u64,
+        content: row.try_get(3)?,
+        sha256: row.try_get::<&str, _>(4)?.parse().map_err(|_| damaged("digest"))?,
+        bytes: row.try_get::<i64, _>(5)? as u64,
+        received: row.try_get::<i64, _>(6)? as u64,
     })
 }
 
@@ -297,8 +296,8 @@ impl AttachmentStore for SqliteStore {
     async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT o.id, o.incident, o.exchange, a.name, c.id, c.sha256, c.bytes, c.received FROM outgoing o \
-             JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = o.content \
+            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received FROM outgoing o \
+             JOIN content c ON c.id = o.content \
              WHERE o.state = 'ready' AND o.peer = ? AND o.id > ? ORDER BY o.id LIMIT ?",
         )
         .bind(peer.as_str())
@@ -312,7 +311,7 @@ impl AttachmentStore for SqliteStore {
     async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT i.id, i.incident, i.exchange, i.name, c.id, c.sha256, c.bytes, c.received FROM incoming i \
+            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received FROM incoming i \
              JOIN content c ON c.id = i.content \
              WHERE i.state = 'awaited' AND i.peer = ? AND i.id > ? ORDER BY i.id LIMIT ?",
         )
@@ -332,7 +331,7 @@ impl AttachmentStore for SqliteStore {
     ) -> Result<Option<Expected>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT i.incident, i.name, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL) \
+            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL) \
              FROM incoming i JOIN content c ON c.id = i.content \
              WHERE i.peer = ? AND i.exchange = ? AND c.sha256 = ? ORDER BY i.state IN ('refused', 'failed'), i.id LIMIT 1",
         )
@@ -344,11 +343,10 @@ impl AttachmentStore for SqliteStore {
         row.map(|row| {
             Ok(Expected {
                 incident: IncidentId(row.try_get(0)?),
-                name: row.try_get(1)?,
-                content: row.try_get(2)?,
-                bytes: row.try_get::<i64, _>(3)? as u64,
-                received: row.try_get::<i64, _>(4)? as u64,
-                refused: row.try_get(5)?,
+                content: row.try_get(1)?,
+                bytes: row.try_get::<i64, _>(2)? as u64,
+                received: row.try_get::<i64, _>(3)? as u64,
+                refused: row.try_get(4)?,
             })
         })
         .transpose()

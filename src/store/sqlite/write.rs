@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sqlx::{Row, SqliteConnection};
 
@@ -40,9 +39,8 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         insert_comments(connection, comments).await?;
         for write in &round {
             if let (Some(reference), false) = (&write.reference, write.attachments.is_empty()) {
-                let at = write.history.first().map_or(Timestamp::UNIX_EPOCH, |line| line.at);
                 let (peer, exchange) = (&reference.peer, reference.exchange);
-                sharing::announce(connection, write.incident, peer, exchange, &write.attachments, at).await?;
+                sharing::announce(connection, write.incident, peer, exchange, &write.attachments).await?;
             }
         }
         let history: Vec<HistoryLine> = round.iter().flat_map(|write| write.history.iter().cloned()).collect();

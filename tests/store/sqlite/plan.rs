@@ -72,7 +72,7 @@ async fn what_runs_all_the_time_searches_an_index() {
     let note = AttachmentNote { name: "fix".into(), media_type: None, bytes: 1, sha256: ContentDigest::of(b"x") };
     let announced = Write {
         reference: Some(reference(1, Some(2))),
-        attachments: vec![Incoming { note: note.clone(), refused: None }],
+        attachments: vec![Incoming { note: note.clone(), refused: None, at: at(1) }],
         ..Write::to(incident, Writer::Bridge)
     };
     store.write(vec![announced]).await.unwrap();
@@ -106,7 +106,7 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["UPDATE incident SET revision"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
         (&["SELECT id FROM incident WHERE host_event_id"], &["USING INDEX incident_host_event (host_event_id=?)"]),
         (&["FROM attachment a JOIN"], &["SEARCH a USING INDEX attachment_awaited (id>?)", "SEARCH i USING INTEGER"]),
-        (&["FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),
+        (&["SELECT name, media_type, state", "FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),
         (&["FROM outgoing o JOIN", "WHERE o.incident IN"], &["SEARCH o USING INDEX outgoing_incident (incident=?)"]),
         (&["FROM outgoing o JOIN", "o.state = 'due'"], &["USING INDEX outgoing_due"]),
         (&["FROM outgoing o JOIN", "o.state = 'ready'"], &["SEARCH o USING INDEX outgoing_ready (peer=? AND id>?)"]),
