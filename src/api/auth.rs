@@ -115,6 +115,7 @@ mod tests {
             alias: alias.parse().unwrap(),
             user: format!("{alias}-user"),
             password: password.to_owned().into(),
+            internal_comments: false,
             attachments: crate::case::example::sharing(),
         }
     }

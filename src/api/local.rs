@@ -39,6 +39,8 @@ pub fn routes() -> Router<Door> {
         .route("/v1/incidents/{id}/update", post(update))
         .route("/v1/incidents/{id}/resolve", post(resolve))
         .route("/v1/incidents/{id}/close", post(close))
+        .route("/v1/incidents/{id}/reopen", post(reopen))
+        .route("/v1/incidents/{id}/cancel", post(cancel))
         .route("/v1/incidents/{id}/reject", post(reject))
         .route("/v1/deposits", post(deposit))
         .route("/v1/outbox", get(outbox))
@@ -46,9 +48,9 @@ pub fn routes() -> Router<Door> {
         .route("/v1/retry", post(retry))
 }
 
-type Id = Result<Path<i64>, PathRejection>;
+pub(super) type Id = Result<Path<i64>, PathRejection>;
 
-fn incident_id(id: Id) -> Result<IncidentId, Refusal> {
+pub(super) fn incident_id(id: Id) -> Result<IncidentId, Refusal> {
     let Path(id) = id.map_err(|_| ProblemType::BadRequest.with("an incident is named by its number"))?;
     Ok(IncidentId(id))
 }
@@ -176,6 +178,10 @@ decisions! {
     resolve, "/v1/incidents/{id}/resolve", Decision::Resolve, "resolved";
     /// Closes an incident.
     close, "/v1/incidents/{id}/close", Decision::Close, "closed";
+    /// Opens the work on an incident again (C-10).
+    reopen, "/v1/incidents/{id}/reopen", Decision::Reopen, "reopened";
+    /// Withdraws what was submitted (C-08).
+    cancel, "/v1/incidents/{id}/cancel", Decision::Cancel, "canceled";
     /// Gives a client's incident back (C-09).
     reject, "/v1/incidents/{id}/reject", Decision::Reject, "rejected";
 }
@@ -230,10 +236,10 @@ pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> 
     Ok(Answer(RetryAnswer { rearmed }))
 }
 
-async fn request<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+pub(super) async fn request<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     body::json(headers, body, REQUEST_LIMIT, READ_WITHIN).await
 }
 
-fn done(id: IncidentId, message: String) -> Result<Answer<ActionAnswer>, Refusal> {
+pub(super) fn done(id: IncidentId, message: String) -> Result<Answer<ActionAnswer>, Refusal> {
     Ok(Answer(ActionAnswer { incident: id.0, message }))
 }

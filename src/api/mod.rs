@@ -5,6 +5,7 @@ mod attachments;
 mod auth;
 mod body;
 mod exchanges;
+mod hand_over;
 mod health;
 mod local;
 mod openapi;
@@ -67,7 +68,7 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

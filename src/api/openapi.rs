@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
-use super::{attachments, exchanges, health, local, operations, site, transactions, updates};
+use super::{attachments, exchanges, hand_over, health, local, operations, site, transactions, updates};
 use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
@@ -40,7 +40,14 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::update,
         local::resolve,
         local::close,
+        local::reopen,
+        local::cancel,
         local::reject,
+        hand_over::assign,
+        hand_over::take,
+        hand_over::active,
+        hand_over::comment,
+        hand_over::edit_comment,
         local::deposit,
         local::outbox,
         local::parked,

@@ -17,6 +17,9 @@ pub struct Edit {
     pub expected_resolution: Option<Option<Timestamp>>,
     pub case: Option<Case>,
     pub comments: Vec<Comment>,
+    /// The group that has the record in hand.
+    pub assignment: Option<Option<String>>,
+    pub active: Option<bool>,
 }
 
 /// Who sent the operation, and which one it was: a comment that a rule writes gets its ID from this, so that it is the
@@ -34,18 +37,22 @@ pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
 /// The solution that a Cancel leaves (C-19).
 pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
 
-/// The changes that `operation` means for a record whose work stands like this; Assign, Accept, Update, Reject and
-/// Cancel mean the same however it stands (see [`depends_on_record`]). Applying the result and asking again yields the same record.
+/// The changes that `operation` means for a record whose work stands like this. Applying the result and asking again
+/// yields the same record.
 pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
     match operation {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
-            carried(changes, arrival).with_comment(arrival, "Incident was assigned locally from external system".into())
+            let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
+            edit.with_comment(arrival, "Incident was assigned locally from external system".into())
+        }
+        Operation::Accept(changes) if changes.case.is_none() => {
+            Edit { assignment: Some(None), ..carried(changes, arrival) }
         }
         Operation::Accept(changes) | Operation::Update(changes) => carried(changes, arrival),
         Operation::Resolve(changes) => ended(changes, work, arrival, Phase::Review),
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
-        Operation::Reject(changes) => carried(changes, arrival)
+        Operation::Reject(changes) => Edit { assignment: Some(None), ..carried(changes, arrival) }
             .with_comment(arrival, "Incident was rejected by the external fulfillment system".into()),
         Operation::Cancel(changes) => Edit {
             phase: Some(Phase::Close),
@@ -57,21 +64,44 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
     }
 }
 
-/// Whether the meaning of an operation depends on how the record stands (C-15, C-16).
-pub fn depends_on_record(kind: OperationKind) -> bool {
-    matches!(kind, OperationKind::Resolve | OperationKind::Close | OperationKind::Reopen)
+/// Whether the meaning of an operation depends on how the record stands: by the rules C-15, C-16 and C-51, or because
+/// it sets a field that both sides may change.
+pub fn depends_on_record(operation: &Operation) -> bool {
+    use OperationKind::{Assign, Cancel, Close, Reopen, Resolve};
+    let sets = |changes: &Changes| {
+        changes.solution.is_some() || changes.completion_code.is_some() || changes.expected_resolution.is_some()
+    };
+    matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel) || operation.changes().is_some_and(sets)
+}
+
+/// The solution and the code that a record needs which is resolved or closed here, so that both sides end with the same
+/// ones (C-27). None when it has them, or when its code says that it was withdrawn or refused.
+pub fn completed(work: &Work, default_solution: &str) -> Option<Edit> {
+    use CompletionCode::{AbandonedByUser, RequestRejected, WithdrawnByUser};
+    if work.phase.group() == PhaseGroup::Resolution
+        || matches!(work.completion_code, Some(WithdrawnByUser | RequestRejected | AbandonedByUser))
+    {
+        return None;
+    }
+    let empty = work.solution.as_deref().is_none_or(|text| text.trim().is_empty());
+    let edit = Edit {
+        solution: empty.then(|| Some(default_solution.to_owned())),
+        completion_code: work.completion_code.is_none().then_some(Some(CompletionCode::Fulfilled)),
+        ..Edit::default()
+    };
+    (edit != Edit::default()).then_some(edit)
 }
 
 /// The fields just as the operation gives them.
 fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
     let from_peer = |comment: &Comment| Comment { origin: Some(arrival.peer.clone()), ..comment.clone() };
     Edit {
-        phase: None,
         solution: changes.solution.clone(),
         completion_code: changes.completion_code,
         expected_resolution: changes.expected_resolution,
         case: changes.case.clone(),
         comments: changes.comments.iter().map(from_peer).collect(),
+        ..Edit::default()
     }
 }
 
@@ -92,15 +122,16 @@ fn ended(changes: &Changes, work: &Work, arrival: Arrival<'_>, phase: Phase) -> 
     edit
 }
 
-/// C-16: solution and completion code go; the old solution is kept in a comment.
+/// C-16: solution and completion code go, unless the sender states others; the old solution is kept in a comment.
 fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     let edit = Edit {
         phase: Some(Phase::InitialSupport),
-        solution: Some(None),
-        completion_code: Some(None),
+        solution: Some(changes.solution.clone().flatten()),
+        completion_code: Some(changes.completion_code.flatten()),
         ..carried(changes, arrival)
     };
-    match &work.solution {
+    let kept = edit.solution.as_ref().and_then(Option::as_ref);
+    match work.solution.as_ref().filter(|solution| kept != Some(*solution)) {
         Some(solution) => {
             edit.with_comment(arrival, format!("Incident was reopened. Previous solution was: {solution}."))
         }
@@ -121,7 +152,7 @@ impl Edit {
             written_at: arrival.at,
             text,
             origin: Some(arrival.peer.clone()),
-            position: 0,
+            ..Comment::default()
         });
         self
     }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::form::Form;
 use super::id::Alias;
-use super::incident::Incident;
+use super::incident::{Comment, Incident};
 use super::operation::{Changes, Create, Operation};
+use super::ownership::{Groups, Holder};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
 
@@ -28,13 +29,39 @@ impl Towards {
     }
 }
 
-/// The operations, in order, that carry the difference between `before` and `after` to the peer named `peer`. Nothing
-/// that no row names is sent.
+/// The other side of an exchange, and what this site's settings say about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Counterpart<'a> {
+    pub peer: &'a Alias,
+    pub towards: Towards,
+    /// Who has the case in hand.
+    pub holder: Holder,
+    pub groups: &'a Groups,
+    /// Whether internal comments may go there (C-33).
+    pub internal: bool,
+}
+
+impl Counterpart<'_> {
+    /// Whether the record is assigned to a group of the other side's (C-02); none when nobody assigned it.
+    pub fn has(&self, incident: &Incident) -> Option<bool> {
+        incident.assignment.as_deref().map(|group| self.groups.is_external(group, self.peer))
+    }
+
+    /// A comment never travels back to the peer that wrote it (C-32), and an internal one not without leave.
+    fn may_have(&self, comment: &Comment) -> bool {
+        comment.origin.as_ref() != Some(self.peer) && (self.internal || !comment.internal)
+    }
+}
+
+/// The operations, in order, that carry the difference between `before` and `after` to the other side. Nothing that no
+/// row names is sent.
 ///
 /// | phase afterwards | change | operations |
 /// |---|---|---|
 /// | Resolution | a case ID appears (towards a client) | Accept, with whatever else changed |
 /// | Validation, Done | a case ID appears (towards a client) | Accept, then what the other rows say |
+/// | Resolution | assignment: internal to external group | Assign (C-03), with whatever else changed |
+/// | Resolution | assignment: external to internal group | Accept (C-04), with whatever else changed |
 /// | any | only the case's ID, link or status changes (towards a client) | Update |
 /// | Resolution | solution, expected resolution, comment, attachment | Update (C-05) |
 /// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
@@ -42,11 +69,11 @@ impl Towards {
 /// | Validation | solution, completion code, comment, attachment | Resolve (C-07) |
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
 /// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
-/// | back to Resolution | | Reopen (C-10) |
+/// | back to Resolution | | Reopen (C-10), with solution and completion code as they are left |
 /// | to Done | | Close |
 /// | Done | solution, completion code, comment, attachment | Close (C-12) |
-pub fn derive_operations(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias) -> Vec<Operation> {
-    let mut changes = difference(before, after, towards, peer);
+pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
+    let mut changes = difference(before, after, counterpart);
     let mut operations = overflow(&mut changes);
     let group = after.work.phase.group();
     if group != PhaseGroup::Resolution {
@@ -68,14 +95,17 @@ pub fn derive_operations(before: &Shadow, after: &Incident, towards: Towards, pe
     let was = before.phase.group();
     match group {
         PhaseGroup::Resolution if was != PhaseGroup::Resolution && !accepts => {
-            changes.solution = None;
-            changes.completion_code = None;
+            changes.solution = after.work.solution.clone().map(Some);
+            changes.completion_code = after.work.completion_code.map(Some);
             operations.push(Operation::Reopen(changes));
         }
         PhaseGroup::Resolution => {
             changes.completion_code = None;
-            if accepts {
+            let assigned = counterpart.has(after).filter(|_| counterpart.has(after) != before.assigned);
+            if accepts || (assigned == Some(false) && counterpart.holder == Holder::Peer) {
                 operations.push(Operation::Accept(changes));
+            } else if assigned == Some(true) && counterpart.holder == Holder::Us {
+                operations.push(Operation::Assign(changes));
             } else if !changes.is_empty() {
                 operations.push(Operation::Update(changes));
             }
@@ -115,8 +145,13 @@ fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<O
 }
 
 /// The operation that opens a case for `incident` at the site above, with what of its comments does not fit into one.
-pub fn derive_create(incident: &Incident, form: Form, trace_route: Vec<Alias>, peer: &Alias) -> Vec<Operation> {
-    let mut later = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(peer)).cloned();
+pub fn derive_create(
+    incident: &Incident,
+    form: Form,
+    trace_route: Vec<Alias>,
+    counterpart: Counterpart<'_>,
+) -> Vec<Operation> {
+    let mut later = incident.comments.iter().filter(|comment| counterpart.may_have(comment)).map(sent);
     let create = Create {
         incident: incident.id,
         trace_route,
@@ -148,11 +183,16 @@ fn overflow(changes: &mut Changes) -> Vec<Operation> {
     updates
 }
 
-fn difference(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias) -> Changes {
+/// What a deleted comment said stays where it was.
+fn sent(comment: &Comment) -> Comment {
+    Comment { text: if comment.deleted { String::new() } else { comment.text.clone() }, ..comment.clone() }
+}
+
+fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Changes {
     let work = &after.work;
     let news = |changed: bool| changed.then_some(());
     Changes {
-        case: match towards {
+        case: match counterpart.towards {
             Towards::Client if before.case != after.case => after.case.clone(),
             _ => None,
         },
@@ -163,13 +203,13 @@ fn difference(before: &Shadow, after: &Incident, towards: Towards, peer: &Alias)
         comments: after
             .comments
             .iter()
-            .filter(|comment| comment.position > before.comments && comment.origin.as_ref() != Some(peer))
-            .cloned()
+            .filter(|comment| comment.position > before.comments && counterpart.may_have(comment))
+            .map(sent)
             .collect(),
         attachments: after
             .announced
             .iter()
-            .filter(|one| one.position > before.attachments && one.peer == *peer)
+            .filter(|one| one.position > before.attachments && one.peer == *counterpart.peer)
             .map(|one| one.note.clone())
             .collect(),
     }
@@ -183,18 +223,50 @@ mod tests {
 
     /// One row of the outgoing table: the record before, the change, and exactly these operations, in this order.
     fn row(name: &str, towards: Towards, before: fn(&mut Incident), change: fn(&mut Incident), expected: &[&str]) {
+        let (groups, peer) = (groups(), peer());
         let mut record = incident();
         before(&mut record);
-        let shadow = Shadow::of(&record);
+        let shadow = Shadow::of(&record, across(towards, &groups, &peer).has(&record));
         change(&mut record);
-        let operations = derive_operations(&shadow, &record, towards, &peer());
+        let operations = derive_operations(&shadow, &record, across(towards, &groups, &peer));
         let kinds: Vec<_> = operations.iter().map(|operation| operation.kind().as_str()).collect();
         assert_eq!(kinds, expected, "{name}");
-        let settled = derive_operations(&Shadow::of(&record), &record, towards, &peer());
+        let counterpart = across(towards, &groups, &peer);
+        let settled = derive_operations(&Shadow::of(&record, counterpart.has(&record)), &record, counterpart);
         assert!(settled.is_empty(), "{name}: once sent, nothing is left to send");
     }
 
+    fn across<'a>(towards: Towards, groups: &'a Groups, peer: &'a Alias) -> Counterpart<'a> {
+        Counterpart { peer, towards, holder: Holder::Us, groups, internal: false }
+    }
+
+    #[test]
+    fn c_04_a_case_that_another_site_has_in_hand_is_taken_back_once() {
+        let (groups, peer) = (groups(), peer());
+        let away = Counterpart { holder: Holder::Peer, ..across(Towards::Upstream, &groups, &peer) };
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        night_shift(&mut record);
+        assert_eq!(derive_operations(&shadow, &record, away)[0].kind().as_str(), "accept");
+        let shadow = Shadow::of(&record, away.has(&record));
+        assert!(derive_operations(&shadow, &record, away).is_empty());
+        vendor(&mut record);
+        assert!(derive_operations(&shadow, &record, away).is_empty(), "it is there already");
+    }
+
+    fn groups() -> Groups {
+        Groups([("Vendor NOC".to_owned(), peer())].into())
+    }
+
     fn nothing(_: &mut Incident) {}
+
+    fn vendor(record: &mut Incident) {
+        record.assignment = Some("Vendor NOC".into());
+    }
+
+    fn night_shift(record: &mut Incident) {
+        record.assignment = Some("Night shift".into());
+    }
 
     fn in_review(record: &mut Incident) {
         record.work.phase = Phase::Review;
@@ -233,6 +305,12 @@ mod tests {
         row("the case is the upstream's", up, nothing, accept, &[]);
         row("only the status changes", down, accept, status, &["update"]);
         row("status in review", down, |r| (in_review(r), accept(r)).0, status, &["update"]);
+        row("C-03", up, nothing, vendor, &["assign"]);
+        row("C-03 from an internal group", up, night_shift, vendor, &["assign"]);
+        row("C-03 with a comment", up, nothing, |r| (vendor(r), r.comments.push(comment(9, None))).0, &["assign"]);
+        row("C-04 is for what another site has in hand", up, vendor, night_shift, &[]);
+        row("C-02 between internal groups", up, nothing, night_shift, &[]);
+        row("C-03 counts in resolution only", up, in_review, vendor, &[]);
         row("C-05 solution", up, nothing, |r| r.work.solution = Some("Reseat the card".into()), &["update"]);
         row("C-05 expected resolution", up, nothing, |r| r.work.expected_resolution = Some(r.created_at), &["update"]);
         row("C-05 comment", up, nothing, |r| r.comments.push(comment(9, None)), &["update"]);
@@ -268,32 +346,61 @@ mod tests {
 
     #[test]
     fn attachments_beyond_the_limit_go_into_further_operations() {
+        let (groups, peer) = (groups(), peer());
         let mut record = incident();
-        let shadow = Shadow::of(&record);
-        record.announced.extend((1..=250).map(|position| announced(position, peer())));
-        let operations = derive_operations(&shadow, &record, Towards::Upstream, &peer());
+        let shadow = Shadow::of(&record, None);
+        record.announced.extend((1..=250).map(|position| announced(position, peer.clone())));
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
         let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.attachments.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
     }
 
     #[test]
     fn a_comment_never_travels_back_to_the_peer_that_wrote_it() {
+        let (groups, peer) = (groups(), peer());
         let mut record = incident();
-        let shadow = Shadow::of(&record);
-        record.comments.push(comment(9, Some(peer())));
-        assert!(derive_operations(&shadow, &record, Towards::Upstream, &peer()).is_empty());
+        let shadow = Shadow::of(&record, None);
+        record.comments.push(comment(9, Some(peer.clone())));
+        assert!(derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer)).is_empty());
+    }
+
+    #[test]
+    fn c_33_an_internal_comment_leaves_only_where_the_settings_say_so() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        record.comments.push(Comment { internal: true, ..comment(9, None) });
+        let denied = across(Towards::Upstream, &groups, &peer);
+        assert!(derive_operations(&shadow, &record, denied).is_empty());
+        let Operation::Create(create) = &derive_create(&record, Form::default(), vec![], denied)[0] else { panic!() };
+        assert!(create.comments.is_empty());
+        let allowed = Counterpart { internal: true, ..denied };
+        assert_eq!(derive_operations(&shadow, &record, allowed)[0].changes().unwrap().comments.len(), 1);
+    }
+
+    #[test]
+    fn a_deleted_comment_takes_its_words_back() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        record.comments.push(Comment { deleted: true, edits: 1, ..comment(9, None) });
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
+        let sent = &operations[0].changes().unwrap().comments[0];
+        assert!(sent.deleted && sent.text.is_empty() && sent.check().is_ok());
     }
 
     #[test]
     fn comments_beyond_the_limit_go_into_further_operations_and_none_is_lost() {
+        let (groups, peer) = (groups(), peer());
+        let counterpart = across(Towards::Upstream, &groups, &peer);
         let mut record = incident();
-        let shadow = Shadow::of(&record);
+        let shadow = Shadow::of(&record, None);
         record.comments.extend((1..=250).map(|position| comment(position, None)));
-        let operations = derive_operations(&shadow, &record, Towards::Upstream, &peer());
+        let operations = derive_operations(&shadow, &record, counterpart);
         let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.comments.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
 
-        let created = derive_create(&record, Form::default(), vec![], &peer());
+        let created = derive_create(&record, Form::default(), vec![], counterpart);
         let Operation::Create(create) = &created[0] else { panic!("the first is the Create") };
         assert_eq!((create.comments.len(), created.len()), (100, 3));
     }

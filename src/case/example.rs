@@ -28,6 +28,8 @@ pub fn incident() -> Incident {
             ..Event::default()
         },
         submission: Submission::Undecided,
+        assignment: None,
+        active: true,
         form: Form::default(),
         work: Work::default(),
         case: None,
@@ -66,7 +68,9 @@ pub fn comment(position: i64, origin: Option<Alias>) -> Comment {
         author: "night shift".into(),
         written_at: Timestamp::from_second(1_790_000_100).unwrap(),
         text: format!("remark {position}"),
+
         origin,
         position,
+        ..Comment::default()
     }
 }

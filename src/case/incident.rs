@@ -11,6 +11,7 @@ use super::attachment::Announced;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
+use super::ownership::Holder;
 use super::phase::{CompletionCode, Phase};
 use super::text::{TextFault, instant, line, paragraph};
 
@@ -32,6 +33,10 @@ pub struct Incident {
     pub created_at: Timestamp,
     pub event: Event,
     pub submission: Submission,
+    /// The group that has the record in hand; one with an external system hands the case over (C-02).
+    pub assignment: Option<String>,
+    /// False stops the exchange of this record in both directions (C-59).
+    pub active: bool,
     pub form: Form,
     pub work: Work,
     /// The case as this site's people see it.
@@ -91,6 +96,19 @@ pub enum EventFault {
 }
 
 impl Event {
+    /// Stands before the synopsis of what is submitted in test mode.
+    pub const TEST_MARKER: &str = "[TEST]";
+
+    /// Puts the marker before the synopsis, once, however many sites the case has passed.
+    pub fn mark_as_test(&mut self) {
+        if self.synopsis.contains(Self::TEST_MARKER) {
+            return;
+        }
+        self.synopsis = format!("{} {}", Self::TEST_MARKER, self.synopsis);
+        let end = self.synopsis.floor_char_boundary(1024);
+        self.synopsis.truncate(end);
+    }
+
     /// Checks every text. Mandatory are the host event ID and the synopsis.
     pub fn check(&self) -> Result<(), EventFault> {
         let at = |field| move |fault| EventFault::Text { field, fault };
@@ -199,6 +217,7 @@ pub struct Reference {
     pub peer_incident: Option<IncidentId>,
     /// The last operation of the peer's that this record took in.
     pub applied: u64,
+    pub holder: Holder,
     pub standing: Standing,
 }
 
@@ -246,7 +265,7 @@ impl Standing {
 }
 
 /// A remark on an incident. Its ID is made where it is written and never changes, so it arrives once (C-31).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Comment {
     #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
@@ -254,12 +273,23 @@ pub struct Comment {
     pub author: String,
     #[schema(value_type = String, format = DateTime)]
     pub written_at: Timestamp,
-    /// At most 65,536 bytes.
+    /// At most 65,536 bytes; empty when the comment was deleted.
     pub text: String,
+    /// A BCP 47 tag such as `fr` or `pt-BR`, where the author's language is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// For this site's own people; leaves the site only where the settings say so (C-33).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
+    /// Counts the edits of the author's; the highest counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edits: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// The peer that it came from; a comment never travels back there (C-32). Not sent.
     #[serde(skip)]
     pub origin: Option<Alias>,
-    /// The order in which this site's store got it. Not sent.
+    /// The order in which this site's store got it, or its last edit. Not sent.
     #[serde(skip)]
     pub position: i64,
 }
@@ -268,11 +298,18 @@ impl Comment {
     pub fn check(&self) -> Result<(), TextFault> {
         line(&self.author, 256)?;
         instant(self.written_at)?;
-        if self.text.trim().is_empty() {
+        if let Some(language) = &self.language {
+            line(language, 35)?;
+        }
+        if self.text.trim().is_empty() && !self.deleted {
             return Err(TextFault::Empty);
         }
         paragraph(&self.text, 65_536).map(|_| ())
     }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A file that belongs to an incident.

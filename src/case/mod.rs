@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod attachment;
+pub mod conflict;
 pub mod deposit;
 pub mod derive;
 pub mod form;
@@ -15,6 +16,7 @@ pub mod incident;
 pub mod kind;
 pub mod leg;
 pub mod operation;
+pub mod ownership;
 pub mod phase;
 pub mod policy;
 pub mod shadow;
@@ -25,10 +27,11 @@ pub mod text;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use apply::{Arrival, Edit, apply, depends_on_record};
+pub use apply::{Arrival, Edit, apply, completed, depends_on_record};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
+pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
-pub use derive::{Towards, derive_create, derive_operations};
+pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
@@ -38,7 +41,8 @@ pub use incident::{
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
-pub use phase::{CompletionCode, Phase};
+pub use ownership::{Field, Groups, Holder, Owner, Ownership};
+pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use shadow::Shadow;
 pub use sharing::Sharing;

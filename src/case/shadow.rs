@@ -25,6 +25,9 @@ pub struct Shadow {
     pub comments: i64,
     /// The position of the last attachment that was announced.
     pub attachments: i64,
+    /// Whether the record was assigned to a group of the other side's; none when nobody assigned it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<bool>,
 }
 
 /// A text as the shadow remembers it: itself when short, else its SHA-256.
@@ -50,7 +53,7 @@ impl Mark {
 
 impl Shadow {
     /// The whole record as it stands: everything is agreed on.
-    pub fn of(incident: &Incident) -> Self {
+    pub fn of(incident: &Incident, assigned: Option<bool>) -> Self {
         Self {
             phase: incident.work.phase,
             solution: incident.work.solution.as_deref().map(Mark::of),
@@ -59,14 +62,15 @@ impl Shadow {
             case: incident.case.clone(),
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
             attachments: incident.announced.iter().map(|one| one.position).max().unwrap_or(0),
+            assigned,
         }
     }
 
     /// The incident as a Create hands it over: work has not begun, and there is no case. What was announced before
     /// belongs to an earlier hand-over; it becomes ready anew.
-    pub fn of_create(incident: &Incident) -> Self {
-        let Self { comments, attachments, .. } = Self::of(incident);
-        Self { comments, attachments, ..Self::default() }
+    pub fn of_create(incident: &Incident, assigned: Option<bool>) -> Self {
+        let Self { comments, attachments, .. } = Self::of(incident, assigned);
+        Self { comments, attachments, assigned, ..Self::default() }
     }
 
     /// Moves with what an operation of the peer's changed here, so that the detector sees nothing new (no echo).
@@ -85,6 +89,9 @@ impl Shadow {
         }
         if let Some(case) = &edit.case {
             self.case = Some(case.clone());
+        }
+        if edit.assignment.is_some() {
+            self.assigned = None;
         }
     }
 }

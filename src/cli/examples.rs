@@ -74,6 +74,25 @@ Examples:
   casebridge resolve 1 --code withdrawn_by_user --comment \"Alarm was a test\"
 ";
 
+/// Under the help of `assign`.
+pub const ASSIGN: &str = "\
+Assigning an incident to a group of another site's submits it; assigning a client's case to the client asks for an answer.
+
+Examples:
+  casebridge assign 1 partner
+  casebridge assign 1 north --comment \"In which slot is the card?\"
+  casebridge assign 1 \"Night shift\"
+";
+
+/// Under the help of `comment`.
+pub const COMMENT: &str = "\
+Examples:
+  casebridge comment 1 \"The part arrived\"
+  casebridge comment 1 --internal \"Their contract ends in March\"
+  casebridge comment 1 --edit 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10 \"The parts arrived\"
+  casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
+";
+
 /// The end of the help of the program itself.
 pub fn main() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
@@ -83,7 +102,7 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, INCIDENTS, ACCEPT, UPDATE, RESOLVE]
+    [MAIN, RUN, DEPOSIT, SUBMIT, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
         .into_iter()
         .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("  "))

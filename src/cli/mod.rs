@@ -9,6 +9,7 @@ mod demo;
 mod deposit;
 mod examples;
 pub mod exit;
+mod hand_over;
 mod incidents;
 mod local;
 mod print;
@@ -116,8 +117,24 @@ enum Command {
     Resolve(work::EndArguments),
     /// Close an incident
     Close(work::EndArguments),
+    /// Open the work on an incident again
+    Reopen(work::RemarkArguments),
+    /// Withdraw what was submitted
+    Cancel(work::RemarkArguments),
     /// Give a client's incident back
-    Reject(work::RejectArguments),
+    Reject(work::RemarkArguments),
+    /// Hand a case to another site, or assign it to a group of your own
+    #[command(after_help = examples::ASSIGN)]
+    Assign(hand_over::AssignArguments),
+    /// Take a case back that another site has in hand
+    Take(hand_over::TakeArguments),
+    /// Stop the exchange of an incident in both directions
+    Pause(hand_over::ActiveArguments),
+    /// Let the exchange of an incident go on
+    Resume(hand_over::ActiveArguments),
+    /// Comment on an incident, or change or delete a comment
+    #[command(after_help = examples::COMMENT)]
+    Comment(hand_over::CommentArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The state database, while the daemon is stopped
@@ -167,7 +184,14 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Update(arguments) => work::update(&site.local()?, arguments).await,
         Command::Resolve(arguments) => work::resolve(&site.local()?, arguments).await,
         Command::Close(arguments) => work::close(&site.local()?, arguments).await,
+        Command::Reopen(arguments) => work::reopen(&site.local()?, arguments).await,
+        Command::Cancel(arguments) => work::cancel(&site.local()?, arguments).await,
         Command::Reject(arguments) => work::reject(&site.local()?, arguments).await,
+        Command::Assign(arguments) => hand_over::assign(&site.local()?, arguments).await,
+        Command::Take(arguments) => hand_over::take(&site.local()?, arguments).await,
+        Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
+        Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
+        Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }

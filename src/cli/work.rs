@@ -1,4 +1,4 @@
-//! `accept`, `update`, `resolve`, `close` and `reject`: a person's decisions on an incident.
+//! `accept`, `update`, `resolve`, `close`, `reopen`, `cancel` and `reject`: a person's decisions on an incident.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -61,9 +61,9 @@ pub struct EndArguments {
     status: Option<String>,
 }
 
-/// Of `reject`.
+/// Of `reopen`, `cancel` and `reject`.
 #[derive(Debug, Args)]
-pub struct RejectArguments {
+pub struct RemarkArguments {
     #[command(flatten)]
     target: Target,
 }
@@ -106,10 +106,24 @@ pub async fn close(local: &Local, arguments: EndArguments) -> Result<(), Failure
     end(local, "close", "closed", arguments).await
 }
 
+/// Opens the work on the incident again.
+pub async fn reopen(local: &Local, arguments: RemarkArguments) -> Result<(), Failure> {
+    remark(local, "reopen", "reopened", arguments).await
+}
+
+/// Withdraws what was submitted.
+pub async fn cancel(local: &Local, arguments: RemarkArguments) -> Result<(), Failure> {
+    remark(local, "cancel", "canceled", arguments).await
+}
+
 /// Gives the incident back to the client.
-pub async fn reject(local: &Local, arguments: RejectArguments) -> Result<(), Failure> {
+pub async fn reject(local: &Local, arguments: RemarkArguments) -> Result<(), Failure> {
+    remark(local, "reject", "rejected", arguments).await
+}
+
+async fn remark(local: &Local, verb: &str, done: &str, arguments: RemarkArguments) -> Result<(), Failure> {
     let request = arguments.target.request();
-    act(local, "reject", "rejected", &arguments.target, &request).await
+    act(local, verb, done, &arguments.target, &request).await
 }
 
 async fn end(local: &Local, verb: &str, done: &str, arguments: EndArguments) -> Result<(), Failure> {

@@ -11,6 +11,10 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    pub fn has(&self, name: &str) -> bool {
+        self.taken.contains_key(name)
+    }
+
     /// Takes `name` for the key of `item`; a name that is taken already is a fault. `name` may be another spelling than the
     /// one in the file.
     pub fn claim(&mut self, item: &Item<'_>, name: String, help: &str) {

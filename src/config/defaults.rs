@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settings::{BundlePaths, LogFormat, OnDamage};
 use crate::case::sharing::Send;
-use crate::case::{Kind, PolicyAction};
+use crate::case::{Kind, Owner, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
 #[derive(Debug, Clone, Copy)]
@@ -164,6 +164,20 @@ pub const POLICY_ACTION: PolicyAction = PolicyAction::Submit;
 pub const CASE_ID_TEMPLATE: &str = "CASE-{incident}";
 /// `case.opened_status`
 pub const CASE_OPENED_STATUS: &str = "Open";
+/// `case.pending_status`
+pub const CASE_PENDING_STATUS: &str = "Pending Customer";
+/// `case.resumed_status`
+pub const CASE_RESUMED_STATUS: &str = "In Progress";
+
+/// `exchange.default_solution`
+pub const EXCHANGE_DEFAULT_SOLUTION: &str = "Resolved; no solution was recorded.";
+/// `exchange.owner.resolution`, `exchange.owner.validation` and `exchange.owner.done`
+pub const EXCHANGE_OWNER: Owner = Owner::Holder;
+/// `upstream.internal_comments` and `client.internal_comments`: nothing internal leaves a site unless it says so.
+pub const INTERNAL_COMMENTS: bool = false;
+
+/// `site.test_mode`
+pub const TEST_MODE: bool = false;
 
 /// `schedule.housekeeping`: at night, and not on the hour, when everything else runs.
 pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";

@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::reader::Reader;
-use super::section::{bundle, case, inbox, peers, policy, retry, schedule, site};
+use super::section::{bundle, case, exchange, inbox, peers, policy, retry, schedule, site};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -51,6 +51,9 @@ pub(super) fn document(
     let retry = retry::retry(file.section("retry"));
     let submit = policy::submit(file.section("submit"));
     let case = case::case(file.section("case"));
+    let own = site.as_ref().ok().map(|site| &site.alias);
+    let exchange =
+        exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
 
     partners(&file, upstream.is_some(), listen_spot, client_spot);
@@ -68,6 +71,7 @@ pub(super) fn document(
         retry,
         submit,
         case,
+        exchange,
         schedule,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::case::{Alias, Form, Policy, Sharing};
+use crate::case::{Alias, Form, Groups, Ownership, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -25,7 +25,22 @@ pub struct Settings {
     pub retry: Retry,
     pub submit: Submit,
     pub case: CaseSettings,
+    pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+}
+
+impl Settings {
+    /// What is said about a peer's files.
+    pub fn sharing(&self, peer: &Alias) -> Option<&Sharing> {
+        let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
+        let clients = self.clients.iter().map(|client| (&client.alias, &client.attachments));
+        upstream.chain(clients).find(|(alias, _)| *alias == peer).map(|(_, sharing)| sharing)
+    }
+
+    /// Whether a peer is to see no addresses.
+    pub fn hides_addresses_from(&self, peer: &Alias) -> bool {
+        self.sharing(peer).is_some_and(|sharing| sharing.hide_addresses)
+    }
 }
 
 /// `[site]`
@@ -41,6 +56,8 @@ pub struct Site {
     pub socket_mode: u32,
     /// How long a stop waits for what is in flight.
     pub stop_within: Duration,
+    /// Whether everything that this site submits is marked as a test.
+    pub test_mode: bool,
 }
 
 /// `[log]`
@@ -162,6 +179,8 @@ pub struct Upstream {
     pub in_flight: usize,
     /// How long an exchange may be without news before its transaction is asked for directly.
     pub check_after: Duration,
+    /// Whether internal comments go there (C-33).
+    pub internal_comments: bool,
     /// `[upstream.attachments]`
     pub attachments: Sharing,
 }
@@ -194,6 +213,8 @@ pub struct Client {
     pub alias: Alias,
     pub user: String,
     pub password: SecretString,
+    /// Whether internal comments go there (C-33).
+    pub internal_comments: bool,
     /// `[client.attachments]`
     pub attachments: Sharing,
 }
@@ -232,8 +253,21 @@ pub struct CaseSettings {
     pub link_template: Option<String>,
     /// The status of a case that was just accepted.
     pub opened_status: String,
+    /// The status of a case that waits for an answer of the client's (C-51), and of one that was answered.
+    pub pending_status: String,
+    pub resumed_status: String,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
+}
+
+/// `[exchange]`: who may change what of a case that two sites share.
+#[derive(Debug, Clone)]
+pub struct ExchangeSettings {
+    /// What a case is solved with that is resolved or closed without a solution (C-27).
+    pub default_solution: String,
+    pub ownership: Ownership,
+    /// The assignment groups that belong to another site (C-02).
+    pub groups: Groups,
 }
 
 /// `[schedule]`: cron expressions with seconds, in UTC.

@@ -8,11 +8,11 @@ use tracing::{info, warn};
 
 use super::detect::reference;
 use super::poll_case::FORGOTTEN;
-use super::settle::{self, Hiding, Standpoint};
+use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Phase, Shadow,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Shadow,
     Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
@@ -41,11 +41,11 @@ impl Engine {
                 let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
                 after = Some(last);
                 count += page.len();
-                let (peer, hiding, now) = (client.clone(), self.hiding(), self.now());
+                let (peer, scene) = (client.clone(), self.scene());
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
                         for incident in &page {
-                            adopt_downward(transaction, &peer, incident, &hiding, now)?;
+                            adopt_downward(transaction, &peer, incident, &scene)?;
                         }
                         Ok(())
                     })
@@ -141,7 +141,7 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let edit = self.catch_up(&one, incident, base, alias);
-            let standpoint = standpoint(&one, incident.id, &edit, base);
+            let standpoint = standpoint(&one, incident, &edit, base);
             let already = incident
                 .references
                 .iter()
@@ -157,12 +157,12 @@ impl Engine {
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let (now, hiding) = (self.now(), self.hiding());
+        let scene = self.scene();
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
-                    settle::adopted(transaction, &key, standpoint, incident, &hiding, now)?;
+                    settle::adopted(transaction, &key, standpoint, incident, &scene)?;
                 }
                 Ok(())
             })
@@ -283,8 +283,7 @@ fn adopt_downward(
     transaction: &mut crate::state::Transaction<'_>,
     peer: &Alias,
     incident: &Incident,
-    hiding: &Hiding,
-    now: jiff::Timestamp,
+    scene: &Scene,
 ) -> Result<(), EngineError> {
     for reference in incident.references.iter().filter(|reference| reference.peer == *peer) {
         let key = ExchangeKey::new(peer, reference.exchange);
@@ -302,17 +301,21 @@ fn adopt_downward(
         let standpoint = Standpoint {
             leg: Leg::Downward(step),
             // The client will read the whole record, so nothing is left to tell.
-            shadow: Shadow::of(incident),
+            holder: reference.holder,
+            shadow: Shadow::of(incident, scene.counterpart(peer, Towards::Client, reference.holder).has(incident)),
             sent: 0,
             applied: reference.applied,
         };
-        settle::adopted(transaction, &key, standpoint, incident, hiding, now)?;
+        settle::adopted(transaction, &key, standpoint, incident, scene)?;
     }
     Ok(())
 }
 
 /// How the upstream sees the exchange.
-fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
+fn standpoint(one: &ExchangeSnapshot, incident: &Incident, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
+    let known = incident.references.iter().find(|reference| reference.exchange == one.exchange);
+    let holder = known.map_or(Holder::at_first(Towards::Upstream), |reference| reference.holder);
+    let incident = incident.id;
     let case = one.record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
         (SnapshotStep::Rejected, ..) => Upward::Rejected,
@@ -337,8 +340,9 @@ fn standpoint(one: &ExchangeSnapshot, incident: IncidentId, edit: &Edit, base: O
             case: one.record.case.clone(),
             comments: 0,
             attachments: 0,
+            assigned: None,
         },
     };
     shadow.follow(edit);
-    Standpoint { leg: Leg::Upward { incident, step }, shadow, sent: one.applied, applied: one.sent }
+    Standpoint { leg: Leg::Upward { incident, step }, holder, shadow, sent: one.applied, applied: one.sent }
 }

@@ -11,8 +11,9 @@ use super::detect::reference;
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Arrival, HistoryLine, Illegal, Incident, IncidentId, Leg, Operation, OperationKind, Phase, Standing,
-    Submission, TransactionId, Work, apply, depends_on_record,
+    Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
+    Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
+    depends_on_record,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
@@ -23,6 +24,8 @@ pub(super) struct Arriving {
     pub key: ExchangeKey,
     pub record: ExchangeRecord,
     pub seq: u64,
+    /// The last operation of ours that the peer knew of.
+    pub seen: Option<u64>,
     pub operation: Operation,
     pub raw: Box<RawValue>,
     /// Comes with every operation of an upstream.
@@ -70,7 +73,7 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let needed = |index: &&usize| depends_on_record(arriving[**index].operation.kind());
+            let needed = |index: &&usize| depends_on_record(&arriving[**index].operation);
             let ids: Vec<IncidentId> =
                 open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
             let loaded = if ids.is_empty() { Vec::new() } else { self.store().load(&ids).await?.incidents };
@@ -81,7 +84,7 @@ impl Engine {
             for index in open {
                 let one = &arriving[index];
                 let incident = one.record.incident().and_then(|id| incidents.get(&id));
-                let gone = depends_on_record(one.operation.kind()) && incident.is_none();
+                let gone = depends_on_record(&one.operation) && incident.is_none();
                 match (one.leg(), one.record.incident()) {
                     (Ok(leg), Some(id)) if !gone => {
                         let (write, one) = self.effect(one, id, incident, &leg);
@@ -107,6 +110,7 @@ impl Engine {
             }
         }
         crash_point_after(arriving);
+        self.load_contested(&mut taken).await?;
         self.settle_taken(taken).await?;
         // What never came to rest is tried again with the next delivery.
         fates
@@ -120,7 +124,19 @@ impl Engine {
             return Ok(());
         }
         for one in &taken {
-            let case = one.edit.case.as_ref().map(|case| case.id.as_str());
+            for conflict in &one.merged.conflicts {
+                warn!(
+                    event = "conflict_found",
+                    peer = %one.key.peer,
+                    exchange = %one.key.exchange,
+                    incident = one.incident.0,
+                    seq = one.seq,
+                    field = conflict.field.as_str(),
+                    kept = kept(conflict.winner),
+                    "both sites changed one field; both values stand in the history"
+                );
+            }
+            let case = one.merged.edit.case.as_ref().map(|case| case.id.as_str());
             info!(
                 event = "operation_applied",
                 peer = %one.key.peer,
@@ -134,10 +150,45 @@ impl Engine {
         }
         self.0.to_prepare.notify_one();
         self.0.transfers.tell();
-        let now = self.now();
-        self.state()
-            .transact(move |transaction| taken.iter().try_for_each(|one| settle::applied(transaction, one, now)))
-            .await
+        let scene = self.scene();
+        let queued = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut queued = HashSet::new();
+                for one in &taken {
+                    if settle::applied(transaction, one, &scene)? {
+                        queued.insert(one.key.peer.clone());
+                    }
+                }
+                Ok(queued)
+            })
+            .await?;
+        self.wake(&queued);
+        Ok(())
+    }
+
+    /// The records in which a value of ours stays that the peer does not have.
+    async fn load_contested(&self, taken: &mut [Taken]) -> Result<(), EngineError> {
+        let ids: Vec<IncidentId> = taken.iter().filter(|one| one.merged.restates).map(|one| one.incident).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.store().load(&ids).await?.incidents;
+        for one in taken.iter_mut().filter(|one| one.merged.restates) {
+            one.after = loaded.iter().find(|incident| incident.id == one.incident).cloned();
+        }
+        Ok(())
+    }
+
+    /// Whose value of a contested field stays: the site that the case was submitted to decides by ownership, the other
+    /// waits for its word.
+    fn winner(&self, record: &ExchangeRecord, field: Field, phase: Phase) -> Winner {
+        let towards = record.leg.towards();
+        if towards == Towards::Upstream {
+            return Winner::Undecided;
+        }
+        let ours = self.settings().exchange.ownership.is_ours(field, phase.group(), record.holder, towards);
+        if ours { Winner::Ours } else { Winner::Theirs }
     }
 
     /// The write that an operation means for its incident.
@@ -148,11 +199,26 @@ impl Engine {
         let work = record.map_or(&agreed, |record| &record.work);
         let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
         let edit = apply(&one.operation, work, arrival);
+        let merged = match record {
+            Some(record) => {
+                let (shadow, touched) = (&one.record.shadow, one.record.touched);
+                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen };
+                meeting.merge(edit, |field| self.winner(&one.record, field, record.work.phase))
+            }
+            None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
+        };
+        let merged = self.resumed(one, record, merged);
+        let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
+        reference.holder = match kind {
+            OperationKind::Assign => Some(Holder::Us),
+            OperationKind::Accept => Some(Holder::Peer),
+            _ => None,
+        };
         let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
         let mut history = Vec::new();
         let line = |action: Action, seq, detail| HistoryLine {
@@ -169,10 +235,13 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        history.push(line(action, Some(one.seq), told(&one.operation, &edit)));
+        history.push(line(action, Some(one.seq), told(&one.operation, edit)));
+        for conflict in &merged.conflicts {
+            history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
+        }
         let mut write = Write {
             expected_revision: record.map(|record| record.revision),
-            edit: edit.clone(),
+            edit: merged.edit.clone(),
             reference: Some(reference),
             attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
@@ -182,7 +251,7 @@ impl Engine {
             write.submission = Some(Submission::Requested);
             write.form = Some(submitted.form.clone());
         }
-        if standing == Standing::Rejected && one.record.leg.towards() == crate::case::Towards::Upstream {
+        if standing == Standing::Rejected && one.record.leg.towards() == Towards::Upstream {
             write.submission = Some(Submission::Held);
         }
         let taken = Taken {
@@ -191,10 +260,25 @@ impl Engine {
             seq: one.seq,
             digest: digest(&one.raw),
             operation: one.operation.clone(),
-            edit,
+            merged,
             transaction: one.transaction.clone(),
+            after: None,
         };
         (write, taken)
+    }
+
+    /// A client that answers a question hands the case back: work goes on, and the client is told so (C-51).
+    fn resumed(&self, one: &Arriving, record: Option<&Incident>, merged: Merged) -> Merged {
+        let settings = self.settings();
+        let ours = one.record.leg.towards() == Towards::Client && one.operation.kind() == OperationKind::Assign;
+        let case = record.and_then(|record| record.case.as_ref());
+        match case.filter(|case| ours && case.status == settings.case.pending_status) {
+            Some(case) => {
+                let case = Case { status: settings.case.resumed_status.clone(), ..case.clone() };
+                Merged { edit: Edit { case: Some(case), ..merged.edit }, restates: true, ..merged }
+            }
+            None => merged,
+        }
     }
 
     /// Keeps operations that cannot take effect for a person; the peer's other operations go on.
@@ -244,7 +328,7 @@ impl Engine {
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
-        let one = Arriving { key: key.clone(), record, seq, operation, raw, transaction: None };
+        let one = Arriving { key: key.clone(), record, seq, seen: None, operation, raw, transaction: None };
         let now = self.now();
         match one.leg() {
             Ok(leg) => {
@@ -256,7 +340,13 @@ impl Engine {
                 if self.write_one(write).await? != Written::Done {
                     return Err(ProblemType::Busy.with("the record changed at the same moment; try again").into());
                 }
-                self.state().transact(move |transaction| settle::applied_late(transaction, &taken, now)).await
+                let next = self
+                    .state()
+                    .transact::<_, EngineError, _>(move |transaction| settle::applied_late(transaction, &taken, now))
+                    .await?;
+                // Where our value stays, the detector says it again.
+                self.0.changed.notify_one();
+                Ok(next)
             }
             Err(illegal) => {
                 let (kind, key) = (one.operation.kind(), one.key);
@@ -277,8 +367,30 @@ fn crash_point_after(arriving: &[Arriving]) {
     crash_point(if from_upstream { CrashPoint::FeedWrittenBack } else { CrashPoint::OperationApplied });
 }
 
+fn kept(winner: Winner) -> &'static str {
+    match winner {
+        Winner::Ours => "ours",
+        Winner::Theirs => "theirs",
+        Winner::Undecided => "ours, until the peer decides",
+    }
+}
+
+/// Both values, the one that is kept and the one that is not (C-47).
+fn told_conflict(conflict: &Conflict) -> String {
+    /// Characters of each value; a solution can be long, and the whole of ours stands in the record.
+    const SHOWN: usize = 2000;
+    let short = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    format!(
+        "{}: both sites changed it; here \"{}\", there \"{}\"; kept: {}",
+        conflict.field.as_str(),
+        short(&conflict.ours),
+        short(&conflict.theirs),
+        kept(conflict.winner)
+    )
+}
+
 /// What an operation did, for the history.
-fn told(operation: &Operation, edit: &crate::case::Edit) -> String {
+fn told(operation: &Operation, edit: &Edit) -> String {
     let mut told = vec![operation.kind().to_string()];
     if let Some(case) = &edit.case {
         told.push(format!("case {} is {}", case.id, case.status));

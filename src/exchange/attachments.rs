@@ -15,8 +15,9 @@ impl Engine {
         if notes.is_empty() {
             return Vec::new();
         }
-        let (now, sharing) = (self.now(), self.sharing(peer));
-        let refused = |note: &AttachmentNote| sharing.as_ref()?.may_receive(&note.name, note.bytes).err();
+        let (now, settings) = (self.now(), self.settings());
+        let sharing = settings.sharing(peer);
+        let refused = |note: &AttachmentNote| sharing?.may_receive(&note.name, note.bytes).err();
         let incoming = |note: &AttachmentNote| Incoming {
             note: note.clone(),
             refused: refused(note).map(|reason| reason.to_string()),

@@ -9,9 +9,10 @@ use super::{Engine, EngineError};
 use crate::case::policy::first_match;
 use crate::case::{
     Action, Alias, Form, HistoryLine, Incident, Phase, PolicyAction, Standing, Submission, Towards, TransactionId,
+    completed,
 };
 use crate::state::{ExchangeKey, Transaction, View};
-use crate::store::{Cursor, ReferenceWrite, Write, Writer};
+use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// What is to become of a new incident.
@@ -56,9 +57,10 @@ impl Engine {
             let reason = discreet(reason);
             warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
+        let incidents = self.prepare(page.loaded.incidents).await?;
         let mut held = Vec::new();
-        let mut decided = Vec::with_capacity(page.loaded.incidents.len());
-        for incident in page.loaded.incidents {
+        let mut decided = Vec::with_capacity(incidents.len());
+        for incident in incidents {
             let decision = self.decide(&incident);
             if incident.submission == Submission::Undecided && incident.client.is_none() {
                 debug!(
@@ -96,6 +98,68 @@ impl Engine {
         Ok(Some(count))
     }
 
+    /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends
+    /// without (C-27), and the submission of what was assigned to the upstream's group (C-02).
+    async fn prepare(&self, mut incidents: Vec<Incident>) -> Result<Vec<Incident>, EngineError> {
+        let settings = self.settings();
+        let mut writes = Vec::new();
+        let mut completing = Vec::new();
+        for (index, incident) in incidents.iter().enumerate() {
+            if !incident.references.is_empty()
+                && let Some(edit) = completed(&incident.work, &settings.exchange.default_solution)
+            {
+                completing.push((index, edit.clone()));
+                let expected_revision = Some(incident.revision);
+                writes.push(Write { expected_revision, edit, ..Write::to(incident.id, Writer::Bridge) });
+            } else if let Some(write) = self.assigned(incident) {
+                writes.push(write);
+            }
+        }
+        let written = self.store().write(writes.clone()).await?;
+        for (index, edit) in completing {
+            let Some(incident) = incidents.get_mut(index) else { continue };
+            let done = writes.iter().zip(&written).any(|(write, outcome)| {
+                write.incident == incident.id && write.writer == Writer::Bridge && *outcome == Written::Done
+            });
+            if done {
+                incident.revision += 1;
+                incident.work.solution = edit.solution.unwrap_or(incident.work.solution.take());
+                incident.work.completion_code = edit.completion_code.unwrap_or(incident.work.completion_code);
+            }
+        }
+        Ok(incidents)
+    }
+
+    /// The submission of a record that was assigned to a group of the upstream's and is not there. The write comes back
+    /// to the detector as a change.
+    fn assigned(&self, incident: &Incident) -> Option<Write> {
+        let settings = self.settings();
+        let upstream = settings.upstream.as_ref()?;
+        let group = incident.assignment.as_deref()?;
+        let external = settings.exchange.groups.is_external(group, &upstream.alias);
+        // One that is there was submitted; a Reject takes that back.
+        let again = incident.references.iter().any(|one| one.towards == Towards::Upstream);
+        let submitted = incident.submission == Submission::Requested;
+        if !external || submitted || self.check_submittable(incident).is_err() {
+            return None;
+        }
+        Some(Write {
+            expected_revision: Some(incident.revision),
+            submission: Some(Submission::Requested),
+            generation: again.then_some(incident.generation + 1),
+            history: vec![HistoryLine {
+                incident: incident.id,
+                at: self.now(),
+                who: "casebridge".into(),
+                action: Action::Submitted.as_str().into(),
+                exchange: None,
+                seq: None,
+                detail: format!("assigned to {group}"),
+            }],
+            ..Write::to(incident.id, Writer::Operator)
+        })
+    }
+
     /// Whether the peer may be changing one of these.
     async fn any_has_exchange(&self, scene: &Scene, incidents: &[Incident]) -> Result<bool, EngineError> {
         if incidents.iter().any(|incident| !incident.references.is_empty()) {
@@ -128,7 +192,7 @@ impl Engine {
             site: self.site(),
             alias: settings.site.alias.clone(),
             upstream: settings.upstream.as_ref().map(|upstream| upstream.alias.clone()),
-            hiding: self.hiding(),
+            settings,
             now: self.now(),
         }
     }
@@ -205,10 +269,14 @@ fn settle_one(
 ) -> Result<(), EngineError> {
     for one in &incident.references {
         let key = ExchangeKey::new(&one.peer, one.exchange);
-        let Some(leg) = settle::changed(transaction, &key, incident, &scene.hiding, scene.now)? else { continue };
-        let standing = leg.standing(incident.work.phase == Phase::Review);
-        if one.towards == Towards::Client && standing != one.standing {
-            let reference = Some(reference(&key, one.towards, None, standing));
+        let Some(changed) = settle::changed(transaction, &key, incident, scene)? else { continue };
+        let standing = match one.towards {
+            Towards::Client => changed.leg.standing(incident.work.phase == Phase::Review),
+            Towards::Upstream => one.standing,
+        };
+        if standing != one.standing || changed.holder != one.holder {
+            let reference = reference(&key, one.towards, None, standing);
+            let reference = Some(ReferenceWrite { holder: Some(changed.holder), ..reference });
             settled.standings.push(Write { reference, ..Write::to(incident.id, Writer::Bridge) });
         }
         settled.queued.insert(key.peer);
@@ -218,7 +286,7 @@ fn settle_one(
         return Ok(());
     }
     // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if settle::changed(transaction, &key, incident, &scene.hiding, scene.now)?.is_some() {
+    if settle::changed(transaction, &key, incident, scene)?.is_some() {
         settled.queued.insert(key.peer.clone());
     }
     if let Decision::Submit { form, policy } = decision
@@ -242,6 +310,7 @@ pub(super) fn reference(
         towards,
         transaction,
         standing,
+        holder: None,
         applies: None,
         recount: None,
     }

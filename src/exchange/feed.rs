@@ -128,6 +128,7 @@ impl Engine {
                     let one = UpdateOperation {
                         exchange: entry.exchange,
                         seq: entry.seq,
+                        seen: Some(entry.seen),
                         transaction,
                         operation: entry.operation,
                     };

@@ -63,13 +63,13 @@ impl Engine {
                 "a client's incident stands in the store"
             );
         }
-        let (now, hiding) = (self.now(), self.hiding());
+        let scene = self.scene();
         let news = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut news = false;
                 for ((_, key, _, raw), opened) in creates.iter().zip(&opened) {
-                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), &hiding, now)?;
+                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), &scene)?;
                 }
                 Ok(news)
             })
@@ -122,6 +122,8 @@ impl Engine {
             created_at: create.created_at,
             event: create.event.clone(),
             submission: Submission::Held,
+            assignment: None,
+            active: true,
             form: Form::default(),
             work: Work::default(),
             case: None,

@@ -14,6 +14,9 @@ use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
 use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
+/// Why an operation is held that came while nothing was to pass (C-59).
+const PAUSED: &str = "the exchange of this case is switched off at this site";
+
 impl Engine {
     /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was.
     pub async fn poll_updates(&self, wait: Duration) -> Result<usize, EngineError> {
@@ -84,7 +87,10 @@ impl Engine {
                 self.0.to_push.notify_one();
                 return Ok(false);
             }
-            let behind = record.held.as_ref().map(|held| format!("it waits behind operation {}", held.seq));
+            let behind = match &record.held {
+                Some(held) => Some(format!("it waits behind operation {}", held.seq)),
+                None => record.paused.then(|| PAUSED.to_owned()),
+            };
             let (operation, fault) = match read(one.operation.get()) {
                 Ok(operation) => (operation, behind),
                 Err(problem) => (Operation::Update(Default::default()), Some(problem.to_string())),
@@ -93,6 +99,7 @@ impl Engine {
                 key,
                 record,
                 seq: one.seq,
+                seen: one.seen,
                 operation,
                 raw: one.operation,
                 transaction: Some(one.transaction),

@@ -6,10 +6,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tracing::info;
 
-use super::settle::Hiding;
 use super::{Engine, EngineError};
+use crate::case::ContentDigest;
 use crate::case::hide::{hide_in, may_be_of_address};
-use crate::case::{Alias, ContentDigest, Sharing};
 use crate::store::{Appended, DueAttachment, Prepared};
 
 /// Bytes of a text that are looked at in one go.
@@ -33,7 +32,7 @@ impl Engine {
         const PAGE: usize = 100;
         let due = self.store().due_attachments(PAGE).await?;
         for one in &due {
-            let decision = self.prepare(one).await?;
+            let decision = self.decide_about(one).await?;
             if let Prepared::Skipped { reason } = &decision {
                 info!(event = "attachment_skipped", incident = one.incident.0, peer = %one.peer, reason, "stays here");
             }
@@ -50,8 +49,9 @@ impl Engine {
         let _ = tokio::time::timeout(longest, self.0.to_prepare.notified()).await;
     }
 
-    async fn prepare(&self, one: &DueAttachment) -> Result<Prepared, EngineError> {
-        let Some(sharing) = self.sharing(&one.peer) else {
+    async fn decide_about(&self, one: &DueAttachment) -> Result<Prepared, EngineError> {
+        let settings = self.settings();
+        let Some(sharing) = settings.sharing(&one.peer) else {
             return Ok(Prepared::Skipped { reason: "the settings name no such peer".into() });
         };
         if let Err(reason) = sharing.may_send(&one.name, one.bytes) {
@@ -105,27 +105,6 @@ impl Engine {
             self.store().append(begun.content, 0, Vec::new(), self.now()).await?;
         }
         Ok(prepared)
-    }
-
-    /// What the settings say about a peer's files.
-    pub(super) fn sharing(&self, peer: &Alias) -> Option<Sharing> {
-        let settings = self.settings();
-        let upstream = settings.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
-        let clients = settings.clients.iter().map(|client| (&client.alias, &client.attachments));
-        upstream.chain(clients).find(|(alias, _)| *alias == peer).map(|(_, sharing)| sharing.clone())
-    }
-
-    /// Whether a peer is to see no addresses.
-    pub(super) fn hides_from(&self, peer: &Alias) -> bool {
-        self.sharing(peer).is_some_and(|sharing| sharing.hide_addresses)
-    }
-
-    pub(super) fn hiding(&self) -> Hiding {
-        let settings = self.settings();
-        let upstream = settings.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
-        let clients = settings.clients.iter().map(|client| (&client.alias, &client.attachments));
-        let hidden = upstream.chain(clients).filter(|(_, sharing)| sharing.hide_addresses);
-        Hiding(hidden.map(|(alias, _)| alias.clone()).collect())
     }
 }
 

@@ -319,12 +319,12 @@ impl Engine {
         let _alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;
-        let (now, hiding) = (self.now(), self.hiding());
+        let scene = self.scene();
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
                 for (key, id) in &again {
                     let Some(incident) = incidents.iter().find(|incident| incident.id == *id) else { continue };
-                    settle::changed_again(transaction, key, incident, &hiding, now)?;
+                    settle::changed_again(transaction, key, incident, &scene)?;
                 }
                 Ok(())
             })
@@ -393,7 +393,8 @@ impl Task {
 fn request(task: &Task) -> Option<OperationRequest> {
     match &task.what {
         What::Send(entry) => {
-            Some(OperationRequest { exchange: task.key.exchange, seq: entry.seq, operation: entry.operation.clone() })
+            let (seq, operation) = (entry.seq, entry.operation.clone());
+            Some(OperationRequest { exchange: task.key.exchange, seq, seen: Some(entry.seen), operation })
         }
         What::Ask => None,
     }

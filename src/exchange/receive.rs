@@ -17,6 +17,7 @@ struct Item {
     index: usize,
     key: ExchangeKey,
     seq: u64,
+    seen: Option<u64>,
     operation: Result<Operation, Problem>,
     raw: Box<serde_json::value::RawValue>,
 }
@@ -36,6 +37,7 @@ impl Engine {
                 index,
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
+                seen: request.seen,
                 operation: read(request.operation.get()),
                 raw: request.operation,
             })
@@ -152,6 +154,9 @@ impl Engine {
         if item.seq > record.applied + 1 {
             return Turn::Answer(Outcome::OutOfOrder { expected: record.applied + 1 });
         }
+        if record.paused {
+            return refused(ProblemType::Inactive.with("the exchange of this case is switched off at this site"));
+        }
         if operation.kind() == OperationKind::Create {
             return refused(ProblemType::Illegal.with("the exchange was created already"));
         }
@@ -159,6 +164,7 @@ impl Engine {
             key: item.key,
             record,
             seq: item.seq,
+            seen: item.seen,
             operation,
             raw: item.raw,
             transaction: None,

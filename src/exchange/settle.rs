@@ -1,7 +1,7 @@
 //! The only writer of state. Each function is one event of one exchange: load the record, decide with the rules of
 //! `case`, and put step, shadow, outbox and due entry into the same transaction.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -10,9 +10,10 @@ use tracing::{debug, info};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
-    Alias, Downward, Edit, ExchangeId, Form, Incident, IncidentId, Leg, Operation, OperationKind, Shadow, SiteId,
-    Towards, TransactionId, Upward, derive_create, derive_operations,
+    Alias, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged, Operation,
+    OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
 };
+use crate::config::Settings;
 use crate::peer::PeerError;
 use crate::state::{
     Due, ExchangeKey, ExchangeRecord, InboundEntry, Lane, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
@@ -24,17 +25,20 @@ pub struct Scene {
     pub site: SiteId,
     pub alias: Alias,
     pub upstream: Option<Alias>,
-    pub hiding: Hiding,
+    pub settings: Arc<Settings>,
     pub now: Timestamp,
 }
 
-/// The peers that are to see no addresses.
-#[derive(Debug, Clone, Default)]
-pub struct Hiding(pub HashSet<Alias>);
-
-impl Hiding {
-    fn apply(&self, peer: &Alias, operation: Operation) -> Operation {
-        if self.0.contains(peer) { hide_in_operation(operation) } else { operation }
+impl Scene {
+    /// What the settings say about the other side of an exchange.
+    pub fn counterpart<'a>(&'a self, peer: &'a Alias, towards: Towards, holder: Holder) -> Counterpart<'a> {
+        let internal = match towards {
+            Towards::Upstream => self.settings.upstream.as_ref().is_some_and(|upstream| upstream.internal_comments),
+            Towards::Client => {
+                self.settings.clients.iter().any(|client| client.alias == *peer && client.internal_comments)
+            }
+        };
+        Counterpart { peer, towards, holder, groups: &self.settings.exchange.groups, internal }
     }
 }
 
@@ -44,17 +48,21 @@ fn enqueue(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     operations: Vec<Operation>,
-    hiding: &Hiding,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<(), StateError> {
+    let now = scene.now;
+    let hides = scene.settings.hides_addresses_from(&key.peer);
+    let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
     for operation in operations {
-        let operation = hiding.apply(&key.peer, operation);
+        let operation = if hides { hide_in_operation(operation) } else { operation };
         record.sent += 1;
+        record.touched.note(&operation, record.sent);
         let text = serde_json::to_string(&operation).and_then(RawValue::from_string);
         let entry = OutboxEntry {
             exchange: key.exchange,
             seq: record.sent,
             kind: operation.kind(),
+            seen,
             queued_at: now,
             operation: text.map_err(|error| StateError::Encode(error.to_string()))?,
         };
@@ -96,40 +104,49 @@ pub fn submitted(
     if transaction.exchange(&key)?.is_some() {
         return Ok(false);
     }
+    let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
     let mut trace_route = incident.trace_route.clone();
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
         submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
         ..ExchangeRecord::begun(
             Leg::Upward { incident: incident.id, step: Upward::Creating },
-            Shadow::of_create(incident),
+            Shadow::of_create(incident, counterpart.has(incident)),
             scene.now,
         )
     };
     info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
-    let operations = derive_create(incident, form, trace_route, upstream);
-    enqueue(transaction, &key, &mut record, operations, &scene.hiding, scene.now)?;
+    let mut operations = derive_create(incident, form, trace_route, counterpart);
+    if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
+        create.event.mark_as_test();
+    }
+    enqueue(transaction, &key, &mut record, operations, scene)?;
     // What is in the record already and no part of a Create follows at once.
-    difference(transaction, &key, &mut record, incident, &scene.hiding, scene.now)?;
+    difference(transaction, &key, &mut record, incident, scene)?;
     transaction.put_exchange(&key, &record)?;
     Ok(true)
 }
 
-/// A local change of an incident that has an exchange. Returns where the exchange stands when something was queued.
+/// A local change of an incident that has an exchange. None when nothing was queued.
 pub fn changed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
-    hiding: &Hiding,
-    now: Timestamp,
-) -> Result<Option<Leg>, StateError> {
+    scene: &Scene,
+) -> Result<Option<Changed>, StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     let before = record.clone();
-    difference(transaction, key, &mut record, incident, hiding, now)?;
+    difference(transaction, key, &mut record, incident, scene)?;
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
-    Ok((record.sent != before.sent).then_some(record.leg))
+    Ok((record.sent != before.sent).then_some(Changed { leg: record.leg, holder: record.holder }))
+}
+
+/// Where an exchange stands after something was queued.
+pub struct Changed {
+    pub leg: Leg,
+    pub holder: Holder,
 }
 
 fn difference(
@@ -137,30 +154,42 @@ fn difference(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     incident: &Incident,
-    hiding: &Hiding,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<(), StateError> {
+    record.paused = !incident.active;
     if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
+        return Ok(());
+    }
+    // What changes in the meantime is told when the exchange is active again: the shadow stays.
+    if record.paused {
         return Ok(());
     }
     if record.pending.len() >= PENDING_LIMIT {
         record.changed_meanwhile = true;
         return Ok(());
     }
-    let operations = derive_operations(&record.shadow, incident, record.leg.towards(), &key.peer);
-    record.shadow = Shadow::of(incident);
+    let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
+    let operations = derive_operations(&record.shadow, incident, counterpart);
+    record.shadow = Shadow::of(incident, counterpart.has(incident));
     if operations.is_empty() {
         return Ok(());
+    }
+    for operation in &operations {
+        match operation.kind() {
+            OperationKind::Assign => record.holder = Holder::Peer,
+            OperationKind::Accept => record.holder = Holder::Us,
+            _ => {}
+        }
     }
     // Towards a client our word is what counts, from the moment that it is queued.
     if record.leg.towards() == Towards::Client {
         for operation in &operations {
             if let Ok(leg) = record.leg.clone().operated(operation) {
-                step(record, leg, now);
+                step(record, leg, scene.now);
             }
         }
     }
-    enqueue(transaction, key, record, operations, hiding, now)
+    enqueue(transaction, key, record, operations, scene)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -363,9 +392,9 @@ pub fn opened(
     key: &ExchangeKey,
     incident: &Incident,
     digest: u64,
-    hiding: &Hiding,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<bool, EngineError> {
+    let now = scene.now;
     let known = transaction.exchange(key)?;
     if known.as_ref().is_some_and(|record| record.incident().is_some()) {
         return Ok(false);
@@ -378,11 +407,11 @@ pub fn opened(
         applied: 1,
         ..ExchangeRecord::begun(
             Leg::Downward(Downward::Deciding { incident: incident.id }),
-            Shadow::of_create(incident),
+            Shadow::of_create(incident, None),
             now,
         )
     };
-    difference(transaction, key, &mut record, incident, hiding, now)?;
+    difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)?;
     Ok(record.sent > 0)
 }
@@ -394,20 +423,46 @@ pub struct Taken {
     pub seq: u64,
     pub digest: u64,
     pub operation: Operation,
-    pub edit: Edit,
+    pub merged: Merged,
     pub transaction: Option<TransactionId>,
+    /// The record afterwards, where something of ours has to be said again.
+    pub after: Option<Incident>,
 }
 
-/// Step, shadow and number follow in one transaction.
-pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp) -> Result<(), EngineError> {
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(()) };
+impl Taken {
+    /// What the operation does to the exchange: one whose phase does not count here moves no step.
+    pub fn moves(&self) -> Operation {
+        match self.operation.changes() {
+            Some(changes) if self.merged.keeps_phase() && !self.merged.restates => Operation::Update(changes.clone()),
+            _ => self.operation.clone(),
+        }
+    }
+}
+
+/// What an operation of the peer's leaves in the record of its exchange.
+fn take(record: &mut ExchangeRecord, taken: &Taken) {
+    match taken.operation.kind() {
+        OperationKind::Assign => record.holder = Holder::Us,
+        OperationKind::Accept => record.holder = Holder::Peer,
+        _ => {}
+    }
+    record.shadow.follow(&taken.merged.agreed);
+    if taken.merged.unsent {
+        record.unseen.get_or_insert(taken.seq);
+    }
+}
+
+/// Step, shadow and number follow in one transaction. Returns whether something was queued in answer.
+pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<bool, EngineError> {
+    let now = scene.now;
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(false) };
     if taken.seq <= record.applied {
-        return Ok(());
+        return Ok(false);
     }
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
     }
-    let leg = record.leg.clone().operated(&taken.operation);
+    let leg = record.leg.clone().operated(&taken.moves());
     match leg {
         Ok(leg) => step(&mut record, leg, now),
         Err(illegal) => return Err(StateError::Damaged(illegal.to_string()).into()),
@@ -415,12 +470,16 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, now: Timestamp)
     record.applied = taken.seq;
     record.applied_digest = Some(taken.digest);
     record.heard = now;
-    record.shadow.follow(&taken.edit);
+    take(&mut record, taken);
+    let sent = record.sent;
+    if let Some(incident) = &taken.after {
+        difference(transaction, &taken.key, &mut record, incident, scene)?;
+    }
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
     }
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(())
+    Ok(record.sent > sent)
 }
 
 /// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.
@@ -454,10 +513,10 @@ pub fn applied_late(
     now: Timestamp,
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
-    if let Ok(leg) = record.leg.clone().operated(&taken.operation) {
+    if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
     }
-    record.shadow.follow(&taken.edit);
+    take(&mut record, taken);
     transaction.remove_inbound(&taken.key, taken.seq)?;
     let mut next = None;
     for seq in taken.seq + 1..=record.applied {
@@ -504,12 +563,11 @@ pub fn changed_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
-    hiding: &Hiding,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
     record.changed_meanwhile = false;
-    difference(transaction, key, &mut record, incident, hiding, now)?;
+    difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)
 }
 
@@ -546,6 +604,7 @@ pub fn acknowledged_through(
 /// How an exchange is known at the other side, for re-adoption.
 pub struct Standpoint {
     pub leg: Leg,
+    pub holder: Holder,
     pub shadow: Shadow,
     /// The last of our operations that took effect there.
     pub sent: u64,
@@ -559,9 +618,9 @@ pub fn adopted(
     key: &ExchangeKey,
     standpoint: Standpoint,
     incident: &Incident,
-    hiding: &Hiding,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<bool, StateError> {
+    let now = scene.now;
     let mut record = match transaction.exchange(key)? {
         Some(mut record) => {
             let mut pending = Vec::new();
@@ -581,6 +640,7 @@ pub fn adopted(
             ..ExchangeRecord::begun(standpoint.leg.clone(), standpoint.shadow, now)
         },
     };
+    record.holder = standpoint.holder;
     record.applied = standpoint.applied;
     record.applied_digest = None;
     record.submitted_by = None;
@@ -590,7 +650,7 @@ pub fn adopted(
     if record.parked.is_none() {
         record.due = None;
     }
-    difference(transaction, key, &mut record, incident, hiding, now)?;
+    difference(transaction, key, &mut record, incident, scene)?;
     if record.parked.is_none() && record.leg.towards() == Towards::Upstream {
         rest(&mut record, now);
     }

@@ -27,7 +27,7 @@ impl Engine {
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
         let more = records.len() == limit;
-        let hides = self.hides_from(client);
+        let hides = self.settings().hides_addresses_from(client);
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -67,7 +67,7 @@ impl Engine {
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let cases: HashMap<IncidentId, Option<Case>> =
             self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
-        let hides = self.hides_from(client);
+        let hides = self.settings().hides_addresses_from(client);
         let shown = |case: Case| if hides { hide_in_case(case) } else { case };
         let answer = |(key, record): (ExchangeKey, ExchangeRecord)| TransactionAnswer {
             exchange: key.exchange,

@@ -1,4 +1,4 @@
-//! A person's decisions on an incident: accept, update, resolve, close, reject. Each changes the record in the store; the
+//! A person's decisions on an incident: accept, update, resolve, close, reopen, cancel, reject. Each changes the record in the store; the
 //! detector finds the change, and the outgoing table says what travels. An edit made with any other tool travels alike.
 
 use uuid::Uuid;
@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
-    Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Incident, IncidentId, Phase, Reference, Towards,
+    Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase, PhaseGroup,
+    Reference, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -18,6 +19,9 @@ pub enum Decision {
     Update,
     Resolve,
     Close,
+    Reopen,
+    /// What was submitted is not wanted any more (C-08).
+    Cancel,
     Reject,
 }
 
@@ -73,6 +77,8 @@ impl Engine {
             Decision::Update => "updated",
             Decision::Resolve => "resolved",
             Decision::Close => "closed",
+            Decision::Reopen => "reopened",
+            Decision::Cancel => "canceled",
             Decision::Reject => "rejected",
         };
         self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await
@@ -80,6 +86,12 @@ impl Engine {
 
     fn edit_for(&self, incident: &Incident, decision: Decision, request: &WorkRequest) -> Result<Edit, EngineError> {
         let ours = incident.references.iter().any(|reference| reference.towards == Towards::Client);
+        if decision == Decision::Cancel && !incident.references.iter().any(|one| one.towards == Towards::Upstream) {
+            return Err(action(format!(
+                "incident {} was submitted to nobody; there is nothing to cancel",
+                incident.id
+            )));
+        }
         if ours && incident.case.is_none() && matches!(decision, Decision::Resolve | Decision::Close) {
             return Err(action(format!("incident {} has no case yet; accept it first", incident.id)));
         }
@@ -97,24 +109,70 @@ impl Engine {
             Decision::Update => (None, None, None),
             Decision::Resolve => (Some(Phase::Review), Some("Resolved"), Some(CompletionCode::Fulfilled)),
             Decision::Close => (Some(Phase::Close), Some("Closed"), Some(CompletionCode::Fulfilled)),
+            Decision::Reopen => (Some(Phase::InitialSupport), Some("Reopened"), None),
+            Decision::Cancel => (Some(Phase::Close), None, Some(CompletionCode::WithdrawnByUser)),
             Decision::Reject => (Some(Phase::Close), Some("Rejected"), Some(CompletionCode::RequestRejected)),
         };
         let closed = incident.work.phase == Phase::Close;
-        if closed && matches!(decision, Decision::Resolve | Decision::Close | Decision::Reject) {
+        if closed && !matches!(decision, Decision::Update | Decision::Reopen) {
             return Err(action(format!("incident {} is closed already", incident.id)));
         }
+        if decision == Decision::Reopen && incident.work.phase.group() == PhaseGroup::Resolution {
+            return Err(action(format!("incident {} is open", incident.id)));
+        }
         let code = match decision {
-            Decision::Reject => ending,
+            Decision::Reject | Decision::Cancel => ending,
             _ => code.or_else(|| ending.filter(|_| incident.work.completion_code.is_none())),
         };
-        Ok(Edit {
+        let reopens = decision == Decision::Reopen;
+        let mut comments = self.comment(&request.comment, &request.operator)?;
+        if let Some(solution) = incident.work.solution.as_ref().filter(|_| reopens) {
+            let text = format!("Reopened. Previous solution was: {solution}");
+            comments.extend(self.comment(&Some(text), &request.operator)?);
+        }
+        let edit = Edit {
             phase,
-            solution: request.solution.clone().map(Some),
-            completion_code: code.map(Some),
+            solution: request.solution.clone().map(Some).or(reopens.then_some(None)),
+            completion_code: code.map(Some).or(reopens.then_some(None)),
             expected_resolution: request.expected_resolution.map(Some),
             case: self.with_status(incident, ours, request.status.as_deref().or(status))?,
-            comments: self.comment(&request.comment, &request.operator)?,
-        })
+            comments,
+            ..Edit::default()
+        };
+        self.check_ownership(incident, decision, &edit)?;
+        Ok(edit)
+    }
+
+    /// What another site has in hand is changed there; notes flow regardless (C-48).
+    fn check_ownership(&self, incident: &Incident, decision: Decision, edit: &Edit) -> Result<(), EngineError> {
+        // Whoever submitted a case may withdraw it, and whoever it was submitted to may refuse it, at any time.
+        if matches!(decision, Decision::Cancel | Decision::Reject) {
+            return Ok(());
+        }
+        let settings = self.settings();
+        let reopens = decision == Decision::Reopen;
+        let changes = |field: &Field| match field {
+            Field::Phase => edit.phase.is_some(),
+            Field::Solution => edit.solution.is_some() && !reopens,
+            Field::CompletionCode => edit.completion_code.is_some() && !reopens,
+            Field::ExpectedResolution => edit.expected_resolution.is_some(),
+        };
+        for one in incident.references.iter().filter(|one| one.standing.is_open() || reopens) {
+            let phase = incident.work.phase.group();
+            let free = |field: Field| settings.exchange.ownership.may_change(field, phase, one.holder, one.towards);
+            if let Some(field) = Field::ALL.into_iter().filter(changes).find(|field| !free(*field)) {
+                return Err(ProblemType::NotOwner
+                    .with(format!(
+                        "{} of incident {} is {}'s to change; add a comment, or take the case back with `casebridge take {}`",
+                        field.as_str(),
+                        incident.id,
+                        one.peer,
+                        incident.id
+                    ))
+                    .into());
+            }
+        }
+        Ok(())
     }
 
     /// The case with another status, where the case is ours to speak of.
@@ -125,21 +183,20 @@ impl Engine {
         Ok(case.map(|case| Case { status: status.to_owned(), ..case }))
     }
 
-    fn comment(&self, text: &Option<String>, operator: &str) -> Result<Vec<Comment>, EngineError> {
+    pub(super) fn comment(&self, text: &Option<String>, operator: &str) -> Result<Vec<Comment>, EngineError> {
         let Some(text) = text else { return Ok(Vec::new()) };
         let comment = Comment {
             id: Uuid::now_v7(),
             author: operator.to_owned(),
             written_at: self.now(),
             text: text.clone(),
-            origin: None,
-            position: 0,
+            ..Comment::default()
         };
         comment.check().map_err(|fault| form(format!("comment {fault}")))?;
         Ok(vec![comment])
     }
 
-    async fn edit(
+    pub(super) async fn edit(
         &self,
         incident: &Incident,
         edit: Edit,
@@ -169,10 +226,10 @@ fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {
     })
 }
 
-fn action(detail: String) -> EngineError {
+pub(super) fn action(detail: String) -> EngineError {
     ProblemType::Action.with(detail).into()
 }
 
-fn form(detail: String) -> EngineError {
+pub(super) fn form(detail: String) -> EngineError {
     ProblemType::Form.with(detail).into()
 }

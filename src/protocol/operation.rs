@@ -21,6 +21,10 @@ pub struct OperationRequest {
     /// Counts the operations of one exchange in one direction, from 1.
     #[schema(minimum = 1)]
     pub seq: u64,
+    /// The last operation of the receiver's that had taken effect at the sender when this one was made: what crossed it on
+    /// the way is told by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// `{"kind": "create", "content": {...}}`
     #[schema(value_type = crate::case::Operation)]
     pub operation: Box<RawValue>,

@@ -239,6 +239,54 @@ pub struct WorkRequest {
     pub operator: String,
 }
 
+/// `POST /v1/incidents/{id}/assign`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct AssignRequest {
+    /// A group of this site's, or one that belongs to another site, such as its alias.
+    pub group: String,
+    pub comment: Option<String>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/take`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TakeRequest {
+    pub comment: Option<String>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/active`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ActiveRequest {
+    pub active: bool,
+    #[serde(default)]
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/comments`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CommentRequest {
+    pub text: String,
+    /// For this site's own people.
+    pub internal: bool,
+    /// A BCP 47 tag, such as `fr`.
+    pub language: Option<String>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/comments/{comment}`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CommentEditRequest {
+    pub text: Option<String>,
+    pub internal: Option<bool>,
+    pub deleted: bool,
+    pub operator: String,
+}
+
 /// What an action did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionAnswer {

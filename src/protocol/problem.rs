@@ -64,6 +64,8 @@ problems! {
     /// The same number came with another content.
     SequenceConflict = "sequence-conflict", 409, "This sequence number was used for another operation";
     Illegal = "illegal", 409, "The operation cannot follow in the exchange's present step";
+    /// The active flag of the case is off (C-59).
+    Inactive = "inactive", 409, "The exchange of this case is switched off";
     Rejected = "rejected", 409, "The exchange was rejected";
     Loop = "loop", 409, "The case has already passed this site";
     /// The cursor is of a feed that no longer exists: re-adopt with `GET /v1/exchanges`.
@@ -82,6 +84,7 @@ problems! {
     NotSubmittable = "not-submittable", 409, "The incident cannot be submitted";
     NotConnected = "not-connected", 409, "There is no site to submit to";
     NotParked = "not-parked", 409, "Nothing of this incident is parked";
+    NotOwner = "not-owner", 409, "Another site has the case in hand";
     Form = "form", 422, "The form is not acceptable";
     Action = "action", 409, "The action is not possible now";
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Alias, ExchangeId, Form, IncidentId, Leg, OperationKind, Shadow};
+use crate::case::{Alias, ExchangeId, Form, Holder, IncidentId, Leg, OperationKind, Shadow, Touched};
 
 /// An exchange is known by its peer and its ID: two clients can never reach each other's, whatever IDs they use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +54,15 @@ pub struct ExchangeRecord {
     pub shadow: Shadow,
     /// The last sequence number that an operation of ours got.
     pub sent: u64,
+    /// Which of our operations last set each field.
+    pub touched: Touched,
+    /// The first operation of the peer's that was not known when a change was made here that is not sent yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<u64>,
+    pub holder: Holder,
+    /// Nothing passes while the record says so (C-59).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// The last operation of the peer's that took effect here.
     pub applied: u64,
     /// The digest of that operation: the same number with another content is a conflict, not a repetition.
@@ -110,6 +119,8 @@ pub struct OutboxEntry {
     pub exchange: ExchangeId,
     pub seq: u64,
     pub kind: OperationKind,
+    /// The last operation of the peer's that had taken effect here when this one was made.
+    pub seen: u64,
     pub queued_at: Timestamp,
     /// As it goes over the wire.
     pub operation: Box<serde_json::value::RawValue>,
@@ -165,8 +176,13 @@ pub struct DueEntry {
 impl ExchangeRecord {
     /// An exchange in which nothing was sent and nothing has arrived yet.
     pub fn begun(leg: Leg, shadow: Shadow, now: Timestamp) -> Self {
+        let holder = Holder::at_first(leg.towards());
         Self {
             leg,
+            holder,
+            touched: Touched::default(),
+            unseen: None,
+            paused: false,
             since: now,
             heard: now,
             shadow,

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::case::{
-    Alias, Attachment, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Incident, IncidentId,
-    SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
+    IncidentId, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
@@ -125,6 +125,8 @@ pub struct ReferenceWrite {
     pub towards: Towards,
     pub transaction: Option<TransactionId>,
     pub standing: Standing,
+    /// Who has the case in hand from now on.
+    pub holder: Option<Holder>,
     /// The peer's operation that this write puts into effect: the whole write is skipped when the reference has taken
     /// that number already (exactly once in effect).
     pub applies: Option<u64>,

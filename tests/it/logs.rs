@@ -231,8 +231,9 @@ async fn one_incident_can_be_followed_through_both_logs_by_its_exchange() {
         assert!(ours.contains(&step.to_owned()), "{step}: {ours:?}");
     }
     let theirs = story(&pair.partner);
-    for step in ["incident_opened -", "operation_applied update"] {
-        assert!(theirs.contains(&step.to_owned()), "{step}: {theirs:?}");
+    // The comment travels with whatever operation the phase asks for: the solution may be there before it.
+    for step in ["incident_opened -", "operation_applied "] {
+        assert!(theirs.iter().any(|line| line.starts_with(step)), "{step}: {theirs:?}");
     }
     // Its number stands in every line that names it.
     for site in [&pair.end_user, &pair.partner] {

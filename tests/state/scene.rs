@@ -61,21 +61,8 @@ pub fn key(number: u64) -> ExchangeKey {
 }
 
 pub fn record(number: u64) -> ExchangeRecord {
-    ExchangeRecord {
-        leg: Leg::Upward { incident: IncidentId(number as i64), step: Upward::Creating },
-        since: at(0),
-        heard: at(0),
-        shadow: Shadow::default(),
-        sent: number,
-        applied: 0,
-        applied_digest: None,
-        pending: vec![],
-        due: None,
-        parked: None,
-        held: None,
-        changed_meanwhile: false,
-        submitted_by: None,
-    }
+    let leg = Leg::Upward { incident: IncidentId(number as i64), step: Upward::Creating };
+    ExchangeRecord { sent: number, ..ExchangeRecord::begun(leg, Shadow::default(), at(0)) }
 }
 
 pub fn due(second: i64) -> Option<Due> {
@@ -92,6 +79,7 @@ pub fn entry(number: u64, bytes: usize) -> OutboxEntry {
         exchange: key(number).exchange,
         seq: 1,
         kind: OperationKind::Create,
+        seen: 0,
         queued_at: at(0),
         operation: serde_json::value::RawValue::from_string(text).unwrap(),
     }

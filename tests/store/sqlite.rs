@@ -125,6 +125,11 @@ impl Program for Other {
 }
 
 conformance! { super::bench:
+    commenting:
+        an_edit_of_our_own_is_news_and_comes_behind_every_comment,
+        an_edit_that_comes_late_or_twice_changes_nothing,
+        nobody_edits_what_another_site_wrote,
+        what_a_peer_edits_is_no_news_and_has_a_new_place;
     depositing:
         a_07_an_event_that_is_deposited_twice_is_one_incident,
         a_07_an_event_that_stands_twice_in_one_batch_is_one_incident,
@@ -322,7 +327,7 @@ async fn a_comment_or_reference_that_does_not_read_is_told_and_hides_no_other() 
     other
         .say("INSERT INTO comment (incident, author, text, written_at) VALUES (2, 'a script', 'half a time', '12:30')")
         .await;
-    other.say("INSERT INTO reference (peer, exchange, incident, towards, standing) VALUES ('p', 'x', 3, 'client', 'closed')").await;
+    other.say("INSERT INTO reference (peer, exchange, incident, towards, standing, holder) VALUES ('p', 'x', 3, 'client', 'closed', 'us')").await;
 
     let page = store.changes(&Cursor::default(), 100).await.unwrap();
     assert_eq!(ids(&page.loaded), [made[3]]);
@@ -388,4 +393,25 @@ async fn a_value_that_the_store_cannot_take_leaves_nothing_of_its_call() {
     assert!(store.open(vec![open_of(client(), 1), refused]).await.is_err());
     assert_eq!(ids(&store.list(&all()).await.unwrap().loaded), []);
     assert!(store.open(vec![open_of(client(), 1)]).await.unwrap()[0].new, "and the store goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_edits_and_deletes_its_comments_and_no_others() {
+    let bench = bench().await;
+    let store = bench.open().await;
+    let mut other = Other(bench.connection().await);
+    let incident = other.insert(row("edge-1")).await;
+    other.comment(incident, "first").await;
+    let mut cursor = Cursor::default();
+    let page = store.changes(&cursor, 10).await.unwrap();
+    cursor = page.cursor;
+    other.say("UPDATE comment SET text = 'second'").await;
+    let page = store.changes(&cursor, 10).await.unwrap();
+    let edited = &page.loaded.incidents[0].comments[0];
+    assert_eq!((edited.text.as_str(), edited.edits, edited.position), ("second", 1, 2));
+    let gone = sqlx::raw_sql("DELETE FROM comment").execute(&mut other.0).await.unwrap_err();
+    assert!(gone.to_string().contains("set deleted = 1"), "{gone}");
+    other.say("UPDATE comment SET origin = 'partner'").await;
+    let foreign = sqlx::raw_sql("UPDATE comment SET text = 'third'").execute(&mut other.0).await.unwrap_err();
+    assert!(foreign.to_string().contains("is edited there"), "{foreign}");
 }

@@ -2,6 +2,7 @@
 //! itself in [`conformance`], and is done when every story passes.
 
 pub mod changing;
+pub mod commenting;
 pub mod depositing;
 pub mod listing;
 pub mod opening;
@@ -104,8 +105,7 @@ pub fn comment(number: u128, text: &str) -> Comment {
         author: "night shift".into(),
         written_at: at(100),
         text: text.into(),
-        origin: None,
-        position: 0,
+        ..Comment::default()
     }
 }
 
@@ -133,6 +133,7 @@ pub fn reference(number: u8, applies: Option<u64>) -> ReferenceWrite {
         towards: Towards::Upstream,
         transaction: None,
         standing: Standing::Submitted,
+        holder: None,
         applies,
         recount: None,
     }

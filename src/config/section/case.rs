@@ -19,7 +19,10 @@ const STATUS_LIMIT: usize = 64;
 pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let id_template = table.take("id_template", id_template);
     let link_template = table.take("link_template", link_template);
-    let opened_status = table.line("opened_status", STATUS_LIMIT);
+    let mut status = |key, default: &str| table.line(key, STATUS_LIMIT).unwrap_or_else(|| default.to_owned());
+    let opened_status = status("opened_status", defaults::CASE_OPENED_STATUS);
+    let pending_status = status("pending_status", defaults::CASE_PENDING_STATUS);
+    let resumed_status = status("resumed_status", defaults::CASE_RESUMED_STATUS);
     let mut names = Claims::default();
     let accept = |mut table: Reader<'_>| {
         let policy = filters(&mut table, &mut names);
@@ -31,7 +34,9 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     CaseSettings {
         id_template: id_template.unwrap_or_else(|| defaults::CASE_ID_TEMPLATE.to_owned()),
         link_template,
-        opened_status: opened_status.unwrap_or_else(|| defaults::CASE_OPENED_STATUS.to_owned()),
+        opened_status,
+        pending_status,
+        resumed_status,
         accept,
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod address;
 mod attachments;
 pub(super) mod bundle;
 pub(super) mod case;
+pub(super) mod exchange;
 pub(super) mod inbox;
 pub(super) mod peers;
 pub(super) mod policy;

@@ -44,6 +44,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let batch = table.count("batch", defaults::UPSTREAM_BATCH);
     let in_flight = table.count("in_flight", defaults::UPSTREAM_IN_FLIGHT);
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     let attachments = attachments(table.section("attachments"));
     table.finish();
     Ok(Upstream {
@@ -58,6 +59,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         batch,
         in_flight,
         check_after,
+        internal_comments,
         attachments,
     })
 }
@@ -97,9 +99,10 @@ pub fn client(
         Ok(user)
     });
     let password = secret::password(&mut table, origin);
+    let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     let attachments = attachments(table.section("attachments"));
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password?, attachments })
+    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments, attachments })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {

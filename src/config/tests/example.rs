@@ -74,6 +74,14 @@ fn the_example_shows_the_real_defaults() {
         serial = "JN1234567890"
         has_words = ["alarm"]
         has_not_words = ["test"]
+        [exchange.owner]
+        phase = "site"
+        solution = "site"
+        completion_code = "site"
+        expected_resolution = "site"
+        [[exchange.group]]
+        name = "Vendor NOC"
+        system = "partner"
     "#;
     let dir = directory();
     let read =
@@ -103,15 +111,17 @@ fn the_example_shows_every_key() {
         "submit",
         "submit.defaults",
         "case",
+        "exchange",
+        "exchange.owner",
         "schedule",
     ];
-    let lists = ["inbox", "client", "submit.policy", "case.accept"];
+    let lists = ["inbox", "client", "submit.policy", "case.accept", "exchange.group"];
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
     let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();
     let problems = read(&text).expect_err("unknown keys");
     let lists: Vec<_> =
         problems.list().iter().filter_map(|problem| problem.help.strip_prefix("known here: ")).collect();
-    assert_eq!(lists.len(), sections.len() + 4);
+    assert_eq!(lists.len(), sections.len() + 5);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = |line: &str| {
             let line = line.trim_start_matches('#');

@@ -9,8 +9,8 @@ use sqlx::{Row, SqliteConnection};
 use super::read::{self, json as to_json};
 use super::write::{comment_rows, insert_comments, insert_history};
 use crate::case::{
-    Action, Alias, Case, Comment, Event, ExchangeId, Form, HistoryLine, Incident, IncidentId, Reference, Standing,
-    Submission, Towards, Work,
+    Action, Alias, Case, Comment, Event, ExchangeId, Form, HistoryLine, Holder, Incident, IncidentId, Reference,
+    Standing, Submission, Towards, Work,
 };
 use crate::store::{Open, Opened, StoreError};
 
@@ -98,6 +98,8 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
         created_at: open.at,
         event: open.create.event,
         submission: Submission::Held,
+        assignment: None,
+        active: true,
         form: open.create.form,
         work: Work::default(),
         references: vec![Reference {
@@ -107,6 +109,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
             peer_incident: Some(open.create.incident),
             transaction: None,
             applied: 1,
+            holder: Holder::at_first(Towards::Client),
             standing: if case.is_some() { Standing::Created } else { Standing::Acknowledged },
         }],
         case,
@@ -174,8 +177,8 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
         .collect();
     sqlx::query(
         "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
-         INSERT INTO reference (peer, exchange, incident, towards, applied, standing, peer_incident) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, 'client', v ->> 3, v ->> 4, v ->> 5 FROM j",
+         INSERT INTO reference (peer, exchange, incident, towards, holder, applied, standing, peer_incident) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, 'client', 'us', v ->> 3, v ->> 4, v ->> 5 FROM j",
     )
     .bind(to_json(&references))
     .execute(&mut *connection)

@@ -10,7 +10,7 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use crate::case::{
-    Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Incident,
+    Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
     IncidentId, Kind, Phase, Reference, Standing, Submission, Towards, Work,
 };
 use crate::store::{ChangePage, Cursor, Loaded, StoreError};
@@ -21,7 +21,7 @@ macro_rules! columns {
         "i.id, i.revision, i.generation, i.client, i.trace_route, i.device_group, i.created_at, i.host_event_id, \
          i.kind, i.synopsis, i.description, i.priority, i.severity, i.problem_class, i.service_type, i.event_type, \
          i.event_type_group, i.occurred_at, i.device, i.serial, i.manifest, i.submission, i.form, i.phase, \
-         i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status"
+         i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status, i.assignment, i.active"
     };
 }
 pub(super) use columns;
@@ -143,7 +143,7 @@ fn hang<T>(on: &mut Hanging<T>, incident: IncidentId, read: Result<T, String>) {
 
 async fn references(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Reference>, StoreError> {
     let rows = sqlx::query(
-        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing, peer_incident FROM reference \
+        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing, peer_incident, holder FROM reference \
          WHERE incident IN (SELECT value FROM json_each(?))",
     )
     .bind(ids)
@@ -172,6 +172,7 @@ fn reference(row: &SqliteRow) -> Result<Reference, String> {
             .ok_or_else(|| wrong("count"))?,
         peer_incident: row.try_get::<Option<i64>, _>(7).map_err(|_| wrong("peer incident"))?.map(IncidentId),
         standing: Standing::parse(&need(6, "standing")?).ok_or_else(|| wrong("standing"))?,
+        holder: Holder::parse(&need(8, "holder")?).ok_or_else(|| wrong("holder"))?,
     })
 }
 
@@ -179,7 +180,8 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     /// Comments of one page of incidents that are held in memory at once.
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
-        "SELECT incident, id, uid, author, written_at, text, origin FROM comment \
+        "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
+           deleted FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -196,6 +198,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
 fn comment(row: &SqliteRow) -> Result<Comment, String> {
     let wrong = |what: &str| format!("a comment's {what} does not read");
     let need = |index: usize, what: &str| row.try_get::<String, _>(index).map_err(|_| wrong(what));
+    let flag = |index: usize, what: &str| row.try_get::<bool, _>(index).map_err(|_| wrong(what));
     let origin: Option<String> = row.try_get(6).map_err(|_| wrong("origin"))?;
     Ok(Comment {
         position: row.try_get(1).map_err(|_| wrong("number"))?,
@@ -204,6 +207,10 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         written_at: instant(&need(4, "written_at")?).ok_or_else(|| wrong("written_at"))?,
         text: need(5, "text")?,
         origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
+        language: row.try_get(7).map_err(|_| wrong("language"))?,
+        internal: flag(8, "visibility")?,
+        edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
+        deleted: flag(10, "deletion")?,
     })
 }
 
@@ -315,6 +322,8 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
         group: get(5)?,
         created_at: instant(&need(6)?).ok_or("created_at is not an instant")?,
         event,
+        assignment: get(30)?,
+        active: row.try_get(31).map_err(column)?,
         submission: Submission::parse(&need(21)?).ok_or_else(|| word("submission"))?,
         form: match need(22)?.as_str() {
             "{}" => Default::default(),

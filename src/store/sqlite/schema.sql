@@ -50,7 +50,9 @@ CREATE TABLE incident (
                         OR (expected_resolution LIKE '____-__-__%' AND datetime(expected_resolution) IS NOT NULL)),
   case_id             TEXT,
   case_link           TEXT,
-  case_status         TEXT
+  case_status         TEXT,
+  assignment          TEXT CHECK (length(assignment) BETWEEN 1 AND 128),    -- the group that has the record in hand
+  active              INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1))  -- 0 stops the exchange of this record
 ) STRICT;
 
 CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;
@@ -65,7 +67,7 @@ END;
 CREATE TRIGGER incident_updated
 AFTER UPDATE OF device_group, kind, synopsis, description, priority, severity, problem_class, service_type, event_type,
   event_type_group, occurred_at, device, serial, manifest, submission, form, phase, solution, completion_code,
-  expected_resolution, case_id, case_link, case_status, generation
+  expected_resolution, case_id, case_link, case_status, generation, assignment, active
 ON incident WHEN NEW.bridge = OLD.bridge BEGIN
   UPDATE change_clock SET last = last + 1;
   UPDATE incident
@@ -90,6 +92,7 @@ CREATE TABLE reference (
   transaction_id TEXT,
   applied        INTEGER NOT NULL DEFAULT 0,
   standing       TEXT NOT NULL CHECK (standing IN ('submitted', 'acknowledged', 'created', 'resolved', 'closed', 'rejected')),
+  holder         TEXT NOT NULL CHECK (holder IN ('us', 'peer')),      -- who has the case in hand
   PRIMARY KEY (peer, exchange)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_incident ON reference (incident);
@@ -103,6 +106,11 @@ CREATE TABLE comment (
   written_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                CHECK (written_at LIKE '____-__-__%' AND datetime(written_at) IS NOT NULL),
   text       TEXT NOT NULL,
+  language   TEXT,                                            -- a BCP 47 tag, such as 'fr'
+  internal   INTEGER NOT NULL DEFAULT 0 CHECK (internal IN (0, 1)),  -- 1: for this site's own people
+  deleted    INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+  edits      INTEGER NOT NULL DEFAULT 0,                      -- the bridge's own: counts the author's edits
+  change     INTEGER,                                         -- the bridge's own: the number of the last edit
   origin     TEXT,                                            -- the bridge's own: the peer that it came from
   UNIQUE (incident, uid)
 ) STRICT;
@@ -110,6 +118,27 @@ CREATE TABLE comment (
 CREATE TRIGGER comment_inserted AFTER INSERT ON comment WHEN NEW.origin IS NULL BEGIN
   UPDATE change_clock SET last = last + 1;
   UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident;
+END;
+
+-- An edit gets a number behind that of every comment, as if it had just been written.
+CREATE TRIGGER comment_edited AFTER UPDATE OF text, language, internal, deleted ON comment WHEN NEW.edits = OLD.edits BEGIN
+  SELECT raise(ABORT, 'a comment from another site is edited there') WHERE NEW.origin IS NOT NULL;
+  UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'comment';
+  UPDATE comment SET edits = OLD.edits + 1, change = (SELECT seq FROM sqlite_sequence WHERE name = 'comment')
+  WHERE id = NEW.id;
+  UPDATE change_clock SET last = last + 1;
+  UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident;
+END;
+
+CREATE TRIGGER comment_edit_taken AFTER UPDATE OF text ON comment WHEN NEW.edits > OLD.edits BEGIN
+  UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'comment';
+  UPDATE comment SET change = (SELECT seq FROM sqlite_sequence WHERE name = 'comment') WHERE id = NEW.id;
+  UPDATE change_clock SET last = last + 1 WHERE NEW.origin IS NULL;
+  UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident AND NEW.origin IS NULL;
+END;
+
+CREATE TRIGGER comment_stays BEFORE DELETE ON comment BEGIN
+  SELECT raise(ABORT, 'a deletion has to travel: set deleted = 1 instead');
 END;
 
 CREATE TABLE attachment (

@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
 use super::sharing;
-use crate::case::{Comment, ExchangeId, HistoryLine, IncidentId};
+use crate::case::{Comment, ExchangeId, HistoryLine, Holder, IncidentId};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
@@ -114,6 +114,8 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
            phase = coalesce(j.v ->> 'phase', phase), \
            submission = coalesce(j.v ->> 'submission', submission), \
            form = coalesce(j.v -> 'form', form), \
+           active = coalesce(j.v ->> 'active', active), \
+           assignment = iif(json_type(j.v, '$.assignment') IS NULL, assignment, j.v ->> 'assignment'), \
            generation = coalesce(j.v ->> 'generation', generation), \
            solution = iif(json_type(j.v, '$.solution') IS NULL, solution, j.v ->> 'solution'), \
            completion_code = iif(json_type(j.v, '$.code') IS NULL, completion_code, j.v ->> 'code'), \
@@ -138,6 +140,8 @@ fn revises(write: &Write) -> bool {
         || edit.completion_code.is_some()
         || edit.expected_resolution.is_some()
         || edit.case.is_some()
+        || edit.assignment.is_some()
+        || edit.active.is_some()
         || write.submission.is_some()
         || write.form.is_some()
         || write.generation.is_some()
@@ -165,6 +169,12 @@ fn row(write: &Write) -> Option<Value> {
     if let Some(case) = &edit.case {
         row.insert("case".into(), json!(case));
     }
+    if let Some(assignment) = &edit.assignment {
+        row.insert("assignment".into(), json!(assignment));
+    }
+    if let Some(active) = edit.active {
+        row.insert("active".into(), i64::from(active).into());
+    }
     if let Some(submission) = write.submission {
         row.insert("submission".into(), submission.as_str().into());
     }
@@ -184,7 +194,8 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
     let rows: Vec<Value> = references()
         .map(|(incident, r)| {
             let applied = r.recount.or(r.applies).unwrap_or(0);
-            json!([r.peer, r.exchange, incident, r.towards.as_str(), r.transaction, applied, r.standing])
+            let holder = r.holder.unwrap_or(Holder::at_first(r.towards));
+            json!([r.peer, r.exchange, incident, r.towards.as_str(), r.transaction, applied, r.standing, holder])
         })
         .collect();
     if rows.is_empty() {
@@ -192,8 +203,8 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
     }
     sqlx::query(
         "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
-         INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 \
+         INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing, holder) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7 \
          FROM j WHERE true \
          ON CONFLICT (peer, exchange) DO UPDATE SET \
            transaction_id = coalesce(excluded.transaction_id, transaction_id), \
@@ -203,15 +214,17 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
     .bind(to_json(&rows))
     .execute(&mut *connection)
     .await?;
-    for (_, reference) in references() {
-        if let Some(applied) = reference.recount {
-            sqlx::query("UPDATE reference SET applied = ? WHERE peer = ? AND exchange = ?")
-                .bind(applied as i64)
-                .bind(reference.peer.as_str())
-                .bind(reference.exchange.to_string())
-                .execute(&mut *connection)
-                .await?;
-        }
+    for (_, reference) in references().filter(|(_, one)| one.recount.is_some() || one.holder.is_some()) {
+        sqlx::query(
+            "UPDATE reference SET applied = coalesce(?, applied), holder = coalesce(?, holder) \
+             WHERE peer = ? AND exchange = ?",
+        )
+        .bind(reference.recount.map(|applied| applied as i64))
+        .bind(reference.holder.map(Holder::as_str))
+        .bind(reference.peer.as_str())
+        .bind(reference.exchange.to_string())
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -220,21 +233,34 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
 pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
     let row = |comment: &Comment| {
         let uid = comment.id.simple().to_string();
-        json!([uid, incident, comment.author, comment.written_at, comment.text, comment.origin])
+        json!([
+            uid,
+            incident,
+            comment.author,
+            comment.written_at,
+            comment.text,
+            comment.origin,
+            comment.language,
+            i64::from(comment.internal),
+            comment.edits,
+            i64::from(comment.deleted)
+        ])
     };
     comments.iter().map(row).collect()
 }
 
-/// A comment that is there already stays as it is (C-31).
+/// A comment that is there already stays as it is (C-31), unless its own author edited it since.
 pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
-         INSERT INTO comment (uid, incident, author, written_at, text, origin) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM j \
-         WHERE true ON CONFLICT (incident, uid) DO NOTHING",
+         INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9 FROM j \
+         WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
+           internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
+         WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",
     )
     .bind(to_json(&rows))
     .execute(&mut *connection)

@@ -101,6 +101,8 @@ pub async fn nothing_that_the_bridge_does_is_reported_back_to_it(bench: &dyn Ben
             expected_resolution: Some(Some(at(9))),
             case: Some(Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into() }),
             comments: vec![from_peer],
+            assignment: Some(Some("Vendor NOC".into())),
+            active: Some(true),
         },
         submission: Some(Submission::Requested),
         form: Some(casebridge::case::Form { site_id: Some("S-1".into()), ..Default::default() }),

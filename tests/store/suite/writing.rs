@@ -146,6 +146,8 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
             expected_resolution: Some(Some(at(77))),
             case: Some(case.clone()),
             comments: vec![],
+            assignment: Some(Some("Vendor NOC".into())),
+            active: Some(false),
         },
         submission: Some(Submission::Requested),
         form: Some(form.clone()),
@@ -162,6 +164,7 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
     let record = load(&store, incident).await;
     assert_eq!((&record.work, &record.case), (&work, &Some(case.clone())));
     assert_eq!((record.submission, &record.form, record.generation), (Submission::Requested, &form, 2));
+    assert_eq!((record.assignment.as_deref(), record.active), (Some("Vendor NOC"), false));
 
     let nothing = Write { history: vec![line(incident, "looked")], ..Write::to(incident, Writer::Bridge) };
     assert_eq!(write(&store, nothing).await, Written::Done);

@@ -1,0 +1,262 @@
+//! Both sides changed one field before either had heard of the other: a three-way compare of the record, of the shadow
+//! and of what arrives. The site above decides by ownership and says its decision again; the site below keeps its own
+//! value until it hears it. No clock decides, and the losing value is reported, never dropped in silence (C-47).
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::Edit;
+use super::incident::Work;
+use super::operation::{Operation, OperationKind};
+use super::ownership::Field;
+use super::phase::{Phase, PhaseGroup};
+use super::shadow::{Mark, Shadow};
+
+/// The number of our last operation that set each field; 0 before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Touched {
+    phase: u64,
+    solution: u64,
+    completion_code: u64,
+    expected_resolution: u64,
+}
+
+impl Touched {
+    /// Remembers what an operation of ours sets.
+    pub fn note(&mut self, operation: &Operation, seq: u64) {
+        use OperationKind::{Cancel, Close, Reopen, Resolve};
+        let Some(changes) = operation.changes() else { return };
+        let kind = operation.kind();
+        let decides = matches!(kind, Cancel | Reopen);
+        if matches!(kind, Resolve | Close | Cancel | Reopen) {
+            self.phase = seq;
+        }
+        if changes.solution.is_some() || decides {
+            self.solution = seq;
+        }
+        if changes.completion_code.is_some() || decides {
+            self.completion_code = seq;
+        }
+        if changes.expected_resolution.is_some() {
+            self.expected_resolution = seq;
+        }
+    }
+
+    fn of(&self, field: Field) -> u64 {
+        match field {
+            Field::Phase => self.phase,
+            Field::Solution => self.solution,
+            Field::CompletionCode => self.completion_code,
+            Field::ExpectedResolution => self.expected_resolution,
+        }
+    }
+}
+
+/// An edit that arrives, and what stands here.
+#[derive(Debug)]
+pub struct Meeting<'a> {
+    pub record: &'a Work,
+    pub shadow: &'a Shadow,
+    pub touched: Touched,
+    /// The last operation of ours that the peer had applied when it sent this one. An older peer does not tell, and is
+    /// believed.
+    pub seen: Option<u64>,
+}
+
+/// Whose value of a field stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Winner {
+    Ours,
+    Theirs,
+    /// The site above will say: until then each keeps its own.
+    Undecided,
+}
+
+/// One field that both sides changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub field: Field,
+    pub winner: Winner,
+    /// In words for the history.
+    pub ours: String,
+    pub theirs: String,
+}
+
+/// What is left of an edit after it met our own changes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Merged {
+    /// What changes in the record.
+    pub edit: Edit,
+    /// What the peer is known to have, for the shadow.
+    pub agreed: Edit,
+    pub conflicts: Vec<Conflict>,
+    /// A change of ours, not sent yet, was made without knowledge of this operation.
+    pub unsent: bool,
+    /// The record keeps or gets a value that the peer does not have: it is told.
+    pub restates: bool,
+}
+
+impl Merged {
+    /// Whether the phase that the operation brings does not count here.
+    pub fn keeps_phase(&self) -> bool {
+        self.conflicts.iter().any(|conflict| conflict.field == Field::Phase && conflict.winner != Winner::Theirs)
+    }
+}
+
+impl Meeting<'_> {
+    /// Merges field by field. `winner` is asked only about fields that both sides changed to different values.
+    pub fn merge(&self, edit: Edit, winner: impl Fn(Field) -> Winner) -> Merged {
+        let mut merged = Merged { agreed: edit.clone(), edit, ..Merged::default() };
+        for field in Field::ALL {
+            let Some((ours, theirs)) = self.differs(field, &merged.agreed) else { continue };
+            let unsent = self.differs_from_shadow(field);
+            let crossed = self.seen.is_some_and(|seen| self.touched.of(field) > seen);
+            if !unsent && !crossed {
+                continue;
+            }
+            let winner = winner(field);
+            if winner != Winner::Theirs {
+                clear(&mut merged.edit, field);
+            }
+            merged.restates |= winner == Winner::Ours;
+            if winner == Winner::Undecided {
+                if crossed {
+                    clear(&mut merged.agreed, field);
+                } else {
+                    merged.unsent = true;
+                }
+            }
+            merged.conflicts.push(Conflict { field, winner, ours, theirs });
+        }
+        merged
+    }
+
+    /// Both values, where the edit brings another one than the record has.
+    fn differs(&self, field: Field, edit: &Edit) -> Option<(String, String)> {
+        let none = || "nothing".to_owned();
+        match field {
+            Field::Phase => {
+                let (ours, theirs) = (self.record.phase, edit.phase?);
+                // Two steps forward agree: the further one counts.
+                let forward = ours.group() == PhaseGroup::Validation && theirs == Phase::Close;
+                (ours != theirs && !forward).then(|| (ours.as_str().to_owned(), theirs.as_str().to_owned()))
+            }
+            Field::Solution => {
+                let (ours, theirs) = (&self.record.solution, edit.solution.as_ref()?);
+                (ours != theirs).then(|| (ours.clone().unwrap_or_else(none), theirs.clone().unwrap_or_else(none)))
+            }
+            Field::CompletionCode => {
+                let (ours, theirs) = (self.record.completion_code, edit.completion_code?);
+                let word =
+                    |code: Option<super::CompletionCode>| code.map_or_else(none, |code| code.as_str().to_owned());
+                (ours != theirs).then(|| (word(ours), word(theirs)))
+            }
+            Field::ExpectedResolution => {
+                let (ours, theirs) = (self.record.expected_resolution, edit.expected_resolution?);
+                let word = |at: Option<jiff::Timestamp>| at.map_or_else(none, |at| at.to_string());
+                (ours != theirs).then(|| (word(ours), word(theirs)))
+            }
+        }
+    }
+
+    fn differs_from_shadow(&self, field: Field) -> bool {
+        match field {
+            Field::Phase => self.record.phase.group() != self.shadow.phase.group(),
+            Field::Solution => self.record.solution.as_deref().map(Mark::of) != self.shadow.solution,
+            Field::CompletionCode => self.record.completion_code != self.shadow.completion_code,
+            Field::ExpectedResolution => self.record.expected_resolution != self.shadow.expected_resolution,
+        }
+    }
+}
+
+fn clear(edit: &mut Edit, field: Field) {
+    match field {
+        Field::Phase => edit.phase = None,
+        Field::Solution => edit.solution = None,
+        Field::CompletionCode => edit.completion_code = None,
+        Field::ExpectedResolution => edit.expected_resolution = None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Changes, CompletionCode};
+
+    fn solved(text: &str) -> Work {
+        Work { solution: Some(text.into()), ..Work::default() }
+    }
+
+    fn brings(text: &str) -> Edit {
+        Edit { solution: Some(Some(text.into())), ..Edit::default() }
+    }
+
+    fn sent(seq: u64) -> Touched {
+        let mut touched = Touched::default();
+        let changes = Changes { solution: Some(Some("ours".into())), ..Changes::default() };
+        touched.note(&Operation::Update(changes), seq);
+        touched
+    }
+
+    fn agreed(work: &Work) -> Shadow {
+        Shadow { solution: work.solution.as_deref().map(Mark::of), ..Shadow::default() }
+    }
+
+    #[test]
+    fn what_was_sent_knowingly_is_taken() {
+        let record = solved("ours");
+        let shadow = agreed(&record);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(3) };
+        let merged = meeting.merge(brings("theirs"), |_| panic!("there is nothing to decide"));
+        assert_eq!((merged.edit, merged.conflicts), (brings("theirs"), vec![]));
+    }
+
+    #[test]
+    fn what_crossed_is_decided_by_the_owner_and_the_loser_is_named() {
+        let record = solved("ours");
+        let shadow = agreed(&record);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(2) };
+        let ours = meeting.merge(brings("theirs"), |_| Winner::Ours);
+        assert_eq!((ours.edit.clone(), ours.agreed.clone()), (Edit::default(), brings("theirs")));
+        assert!(ours.restates && ours.conflicts[0].theirs == "theirs");
+        let theirs = meeting.merge(brings("theirs"), |_| Winner::Theirs);
+        assert_eq!((theirs.edit, theirs.conflicts[0].ours.as_str()), (brings("theirs"), "ours"));
+        let open = meeting.merge(brings("theirs"), |_| Winner::Undecided);
+        assert_eq!((open.edit, open.agreed), (Edit::default(), Edit::default()), "the peer will hear of ours");
+    }
+
+    #[test]
+    fn a_change_that_was_not_sent_yet_is_a_conflict_too() {
+        let record = solved("ours");
+        let shadow = Shadow::default();
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: Touched::default(), seen: Some(0) };
+        let open = meeting.merge(brings("theirs"), |_| Winner::Undecided);
+        assert!(open.unsent);
+        assert_eq!((open.edit, open.agreed), (Edit::default(), brings("theirs")));
+    }
+
+    #[test]
+    fn equal_values_other_fields_and_steps_forward_are_no_conflict() {
+        let record = Work { phase: Phase::Review, ..solved("same") };
+        let shadow = Shadow::default();
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(9), seen: Some(0) };
+        let edit = Edit {
+            phase: Some(Phase::Close),
+            completion_code: Some(Some(CompletionCode::Fulfilled)),
+            ..brings("same")
+        };
+        let merged = meeting.merge(edit.clone(), |field| panic!("{field:?} is no conflict"));
+        assert_eq!(merged.edit, edit);
+    }
+
+    #[test]
+    fn close_against_reopen_is_a_conflict() {
+        let record = Work::default();
+        let shadow = Shadow::default();
+        let mut touched = Touched::default();
+        touched.note(&Operation::Reopen(Changes::default()), 4);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(3) };
+        let edit = Edit { phase: Some(Phase::Close), ..Edit::default() };
+        assert!(meeting.merge(edit, |_| Winner::Ours).keeps_phase());
+    }
+}

@@ -1,0 +1,89 @@
+//! Who has a case in hand: a person gives it to another site, takes it back, or switches its exchange off and on.
+
+use super::work::{action, form};
+use super::{Engine, EngineError};
+use crate::case::text::line;
+use crate::case::{Action, Case, Edit, Form, Holder, Incident, IncidentId, Reference, Towards};
+use crate::protocol::operator::{ActiveRequest, AssignRequest, TakeRequest};
+
+/// The longest name of a group, in bytes.
+const GROUP_LIMIT: usize = 128;
+
+impl Engine {
+    /// Assigns a record to a group. One that belongs to another site hands the case over (C-03): it is submitted when it
+    /// was not yet; one of a client's asks that client for an answer (C-51). One of our own takes it back (C-04).
+    pub async fn assign(&self, id: IncidentId, request: &AssignRequest) -> Result<String, EngineError> {
+        let group = line(&request.group, GROUP_LIMIT).map_err(|fault| form(format!("group {fault}")))?;
+        let settings = self.settings();
+        let incident = self.incident(id).await?;
+        let groups = &settings.exchange.groups;
+        let open = |one: &&Reference| one.standing.is_open() && groups.is_external(group, &one.peer);
+        let target = incident.references.iter().find(open);
+        let upstream = settings.upstream.as_ref().filter(|upstream| groups.is_external(group, &upstream.alias));
+        if target.is_none() && upstream.is_some() && incident.client.is_none() {
+            self.submit(id, Form::default(), &request.operator).await?;
+        }
+        if let Some(reference) = target {
+            if reference.holder == Holder::Peer && incident.assignment.is_some() {
+                return Err(action(format!("{} has the case in hand already", reference.peer)));
+            }
+            if reference.towards == Towards::Client && incident.case.is_none() {
+                return Err(action(format!("incident {id} has no case yet; accept it first")));
+            }
+        }
+        let incident = self.incident(id).await?;
+        let edit = Edit {
+            assignment: Some(Some(group.to_owned())),
+            case: target.filter(|one| one.towards == Towards::Client).and_then(|_| self.pending(&incident)),
+            comments: self.comment(&request.comment, &request.operator)?,
+            ..Edit::default()
+        };
+        let detail = format!("assigned to {group}");
+        self.edit(&incident, edit, Action::Assigned, &request.operator, detail.clone()).await?;
+        Ok(detail)
+    }
+
+    /// The case with the status of one that waits for its client (C-51).
+    fn pending(&self, incident: &Incident) -> Option<Case> {
+        let status = self.settings().case.pending_status.clone();
+        incident.case.clone().map(|case| Case { status, ..case })
+    }
+
+    /// Takes a case back that another site has in hand (C-48).
+    pub async fn take_back(&self, id: IncidentId, request: &TakeRequest) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        let away = |one: &&Reference| one.standing.is_open() && one.holder == Holder::Peer;
+        let Some(reference) = incident.references.iter().find(away) else {
+            return Err(action(format!("no other site has incident {id} in hand")));
+        };
+        // The group that stands for this site; leaving an external group is what the table calls Accept.
+        let ours = self.settings().site.alias.to_string();
+        let edit = Edit {
+            assignment: Some(Some(ours)),
+            comments: self.comment(&request.comment, &request.operator)?,
+            ..Edit::default()
+        };
+        let detail = format!("taken back from {}", reference.peer);
+        self.edit(&incident, edit, Action::Assigned, &request.operator, detail).await
+    }
+
+    /// Stops the exchange of a record in both directions, or lets it go on (C-59).
+    pub async fn set_active(&self, id: IncidentId, request: &ActiveRequest) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        let told = if request.active { "switched on" } else { "switched off" };
+        if incident.active == request.active {
+            return Err(action(format!("the exchange of incident {id} is {told} already")));
+        }
+        let edit = Edit { active: Some(request.active), ..Edit::default() };
+        self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
+        if request.active {
+            self.detect_all().await?;
+            // What was held back on its way in follows in its order.
+            match self.retry(Some(id), &request.operator).await {
+                Ok(_) | Err(EngineError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+}
