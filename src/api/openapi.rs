@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
-use super::{exchanges, hand_over, health, local, operations, site, transactions, updates};
+use super::{attachments, exchanges, hand_over, health, local, operations, site, transactions, updates};
 use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
@@ -26,6 +26,9 @@ use crate::protocol::problem::CONTENT_TYPE;
         transactions::transaction,
         updates::updates,
         exchanges::exchanges,
+        attachments::offset,
+        attachments::put,
+        attachments::get,
         health::healthz,
         health::readyz,
         local::status,
@@ -61,7 +64,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
     document.components.get_or_insert_default().add_security_scheme("client", scheme);
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.head, &mut item.put, &mut item.post].into_iter().flatten() {
             complete(&mut operation.responses.responses);
         }
     }

@@ -28,6 +28,10 @@ pub enum Action {
     Assigned,
     Commented,
     AttachmentAdded,
+    AttachmentSent,
+    AttachmentSkipped,
+    AttachmentRefused,
+    AttachmentFailed,
     Adopted,
 }
 
@@ -52,6 +56,10 @@ impl Action {
             Action::Assigned => "assigned",
             Action::Commented => "commented",
             Action::AttachmentAdded => "attachment_added",
+            Action::AttachmentSent => "attachment_sent",
+            Action::AttachmentSkipped => "attachment_skipped",
+            Action::AttachmentRefused => "attachment_refused",
+            Action::AttachmentFailed => "attachment_failed",
             Action::Adopted => "adopted",
         }
     }

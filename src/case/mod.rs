@@ -4,10 +4,12 @@
 //! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
 pub mod apply;
+pub mod attachment;
 pub mod conflict;
 pub mod deposit;
 pub mod derive;
 pub mod form;
+pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
@@ -19,6 +21,7 @@ pub mod phase;
 pub mod policy;
 pub mod progress;
 pub mod shadow;
+pub mod sharing;
 pub mod shown;
 pub mod template;
 pub mod text;
@@ -27,6 +30,7 @@ pub mod text;
 pub(crate) mod example;
 
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
+pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
@@ -44,5 +48,6 @@ pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use progress::{Patience, Progress};
 pub use shadow::Shadow;
+pub use sharing::Sharing;
 pub use shown::{OwnCase, Relayed, relayed};
 pub use template::CaseTemplate;

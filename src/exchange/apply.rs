@@ -153,6 +153,8 @@ impl Engine {
                 "applied"
             );
         }
+        self.0.to_prepare.notify_one();
+        self.0.transfers.tell();
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
         let incidents = self.to_forward(between, &ids).await?;
         let scene = self.scene();
@@ -303,6 +305,7 @@ impl Engine {
             upstream_case,
             own_case,
             reference: Some(reference),
+            attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
             ..Write::to(id, Writer::Bridge)
         };
@@ -504,6 +507,9 @@ fn told(operation: &Operation, edit: &Edit) -> String {
     }
     if !edit.comments.is_empty() {
         told.push(format!("{} comments", edit.comments.len()));
+    }
+    if !operation.attachments().is_empty() {
+        told.push(format!("{} attachments", operation.attachments().len()));
     }
     told.join(", ")
 }

@@ -201,6 +201,7 @@ impl Engine {
             form: incident.form.clone(),
             comments: incident.comments.clone(),
             attachments: self.store().attachments(id).await?,
+            transfers: self.store().transfers(id).await?,
             exchanges,
             history: self.store().history(id, HISTORY).await?,
         })

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::case::ExchangeId;
-use crate::protocol::{ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer};
+use crate::case::{ContentDigest, ExchangeId};
+use crate::protocol::{
+    ContentRange, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
+};
 
 pub use error::PeerError;
 pub use http::HttpUpstream;
@@ -27,4 +29,25 @@ pub trait Upstream: Send + Sync {
     async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError>;
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
+
+    /// How many bytes of a file it has; none where the exchange awaits no such file.
+    async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError>;
+
+    /// Hands over one piece. Returns how many bytes it has after that.
+    async fn put_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        range: ContentRange,
+        piece: Vec<u8>,
+    ) -> Result<u64, PeerError>;
+
+    /// Up to `most` bytes of a file that it announced, from `start` on.
+    async fn get_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        start: u64,
+        most: u64,
+    ) -> Result<Vec<u8>, PeerError>;
 }

@@ -1,5 +1,6 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
+pub mod attachment;
 pub mod exchange;
 pub mod operation;
 pub mod operator;
@@ -8,6 +9,7 @@ pub mod site;
 pub mod transaction;
 pub mod update;
 
+pub use attachment::{AttachmentAnswer, ContentRange};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};
