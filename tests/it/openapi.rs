@@ -254,7 +254,8 @@ async fn what_an_end_user_sends_and_shows_is_as_the_document_says() {
         .unwrap();
     store.close().await;
     eventually("a parked operation", || async {
-        (pair.end_user.get("/v1/parked").await.body["total"] == 1).then_some(())
+        // The announcement of the bundle's files may be refused as well.
+        (pair.end_user.get("/v1/parked").await.body["total"].as_u64() >= Some(1)).then_some(())
     })
     .await;
     let schema = &document.operation("POST", "/v1/operations")["requestBody"]["content"]["application/json"]["schema"];
