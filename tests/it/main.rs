@@ -17,6 +17,7 @@ mod logs;
 mod lost;
 mod openapi;
 mod outbound;
+mod ownership;
 mod peer_test;
 mod poison;
 mod relay_kill;
