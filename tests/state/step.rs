@@ -203,6 +203,42 @@ async fn the_due_index_follows_the_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_leaves_what_the_step_before_it_in_the_group_made_due() {
+    let scene = Scene::new();
+    let state = scene.open();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let holding = tokio::spawn({
+        let state = state.clone();
+        async move {
+            let step = state.transact::<_, StateError, _>(move |_| {
+                let _ = begun.send(());
+                Ok(held.recv().is_ok())
+            });
+            step.await
+        }
+    });
+    beginning.await.unwrap();
+    let first = state.transact::<_, Refused, _>(|transaction| {
+        Ok(transaction.put_exchange(&key(1), &ExchangeRecord { due: due(5), ..record(1) })?)
+    });
+    let second = state.transact::<(), Refused, _>(|transaction| {
+        transaction.put_exchange(&key(1), &ExchangeRecord { due: due(9), ..record(1) })?;
+        transaction.put_exchange(&key(2), &ExchangeRecord { due: due(9), ..record(2) })?;
+        Err(Refused::Mind)
+    });
+    // Joined, they take their places in the queue in this order before either is waited for.
+    let (first, second, released) = tokio::join!(first, second, async { hold.send(()) });
+    assert_eq!((first, second), (Ok(()), Err(Refused::Mind)));
+    released.unwrap();
+    assert!(holding.await.unwrap().unwrap());
+    let due = state.read(|view| Ok(view.due(&lane(), at(100), 10))).await.unwrap();
+    assert_eq!(due.iter().map(|entry| (entry.key.clone(), entry.at)).collect::<Vec<_>>(), [(key(1), at(5))]);
+    state.close().await.unwrap();
+    assert_eq!(scene.open().read(|view| Ok(view.due(&lane(), at(100), 10))).await.unwrap(), due, "as it is made anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_one_instant_what_was_queued_first_is_due_first_and_the_other_direction_is_a_lane_of_its_own() {
     let scene = Scene::new();
     let state = scene.open();
