@@ -2,9 +2,9 @@
 //! path in both directions.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::detect::reference;
@@ -40,11 +40,11 @@ pub(super) enum Fate {
     Refused(String),
 }
 
-/// Tells two operations with the same number apart.
+/// Tells two operations with the same number apart, in whichever version of this program the first one came.
 pub(super) fn digest(raw: &RawValue) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    raw.get().hash(&mut hasher);
-    hasher.finish()
+    let hash: [u8; 32] = Sha256::digest(raw.get().as_bytes()).into();
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Arriving {

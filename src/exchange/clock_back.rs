@@ -43,7 +43,7 @@ impl Engine {
         let latest = later(now, longest);
         let upstream = self.settings().upstream.as_ref().map(|upstream| Lane::Upstream(upstream.alias.clone()));
         for lane in upstream.into_iter().chain([Lane::Clients]) {
-            let late = self.state().read(move |view| view.due_after(&lane, latest)).await?;
+            let late = self.state().read(move |view| Ok(view.due_after(&lane, latest))).await?;
             for page in late.chunks(PAGE) {
                 let keys: Vec<ExchangeKey> = page.iter().map(|entry| entry.key.clone()).collect();
                 self.state()

@@ -86,7 +86,7 @@ impl Engine {
                 .state()
                 .read(move |view| {
                     let mut overdue = Vec::new();
-                    for entry in view.due(&Lane::Upstream(peer.clone()), now, PAGE)? {
+                    for entry in view.due(&Lane::Upstream(peer.clone()), now, PAGE) {
                         let Some(record) = view.exchange(&entry.key)? else { continue };
                         let Some(position) = record.pending.first() else { continue };
                         let Some(head) = view.outbox(&peer, *position)? else { continue };

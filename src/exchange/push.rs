@@ -90,7 +90,7 @@ impl Engine {
         self.mind_the_clock().await?;
         // What is under way stands in the index until its answer is settled; whoever settles it tells.
         let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let next = self.state().read(move |view| view.next_due(&lane, &in_flight)).await?;
+        let next = self.state().read(move |view| Ok(view.next_due(&lane, &in_flight))).await?;
         let wait = next.map_or(longest, |at| elapsed(self.now(), at).min(longest));
         // Out of time is as good a reason to look as being told.
         let _ = tokio::time::timeout(wait, told.notified()).await;
@@ -109,7 +109,7 @@ impl Engine {
             .read(move |view| {
                 let mut tasks = Vec::new();
                 let mut bytes = 0;
-                for entry in view.due(&Lane::Upstream(peer.clone()), now, limit + in_flight.len())? {
+                for entry in view.due(&Lane::Upstream(peer.clone()), now, limit + in_flight.len()) {
                     if in_flight.contains(&entry.key.exchange) {
                         continue;
                     }

@@ -42,6 +42,10 @@ pub(super) fn read(text: &str) -> Result<Operation, Problem> {
 const CONTENT: &str = "operation.content";
 
 fn part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem> {
+    // Keeping track of the place costs as much as reading does: it is looked for only where there is a fault.
+    if let Ok(read) = serde_json::from_str(text) {
+        return Ok(read);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))

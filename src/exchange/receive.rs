@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::read::read;
-use super::{Engine, EngineError, settle};
+use super::{Engine, EngineError};
 use crate::case::{Alias, Downward, ExchangeId, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
@@ -192,7 +192,15 @@ impl Engine {
         let now = self.now();
         let kept = self
             .state()
-            .transact::<_, EngineError, _>(move |transaction| settle::kept_creates(transaction, now, LIMIT))
+            .read(move |view| {
+                let mut kept = Vec::new();
+                for entry in view.due(&Lane::Clients, now, LIMIT) {
+                    if let Some(create) = view.inbound(&entry.key, 1)? {
+                        kept.push((entry.key, create));
+                    }
+                }
+                Ok(kept)
+            })
             .await?;
         let count = kept.len();
         for (key, entry) in kept {

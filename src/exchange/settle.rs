@@ -16,7 +16,7 @@ use crate::case::{
 use crate::config::Settings;
 use crate::peer::PeerError;
 use crate::state::{
-    Due, ExchangeKey, ExchangeRecord, InboundEntry, Lane, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
+    Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
 };
 
 /// Where and when an event is settled.
@@ -610,21 +610,6 @@ pub fn changed_again(
     record.changed_meanwhile = false;
     difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)
-}
-
-/// Clients' Creates that wait for the store and are due.
-pub fn kept_creates(
-    transaction: &mut Transaction<'_>,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<(ExchangeKey, InboundEntry)>, EngineError> {
-    let mut kept = Vec::new();
-    for entry in transaction.due(&Lane::Clients, now, limit)? {
-        if let Some(inbound) = transaction.inbound(&entry.key, 1)? {
-            kept.push((entry.key, inbound));
-        }
-    }
-    Ok(kept)
 }
 
 /// Everything up to a position is durable at the client.

@@ -1,6 +1,7 @@
 //! Large values in pieces: sled writes big messages to files that it never syncs, so no value may be big.
 
-use super::tree::Tree;
+use std::borrow::Cow;
+
 use super::{StateError, VALUE_LIMIT};
 
 /// Leads the head of a value that was cut; a whole value begins with its version, which is not zero.
@@ -26,26 +27,18 @@ pub fn count(head: &[u8]) -> usize {
 }
 
 /// The whole value again.
-pub fn join(
-    head: Vec<u8>,
-    mut piece: impl FnMut(usize) -> Result<Option<Vec<u8>>, StateError>,
-) -> Result<Vec<u8>, StateError> {
-    let pieces = count(&head);
+pub fn join<B: AsRef<[u8]>>(
+    head: &[u8],
+    mut piece: impl FnMut(usize) -> Result<Option<B>, StateError>,
+) -> Result<Cow<'_, [u8]>, StateError> {
+    let pieces = count(head);
     if pieces == 0 {
-        return Ok(head);
+        return Ok(Cow::Borrowed(head));
     }
     let mut whole = Vec::new();
     for number in 0..pieces {
-        let next = piece(number)?;
-        whole.extend(next.ok_or_else(|| StateError::Damaged("a piece of a large record is missing".into()))?);
+        let next = piece(number)?.ok_or_else(|| StateError::Damaged("a piece of a large record is missing".into()))?;
+        whole.extend_from_slice(next.as_ref());
     }
-    Ok(whole)
-}
-
-pub fn key(tree: Tree, key: &[u8], number: usize) -> Vec<u8> {
-    let mut chunk = tree.name().as_bytes().to_vec();
-    chunk.push(b'/');
-    chunk.extend_from_slice(key);
-    chunk.extend_from_slice(&(number as u32).to_be_bytes());
-    chunk
+    Ok(Cow::Owned(whole))
 }

@@ -1,5 +1,5 @@
-//! The one thread that owns the database. It takes all commands that wait, gathers their writes in one transaction
-//! across the trees, flushes, syncs the file itself, and only then answers them (see README, "State").
+//! The one thread that owns the database. It takes all commands that wait, gathers their writes in one batch,
+//! flushes, syncs the file itself, and only then answers them (see README, "State").
 
 use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,8 +9,9 @@ use tracing::error;
 
 use super::StateError;
 use super::acknowledged::Acknowledged;
+use super::due::DueIndex;
+use super::records::Records;
 use super::transaction::{Transaction, Writes};
-use super::tree::Trees;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// A step: decides on the transaction, and hands back what tells its caller once the group is durable (or is not).
@@ -34,13 +35,18 @@ pub enum Running {
     Closed,
 }
 
-/// What readers look at: the trees, while they are open. Held by the committer while a group is written and not yet on
-/// the disk.
-pub type Durable = Arc<RwLock<Option<Trees>>>;
+/// What readers look at.
+pub struct Readable {
+    pub records: Records,
+    pub due: DueIndex,
+}
+
+/// Held by the committer while a group is written and not yet on the disk; none once the database is released.
+pub type Durable = Arc<RwLock<Option<Readable>>>;
 
 pub struct Committer {
     pub db: sled::Db,
-    pub trees: Trees,
+    pub records: Records,
     pub durable: Durable,
     /// A handle of our own on sled's file: `flush` alone does not reach the disk.
     pub file: File,
@@ -57,7 +63,7 @@ impl Committer {
         let mut open = true;
         while open {
             let Some(group) = self.next_group(&mut open) else { break };
-            let mut transaction = Transaction::new(&self.trees);
+            let mut transaction = Transaction::new(&self.records);
             let mut answers = Vec::with_capacity(group.len());
             for command in group {
                 answers.push(command(&mut transaction));
@@ -102,25 +108,30 @@ impl Committer {
         let commit = self.commit + 1;
         writes.number(commit)?;
         // Readers wait until the group is on the disk: what a view shows can be told to a peer.
-        let _readers_wait = self.durable.write().unwrap_or_else(PoisonError::into_inner);
-        self.trees.write(&writes)?;
+        let mut readable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
+        self.records.write(&writes)?;
         crash_point(CrashPoint::StateApplied);
         self.db.flush()?;
         let io = |error: std::io::Error| StateError::Io(error.to_string());
         self.file.sync_data().map_err(io)?;
         self.acknowledged.write(commit).map_err(io)?;
         self.commit = commit;
+        if let Some(Readable { due, .. }) = readable.as_mut() {
+            for (key, place) in writes.into_places() {
+                due.put(key, place);
+            }
+        }
         crash_point(CrashPoint::StateFlushed);
         Ok(())
     }
 
     /// Gives the database back, so that it can be opened again at once.
     fn release(self) {
-        let Self { db, trees, durable, file, messages, running, .. } = self;
+        let Self { db, records, durable, file, messages, running, .. } = self;
         // Whoever still waits is told at once.
         drop(messages);
         *durable.write().unwrap_or_else(PoisonError::into_inner) = None;
-        drop((trees, db));
+        drop((records, db));
         // sled's own threads may hold its lock for a moment longer; this waits behind them.
         let _ = file.lock();
         drop(file);

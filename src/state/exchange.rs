@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Alias, ExchangeId, Form, Holder, IncidentId, Leg, OperationKind, Progress, Shadow, Touched};
 
 /// An exchange is known by its peer and its ID: two clients can never reach each other's, whatever IDs they use.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeKey {
     pub peer: Alias,
     pub exchange: ExchangeId,

@@ -5,11 +5,13 @@ mod acknowledged;
 mod check;
 mod chunk;
 mod commit;
+mod due;
 mod exchange;
+mod keys;
 mod open;
 mod record;
+mod records;
 mod transaction;
-mod tree;
 mod view;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,15 +20,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use due::Lane;
 pub use exchange::{
     Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, SubmittedBy,
 };
 pub use open::{OpenError, set_aside};
 pub use transaction::Transaction;
-pub use tree::Lane;
 pub use view::View;
 
-use commit::{Command, Durable, Message, Running};
+use commit::{Command, Durable, Message, Readable, Running};
 
 /// The largest value in one piece, in bytes: with 8 MiB segments this never reaches sled's unsynced blob files.
 const VALUE_LIMIT: usize = 60 * 1024;
@@ -46,8 +48,8 @@ pub enum StateError {
     Newer { found: u32, known: u32 },
     #[error("a record cannot be written as JSON: {0}")]
     Encode(String),
-    #[error("a record for {tree} is {bytes} bytes long")]
-    ValueTooLarge { tree: &'static str, bytes: usize },
+    #[error("a record for {what} is {bytes} bytes long")]
+    ValueTooLarge { what: &'static str, bytes: usize },
     #[error("a step failed inside and was taken back; please report this")]
     Panicked,
     #[error("the state is closed")]
@@ -109,8 +111,9 @@ impl State {
     {
         let durable = Durable::clone(&self.durable);
         let reading = move || {
-            let trees = durable.read().unwrap_or_else(PoisonError::into_inner);
-            read(View { trees: trees.as_ref().ok_or(StateError::Closed)? })
+            let open = durable.read().unwrap_or_else(PoisonError::into_inner);
+            let Readable { records, due } = open.as_ref().ok_or(StateError::Closed)?;
+            read(View { records, due })
         };
         match tokio::task::spawn_blocking(reading).await {
             Ok(read) => read,

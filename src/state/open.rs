@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::acknowledged::Acknowledged;
 use super::check::check;
-use super::commit::{Committer, Running};
+use super::commit::{Committer, Readable, Running};
+use super::due::DueIndex;
 use super::exchange::MetaRecord;
+use super::records::Records;
 use super::transaction::Transaction;
-use super::tree::Trees;
 use super::{QUEUE, State, StateError};
 use crate::case::SiteId;
 use crate::config::settings;
@@ -48,15 +49,15 @@ impl State {
             std::thread::Builder::new().name("state-open".into()).spawn(move || open(&path, cache_bytes, site, now))
         };
         let panicked = |_| Err(refused(&path, StateError::Damaged("sled panicked while opening it".into())));
-        let Opened { db, trees, file, acknowledged, commit, meta } =
+        let Opened { db, records, due, file, acknowledged, commit, meta } =
             opening.map_err(io)?.join().unwrap_or_else(panicked)?;
 
         let (messages, receiver) = mpsc::channel(QUEUE);
         let (running_sender, running) = watch::channel(Running::Yes);
-        let durable = Arc::new(RwLock::new(Some(trees.clone())));
+        let durable = Arc::new(RwLock::new(Some(Readable { records: records.clone(), due })));
         let committer = Committer {
             db,
-            trees,
+            records,
             durable: Arc::clone(&durable),
             file,
             acknowledged,
@@ -72,7 +73,8 @@ impl State {
 
 struct Opened {
     db: sled::Db,
-    trees: Trees,
+    records: Records,
+    due: DueIndex,
     file: File,
     acknowledged: Acknowledged,
     commit: u64,
@@ -90,12 +92,12 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
         .cache_capacity(cache_bytes)
         .flush_every_ms(Some(500));
     let db = config.open().map_err(|error| fault(error.into()))?;
-    let trees = Trees::open(&db).map_err(fault)?;
-    check(&trees).map_err(fault)?;
+    let records = Records::open(&db).map_err(fault)?;
+    let due = check(&records).map_err(fault)?;
     let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
     let acknowledged = Acknowledged::open(path).map_err(io)?;
 
-    let mut transaction = Transaction::new(&trees);
+    let mut transaction = Transaction::new(&records);
     let last = transaction.commit().map_err(fault)?;
     match acknowledged.read().map_err(io)? {
         None => return Err(fault(StateError::Damaged("the number of the last commit does not read".into()))),
@@ -112,7 +114,7 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
             let meta = MetaRecord { epoch: Uuid::new_v4(), created_at: now, site };
             transaction.put_meta(&meta).map_err(fault)?;
             let mut writes = transaction.into_writes();
-            let written = writes.number(1).and_then(|()| trees.write(&writes));
+            let written = writes.number(1).and_then(|()| records.write(&writes));
             written.and_then(|()| Ok(db.flush().map(|_| ())?)).map_err(fault)?;
             (1, meta)
         }
@@ -121,7 +123,7 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
     if commit == 1 {
         sync_all_below(path).map_err(io)?;
     }
-    Ok(Opened { db, trees, file, acknowledged, commit, meta })
+    Ok(Opened { db, records, due, file, acknowledged, commit, meta })
 }
 
 fn refused(path: &Path, fault: StateError) -> OpenError {

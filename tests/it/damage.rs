@@ -211,8 +211,8 @@ async fn rebuilding_is_for_a_daemon_that_is_stopped() {
 /// Makes a record look as if a version of tomorrow had written it.
 fn from_tomorrow(state: &Path) {
     let db = sled::Config::new().path(state).segment_size(8 << 20).open().unwrap();
-    let tree = db.open_tree("meta").unwrap();
-    let (key, value) = tree.iter().next().expect("there is a record").unwrap();
+    let tree = db.open_tree("records").unwrap();
+    let (key, value) = tree.scan_prefix("m").next().expect("there is a record").unwrap();
     let mut value = value.to_vec();
     assert_eq!(value[0], 1, "the envelope begins with its version");
     value[0] = 2;

@@ -74,50 +74,54 @@ async fn rewrite(path: &Path, change: impl FnOnce(&sled::Db)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_a_newer_version_is_refused_with_the_way_out() {
-    for tree in ["exchange", "outbox", "meta"] {
+    for kind in ["e", "o", "m"] {
         let scene = Scene::new();
         let state = scene.open();
         submit(&state, 1, 10).await;
         submit(&state, 2, 10).await;
         state.close().await.unwrap();
         rewrite(&scene.path(), |database| {
-            let tree = database.open_tree(tree).unwrap();
-            let (key, value) = tree.last().unwrap().unwrap();
+            let tree = database.open_tree("records").unwrap();
+            let (key, value) = tree.scan_prefix(kind).last().unwrap().unwrap();
             let mut newer = value.to_vec();
             newer[0] = 2;
             tree.insert(key, newer).unwrap();
         })
         .await;
         let refused = open(&scene.path()).err().unwrap();
-        assert_eq!(refused, OpenError::Newer { path: scene.path(), found: 2, known: 1 }, "in {tree}");
+        assert_eq!(refused, OpenError::Newer { path: scene.path(), found: 2, known: 1 }, "in {kind}");
         assert!(refused.to_string().contains("`casebridge state rebuild`"), "{refused}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_points_nowhere_or_is_missing_is_damage() {
-    type Change = fn(&sled::Db);
-    let changes: [(&str, Change); 7] = [
-        ("exchanges were recorded", |database| {
-            database.open_tree("exchange").unwrap().pop_min().unwrap();
+    type Change = fn(&sled::Tree);
+    /// The first record of a kind, by the letter that its key begins with.
+    fn first(records: &sled::Tree, kind: &str) -> (sled::IVec, sled::IVec) {
+        records.scan_prefix(kind).next().unwrap().unwrap()
+    }
+    let changes: [(&str, Change); 6] = [
+        ("exchanges were recorded", |records| {
+            records.remove(first(records, "e").0).unwrap();
         }),
-        ("the due entry", |database| database.open_tree("due").unwrap().clear().unwrap()),
-        ("the entry among the parked", |database| database.open_tree("parked").unwrap().clear().unwrap()),
-        ("exchanges are due", |database| {
-            database.open_tree("due").unwrap().insert([0; 32], &[]).unwrap();
+        ("the entry among the parked", |records| {
+            records.remove(first(records, "p").0).unwrap();
         }),
-        ("a pending operation", |database| {
-            database.open_tree("outbox").unwrap().pop_min().unwrap();
+        ("exchanges are parked", |records| {
+            records.insert("pnobody", &[]).unwrap();
         }),
-        ("a piece of a large record", |database| {
-            database.open_tree("chunk").unwrap().pop_max().unwrap();
+        ("a pending operation", |records| {
+            records.remove(first(records, "o").0).unwrap();
         }),
-        ("checksum", |database| {
-            let outbox = database.open_tree("outbox").unwrap();
-            let (key, value) = outbox.first().unwrap().unwrap();
+        ("a piece of a large record", |records| {
+            records.remove(first(records, "c").0).unwrap();
+        }),
+        ("checksum", |records| {
+            let (key, value) = first(records, "o");
             let mut other = value.to_vec();
             *other.last_mut().unwrap() ^= 1;
-            outbox.insert(key, other).unwrap();
+            records.insert(key, other).unwrap();
         }),
     ];
     for (wanted, change) in changes {
@@ -131,7 +135,7 @@ async fn what_points_nowhere_or_is_missing_is_damage() {
         });
         park.await.unwrap();
         state.close().await.unwrap();
-        rewrite(&scene.path(), change).await;
+        rewrite(&scene.path(), |database| change(&database.open_tree("records").unwrap())).await;
         let refused = open(&scene.path()).err().map(|refused| refused.to_string()).unwrap_or_default();
         assert!(refused.contains("is damaged") && refused.contains(wanted), "{wanted}: {refused}");
     }

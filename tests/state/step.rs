@@ -46,7 +46,7 @@ async fn a_step_that_fails_leaves_no_writes() {
         .read(|view| {
             assert_eq!(view.outbox_len(&peer(), 10)?, 1);
             assert_eq!((view.count()?, view.parked_count(100)), (1, 0));
-            assert_eq!(view.due(&lane(), at(100), 10)?.len(), 1);
+            assert_eq!(view.due(&lane(), at(100), 10).len(), 1);
             assert_eq!(view.peer(&peer())?, PeerRecord::default());
             Ok(())
         })
@@ -175,20 +175,20 @@ async fn the_due_index_follows_the_records() {
     let due_at = |second| {
         let state = state.clone();
         async move {
-            let due = state.read(move |view| view.due(&lane(), at(second), 10)).await.unwrap();
+            let due = state.read(move |view| Ok(view.due(&lane(), at(second), 10))).await.unwrap();
             due.into_iter().map(|entry| entry.key).collect::<Vec<ExchangeKey>>()
         }
     };
     assert_eq!(due_at(9).await, []);
     assert_eq!(due_at(20).await, [key(2), key(3)], "the longest due first, and what is due just now");
-    assert_eq!(state.read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(10)));
+    assert_eq!(state.read(|view| Ok(view.next_due(&lane(), &HashSet::new()))).await.unwrap(), Some(at(10)));
 
     put(&state, 2, ExchangeRecord { due: due(40), ..record(2) }).await;
     put(&state, 3, record(3)).await;
     assert_eq!(due_at(100).await, [key(1), key(2)], "moved, and gone");
     put(&state, 1, ExchangeRecord { due: due(30), sent: 1, applied: 7, ..record(1) }).await;
     assert_eq!(due_at(100).await, [key(1), key(2)], "another change leaves it where it is");
-    assert_eq!(state.read(|view| view.due(&lane(), at(100), 1)).await.unwrap()[0].at, at(30));
+    assert_eq!(state.read(|view| Ok(view.due(&lane(), at(100), 1))).await.unwrap()[0].at, at(30));
 
     let there_and_back = state.transact::<_, StateError, _>(|transaction| {
         transaction.put_exchange(&key(1), &record(1))?;
@@ -197,9 +197,45 @@ async fn the_due_index_follows_the_records() {
     });
     there_and_back.await.unwrap();
     assert_eq!(due_at(100).await, [key(1)]);
-    assert_eq!(state.read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(5)));
+    assert_eq!(state.read(|view| Ok(view.next_due(&lane(), &HashSet::new()))).await.unwrap(), Some(at(5)));
     state.close().await.unwrap();
-    assert_eq!(scene.open().read(|view| view.next_due(&lane(), &HashSet::new())).await.unwrap(), Some(at(5)));
+    assert_eq!(scene.open().read(|view| Ok(view.next_due(&lane(), &HashSet::new()))).await.unwrap(), Some(at(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_leaves_what_the_step_before_it_in_the_group_made_due() {
+    let scene = Scene::new();
+    let state = scene.open();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let holding = tokio::spawn({
+        let state = state.clone();
+        async move {
+            let step = state.transact::<_, StateError, _>(move |_| {
+                let _ = begun.send(());
+                Ok(held.recv().is_ok())
+            });
+            step.await
+        }
+    });
+    beginning.await.unwrap();
+    let first = state.transact::<_, Refused, _>(|transaction| {
+        Ok(transaction.put_exchange(&key(1), &ExchangeRecord { due: due(5), ..record(1) })?)
+    });
+    let second = state.transact::<(), Refused, _>(|transaction| {
+        transaction.put_exchange(&key(1), &ExchangeRecord { due: due(9), ..record(1) })?;
+        transaction.put_exchange(&key(2), &ExchangeRecord { due: due(9), ..record(2) })?;
+        Err(Refused::Mind)
+    });
+    // Joined, they take their places in the queue in this order before either is waited for.
+    let (first, second, released) = tokio::join!(first, second, async { hold.send(()) });
+    assert_eq!((first, second), (Ok(()), Err(Refused::Mind)));
+    released.unwrap();
+    assert!(holding.await.unwrap().unwrap());
+    let due = state.read(|view| Ok(view.due(&lane(), at(100), 10))).await.unwrap();
+    assert_eq!(due.iter().map(|entry| (entry.key.clone(), entry.at)).collect::<Vec<_>>(), [(key(1), at(5))]);
+    state.close().await.unwrap();
+    assert_eq!(scene.open().read(|view| Ok(view.due(&lane(), at(100), 10))).await.unwrap(), due, "as it is made anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +257,7 @@ async fn at_one_instant_what_was_queued_first_is_due_first_and_the_other_directi
     let due_in = |lane: Lane| {
         let state = state.clone();
         async move {
-            let due = state.read(move |view| view.due(&lane, at(10), 10)).await.unwrap();
+            let due = state.read(move |view| Ok(view.due(&lane, at(10), 10))).await.unwrap();
             due.into_iter().map(|entry| entry.key).collect::<Vec<ExchangeKey>>()
         }
     };
@@ -231,7 +267,7 @@ async fn at_one_instant_what_was_queued_first_is_due_first_and_the_other_directi
     put(&state, 2, ExchangeRecord { due: due(10), pending: vec![9], ..record(2) }).await;
     assert_eq!(due_in(lane()).await[0], key(3), "its first operation was acknowledged");
     let except = HashSet::from([key(1).exchange, key(2).exchange, key(3).exchange]);
-    assert_eq!(state.read(move |view| view.next_due(&lane(), &except)).await.unwrap(), None);
+    assert_eq!(state.read(move |view| Ok(view.next_due(&lane(), &except))).await.unwrap(), None);
     state.close().await.unwrap();
     scene.open();
 }
@@ -251,7 +287,7 @@ async fn the_parked_are_listed_until_they_go_on() {
     };
     assert_eq!(listed(state.clone()).await, [(key(2), waiting.clone())]);
     assert_eq!(
-        state.read(|view| view.due(&lane(), at(10), 10)).await.unwrap().len(),
+        state.read(|view| Ok(view.due(&lane(), at(10), 10))).await.unwrap().len(),
         1,
         "nothing is tried for it meanwhile"
     );
@@ -317,7 +353,7 @@ async fn a_received_operation_is_replaced_by_a_smaller_one_and_leaves_no_pieces(
     }
     state.close().await.unwrap();
     let database = sled::Config::new().path(scene.path()).segment_size(8 << 20).open().unwrap();
-    assert_eq!(database.open_tree("chunk").unwrap().len(), 0);
+    assert_eq!(database.open_tree("records").unwrap().scan_prefix("c").count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,7 +362,7 @@ async fn a_record_that_is_too_large_is_refused_and_nothing_else_is_held_up() {
     let state = scene.open();
     let huge = ExchangeRecord { pending: (0..100_000).collect(), ..record(1) };
     let refused = state.transact::<_, StateError, _>(move |transaction| transaction.put_exchange(&key(1), &huge)).await;
-    assert!(matches!(refused, Err(StateError::ValueTooLarge { tree: "exchange", .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StateError::ValueTooLarge { what: "exchange", .. })), "{refused:?}");
     submit(&state, 2, 10).await;
     assert_eq!(exchanges(&state).await.unwrap(), [2]);
 }

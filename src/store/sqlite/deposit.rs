@@ -25,7 +25,7 @@ pub async fn deposit(
         })
         .collect();
     let inserted = sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (key, v) AS MATERIALIZED (SELECT key, value FROM jsonb_each(?1)) \
          INSERT INTO incident (device_group, created_at, updated_at, host_event_id, kind, synopsis, description, priority, \
            severity, problem_class, service_type, event_type, event_type_group, occurred_at, device, serial, manifest, \
            form, submission) \

@@ -34,6 +34,9 @@ pub struct SqliteStore {
     site: SiteId,
 }
 
+/// Rows that SQLite's thread may be ahead of whoever reads them.
+const ROWS: usize = 512;
+
 /// What to look at when permissions are in the way.
 const MAY_WRITE: &str = "may the user that casebridge runs as write to the file and into its directory?";
 
@@ -59,6 +62,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(settings.busy_timeout)
             .foreign_keys(true)
+            // A page of rows comes over from SQLite's thread without a stop on the way.
+            .row_buffer_size(ROWS)
             .pragma("cache_size", "-16384")
             .pragma("temp_store", "memory");
         let acquire = settings.busy_timeout * 4;

@@ -62,7 +62,7 @@ async fn known(
 ) -> Result<HashMap<(Alias, ExchangeId), IncidentId>, StoreError> {
     let keys: Vec<_> = opens.iter().map(|open| json!([open.peer, open.exchange])).collect();
     let rows = sqlx::query(
-        "SELECT j.key, r.incident FROM json_each(?) j \
+        "SELECT j.key, r.incident FROM jsonb_each(?) j \
          JOIN reference r ON r.peer = j.value ->> 0 AND r.exchange = j.value ->> 1",
     )
     .bind(to_json(&keys))
@@ -154,7 +154,7 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
     let rows: Vec<String> = incidents.iter().map(row).collect();
     // `bridge` is 1 where the detector has no news in what the bridge opened.
     sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
            device, serial, manifest, submission, form, case_id, case_link, case_status) \
@@ -182,7 +182,7 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
         })
         .collect();
     sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO reference (peer, exchange, incident, towards, holder, applied, standing, peer_incident) \
          SELECT v ->> 0, v ->> 1, v ->> 2, 'client', 'us', v ->> 3, v ->> 4, v ->> 5 FROM j",
     )

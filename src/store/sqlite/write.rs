@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::read::json as to_json;
 use super::sharing;
@@ -43,8 +43,7 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
                 sharing::announce(connection, write.incident, peer, exchange, &write.attachments).await?;
             }
         }
-        let history: Vec<HistoryLine> = round.iter().flat_map(|write| write.history.iter().cloned()).collect();
-        insert_history(connection, &history).await?;
+        insert_history(connection, round.iter().flat_map(|write| &write.history)).await?;
     }
     Ok(outcomes)
 }
@@ -53,13 +52,13 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
 async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
     let keys: Vec<_> = writes
         .iter()
-        .map(|write| match &write.reference {
-            Some(reference) => json!([write.incident, reference.peer, reference.exchange]),
-            None => json!([write.incident]),
+        .map(|write| {
+            let reference = write.reference.as_ref();
+            (write.incident, reference.map(|one| &one.peer), reference.map(|one| one.exchange))
         })
         .collect();
     let rows = sqlx::query(
-        "SELECT j.key, i.revision, r.applied FROM json_each(?) j \
+        "SELECT j.key, i.revision, r.applied FROM jsonb_each(?) j \
          JOIN incident i ON i.id = j.value ->> 0 \
          LEFT JOIN reference r ON r.peer = j.value ->> 1 AND r.exchange = j.value ->> 2",
     )
@@ -105,37 +104,53 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "WITH rows (v) AS MATERIALIZED (SELECT jsonb(value) FROM json_each(?1)) \
+    // A column that is named is checked and indexed anew in every row, whether it changes or not.
+    let named = SETTERS.iter().filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
+    let setters: String = named.map(|(_, setter)| *setter).collect();
+    let statement = format!(
+        "WITH rows (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          UPDATE incident SET \
            revision = revision + 1, \
            bridge = incident.bridge + j.writes, \
-           updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), \
-           phase = coalesce(j.v ->> 'phase', phase), \
-           submission = coalesce(j.v ->> 'submission', submission), \
-           form = coalesce(j.v -> 'form', form), \
-           active = coalesce(j.v ->> 'active', active), \
-           assignment = iif(json_type(j.v, '$.assignment') IS NULL, assignment, j.v ->> 'assignment'), \
-           generation = coalesce(j.v ->> 'generation', generation), \
-           solution = iif(json_type(j.v, '$.solution') IS NULL, solution, j.v ->> 'solution'), \
-           completion_code = iif(json_type(j.v, '$.code') IS NULL, completion_code, j.v ->> 'code'), \
-           expected_resolution = iif(json_type(j.v, '$.expected') IS NULL, expected_resolution, j.v ->> 'expected'), \
-           case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
-           case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
-           case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), \
-           upstream_case_id = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_id, j.v ->> '$.theirs.id'), \
-           upstream_case_link = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_link, j.v ->> '$.theirs.link'), \
-           upstream_case_status = \
-             iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), \
-           case_own = coalesce(j.v -> 'own', case_own) \
+           {setters}\
+           updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
          FROM (SELECT v, v ->> 'id' AS id, v ->> 'bridge' AS writes FROM rows) j \
-         WHERE incident.id = j.id",
-    )
-    .bind(to_json(&rows))
-    .execute(&mut *connection)
-    .await?;
+         WHERE incident.id = j.id"
+    );
+    // Made of the literals below only.
+    sqlx::query(AssertSqlSafe(statement)).bind(to_json(&rows)).execute(&mut *connection).await?;
     Ok(())
 }
+
+/// What may stand in a row, and how it sets its columns.
+const SETTERS: [(&str, &str); 12] = [
+    ("phase", "phase = coalesce(j.v ->> 'phase', phase), "),
+    ("submission", "submission = coalesce(j.v ->> 'submission', submission), "),
+    ("form", "form = coalesce(j.v -> 'form', form), "),
+    ("active", "active = coalesce(j.v ->> 'active', active), "),
+    ("assignment", "assignment = iif(json_type(j.v, '$.assignment') IS NULL, assignment, j.v ->> 'assignment'), "),
+    ("generation", "generation = coalesce(j.v ->> 'generation', generation), "),
+    ("solution", "solution = iif(json_type(j.v, '$.solution') IS NULL, solution, j.v ->> 'solution'), "),
+    ("code", "completion_code = iif(json_type(j.v, '$.code') IS NULL, completion_code, j.v ->> 'code'), "),
+    (
+        "expected",
+        "expected_resolution = iif(json_type(j.v, '$.expected') IS NULL, expected_resolution, j.v ->> 'expected'), ",
+    ),
+    (
+        "case",
+        "case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
+         case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
+         case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), ",
+    ),
+    (
+        "theirs",
+        "upstream_case_id = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_id, j.v ->> '$.theirs.id'), \
+         upstream_case_link = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_link, j.v ->> '$.theirs.link'), \
+         upstream_case_status = \
+           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), ",
+    ),
+    ("own", "case_own = coalesce(j.v -> 'own', case_own), "),
+];
 
 /// Whether a write sets columns, and does not only have a reference, comments or history.
 fn revises(write: &Write) -> bool {
@@ -204,18 +219,18 @@ fn row(write: &Write) -> Option<Value> {
 
 async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
     let references = || writes.iter().filter_map(|write| Some((write.incident, write.reference.as_ref()?)));
-    let rows: Vec<Value> = references()
+    let rows: Vec<_> = references()
         .map(|(incident, r)| {
             let applied = r.recount.or(r.applies).unwrap_or(0);
             let holder = r.holder.unwrap_or(Holder::at_first(r.towards));
-            json!([r.peer, r.exchange, incident, r.towards.as_str(), r.transaction, applied, r.standing, holder])
+            (&r.peer, r.exchange, incident, r.towards.as_str(), &r.transaction, applied, r.standing, holder)
         })
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing, holder) \
          SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7 \
          FROM j WHERE true \
@@ -268,7 +283,7 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
         return Ok(());
     }
     sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted) \
          SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
@@ -281,17 +296,23 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     Ok(())
 }
 
-pub async fn insert_history(connection: &mut SqliteConnection, lines: &[HistoryLine]) -> Result<(), StoreError> {
-    if lines.is_empty() {
+pub async fn insert_history(
+    connection: &mut SqliteConnection,
+    lines: impl IntoIterator<Item = &HistoryLine>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = lines
+        .into_iter()
+        .map(|line| (line.incident, line.at, &line.who, &line.action, line.exchange, line.seq, &line.detail))
+        .collect();
+    if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
-         SELECT v ->> 'incident', v ->> 'at', v ->> 'who', v ->> 'action', v ->> 'exchange', \
-           v ->> 'seq', v ->> 'detail' FROM j",
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 FROM j",
     )
-    .bind(to_json(lines))
+    .bind(to_json(&rows))
     .execute(&mut *connection)
     .await?;
     Ok(())

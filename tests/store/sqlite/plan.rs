@@ -98,7 +98,7 @@ async fn what_runs_all_the_time_searches_an_index() {
             &["FROM reference r JOIN"],
             &["SEARCH r USING PRIMARY KEY (peer=? AND exchange>?)", "SEARCH i USING INTEGER PRIMARY"],
         ),
-        (&["json_each", "SELECT j.key, r.incident"], &["SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"]),
+        (&["jsonb_each", "SELECT j.key, r.incident"], &["SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"]),
         (
             &["SELECT j.key, i.revision"],
             &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"],
@@ -139,7 +139,15 @@ async fn what_runs_all_the_time_searches_an_index() {
 
 /// Walks through what the call itself handed over, or through what a subquery found.
 fn is_of_the_call(step: &str) -> bool {
-    ["SCAN json_each", "SCAN rows", "SCAN j ", "SCAN j\n", "SCAN CONSTANT", "SCAN o USING INDEX outgoing_due"]
-        .iter()
-        .any(|start| format!("{step} ").starts_with(start))
+    [
+        "SCAN json_each",
+        "SCAN jsonb_each",
+        "SCAN rows",
+        "SCAN j ",
+        "SCAN j\n",
+        "SCAN CONSTANT",
+        "SCAN o USING INDEX outgoing_due",
+    ]
+    .iter()
+    .any(|start| format!("{step} ").starts_with(start))
 }
