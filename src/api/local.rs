@@ -20,7 +20,7 @@ use crate::protocol::operator::{
     AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, OutboxPage, ParkedPage,
     RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest, WorkRequest,
 };
-use crate::protocol::{Problem, ProblemType};
+use crate::protocol::{Problem, ProblemType, WhyAnswer};
 
 /// The largest JSON request, in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
@@ -33,6 +33,7 @@ pub fn routes() -> Router<Door> {
         .route("/v1/status", get(status))
         .route("/v1/incidents", get(incidents))
         .route("/v1/incidents/{id}", get(show))
+        .route("/v1/incidents/{id}/why", get(why))
         .route("/v1/incidents/{id}/submit", post(submit))
         .route("/v1/incidents/{id}/draft", post(draft))
         .route("/v1/incidents/{id}/accept", post(accept))
@@ -95,6 +96,15 @@ pub async fn incidents(
 ))]
 pub async fn show(State(door): State<Door>, id: Id) -> Result<Answer<IncidentDetail>, Refusal> {
     Ok(Answer(door.engine.show(incident_id(id)?).await?))
+}
+
+/// What an incident waits for, on whose side, and what to do.
+#[utoipa::path(get, path = "/v1/incidents/{id}/why", tag = "local", params(("id" = i64, Path)), responses(
+    (status = 200, body = WhyAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn why(State(door): State<Door>, id: Id) -> Result<Answer<WhyAnswer>, Refusal> {
+    Ok(Answer(door.engine.why(incident_id(id)?).await?))
 }
 
 /// Submits an incident, once.

@@ -31,6 +31,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::status,
         local::incidents,
         local::show,
+        local::why,
         local::submit,
         local::draft,
         local::accept,

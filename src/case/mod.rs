@@ -20,6 +20,7 @@ pub mod policy;
 pub mod shadow;
 pub mod template;
 pub mod text;
+pub mod told;
 
 #[cfg(test)]
 pub(crate) mod example;

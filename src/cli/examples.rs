@@ -11,6 +11,7 @@ Examples:
   casebridge incidents
   casebridge submit 1 --priority \"2 - High\" --comment \"Spare part is on site\"
   casebridge show 1
+  casebridge why 1
   casebridge status
 
 Secrets are never arguments: the configuration names the files that hold them.

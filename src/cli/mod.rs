@@ -22,6 +22,7 @@ mod status;
 mod submit;
 mod test_peer;
 mod who;
+mod why;
 mod work;
 
 use std::path::PathBuf;
@@ -98,6 +99,8 @@ enum Command {
     Incidents(incidents::Arguments),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
+    /// What an incident waits for, on whose side, since when, and what to do
+    Why(why::Arguments),
     /// The site and its peers: last contact, queue, clock difference, warnings
     Status(Output),
     /// Operations that a peer has not acknowledged yet
@@ -176,6 +179,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
+        Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
         Command::Outbox(arguments) => queue::outbox(&site.local()?, arguments).await,
         Command::Parked(arguments) => queue::parked(&site.local()?, arguments).await,

@@ -4,7 +4,7 @@
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
 //! - both ways: `read`, `apply`, `health`, `retry`, `park`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`.
+//! - for people: `inspect`, `why`.
 //!
 //! `settle` is the only file that writes state.
 
@@ -28,6 +28,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod submit;
+mod why;
 mod work;
 
 use std::collections::{HashMap, HashSet};

@@ -12,7 +12,8 @@ use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Submission, Towards, TransactionId, Upward,
+    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Submission, Towards, TransactionId,
+    Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -275,9 +276,13 @@ impl Engine {
     fn acknowledgement(&self, task: &Task, transaction: &TransactionId) -> Option<Write> {
         let incident = task.record.incident()?;
         let Leg::Upward { step, .. } = &task.record.leg else { return None };
+        let sent = match &task.what {
+            What::Send(entry) => sent_line(self.now(), &task.key, incident, entry),
+            What::Ask => None,
+        };
         if step.transaction().is_some() && matches!(&task.what, What::Send(entry) if entry.kind != OperationKind::Close)
         {
-            return None;
+            return Some(Write { history: vec![sent?], ..Write::to(incident, Writer::Bridge) });
         }
         let leg = step.clone().acknowledged(transaction.clone()).ok()?;
         let resolved = task.record.shadow.phase != Phase::InitialSupport;
@@ -291,7 +296,7 @@ impl Engine {
             who: "casebridge".into(),
             action: action.as_str().into(),
             exchange: Some(task.key.exchange),
-            seq: None,
+            seq: (action == Action::Acknowledged).then_some(1),
             detail,
         };
         let mut write = Write {
@@ -308,6 +313,7 @@ impl Engine {
             let detail = format!("acknowledged by {}, transaction {transaction}", task.key.peer);
             write.history.push(line(self.now(), Action::Acknowledged, detail));
         }
+        write.history.extend(sent);
         Some(write)
     }
 
@@ -385,6 +391,24 @@ impl Task {
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
+}
+
+/// The line for an operation of ours that took effect at the peer. A Create has its own, with the transaction ID.
+pub(super) fn sent_line(
+    at: Timestamp,
+    key: &ExchangeKey,
+    incident: IncidentId,
+    entry: &OutboxEntry,
+) -> Option<HistoryLine> {
+    Some(HistoryLine {
+        incident,
+        at,
+        who: "casebridge".into(),
+        action: Action::OperationSent.as_str().into(),
+        exchange: Some(key.exchange),
+        seq: Some(entry.seq),
+        detail: format!("taken by {}, {}", key.peer, entry.told.as_ref()?),
+    })
 }
 
 fn request(task: &Task) -> Option<OperationRequest> {

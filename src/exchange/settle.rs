@@ -10,7 +10,7 @@ use tracing::{debug, info};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
     Alias, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged, Operation,
-    OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
+    OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations, told,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -47,6 +47,7 @@ fn enqueue(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     operations: Vec<Operation>,
+    before: &Shadow,
     now: Timestamp,
 ) -> Result<(), StateError> {
     let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
@@ -61,6 +62,7 @@ fn enqueue(
             seen,
             queued_at: now,
             operation: text.map_err(|error| StateError::Encode(error.to_string()))?,
+            told: operation.changes().map(|_| told::sent(&operation, before)),
         };
         let position = transaction.enqueue(&key.peer, &entry)?;
         // Towards a client the feed's cursor acknowledges, in the order of positions; nothing is tracked per exchange.
@@ -116,7 +118,7 @@ pub fn submitted(
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
     }
-    enqueue(transaction, &key, &mut record, operations, scene.now)?;
+    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene.now)?;
     // What is in the record already and no part of a Create follows at once.
     difference(transaction, &key, &mut record, incident, scene)?;
     transaction.put_exchange(&key, &record)?;
@@ -166,7 +168,7 @@ fn difference(
     }
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
-    record.shadow = Shadow::of(incident, counterpart.has(incident));
+    let before = std::mem::replace(&mut record.shadow, Shadow::of(incident, counterpart.has(incident)));
     if operations.is_empty() {
         return Ok(());
     }
@@ -185,7 +187,7 @@ fn difference(
             }
         }
     }
-    enqueue(transaction, key, record, operations, scene.now)
+    enqueue(transaction, key, record, operations, &before, scene.now)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -587,10 +589,9 @@ pub fn acknowledged_through(
     transaction: &mut Transaction<'_>,
     client: &Alias,
     through: u64,
+    limit: usize,
 ) -> Result<u64, StateError> {
-    /// Entries that one transaction removes at the most; the rest goes with the next acknowledgement.
-    const LIMIT: usize = 5_000;
-    let positions = transaction.positions_through(client, through, LIMIT)?;
+    let positions = transaction.positions_through(client, through, limit)?;
     for position in &positions {
         transaction.dequeue(client, *position)?;
     }

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod site;
 pub mod transaction;
 pub mod update;
+pub mod why;
 
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -14,6 +15,7 @@ pub use problem::{Problem, ProblemType};
 pub use site::SiteAnswer;
 pub use transaction::{TransactionAnswer, TransactionList, TransactionStep};
 pub use update::{UpdateAnswer, UpdateOperation};
+pub use why::WhyAnswer;
 
 /// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not.
 pub const VERSION: &str = "1.0";

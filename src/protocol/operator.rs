@@ -133,6 +133,9 @@ pub struct OutboxRow {
     pub operation: String,
     #[schema(value_type = String, format = DateTime)]
     pub queued_at: Timestamp,
+    /// Each field with its old and its new value; absent for a Create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<String>,
     pub attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

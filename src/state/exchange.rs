@@ -124,6 +124,9 @@ pub struct OutboxEntry {
     pub queued_at: Timestamp,
     /// As it goes over the wire.
     pub operation: Box<serde_json::value::RawValue>,
+    /// What it changes, for the history; a Create speaks for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 /// An operation of a peer's that is durable here and not yet in effect: a Create that the store could not take yet, or

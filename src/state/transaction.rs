@@ -182,7 +182,7 @@ impl<'a> Transaction<'a> {
 
     /// Adds an operation to the peer's outbox and returns its position.
     pub fn enqueue(&mut self, peer: &Alias, entry: &OutboxEntry) -> Result<u64, StateError> {
-        let counter = [b"position/", peer.as_str().as_bytes()].concat();
+        let counter = position_key(peer);
         let position = self.get::<u64>(Tree::Meta, &counter)?.unwrap_or(0) + 1;
         self.put(Tree::Meta, counter, &position)?;
         self.put_large(Tree::Outbox, &outbox_key(peer, position), entry)?;
@@ -191,8 +191,7 @@ impl<'a> Transaction<'a> {
 
     /// The position of the last operation that was ever added.
     pub fn last_position(&self, peer: &Alias) -> Result<u64, StateError> {
-        let counter = [b"position/", peer.as_str().as_bytes()].concat();
-        Ok(self.get::<u64>(Tree::Meta, &counter)?.unwrap_or(0))
+        Ok(self.get::<u64>(Tree::Meta, &position_key(peer))?.unwrap_or(0))
     }
 
     pub fn outbox(&self, peer: &Alias, position: u64) -> Result<Option<OutboxEntry>, StateError> {
@@ -306,6 +305,11 @@ pub(super) fn place(record: &ExchangeRecord) -> Option<(Timestamp, u64)> {
 /// Whether an exchange stands among the parked.
 pub(super) fn needs_a_person(record: &ExchangeRecord) -> bool {
     record.parked.is_some() || record.held.is_some()
+}
+
+/// Where the position of the last operation for a peer stands.
+pub(super) fn position_key(peer: &Alias) -> Vec<u8> {
+    [b"position/", peer.as_str().as_bytes()].concat()
 }
 
 fn inbound_key(key: &ExchangeKey, seq: u64) -> Vec<u8> {

@@ -8,6 +8,7 @@ use super::StateError;
 use super::chunk;
 use super::exchange::{DueEntry, ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, peer_prefix};
 use super::record::decode;
+use super::transaction::position_key;
 use super::tree::{Lane, Tree, Trees, due_key, outbox_key, split_due};
 use crate::case::{Alias, ExchangeId};
 
@@ -73,6 +74,25 @@ impl View<'_> {
             }
         }
         Ok(entries)
+    }
+
+    /// Up to `limit` operations in a peer's outbox up to `through`, in order.
+    pub fn outbox_through(&self, peer: &Alias, through: u64, limit: usize) -> Result<Vec<OutboxEntry>, StateError> {
+        let mut entries = Vec::new();
+        for position in self.trees.positions(peer, 0)?.take(limit) {
+            let position = position?;
+            if position > through {
+                break;
+            }
+            entries.extend(self.outbox(peer, position)?);
+        }
+        Ok(entries)
+    }
+
+    /// The position of the last operation that was ever added to a peer's outbox.
+    pub fn last_position(&self, peer: &Alias) -> Result<u64, StateError> {
+        let last = self.trees.get(Tree::Meta, &position_key(peer))?;
+        Ok(last.map(|bytes| decode(&bytes)).transpose()?.unwrap_or(0))
     }
 
     /// How many operations wait in a peer's outbox, counted up to `limit`.

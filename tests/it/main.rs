@@ -19,4 +19,5 @@ mod poison;
 mod signals;
 mod slow_store;
 mod tenants;
+mod why;
 mod wire;

@@ -261,6 +261,7 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     Ok(())
 }
 
+/// What an operation of ours came to is told once, however often its answer is read.
 pub async fn insert_history(connection: &mut SqliteConnection, lines: &[HistoryLine]) -> Result<(), StoreError> {
     if lines.is_empty() {
         return Ok(());
@@ -269,7 +270,10 @@ pub async fn insert_history(connection: &mut SqliteConnection, lines: &[HistoryL
         "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
          INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
          SELECT v ->> 'incident', v ->> 'at', v ->> 'who', v ->> 'action', v ->> 'exchange', \
-           v ->> 'seq', v ->> 'detail' FROM j",
+           v ->> 'seq', v ->> 'detail' FROM j \
+         WHERE v ->> 'action' NOT IN ('acknowledged', 'operation_sent') OR NOT EXISTS (SELECT 1 FROM history h \
+           WHERE h.incident = v ->> 'incident' AND h.exchange = v ->> 'exchange' AND h.seq = v ->> 'seq' \
+             AND h.action = v ->> 'action')",
     )
     .bind(to_json(lines))
     .execute(&mut *connection)
