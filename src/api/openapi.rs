@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
-use super::{exchanges, hand_over, health, local, operations, site, transactions, updates};
+use super::{digests, exchanges, hand_over, health, local, operations, site, transactions, updates};
 use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
@@ -26,12 +26,15 @@ use crate::protocol::problem::CONTENT_TYPE;
         transactions::transaction,
         updates::updates,
         exchanges::exchanges,
+        digests::digests,
         health::healthz,
         health::readyz,
         local::status,
         local::incidents,
         local::show,
         local::why,
+        local::open,
+        local::resync,
         local::submit,
         local::draft,
         local::accept,
@@ -50,6 +53,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::outbox,
         local::parked,
         local::retry,
+        local::reconcile,
     )
 )]
 struct Document;

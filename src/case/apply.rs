@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::id::Alias;
+use super::id::{Alias, ExchangeId};
 use super::incident::{Case, Comment, Work};
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
@@ -27,7 +27,7 @@ pub struct Edit {
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     pub peer: &'a Alias,
-    pub exchange: super::id::ExchangeId,
+    pub exchange: ExchangeId,
     pub seq: u64,
     pub at: Timestamp,
 }
@@ -139,15 +139,31 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     }
 }
 
+/// A v8 UUID of exchange and number: the same operation always writes the same comment.
+fn id_of_a_rule(exchange: ExchangeId, seq: [u8; 8]) -> Uuid {
+    let mut seed = *exchange.as_bytes();
+    for (byte, mixed) in seed.iter_mut().zip(seq.into_iter().cycle()) {
+        *byte ^= mixed;
+    }
+    Uuid::new_v8(seed)
+}
+
+/// Whether a rule wrote this comment here, on occasion of an operation of this exchange; the peer does not have it.
+pub fn is_of_a_rule(comment: Uuid, exchange: ExchangeId) -> bool {
+    // The UUID's version stands in byte 6 and its variant in byte 8: the other half has the two bytes whole.
+    let (id, exchange_bytes) = (comment.as_bytes(), exchange.as_bytes());
+    let mut seq = [0; 8];
+    for (index, byte) in seq.iter_mut().enumerate() {
+        let whole = if index == 6 { 14 } else { index };
+        *byte = id[whole] ^ exchange_bytes[whole];
+    }
+    id_of_a_rule(exchange, seq) == comment
+}
+
 impl Edit {
     fn with_comment(mut self, arrival: Arrival<'_>, text: String) -> Self {
-        // A v8 UUID of exchange, direction and number: the same operation always writes the same comment.
-        let mut seed = *arrival.exchange.as_bytes();
-        for (byte, mixed) in seed.iter_mut().zip(arrival.seq.to_be_bytes().into_iter().cycle()) {
-            *byte ^= mixed;
-        }
         self.comments.push(Comment {
-            id: Uuid::new_v8(seed),
+            id: id_of_a_rule(arrival.exchange, arrival.seq.to_be_bytes()),
             author: arrival.peer.to_string(),
             written_at: arrival.at,
             text,

@@ -28,6 +28,9 @@ pub enum Action {
     Commented,
     AttachmentAdded,
     Adopted,
+    Reconciled,
+    Resynced,
+    OpenedByHand,
 }
 
 impl Action {
@@ -51,6 +54,9 @@ impl Action {
             Action::Commented => "commented",
             Action::AttachmentAdded => "attachment_added",
             Action::Adopted => "adopted",
+            Action::Reconciled => "reconciled",
+            Action::Resynced => "resynced",
+            Action::OpenedByHand => "opened_by_hand",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Two pure functions carry the rules of the source documents: [`derive_operations`] says which operations a change
 //! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
+pub mod agreed;
 pub mod apply;
 pub mod conflict;
 pub mod deposit;
@@ -25,6 +26,7 @@ pub mod told;
 #[cfg(test)]
 pub(crate) mod example;
 
+pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};

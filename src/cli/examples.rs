@@ -45,6 +45,22 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `open`.
+pub const OPEN: &str = "\
+Examples:
+  casebridge open --synopsis \"Replace the fan tray of edge7\" --device edge7 --priority \"3 - Medium\" --due 2026-11-25T12:00:00Z
+  casebridge open --synopsis \"Question about licences\" --submit
+";
+
+/// Under the help of `reconcile`.
+pub const RECONCILE: &str = "\
+Without --apply nothing is changed. The site above counts; a comment that one site lacks is told to it.
+
+Examples:
+  casebridge reconcile --timeout 300
+  casebridge reconcile 1 --apply
+";
+
 /// Under the help of `incidents`.
 pub const INCIDENTS: &str = "\
 Examples:
@@ -103,7 +119,7 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
+    [MAIN, RUN, DEPOSIT, SUBMIT, OPEN, RECONCILE, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
         .into_iter()
         .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("  "))

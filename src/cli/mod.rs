@@ -12,9 +12,11 @@ pub mod exit;
 mod hand_over;
 mod incidents;
 mod local;
+mod open;
 mod print;
 mod query;
 mod queue;
+mod reconcile;
 mod run;
 mod show;
 mod socket;
@@ -94,6 +96,9 @@ enum Command {
     /// Submit an incident to the site above, once
     #[command(after_help = examples::SUBMIT)]
     Submit(submit::Arguments),
+    /// Open a case by hand, without an event
+    #[command(after_help = examples::OPEN)]
+    Open(open::Arguments),
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
@@ -109,6 +114,11 @@ enum Command {
     Parked(queue::Arguments),
     /// Try again what is parked
     Retry(queue::RetryArguments),
+    /// Compare both sites, name what differs, and repair it
+    #[command(after_help = examples::RECONCILE)]
+    Reconcile(reconcile::Arguments),
+    /// Settle one exchange anew: read it from the site above, or tell a client everything once more
+    Resync(reconcile::ResyncArguments),
     /// Take a client's incident: open a case for it
     #[command(after_help = examples::ACCEPT)]
     Accept(work::AcceptArguments),
@@ -177,6 +187,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
+        Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::Why(arguments) => why::run(&site.local()?, arguments).await,
@@ -184,6 +195,8 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Outbox(arguments) => queue::outbox(&site.local()?, arguments).await,
         Command::Parked(arguments) => queue::parked(&site.local()?, arguments).await,
         Command::Retry(arguments) => queue::retry(&site.local()?, arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&site.local()?, arguments).await,
+        Command::Resync(arguments) => reconcile::resync(&site.local()?, arguments).await,
         Command::Accept(arguments) => work::accept(&site.local()?, arguments).await,
         Command::Update(arguments) => work::update(&site.local()?, arguments).await,
         Command::Resolve(arguments) => work::resolve(&site.local()?, arguments).await,

@@ -165,6 +165,8 @@ pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";
 pub const SCHEDULE_LATE_ATTACHMENTS: &str = "0 0 */2 * * *";
 /// `schedule.expiry_check`: before the working day.
 pub const SCHEDULE_EXPIRY_CHECK: &str = "0 30 6 * * *";
+/// `schedule.reconcile`: at night, after the housekeeping.
+pub const SCHEDULE_RECONCILE: &str = "0 47 3 * * *";
 /// `schedule.keep_done`
 pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));
 

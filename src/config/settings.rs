@@ -260,6 +260,8 @@ pub struct Schedule {
     pub late_attachments: String,
     /// When certificates and secrets are looked at for their end.
     pub expiry_check: String,
+    /// When both sites' stores are compared.
+    pub reconcile: String,
     /// How long done deposits are kept.
     pub keep_done: Duration,
 }

@@ -154,7 +154,7 @@ impl Engine {
         /// Lines of history shown.
         const HISTORY: usize = 1000;
         let incident = self.incident(id).await?;
-        let known = self.exchanges_of(&incident).await?;
+        let known = self.known(&incident).await?;
         // What an operation does is in the store before it is in state: read last, the record is never behind its step.
         let incident = self.incident(id).await?;
         Ok(IncidentDetail {
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// The exchanges of an incident, as state knows them.
-    pub(super) async fn exchanges_of(&self, incident: &Incident) -> Result<Vec<Known>, EngineError> {
+    pub(super) async fn known(&self, incident: &Incident) -> Result<Vec<Known>, EngineError> {
         let mut keys: Vec<ExchangeKey> =
             incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
         if let Some(key) = super::settle::upward_key(&self.scene(), incident)

@@ -1,8 +1,9 @@
 //! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
 //!
-//! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
+//! - towards an upstream: `manual`, `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
 //! - both ways: `read`, `apply`, `health`, `retry`, `park`;
+//! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
 //!
@@ -12,10 +13,12 @@ mod adopt;
 mod apply;
 mod clock_back;
 mod detect;
+mod digest;
 mod feed;
 mod hand_over;
 mod health;
 mod inspect;
+mod manual;
 mod open;
 mod park;
 mod poll_case;
@@ -23,7 +26,9 @@ mod poll_updates;
 mod push;
 mod read;
 mod receive;
+mod reconcile;
 mod remark;
+mod resync;
 mod retry;
 mod settle;
 mod snapshot;
@@ -112,6 +117,8 @@ struct Inner {
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
+    /// Held by the one call that reads through the store for digests.
+    digesting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
@@ -139,6 +146,7 @@ impl Engine {
             to_open: Notify::new(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
+            digesting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
         }));

@@ -9,8 +9,8 @@ use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
-    Alias, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged, Operation,
-    OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations, told,
+    Alias, Case, Changes, Comment, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
+    Operation, OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations, told,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -654,6 +654,39 @@ pub fn adopted(
     let news = record.sent != sent;
     transaction.put_exchange(key, &record)?;
     Ok(news)
+}
+
+/// Everything that a client should know of its incident is told once more.
+pub fn restated(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<bool, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+    let sent = record.sent;
+    // Another status than any case has: a case that is there is told by an Update, which hands nothing over.
+    let case = incident.case.as_ref().map(|case| Case { status: String::new(), ..case.clone() });
+    record.shadow = Shadow { case, assigned: record.shadow.assigned, ..Shadow::default() };
+    difference(transaction, key, &mut record, incident, scene)?;
+    transaction.put_exchange(key, &record)?;
+    Ok(record.sent > sent)
+}
+
+/// Comments of ours that the peer has lost are told once more; each has an ID, and arrives once.
+pub fn told_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    comments: Vec<Comment>,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let update =
+        |comments: &[Comment]| Operation::Update(Changes { comments: comments.to_vec(), ..Changes::default() });
+    let operations = comments.chunks(Operation::COMMENT_LIMIT).map(update).collect();
+    let shadow = record.shadow.clone();
+    enqueue(transaction, key, &mut record, operations, &shadow, now)?;
+    transaction.put_exchange(key, &record)
 }
 
 /// The key of an incident's exchange with the upstream.

@@ -7,7 +7,8 @@ use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, Downward, ExchangeId, HistoryLine, Incident, IncidentId, Leg, Standing, Submission, Towards, Upward,
+    Action, Alias, Downward, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing, Submission, Towards,
+    Upward,
 };
 use crate::protocol::{ProblemType, WhyAnswer};
 
@@ -42,7 +43,7 @@ impl Engine {
         let Some(incident) = loaded.incidents.into_iter().next() else {
             return Err(ProblemType::NotFound.with(format!("there is no incident {id}")).into());
         };
-        let exchanges = self.exchanges_of(&incident).await?;
+        let exchanges = self.known(&incident).await?;
         let is_open =
             |known: &&Known| !known.record.leg.is_over() || known.needs_a_person() || !known.pending.is_empty();
         let asked_again = incident.client.is_none() && incident.submission != Submission::Requested;
@@ -174,6 +175,11 @@ pub(super) fn of_exchange(known: &Known) -> Answer {
         };
         return Answer::new(what, Side::Here, Some(parked.since)).because(&parked.reason).to_do(remedy);
     }
+    if record.paused && !record.leg.is_over() {
+        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        return Answer::new("a person here: the exchange is switched off", Side::Here, None)
+            .to_do(format!("casebridge resume {id}"));
+    }
     let answer = step(known);
     let tried = record.due.as_ref().filter(|due| due.attempts > 0 || due.last_error.is_some());
     let upward = record.leg.towards() == Towards::Upstream && answer.side != Side::Nobody;
@@ -219,6 +225,13 @@ fn step(known: &Known) -> Answer {
         }
         Leg::Upward { step: Upward::AwaitingCase { .. }, .. } => {
             theirs(carried(format!("the case ID and link: a person at {peer} decides")))
+        }
+        Leg::Upward { step: Upward::Open { .. }, .. } if record.holder == Holder::Us => ours(
+            carried(format!("a person here: {peer} handed the case over")),
+            "solve it, or hand it back: casebridge assign ID",
+        ),
+        Leg::Downward(Downward::Open { .. }) if record.holder == Holder::Peer => {
+            theirs(carried(format!("{peer}, who has the case in hand")))
         }
         Leg::Upward { step: Upward::Open { .. }, .. } => theirs(carried(format!("updates from {peer}"))),
         Leg::Downward(Downward::Received) => Answer::new("our own incident store", Side::Here, since)

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::case::ExchangeId;
-use crate::protocol::{ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer};
+use crate::protocol::{
+    DigestPage, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
+};
 
 pub use error::PeerError;
 pub use http::HttpUpstream;
@@ -27,4 +29,10 @@ pub trait Upstream: Send + Sync {
     async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError>;
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
+
+    /// At most [`crate::protocol::TRANSACTION_LIMIT`] exchanges with their records; asked of a peer that has `reconcile`.
+    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError>;
+
+    /// Digests over the exchanges after the first and up to the second; asked of a peer that has `reconcile`.
+    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError>;
 }

@@ -214,6 +214,33 @@ pub struct SubmitRequest {
     pub operator: String,
 }
 
+/// `POST /v1/incidents`: a case without an incident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenRequest {
+    pub synopsis: String,
+    pub description: String,
+    /// As an event's; `on_demand` when left out.
+    pub kind: Option<String>,
+    pub priority: Option<crate::case::Priority>,
+    pub device: Option<String>,
+    pub serial: Option<String>,
+    pub comment: Option<String>,
+    /// When it should be done.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due: Option<Timestamp>,
+    /// Submit it at once, and do not leave it to a person.
+    pub submit: bool,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/resync`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResyncRequest {
+    pub operator: String,
+}
+
 /// `POST /v1/incidents/{id}/accept`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -157,6 +157,8 @@ pub struct PeerRecord {
     pub cursor: Option<String>,
     /// Whether every exchange was re-adopted since this state was made.
     pub adopted: bool,
+    /// What it can do beyond the operations of protocol 1.0, by its own word.
+    pub capabilities: Vec<String>,
 }
 
 /// What a state belongs to and how it began.

@@ -67,6 +67,20 @@ fn every_step_of_an_exchange_has_its_answer() {
 }
 
 #[test]
+fn who_has_the_case_in_hand_and_a_switch_are_told() {
+    let open = || up(Upward::Open { transaction: transaction(), case: "CASE-7".parse().unwrap() });
+    let mut one = known(open());
+    one.record.holder = Holder::Us;
+    assert_eq!(of_exchange(&one).waits_for, "a person here: partner handed the case over");
+    let case = "CASE-7".parse().unwrap();
+    let mut below = known(Leg::Downward(Downward::Open { incident: IncidentId(7), case }));
+    below.record.holder = Holder::Peer;
+    assert_eq!(of_exchange(&below).side, Side::Peer(peer()));
+    one.record.paused = true;
+    assert_eq!(of_exchange(&one).remedy.as_deref(), Some("casebridge resume 7"));
+}
+
+#[test]
 fn what_is_pending_is_told() {
     let open = up(Upward::AwaitingCase { transaction: transaction() });
     let busy = Known { pending: vec![(1, entry()), (2, entry())], ..known(open) };

@@ -1,0 +1,244 @@
+//! What both sites hold alike once an exchange is at rest, in a form in which the two can be compared: what the rules of
+//! the tables make different on purpose is levelled out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::apply::{RESOLVED_ELSEWHERE, is_of_a_rule};
+use super::id::ExchangeId;
+use super::incident::{Case, Comment, Incident};
+use super::phase::{CompletionCode, PhaseGroup};
+
+/// One exchange's record, as both sites should have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Agreed {
+    /// `resolution`, `validation` or `done`.
+    pub phase: String,
+    pub solution: Option<String>,
+    /// `withdrawn` stands for both words of a Cancel.
+    pub completion_code: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_resolution: Option<Timestamp>,
+    pub case: Option<Case>,
+    /// The ID of each comment with a digest of its text.
+    #[schema(value_type = std::collections::HashMap<String, String>)]
+    pub comments: BTreeMap<Uuid, String>,
+}
+
+/// A field in which two records differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub field: Subject,
+    pub ours: Option<String>,
+    pub theirs: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Phase,
+    Solution,
+    CompletionCode,
+    ExpectedResolution,
+    Case,
+    Comment(Uuid),
+}
+
+impl Subject {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subject::Phase => "phase",
+            Subject::Solution => "solution",
+            Subject::CompletionCode => "completion code",
+            Subject::ExpectedResolution => "expected resolution",
+            Subject::Case => "case",
+            Subject::Comment(_) => "comment",
+        }
+    }
+}
+
+impl Agreed {
+    pub fn of(incident: &Incident, exchange: ExchangeId) -> Self {
+        let work = &incident.work;
+        let group = work.phase.group();
+        let in_resolution = group == PhaseGroup::Resolution;
+        let withdrawn = !in_resolution
+            && matches!(work.completion_code, Some(CompletionCode::WithdrawnByUser | CompletionCode::AbandonedByUser));
+        // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
+        let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
+        // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
+        let code = match work.completion_code.unwrap_or(CompletionCode::Fulfilled) {
+            _ if in_resolution => None,
+            _ if withdrawn => Some("withdrawn"),
+            code => Some(code.as_str()),
+        };
+        // An internal comment stays at its site, or is internal at the other as well.
+        let shared = |comment: &&Comment| !comment.internal && !is_of_a_rule(comment.id, exchange);
+        Self {
+            phase: match group {
+                PhaseGroup::Resolution => "resolution".into(),
+                PhaseGroup::Validation => "validation".into(),
+                PhaseGroup::Done => "done".into(),
+            },
+            solution: work.solution.as_ref().filter(is_given).cloned(),
+            completion_code: code.map(str::to_owned),
+            expected_resolution: work.expected_resolution.filter(|_| in_resolution),
+            case: incident.case.clone(),
+            comments: incident
+                .comments
+                .iter()
+                .filter(shared)
+                .map(|comment| (comment.id, hex(if comment.deleted { "" } else { &comment.text })))
+                .collect(),
+        }
+    }
+
+    /// The same for equal records, whichever site makes it; part of the wire protocol.
+    pub fn digest(&self) -> u64 {
+        // Only maps with keys that are no strings, and I/O, can fail; there is neither.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        first(&Sha256::digest(text))
+    }
+
+    /// What differs, field by field.
+    pub fn differences(&self, theirs: &Agreed) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut field = |field, ours: Option<String>, theirs: Option<String>| {
+            if ours != theirs {
+                differences.push(Difference { field, ours, theirs });
+            }
+        };
+        field(Subject::Phase, Some(self.phase.clone()), Some(theirs.phase.clone()));
+        field(Subject::Solution, self.solution.clone(), theirs.solution.clone());
+        field(Subject::CompletionCode, self.completion_code.clone(), theirs.completion_code.clone());
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        field(Subject::ExpectedResolution, time(self.expected_resolution), time(theirs.expected_resolution));
+        field(Subject::Case, self.case.as_ref().map(shown), theirs.case.as_ref().map(shown));
+        let ids: std::collections::BTreeSet<_> = self.comments.keys().chain(theirs.comments.keys()).collect();
+        for id in ids {
+            field(Subject::Comment(*id), self.comments.get(id).cloned(), theirs.comments.get(id).cloned());
+        }
+        differences
+    }
+}
+
+/// One digest for many, in their order.
+pub fn together(exchanges: &[(ExchangeId, u64)]) -> u64 {
+    let mut hash = Sha256::new();
+    for (exchange, digest) in exchanges {
+        hash.update(exchange.as_bytes());
+        hash.update(digest.to_be_bytes());
+    }
+    first(&hash.finalize())
+}
+
+fn shown(case: &Case) -> String {
+    let link = case.link.as_ref().map(|link| format!(" at {link}")).unwrap_or_default();
+    format!("{} is {}{link}", case.id, case.status)
+}
+
+fn first(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn hex(text: &str) -> String {
+    format!("{:016x}", first(&Sha256::digest(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::example::{comment, incident, peer};
+    use crate::case::{
+        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
+    };
+
+    fn exchange() -> ExchangeId {
+        ExchangeId::from_bytes(*b"0123456789abcdef")
+    }
+
+    /// What one site does, and what the other makes of the operations.
+    fn agree(name: &str, before: fn(&mut Incident), change: fn(&mut Incident)) {
+        let mut sender = incident();
+        before(&mut sender);
+        let mut receiver = sender.clone();
+        let shadow = Shadow::of(&sender, None);
+        change(&mut sender);
+        let (groups, client) = (Groups::default(), peer());
+        let (towards, holder) = (Towards::Client, Holder::Us);
+        let across = Counterpart { peer: &client, towards, holder, groups: &groups, internal: false };
+        for (seq, operation) in derive_operations(&shadow, &sender, across).iter().enumerate() {
+            let at = Arrival { peer: &peer(), exchange: exchange(), seq: seq as u64 + 1, at: sender.created_at };
+            let edit = apply(operation, &receiver.work, at);
+            receiver.work.phase = edit.phase.unwrap_or(receiver.work.phase);
+            receiver.work.solution = edit.solution.unwrap_or(receiver.work.solution);
+            receiver.work.completion_code = edit.completion_code.unwrap_or(receiver.work.completion_code);
+            receiver.work.expected_resolution = edit.expected_resolution.unwrap_or(receiver.work.expected_resolution);
+            receiver.case = edit.case.or(receiver.case);
+            receiver.comments.extend(edit.comments);
+        }
+        let (ours, theirs) = (Agreed::of(&sender, exchange()), Agreed::of(&receiver, exchange()));
+        assert_eq!(ours.differences(&theirs), [], "{name}");
+        assert_eq!(ours.digest(), theirs.digest(), "{name}");
+    }
+
+    fn open(_: &mut Incident) {}
+
+    fn closed(record: &mut Incident) {
+        record.work.phase = Phase::Close;
+        record.work.completion_code = Some(CompletionCode::Fulfilled);
+    }
+
+    #[test]
+    fn what_the_tables_make_of_a_change_is_agreed_on() {
+        agree("a solution", open, |r| r.work.solution = Some("Reseated".into()));
+        agree("an expectation", open, |r| r.work.expected_resolution = Some(r.created_at));
+        agree("a comment", open, |r| r.comments.push(comment(9, None)));
+        agree("an internal comment", open, |r| r.comments.push(Comment { internal: true, ..comment(9, None) }));
+        agree("a deleted comment", open, |r| r.comments.push(Comment { deleted: true, ..comment(9, None) }));
+        agree("a code alone", open, |r| r.work.completion_code = Some(CompletionCode::Fulfilled));
+        agree("resolved without a solution", open, |r| r.work.phase = Phase::Review);
+        agree("escalated", open, |r| r.work.phase = Phase::Escalate);
+        agree("closed with everything", open, |r| (closed(r), r.work.solution = Some("Done".into())).0);
+        agree("withdrawn", closed, |r| r.work.completion_code = Some(CompletionCode::WithdrawnByUser));
+        agree("reopened", closed, |r| r.work = Default::default());
+        agree("an expectation when all is over", closed, |r| r.work.expected_resolution = Some(r.created_at));
+    }
+
+    #[test]
+    fn a_changed_field_is_named_with_both_values() {
+        let record = incident();
+        let mut other = record.clone();
+        other.work.phase = Phase::Review;
+        other.work.solution = Some("Reseated".into());
+        other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+        other.comments.push(comment(9, None));
+        let differences = Agreed::of(&record, exchange()).differences(&Agreed::of(&other, exchange()));
+        let told: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.theirs.as_deref())).collect();
+        assert_eq!(told[..2], [("phase", Some("validation")), ("solution", Some("Reseated"))]);
+        assert_eq!(told[2..4], [("completion code", Some("fulfilled")), ("case", Some("CASE-7 is Open"))]);
+        assert_eq!(differences[4].field, Subject::Comment(comment(9, None).id));
+    }
+
+    #[test]
+    fn what_a_rule_wrote_at_the_receiver_alone_is_no_difference() {
+        let mut record = incident();
+        let at = Arrival { peer: &peer(), exchange: exchange(), seq: 300, at: record.created_at };
+        record.comments = apply(&Operation::Assign(Changes::default()), &record.work, at).comments;
+        assert_eq!(record.comments.len(), 1);
+        assert_eq!(Agreed::of(&record, exchange()), Agreed::of(&incident(), exchange()));
+        assert!(!is_of_a_rule(record.comments[0].id, ExchangeId::from_bytes(*b"fedcba9876543210")));
+        assert!(!is_of_a_rule(Uuid::new_v8(*b"another comment!"), exchange()));
+    }
+
+    #[test]
+    fn the_digest_of_many_tells_their_order() {
+        let (one, two) = ((exchange(), 1), (ExchangeId::from_bytes([8; 16]), 2));
+        assert_ne!(together(&[one, two]), together(&[two, one]));
+        assert_ne!(together(&[one]), together(&[one, two]));
+    }
+}
