@@ -17,8 +17,8 @@ use super::problem::Refusal;
 use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
-    AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, OpenRequest, OutboxPage,
-    ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest, WorkRequest,
+    AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest, OpenRequest,
+    OutboxPage, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest, WorkRequest,
 };
 use crate::protocol::{Problem, ProblemType, ReconcileAnswer, ReconcileRequest, WhyAnswer};
 
@@ -36,6 +36,7 @@ pub fn routes() -> Router<Door> {
         .route("/v1/incidents/{id}/why", get(why))
         .route("/v1/incidents/{id}/submit", post(submit))
         .route("/v1/incidents/{id}/draft", post(draft))
+        .route("/v1/incidents/{id}/link", post(link))
         .route("/v1/incidents/{id}/resync", post(resync))
         .route("/v1/incidents/{id}/accept", post(accept))
         .route("/v1/incidents/{id}/update", post(update))
@@ -155,6 +156,27 @@ pub async fn open(State(door): State<Door>, headers: HeaderMap, body: Body) -> R
     let told = if request.submit { "submitted" } else { "held" };
     let id = door.engine.open_by_hand(request).await?;
     done(id, format!("incident {id} is opened by hand and {told}"))
+}
+
+/// Links an incident to a case that the site above has already.
+#[utoipa::path(post, path = "/v1/incidents/{id}/link", tag = "local", params(("id" = i64, Path)),
+    request_body = LinkRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn link(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, LinkRequest) = (incident_id(id)?, request(&headers, body).await?);
+    let to = request.to.ok_or_else(|| ProblemType::Form.with("name the case: by its transaction or its case ID"))?;
+    let message = format!("incident {id} is submitted, to be linked to {to}");
+    door.engine.link(id, to, &request.operator).await?;
+    done(id, message)
 }
 
 /// Settles one exchange anew.

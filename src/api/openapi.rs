@@ -34,6 +34,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::show,
         local::why,
         local::open,
+        local::link,
         local::resync,
         local::submit,
         local::draft,

@@ -10,7 +10,8 @@ use super::body::Answer;
 use crate::protocol::site::capability;
 use crate::protocol::{self, SiteAnswer};
 
-const CAPABILITIES: [&str; 6] = ["create", "update", "resolve", "close", "reopen", capability::RECONCILE];
+const CAPABILITIES: [&str; 7] =
+    ["create", "update", "resolve", "close", "reopen", capability::RECONCILE, capability::LINK];
 
 /// Who is this site: the connection test.
 #[utoipa::path(get, path = "/v1/site", tag = "protocol", security(("client" = [])), responses(

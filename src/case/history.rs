@@ -31,6 +31,7 @@ pub enum Action {
     Reconciled,
     Resynced,
     OpenedByHand,
+    Linked,
 }
 
 impl Action {
@@ -57,6 +58,7 @@ impl Action {
             Action::Reconciled => "reconciled",
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
+            Action::Linked => "linked",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod incident;
 pub mod kind;
 pub mod leg;
+pub mod link;
 pub mod operation;
 pub mod ownership;
 pub mod phase;
@@ -39,6 +40,7 @@ pub use incident::{
 };
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
+pub use link::LinkTo;
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};
 pub use phase::{CompletionCode, Phase, PhaseGroup};

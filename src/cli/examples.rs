@@ -45,6 +45,15 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `link`.
+pub const LINK: &str = "\
+The site above has entered the case for this site, by phone for instance, and told its number.
+
+Examples:
+  casebridge link 1 --transaction 4711
+  casebridge link 1 --case-id CASE-4711
+";
+
 /// Under the help of `open`.
 pub const OPEN: &str = "\
 Examples:
@@ -119,7 +128,7 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, OPEN, RECONCILE, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
+    [MAIN, RUN, DEPOSIT, SUBMIT, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
         .into_iter()
         .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("  "))

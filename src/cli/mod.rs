@@ -11,6 +11,7 @@ mod examples;
 pub mod exit;
 mod hand_over;
 mod incidents;
+mod link;
 mod local;
 mod open;
 mod print;
@@ -96,6 +97,9 @@ enum Command {
     /// Submit an incident to the site above, once
     #[command(after_help = examples::SUBMIT)]
     Submit(submit::Arguments),
+    /// Link an incident to a case that the site above has already
+    #[command(after_help = examples::LINK)]
+    Link(link::Arguments),
     /// Open a case by hand, without an event
     #[command(after_help = examples::OPEN)]
     Open(open::Arguments),
@@ -187,6 +191,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
+        Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,

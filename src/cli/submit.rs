@@ -53,6 +53,7 @@ pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
         tracking_number: arguments.tracking_number,
         site_id: arguments.site_id,
         comment: arguments.comment,
+        link: None,
     };
     let request = SubmitRequest { form, operator: who::operator() };
     let answer: ActionAnswer = local.post(&what, &format!("/v1/incidents/{incident}/{verb}"), &request).await?;

@@ -1,6 +1,6 @@
 //! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
 //!
-//! - towards an upstream: `manual`, `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
+//! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
 //! - both ways: `read`, `apply`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
@@ -18,6 +18,7 @@ mod feed;
 mod hand_over;
 mod health;
 mod inspect;
+mod link;
 mod manual;
 mod open;
 mod park;

@@ -8,6 +8,7 @@ use tracing::{debug, info};
 
 use super::detect::reference;
 use super::health::elapsed;
+use super::link::links;
 use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
@@ -192,10 +193,14 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut acknowledged = Vec::new();
         let mut parked = Vec::new();
+        let mut unlinked = Vec::new();
         for (task, result) in batch.into_iter().zip(results) {
             match result.outcome {
                 Outcome::Applied { transaction } => acknowledged.push((task, transaction)),
                 Outcome::Received => self.hear_received(&task).await?,
+                Outcome::Refused { problem } if matches!(&task.what, What::Send(entry) if links(entry)) => {
+                    unlinked.push((task, problem.to_string()));
+                }
                 Outcome::Refused { problem } => parked.push((task.key, problem.to_string())),
                 Outcome::OutOfOrder { expected } => {
                     parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
@@ -204,6 +209,7 @@ impl Engine {
             }
         }
         self.take_transactions(alias, acknowledged).await?;
+        self.take_unlinked(unlinked).await?;
         self.park(parked).await
     }
 

@@ -289,6 +289,18 @@ pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result
     Ok(true)
 }
 
+/// The upstream has no case that the Create named; nothing came of it.
+pub fn unlinked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let Leg::Upward { incident, step: Upward::Creating } = record.leg else { return Ok(()) };
+    for position in std::mem::take(&mut record.pending) {
+        transaction.dequeue(&key.peer, position)?;
+    }
+    record.due = None;
+    step(&mut record, Leg::Upward { incident, step: Upward::Rejected }, now);
+    transaction.put_exchange(key, &record)
+}
+
 /// Since when the operation waits that is first in turn towards the upstream, and how often it was tried.
 pub fn waiting_since(
     transaction: &Transaction<'_>,
@@ -405,7 +417,8 @@ pub fn opened(
         applied: 1,
         ..ExchangeRecord::begun(
             Leg::Downward(Downward::Deciding { incident: incident.id }),
-            Shadow::of_create(incident, None),
+            // The client knows what it sent, and nothing else of the record.
+            Shadow::default(),
             now,
         )
     };

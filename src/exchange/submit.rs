@@ -28,12 +28,16 @@ impl Engine {
                 .map_err(|reason| EngineError::from(ProblemType::NotSubmittable.with(reason)))?;
             let form = form.or(&incident.form).or(&settings.submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
+            let detail = match &form.link {
+                Some(to) => format!("submitted by hand, to be linked to {to}"),
+                None => "submitted by hand".to_owned(),
+            };
             let write = Write {
                 expected_revision: Some(incident.revision),
                 submission: Some(Submission::Requested),
                 form: Some(form),
                 generation: again.then_some(incident.generation + 1),
-                history: vec![self.line(id, Action::Submitted, operator, "submitted by hand".into())],
+                history: vec![self.line(id, Action::Submitted, operator, detail)],
                 ..Write::to(id, Writer::Operator)
             };
             if self.write_one(write).await? == Written::Done {

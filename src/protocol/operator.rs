@@ -234,6 +234,15 @@ pub struct OpenRequest {
     pub operator: String,
 }
 
+/// `POST /v1/incidents/{id}/link`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkRequest {
+    /// Required.
+    pub to: Option<crate::case::LinkTo>,
+    pub operator: String,
+}
+
 /// `POST /v1/incidents/{id}/resync`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -10,6 +10,8 @@ use crate::case::Alias;
 pub mod capability {
     /// `GET /v1/digests`, and `GET /v1/exchanges?exchange=` with `agreed`.
     pub const RECONCILE: &str = "reconcile";
+    /// A Create whose form has `link`.
+    pub const LINK: &str = "link";
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

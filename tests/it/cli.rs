@@ -42,6 +42,7 @@ fn every_command_explains_itself() {
         "demo",
         "deposit",
         "submit",
+        "link",
         "open",
         "incidents",
         "show",

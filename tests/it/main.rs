@@ -10,6 +10,7 @@ mod damage;
 mod flow;
 mod inbox;
 mod kill;
+mod link;
 mod logs;
 mod lost;
 mod manual;

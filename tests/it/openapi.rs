@@ -227,7 +227,7 @@ async fn real_problems_are_as_the_document_says() {
     for body in [None, Some("{"), empty] {
         served.wrong("POST", "/v1/operations", "/v1/operations", body).await;
     }
-    for verb in ["submit", "draft", "resync", "accept", "update", "resolve", "close", "reject"] {
+    for verb in ["submit", "draft", "link", "resync", "accept", "update", "resolve", "close", "reject"] {
         let path = format!("/v1/incidents/{{id}}/{verb}");
         for (id, body) in [
             ("1", None),

@@ -23,6 +23,13 @@ async fn told(site: &Site, id: i64, parts: &[&str]) -> Value {
     .await
 }
 
+/// Another program writes a solution, whoever has the case in hand.
+async fn solve(site: &Site) {
+    let store = site.store().await;
+    sqlx::query("UPDATE incident SET solution = 'Reseated' WHERE id = 1").execute(&store).await.unwrap();
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wait_of_a_case_has_one_plain_answer() {
     let hold = "[[submit.policy]]\nname = \"night shift\"\naction = \"hold\"\n";
@@ -44,7 +51,7 @@ async fn each_wait_of_a_case_has_one_plain_answer() {
     // A field that the peer does not take: the field is named, and what to do.
     let refused = Said::problem(422, "content", "at `operation.content.solution`: is too long");
     pair.relay.twist(move |call| if operates(call) { Twist::Say(refused.clone()) } else { Twist::Pass });
-    north.act("/v1/incidents/1/update", json!({"solution": "Reseated", "operator": "anna"})).await;
+    solve(north).await;
     let parked = told(north, 1, &["update 2 is parked", "operation.content.solution", "casebridge retry 1"]).await;
     assert_eq!(parked["side"], "here");
     pair.relay.pass();
@@ -111,7 +118,7 @@ async fn told_at_both_ends(crash_at: Option<&str>) {
         pair.end_user.crash_at(point);
         pair.end_user.start().await;
     }
-    pair.end_user.act("/v1/incidents/1/update", json!({"solution": "Reseated", "operator": "anna"})).await;
+    solve(&pair.end_user).await;
     if crash_at.is_some() {
         pair.end_user.exited().await;
         pair.end_user.start().await;

@@ -1,6 +1,7 @@
 //! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
 
 mod deposit;
+mod link;
 mod list;
 mod open;
 mod read;
@@ -202,6 +203,10 @@ impl IncidentStore for SqliteStore {
 
     async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
         self.in_transaction(move |connection| Box::pin(open::open(connection, opens))).await
+    }
+
+    async fn link(&self, opens: Vec<Open>) -> Result<Vec<Option<Opened>>, StoreError> {
+        self.in_transaction(move |connection| Box::pin(link::link(connection, opens))).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
