@@ -59,6 +59,9 @@ pub const SOCKET_MODE: u32 = 0o660;
 /// `site.stop_within`: shorter than the 90 s after which systemd kills.
 pub const STOP_WITHIN: Bounded<Duration> = bounded(s(20), s(1), m(5));
 
+/// `site.why_notes`
+pub const WHY_NOTES: bool = false;
+
 /// `log.format`
 pub const LOG_FORMAT: LogFormat = LogFormat::Text;
 /// `log.level`

@@ -42,6 +42,8 @@ pub struct Site {
     pub socket_mode: u32,
     /// How long a stop waits for what is in flight.
     pub stop_within: Duration,
+    /// Whether what a parked exchange waits for is noted in its incident, as an internal comment.
+    pub why_notes: bool,
     /// Whether everything that this site submits is marked as a test.
     pub test_mode: bool,
 }

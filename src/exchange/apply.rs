@@ -302,15 +302,17 @@ impl Engine {
                 one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked, "the peer's")),
             );
         }
+        let incidents = writes.iter().map(|write| write.incident).collect();
         self.store().write(writes).await?;
         self.state()
-            .transact(move |transaction| {
+            .transact::<_, EngineError, _>(move |transaction| {
                 refused.into_iter().try_for_each(|(one, reason)| {
                     let kind = one.operation.kind();
                     settle::parked_incoming(transaction, &one.key, one.seq, kind, one.raw, &reason, now)
                 })
             })
-            .await
+            .await?;
+        self.note_why(incidents).await
     }
 
     /// An operation that was held on its way in, once more. Hands back the next one that waits behind it; none when this

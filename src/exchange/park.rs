@@ -32,6 +32,7 @@ impl Engine {
             })
             .await?;
         let mut writes = Vec::new();
+        let incidents = parked.iter().filter_map(|(_, incident, _)| *incident).collect();
         for (key, incident, entry) in parked {
             warn!(
                 event = "operation_parked",
@@ -46,7 +47,7 @@ impl Engine {
             writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));
         }
         self.store().write(writes).await?;
-        Ok(())
+        self.note_why(incidents).await
     }
 
     pub(super) fn parked_line(&self, key: &ExchangeKey, incident: IncidentId, parked: &Parked, whose: &str) -> Write {

@@ -41,9 +41,7 @@ impl Engine {
         }
         self.adopt_page(&alias, page).await?;
         let now = self.now();
-        self.state()
-            .transact::<_, EngineError, _>(move |transaction| Ok(settle::rearmed(transaction, &key, now)?))
-            .await?;
+        self.state().transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, now)).await?;
         self.0.to_push.notify_one();
         Ok(format!("incident {id} is settled anew, as {alias} has it"))
     }

@@ -2,15 +2,17 @@
 //! next, what is at fault, and what is there to do?
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, Downward, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing, Submission, Towards,
-    Upward,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing,
+    Submission, Towards, Upward,
 };
 use crate::protocol::{ProblemType, WhyAnswer};
+use crate::store::{Write, Writer};
 
 /// What keeps an incident, or one of its exchanges.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +63,30 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Where the settings want it, the answer goes into the case itself, for this site's own people.
+    pub(super) async fn note_why(&self, incidents: Vec<IncidentId>) -> Result<(), EngineError> {
+        if !self.settings().site.why_notes {
+            return Ok(());
+        }
+        let mut writes = Vec::with_capacity(incidents.len());
+        for id in incidents {
+            let note = Comment {
+                id: Uuid::now_v7(),
+                author: "casebridge".into(),
+                written_at: self.now(),
+                text: self.why(id).await?.line,
+                internal: true,
+                ..Comment::default()
+            };
+            let edit = Edit { comments: vec![note], ..Edit::default() };
+            writes.push(Write { edit, ..Write::to(id, Writer::Bridge) });
+        }
+        self.store().write(writes).await?;
+        Ok(())
+    }
+}
+
 fn told(incident: IncidentId, exchange: Option<ExchangeId>, answer: Answer) -> WhyAnswer {
     let line = answer.line(incident);
     WhyAnswer {
@@ -89,7 +115,7 @@ impl Answer {
         Self { cause: Some(cause.into()), ..self }
     }
 
-    fn to_do(self, remedy: impl Into<String>) -> Self {
+    fn remedied_by(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
@@ -120,7 +146,7 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
             true => unknown(client),
             false => {
                 Answer::new("nothing: it was entered here for a client and is in no exchange", Side::Nobody, created)
-                    .to_do(format!("{client} links it with `casebridge link ID --transaction {id}`"))
+                    .remedied_by(format!("{client} links it with `casebridge link ID --transaction {id}`"))
             }
         };
     }
@@ -137,14 +163,14 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
         Submission::Undecided => Answer::new("the policies here, which look at it in a moment", Side::Here, created),
         Submission::Requested if incident.references.iter().any(|one| one.peer == *upstream) => unknown(upstream),
         Submission::Requested => Answer::new("the detector here, which queues it in a moment", Side::Here, created),
-        Submission::Draft => person().because("its form is a draft").to_do(submit),
+        Submission::Draft => person().because("its form is a draft").remedied_by(submit),
         Submission::Held if incident.references.iter().any(|one| one.standing == Standing::Rejected) => person()
             .because(format!("{upstream} gave it back"))
-            .to_do(format!("solve it here, or submit it anew: {submit}")),
+            .remedied_by(format!("solve it here, or submit it anew: {submit}")),
         Submission::Held => Answer {
             since: held.map(|line| line.at).or(created),
             cause: held.map(|line| line.detail.clone()).or_else(|| Some("no policy submits it".into())),
-            ..person().to_do(submit)
+            ..person().remedied_by(submit)
         },
     }
 }
@@ -153,13 +179,13 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
 fn unknown(peer: &Alias) -> Answer {
     Answer::new(format!("the exchange with {peer} to be known again"), Side::Peer(peer.clone()), None)
         .because("state was lost, and the peer has not told yet how its exchanges stand")
-        .to_do("see `casebridge status`")
+        .remedied_by("see `casebridge status`")
 }
 
 fn unreadable(reason: &str) -> Answer {
     Answer::new("a person here: its row breaks a rule", Side::Here, None)
         .because(reason)
-        .to_do("correct the row in the incident store")
+        .remedied_by("correct the row in the incident store")
 }
 
 /// One exchange.
@@ -173,12 +199,12 @@ pub(super) fn of_exchange(known: &Known) -> Answer {
             FORGOTTEN => format!("talk to {peer}; when it has the case again: casebridge resync {id}"),
             _ => format!("remove the reason, then: casebridge retry {id}"),
         };
-        return Answer::new(what, Side::Here, Some(parked.since)).because(&parked.reason).to_do(remedy);
+        return Answer::new(what, Side::Here, Some(parked.since)).because(&parked.reason).remedied_by(remedy);
     }
     if record.paused && !record.leg.is_over() {
         let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
         return Answer::new("a person here: the exchange is switched off", Side::Here, None)
-            .to_do(format!("casebridge resume {id}"));
+            .remedied_by(format!("casebridge resume {id}"));
     }
     let answer = step(known);
     let tried = record.due.as_ref().filter(|due| due.attempts > 0 || due.last_error.is_some());
@@ -194,7 +220,7 @@ pub(super) fn of_exchange(known: &Known) -> Answer {
                 since: Some(since),
                 next_try: known.health.next_attempt,
                 cause: known.health.last_error.clone(),
-                ..answer.to_do(remedy)
+                ..answer.remedied_by(remedy)
             }
         }
         (None, Some(due)) => {
@@ -211,7 +237,7 @@ fn step(known: &Known) -> Answer {
     let theirs = |what: String| Answer::new(what, Side::Peer(peer.clone()), since);
     let ours = |what: String, remedy: &str| {
         let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
-        Answer::new(what, Side::Here, since).to_do(remedy.replace("ID", &id))
+        Answer::new(what, Side::Here, since).remedied_by(remedy.replace("ID", &id))
     };
     let carried = |what: String| {
         if pending > 0 { format!("{what}, and {pending} operations to get through") } else { what }
@@ -236,7 +262,7 @@ fn step(known: &Known) -> Answer {
         Leg::Upward { step: Upward::Open { .. }, .. } => theirs(carried(format!("updates from {peer}"))),
         Leg::Downward(Downward::Received) => Answer::new("our own incident store", Side::Here, since)
             .because("the store did not take the incident in time")
-            .to_do("look who locks the store"),
+            .remedied_by("look who locks the store"),
         Leg::Downward(Downward::Deciding { .. }) => {
             ours(carried("a person here: accept or reject it".into()), "casebridge accept ID, or casebridge reject ID")
         }

@@ -81,6 +81,33 @@ async fn a_peer_that_is_away_is_named_with_the_reason_and_the_next_try() {
     told(&pair.end_user, 1, &["its row breaks a rule", "form: ", "correct the row"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_settings_want_it_the_answer_stands_in_the_case_and_stays_here() {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, ..Plan::default() }).await;
+    pair.end_user.edit_config("[site]", "[site]\nwhy_notes = true");
+    pair.run().await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    told(north, 1, &["the case ID and link"]).await;
+    let refused = Said::problem(422, "content", "at `operation.content.solution`: is too long");
+    pair.relay.twist(move |call| if operates(call) { Twist::Say(refused.clone()) } else { Twist::Pass });
+    solve(north).await;
+    let note = eventually("the note", || async {
+        let comments = north.get("/v1/incidents/1").await.body["comments"].clone();
+        comments.as_array()?.iter().find(|one| one["author"] == "casebridge").cloned()
+    })
+    .await;
+    let text = note["text"].as_str().unwrap();
+    assert!(note["internal"] == true && text.contains("operation.content.solution"), "{note}");
+    pair.relay.pass();
+    north.act("/v1/retry", json!({"incident": 1, "operator": "anna"})).await;
+    eventually("the solution at the partner", || async {
+        (partner.get("/v1/incidents/1").await.body["solution"] == "Reseated").then_some(())
+    })
+    .await;
+    assert_eq!(partner.count("SELECT count(*) FROM comment").await, 0, "a note stays at home");
+}
+
 /// The lines with a number: who did it, what, number, and what changed.
 async fn story(site: &Site) -> Vec<(String, String, i64, String)> {
     let shown = site.get("/v1/incidents/1").await.body;

@@ -189,7 +189,7 @@ fn an_incident_without_an_exchange_has_its_answer() {
 fn the_line_holds_everything() {
     let answer = Answer { next_try: Some(at(9)), ..Answer::new("news", Side::Here, Some(at(0))) };
     assert_eq!(
-        answer.because("it is night").to_do("wait").line(IncidentId(7)),
+        answer.because("it is night").remedied_by("wait").line(IncidentId(7)),
         "incident 7 waits for news; since 2026-09-21 14:13:20Z; next try 2026-09-21 14:13:29Z; because: it is night; \
          to do: wait"
     );
