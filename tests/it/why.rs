@@ -56,6 +56,10 @@ async fn each_wait_of_a_case_has_one_plain_answer() {
     assert_eq!(parked["side"], "here");
     pair.relay.pass();
     north.act("/v1/retry", json!({"incident": 1, "operator": "anna"})).await;
+    eventually("the solution at the partner", || async {
+        (partner.get("/v1/incidents/1").await.body["solution"] == "Reseated").then_some(())
+    })
+    .await;
     told(north, 1, &["updates from partner"]).await;
 
     partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
