@@ -18,7 +18,8 @@ use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
     AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest, OpenRequest,
-    OutboxPage, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest, WorkRequest,
+    OutboxPage, OverrideRequest, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest,
+    WorkRequest,
 };
 use crate::protocol::{Problem, ProblemType, ReconcileAnswer, ReconcileRequest, WhyAnswer};
 
@@ -35,10 +36,12 @@ pub fn routes() -> Router<Door> {
         .route("/v1/incidents/{id}", get(show))
         .route("/v1/incidents/{id}/why", get(why))
         .route("/v1/incidents/{id}/submit", post(submit))
+        .route("/v1/incidents/{id}/escalate", post(escalate))
         .route("/v1/incidents/{id}/draft", post(draft))
         .route("/v1/incidents/{id}/link", post(link))
         .route("/v1/incidents/{id}/resync", post(resync))
         .route("/v1/incidents/{id}/accept", post(accept))
+        .route("/v1/incidents/{id}/override", post(overrule))
         .route("/v1/incidents/{id}/update", post(update))
         .route("/v1/incidents/{id}/resolve", post(resolve))
         .route("/v1/incidents/{id}/close", post(close))
@@ -128,6 +131,24 @@ pub async fn submit(
     done(id, format!("incident {id} is submitted"))
 }
 
+/// Hands a client's incident on to the site above, once.
+#[utoipa::path(post, path = "/v1/incidents/{id}/escalate", tag = "local", params(("id" = i64, Path)),
+    request_body = SubmitRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn escalate(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, SubmitRequest) = (incident_id(id)?, request(&headers, body).await?);
+    door.engine.escalate(id, request.form, &request.operator).await?;
+    done(id, format!("incident {id} is escalated"))
+}
+
 /// Saves a form without submitting.
 #[utoipa::path(post, path = "/v1/incidents/{id}/draft", tag = "local", params(("id" = i64, Path)),
     request_body = SubmitRequest, responses(
@@ -211,6 +232,24 @@ pub async fn accept(
     let (id, request): (_, AcceptRequest) = (incident_id(id)?, request(&headers, body).await?);
     let case = door.engine.accept(id, &request).await?;
     done(id, format!("incident {id} is accepted as case {}", case.id))
+}
+
+/// Decides what a client sees of its case.
+#[utoipa::path(post, path = "/v1/incidents/{id}/override", tag = "local", params(("id" = i64, Path)),
+    request_body = OverrideRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn overrule(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, OverrideRequest) = (incident_id(id)?, request(&headers, body).await?);
+    let case = door.engine.overrule(id, &request).await?;
+    done(id, format!("incident {id} is shown as case {}, {}", case.id, case.status))
 }
 
 macro_rules! decisions {

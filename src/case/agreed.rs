@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::apply::{RESOLVED_ELSEWHERE, is_of_a_rule};
+use super::apply::{RESOLVED_ELSEWHERE, is_remark};
+use super::derive::Towards;
 use super::id::ExchangeId;
 use super::incident::{Case, Comment, Incident};
 use super::phase::{CompletionCode, PhaseGroup};
@@ -62,7 +63,8 @@ impl Subject {
 }
 
 impl Agreed {
-    pub fn of(incident: &Incident, exchange: ExchangeId) -> Self {
+    /// The record as it is held alike with the site in this direction.
+    pub fn of(incident: &Incident, towards: Towards) -> Self {
         let work = &incident.work;
         let group = work.phase.group();
         let in_resolution = group == PhaseGroup::Resolution;
@@ -76,8 +78,13 @@ impl Agreed {
             _ if withdrawn => Some("withdrawn"),
             code => Some(code.as_str()),
         };
-        // An internal comment stays at its site, or is internal at the other as well.
-        let shared = |comment: &&Comment| !comment.internal && !is_of_a_rule(comment.id, exchange);
+        // An internal comment stays at its site, or is internal at the other as well; a rule writes at the receiver alone.
+        let shared = |comment: &&Comment| !comment.internal && !is_remark(comment);
+        // A relay may show its client another case than the one that it is told of.
+        let case = match towards {
+            Towards::Upstream if incident.client.is_some() => &incident.upstream_case,
+            _ => &incident.case,
+        };
         Self {
             phase: match group {
                 PhaseGroup::Resolution => "resolution".into(),
@@ -87,7 +94,7 @@ impl Agreed {
             solution: work.solution.as_ref().filter(is_given).cloned(),
             completion_code: code.map(str::to_owned),
             expected_resolution: work.expected_resolution.filter(|_| in_resolution),
-            case: incident.case.clone(),
+            case: case.clone(),
             comments: incident
                 .comments
                 .iter()
@@ -157,8 +164,10 @@ mod tests {
         Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
     };
 
+    const DOWN: Towards = Towards::Client;
+
     fn exchange() -> ExchangeId {
-        ExchangeId::from_bytes(*b"0123456789abcdef")
+        ExchangeId::from_bytes([7; 16])
     }
 
     /// What one site does, and what the other makes of the operations.
@@ -181,7 +190,7 @@ mod tests {
             receiver.case = edit.case.or(receiver.case);
             receiver.comments.extend(edit.comments);
         }
-        let (ours, theirs) = (Agreed::of(&sender, exchange()), Agreed::of(&receiver, exchange()));
+        let (ours, theirs) = (Agreed::of(&sender, DOWN), Agreed::of(&receiver, Towards::Upstream));
         assert_eq!(ours.differences(&theirs), [], "{name}");
         assert_eq!(ours.digest(), theirs.digest(), "{name}");
     }
@@ -217,7 +226,7 @@ mod tests {
         other.work.solution = Some("Reseated".into());
         other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
         other.comments.push(comment(9, None));
-        let differences = Agreed::of(&record, exchange()).differences(&Agreed::of(&other, exchange()));
+        let differences = Agreed::of(&record, DOWN).differences(&Agreed::of(&other, DOWN));
         let told: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.theirs.as_deref())).collect();
         assert_eq!(told[..2], [("phase", Some("validation")), ("solution", Some("Reseated"))]);
         assert_eq!(told[2..4], [("completion code", Some("fulfilled")), ("case", Some("CASE-7 is Open"))]);
@@ -230,9 +239,7 @@ mod tests {
         let at = Arrival { peer: &peer(), exchange: exchange(), seq: 300, at: record.created_at };
         record.comments = apply(&Operation::Assign(Changes::default()), &record.work, at).comments;
         assert_eq!(record.comments.len(), 1);
-        assert_eq!(Agreed::of(&record, exchange()), Agreed::of(&incident(), exchange()));
-        assert!(!is_of_a_rule(record.comments[0].id, ExchangeId::from_bytes(*b"fedcba9876543210")));
-        assert!(!is_of_a_rule(Uuid::new_v8(*b"another comment!"), exchange()));
+        assert_eq!(Agreed::of(&record, DOWN), Agreed::of(&incident(), DOWN));
     }
 
     #[test]

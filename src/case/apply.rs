@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::id::{Alias, ExchangeId};
+use super::id::Alias;
 use super::incident::{Case, Comment, Work};
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
@@ -27,7 +27,7 @@ pub struct Edit {
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     pub peer: &'a Alias,
-    pub exchange: ExchangeId,
+    pub exchange: super::id::ExchangeId,
     pub seq: u64,
     pub at: Timestamp,
 }
@@ -37,6 +37,18 @@ pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
 /// The solution that a Cancel leaves (C-19).
 pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
 
+/// How the comments begin that the rules below write.
+const ASSIGNED: &str = "Incident was assigned locally from external system";
+const REJECTED: &str = "Incident was rejected by the external fulfillment system";
+const REOPENED: &str = "Incident was reopened. Previous solution was: ";
+
+/// Whether a rule wrote this comment here when an operation came in. It is not told to a third site: where the operation
+/// goes on, the same rule writes it there, and where it does not, nothing of it is that site's affair (C-49).
+pub fn is_remark(comment: &Comment) -> bool {
+    let begins = [ASSIGNED, REJECTED, REOPENED].iter().any(|remark| comment.text.starts_with(remark));
+    begins && comment.origin.as_ref().is_some_and(|origin| origin.as_str() == comment.author)
+}
+
 /// The changes that `operation` means for a record whose work stands like this. Applying the result and asking again
 /// yields the same record.
 pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
@@ -44,7 +56,7 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
             let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
-            edit.with_comment(arrival, "Incident was assigned locally from external system".into())
+            edit.with_comment(arrival, ASSIGNED.into())
         }
         Operation::Accept(changes) if changes.case.is_none() => {
             Edit { assignment: Some(None), ..carried(changes, arrival) }
@@ -52,8 +64,10 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Accept(changes) | Operation::Update(changes) => carried(changes, arrival),
         Operation::Resolve(changes) => ended(changes, work, arrival, Phase::Review),
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
-        Operation::Reject(changes) => Edit { assignment: Some(None), ..carried(changes, arrival) }
-            .with_comment(arrival, "Incident was rejected by the external fulfillment system".into()),
+        Operation::Reject(changes) => {
+            let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
+            edit.with_comment(arrival, REJECTED.into())
+        }
         Operation::Cancel(changes) => Edit {
             phase: Some(Phase::Close),
             solution: Some(Some(CANCELED_ELSEWHERE.to_owned())),
@@ -132,38 +146,20 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     };
     let kept = edit.solution.as_ref().and_then(Option::as_ref);
     match work.solution.as_ref().filter(|solution| kept != Some(*solution)) {
-        Some(solution) => {
-            edit.with_comment(arrival, format!("Incident was reopened. Previous solution was: {solution}."))
-        }
+        Some(solution) => edit.with_comment(arrival, format!("{REOPENED}{solution}.")),
         None => edit,
     }
 }
 
-/// A v8 UUID of exchange and number: the same operation always writes the same comment.
-fn id_of_a_rule(exchange: ExchangeId, seq: [u8; 8]) -> Uuid {
-    let mut seed = *exchange.as_bytes();
-    for (byte, mixed) in seed.iter_mut().zip(seq.into_iter().cycle()) {
-        *byte ^= mixed;
-    }
-    Uuid::new_v8(seed)
-}
-
-/// Whether a rule wrote this comment here, on occasion of an operation of this exchange; the peer does not have it.
-pub fn is_of_a_rule(comment: Uuid, exchange: ExchangeId) -> bool {
-    // The UUID's version stands in byte 6 and its variant in byte 8: the other half has the two bytes whole.
-    let (id, exchange_bytes) = (comment.as_bytes(), exchange.as_bytes());
-    let mut seq = [0; 8];
-    for (index, byte) in seq.iter_mut().enumerate() {
-        let whole = if index == 6 { 14 } else { index };
-        *byte = id[whole] ^ exchange_bytes[whole];
-    }
-    id_of_a_rule(exchange, seq) == comment
-}
-
 impl Edit {
     fn with_comment(mut self, arrival: Arrival<'_>, text: String) -> Self {
+        // A v8 UUID of exchange, direction and number: the same operation always writes the same comment.
+        let mut seed = *arrival.exchange.as_bytes();
+        for (byte, mixed) in seed.iter_mut().zip(arrival.seq.to_be_bytes().into_iter().cycle()) {
+            *byte ^= mixed;
+        }
         self.comments.push(Comment {
-            id: id_of_a_rule(arrival.exchange, arrival.seq.to_be_bytes()),
+            id: Uuid::new_v8(seed),
             author: arrival.peer.to_string(),
             written_at: arrival.at,
             text,

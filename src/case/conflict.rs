@@ -61,6 +61,8 @@ pub struct Meeting<'a> {
     /// The last operation of ours that the peer had applied when it sent this one. An older peer does not tell, and is
     /// believed.
     pub seen: Option<u64>,
+    /// Whether this is the site above, which decides.
+    pub decides: bool,
 }
 
 /// Whose value of a field stays.
@@ -92,31 +94,35 @@ pub struct Merged {
     pub conflicts: Vec<Conflict>,
     /// A change of ours, not sent yet, was made without knowledge of this operation.
     pub unsent: bool,
+    /// The phase that the operation brings does not count here, until the peer says it again.
+    pub keeps_phase: bool,
     /// The record keeps or gets a value that the peer does not have: it is told.
     pub restates: bool,
 }
 
-impl Merged {
-    /// Whether the phase that the operation brings does not count here.
-    pub fn keeps_phase(&self) -> bool {
-        self.conflicts.iter().any(|conflict| conflict.field == Field::Phase && conflict.winner != Winner::Theirs)
-    }
-}
-
 impl Meeting<'_> {
-    /// Merges field by field. `winner` is asked only about fields that both sides changed to different values.
-    pub fn merge(&self, edit: Edit, winner: impl Fn(Field) -> Winner) -> Merged {
-        let mut merged = Merged { agreed: edit.clone(), edit, ..Merged::default() };
+    /// Merges what an operation means field by field. `winner` is asked only about fields that both sides changed to
+    /// different values.
+    pub fn merge(&self, operation: &Operation, edit: Edit, winner: impl Fn(Field) -> Winner) -> Merged {
+        // What waited for its row, while the case was resolved, may go now.
+        let restates = operation.kind() == OperationKind::Reopen;
+        let mut merged = Merged { agreed: edit.clone(), edit, restates, ..Merged::default() };
+        self.fill(operation, &mut merged);
+        self.step(operation, &mut merged);
         for field in Field::ALL {
+            if field == Field::Phase && merged.edit.phase.is_none() {
+                continue;
+            }
             let Some((ours, theirs)) = self.differs(field, &merged.agreed) else { continue };
             let unsent = self.differs_from_shadow(field);
-            let crossed = self.seen.is_some_and(|seen| self.touched.of(field) > seen);
+            let crossed = self.crossed(field);
             if !unsent && !crossed {
                 continue;
             }
             let winner = winner(field);
             if winner != Winner::Theirs {
                 clear(&mut merged.edit, field);
+                merged.keeps_phase |= field == Field::Phase && winner == Winner::Undecided;
             }
             merged.restates |= winner == Winner::Ours;
             if winner == Winner::Undecided {
@@ -128,7 +134,61 @@ impl Meeting<'_> {
             }
             merged.conflicts.push(Conflict { field, winner, ours, theirs });
         }
+        // An end that does not count fills nothing in.
+        let stays = |one: &Conflict| one.field == Field::Phase && one.winner != Winner::Theirs;
+        if merged.conflicts.iter().any(stays) {
+            for field in filled(operation, &merged.edit) {
+                clear(&mut merged.edit, field);
+                clear(&mut merged.agreed, field);
+            }
+        }
         merged
+    }
+
+    /// What C-15 fills in is nobody's word yet: the site above says it, the site below drops it where a change of its own
+    /// is on the way.
+    fn fill(&self, operation: &Operation, merged: &mut Merged) {
+        for field in filled(operation, &merged.edit) {
+            if self.decides {
+                clear(&mut merged.agreed, field);
+                merged.restates = true;
+            } else if self.differs_from_shadow(field) || self.crossed(field) {
+                clear(&mut merged.agreed, field);
+                clear(&mut merged.edit, field);
+                merged.restates = true;
+            }
+        }
+    }
+
+    /// The phase that the peer has now. Resolve and Close that crossed are no conflict: the further one counts, and the site
+    /// above says so.
+    fn step(&self, operation: &Operation, merged: &mut Merged) {
+        let theirs = match operation.kind() {
+            OperationKind::Resolve => Phase::Review,
+            OperationKind::Close | OperationKind::Cancel => Phase::Close,
+            OperationKind::Reopen => Phase::InitialSupport,
+            _ => return,
+        };
+        merged.agreed.phase = Some(theirs);
+        if merged.edit.phase.is_some() && !self.is_step_forward(&merged.edit) {
+            return;
+        }
+        if !self.decides && self.crossed(Field::Phase) {
+            clear(&mut merged.edit, Field::Phase);
+            clear(&mut merged.agreed, Field::Phase);
+            merged.keeps_phase = true;
+        } else if merged.edit.phase.is_none() && self.record.phase.group() != theirs.group() {
+            merged.restates |= self.decides;
+            merged.unsent |= !self.decides;
+        }
+    }
+
+    fn is_step_forward(&self, edit: &Edit) -> bool {
+        self.record.phase.group() == PhaseGroup::Validation && edit.phase == Some(Phase::Close)
+    }
+
+    fn crossed(&self, field: Field) -> bool {
+        self.seen.is_some_and(|seen| self.touched.of(field) > seen)
     }
 
     /// Both values, where the edit brings another one than the record has.
@@ -137,9 +197,8 @@ impl Meeting<'_> {
         match field {
             Field::Phase => {
                 let (ours, theirs) = (self.record.phase, edit.phase?);
-                // Two steps forward agree: the further one counts.
-                let forward = ours.group() == PhaseGroup::Validation && theirs == Phase::Close;
-                (ours != theirs && !forward).then(|| (ours.as_str().to_owned(), theirs.as_str().to_owned()))
+                (ours != theirs && !self.is_step_forward(edit))
+                    .then(|| (ours.as_str().to_owned(), theirs.as_str().to_owned()))
             }
             Field::Solution => {
                 let (ours, theirs) = (&self.record.solution, edit.solution.as_ref()?);
@@ -169,6 +228,17 @@ impl Meeting<'_> {
     }
 }
 
+/// The fields of an edit whose values the operation does not carry: the rule C-15 made them.
+fn filled(operation: &Operation, edit: &Edit) -> Vec<Field> {
+    let (OperationKind::Resolve | OperationKind::Close, Some(changes)) = (operation.kind(), operation.changes()) else {
+        return Vec::new();
+    };
+    let solution = changes.solution.clone().flatten().is_none() && edit.solution.clone().flatten().is_some();
+    let code = changes.completion_code.flatten().is_none() && edit.completion_code.flatten().is_some();
+    let fields = [(Field::Solution, solution), (Field::CompletionCode, code)];
+    fields.into_iter().filter(|(_, made)| *made).map(|(field, _)| field).collect()
+}
+
 fn clear(edit: &mut Edit, field: Field) {
     match field {
         Field::Phase => edit.phase = None,
@@ -185,6 +255,10 @@ mod tests {
 
     fn solved(text: &str) -> Work {
         Work { solution: Some(text.into()), ..Work::default() }
+    }
+
+    fn update() -> Operation {
+        Operation::Update(Changes::default())
     }
 
     fn brings(text: &str) -> Edit {
@@ -206,8 +280,8 @@ mod tests {
     fn what_was_sent_knowingly_is_taken() {
         let record = solved("ours");
         let shadow = agreed(&record);
-        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(3) };
-        let merged = meeting.merge(brings("theirs"), |_| panic!("there is nothing to decide"));
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(3), decides: true };
+        let merged = meeting.merge(&update(), brings("theirs"), |_| panic!("there is nothing to decide"));
         assert_eq!((merged.edit, merged.conflicts), (brings("theirs"), vec![]));
     }
 
@@ -215,13 +289,13 @@ mod tests {
     fn what_crossed_is_decided_by_the_owner_and_the_loser_is_named() {
         let record = solved("ours");
         let shadow = agreed(&record);
-        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(2) };
-        let ours = meeting.merge(brings("theirs"), |_| Winner::Ours);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(3), seen: Some(2), decides: true };
+        let ours = meeting.merge(&update(), brings("theirs"), |_| Winner::Ours);
         assert_eq!((ours.edit.clone(), ours.agreed.clone()), (Edit::default(), brings("theirs")));
         assert!(ours.restates && ours.conflicts[0].theirs == "theirs");
-        let theirs = meeting.merge(brings("theirs"), |_| Winner::Theirs);
+        let theirs = meeting.merge(&update(), brings("theirs"), |_| Winner::Theirs);
         assert_eq!((theirs.edit, theirs.conflicts[0].ours.as_str()), (brings("theirs"), "ours"));
-        let open = meeting.merge(brings("theirs"), |_| Winner::Undecided);
+        let open = meeting.merge(&update(), brings("theirs"), |_| Winner::Undecided);
         assert_eq!((open.edit, open.agreed), (Edit::default(), Edit::default()), "the peer will hear of ours");
     }
 
@@ -229,8 +303,9 @@ mod tests {
     fn a_change_that_was_not_sent_yet_is_a_conflict_too() {
         let record = solved("ours");
         let shadow = Shadow::default();
-        let meeting = Meeting { record: &record, shadow: &shadow, touched: Touched::default(), seen: Some(0) };
-        let open = meeting.merge(brings("theirs"), |_| Winner::Undecided);
+        let meeting =
+            Meeting { record: &record, shadow: &shadow, touched: Touched::default(), seen: Some(0), decides: true };
+        let open = meeting.merge(&update(), brings("theirs"), |_| Winner::Undecided);
         assert!(open.unsent);
         assert_eq!((open.edit, open.agreed), (Edit::default(), brings("theirs")));
     }
@@ -239,14 +314,30 @@ mod tests {
     fn equal_values_other_fields_and_steps_forward_are_no_conflict() {
         let record = Work { phase: Phase::Review, ..solved("same") };
         let shadow = Shadow::default();
-        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(9), seen: Some(0) };
+        let meeting = Meeting { record: &record, shadow: &shadow, touched: sent(9), seen: Some(0), decides: true };
         let edit = Edit {
             phase: Some(Phase::Close),
             completion_code: Some(Some(CompletionCode::Fulfilled)),
             ..brings("same")
         };
-        let merged = meeting.merge(edit.clone(), |field| panic!("{field:?} is no conflict"));
+        let merged = meeting.merge(&update(), edit.clone(), |field| panic!("{field:?} is no conflict"));
         assert_eq!(merged.edit, edit);
+    }
+
+    #[test]
+    fn c_15_what_is_filled_in_is_said_by_the_site_above_and_yields_at_the_site_below() {
+        let record = Work::default();
+        let shadow = Shadow::default();
+        let resolve = Operation::Resolve(Changes::default());
+        let mut meeting =
+            Meeting { record: &record, shadow: &shadow, touched: Touched::default(), seen: Some(0), decides: true };
+        let in_review = Edit { phase: Some(Phase::Review), ..Edit::default() };
+        let merged = meeting.merge(&resolve, brings("filled in"), |_| panic!("nobody changed it"));
+        assert_eq!((merged.edit, merged.agreed, merged.restates), (brings("filled in"), in_review, true));
+        meeting.decides = false;
+        assert_eq!(meeting.merge(&resolve, brings("filled in"), |_| panic!()).edit, brings("filled in"));
+        meeting.touched = sent(1);
+        assert_eq!(meeting.merge(&resolve, brings("filled in"), |_| panic!()).edit, Edit::default());
     }
 
     #[test]
@@ -255,8 +346,9 @@ mod tests {
         let shadow = Shadow::default();
         let mut touched = Touched::default();
         touched.note(&Operation::Reopen(Changes::default()), 4);
-        let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(3) };
+        let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(3), decides: true };
         let edit = Edit { phase: Some(Phase::Close), ..Edit::default() };
-        assert!(meeting.merge(edit, |_| Winner::Ours).keeps_phase());
+        assert!(meeting.merge(&update(), edit.clone(), |_| Winner::Ours).restates);
+        assert!(meeting.merge(&update(), edit, |_| Winner::Undecided).keeps_phase);
     }
 }

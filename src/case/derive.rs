@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::apply::{CANCELED_ELSEWHERE, is_remark};
 use super::form::Form;
 use super::id::Alias;
 use super::incident::{Comment, Incident};
@@ -47,9 +48,10 @@ impl Counterpart<'_> {
         incident.assignment.as_deref().map(|group| self.groups.is_external(group, self.peer))
     }
 
-    /// A comment never travels back to the peer that wrote it (C-32), and an internal one not without leave.
+    /// A comment never travels back to the peer that wrote it (C-32), one that a rule wrote here not at all, and an
+    /// internal one not without leave.
     fn may_have(&self, comment: &Comment) -> bool {
-        comment.origin.as_ref() != Some(self.peer) && (self.internal || !comment.internal)
+        !is_remark(comment) && comment.origin.as_ref() != Some(self.peer) && (self.internal || !comment.internal)
     }
 }
 
@@ -68,8 +70,10 @@ impl Counterpart<'_> {
 /// | Resolution to Validation | without | Resolve |
 /// | Validation | solution, completion code, comment | Resolve (C-07) |
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
+/// | Validation, Done | another peer canceled (C-19) | Cancel (C-52), instead of all others |
 /// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
 /// | back to Resolution | | Reopen (C-10), with solution and completion code as they are left |
+/// | Done to Validation | reopened and resolved again in one step | Reopen, Resolve |
 /// | to Done | | Close |
 /// | Done | solution, completion code, comment | Close (C-12) |
 pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
@@ -77,9 +81,12 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
     let mut operations = overflow(&mut changes);
     let group = after.work.phase.group();
     if group != PhaseGroup::Resolution {
+        let canceled = changes.solution.as_ref().is_some_and(|text| text.as_deref() == Some(CANCELED_ELSEWHERE));
         let ending: Option<fn(Changes) -> Operation> = match changes.completion_code.flatten() {
             Some(CompletionCode::WithdrawnByUser) => Some(Operation::Cancel),
             Some(CompletionCode::RequestRejected) => Some(Operation::Reject),
+            // Nobody but a Cancel leaves these two together.
+            Some(CompletionCode::AbandonedByUser) if canceled => Some(Operation::Cancel),
             _ => None,
         };
         if let Some(ending) = ending {
@@ -123,6 +130,15 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
             } else {
                 operations.push(Operation::Resolve(changes));
             }
+        }
+        PhaseGroup::Validation if was == PhaseGroup::Done => {
+            let resolution = Changes {
+                solution: after.work.solution.clone().map(Some),
+                completion_code: after.work.completion_code.map(Some),
+                ..Changes::default()
+            };
+            operations.push(Operation::Reopen(Changes { solution: None, completion_code: None, ..changes }));
+            operations.push(Operation::Resolve(resolution));
         }
         PhaseGroup::Validation => operations.extend(listed(changes, Operation::Resolve)),
         PhaseGroup::Done if before.phase != Phase::Close => operations.push(Operation::Close(changes)),
@@ -268,6 +284,12 @@ mod tests {
         record.work.phase = Phase::Close;
     }
 
+    fn canceled(record: &mut Incident) {
+        record.work.phase = Phase::Close;
+        record.work.solution = Some(CANCELED_ELSEWHERE.into());
+        record.work.completion_code = Some(CompletionCode::AbandonedByUser);
+    }
+
     fn accept(record: &mut Incident) {
         record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
     }
@@ -313,10 +335,20 @@ mod tests {
         row("review, unlisted", up, in_review, |r| r.work.expected_resolution = Some(r.created_at), &[]);
         row("C-08 review", up, in_review, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
         row("C-08 done", up, closed, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
+        row("C-52 done", up, nothing, canceled, &["cancel"]);
+        row("C-52 after review", up, in_review, canceled, &["cancel"]);
+        row(
+            "abandoned here",
+            up,
+            nothing,
+            |r| (closed(r), r.work.completion_code = Some(AbandonedByUser)).0,
+            &["close"],
+        );
         row("C-09 review", up, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
         row("C-10 from done", up, closed, |r| r.work = Default::default(), &["reopen"]);
+        row("reopened and resolved again", up, closed, in_review, &["reopen", "resolve"]);
         row("done from review", up, in_review, |r| r.work.phase = Phase::Close, &["close"]);
         row("done at once", up, nothing, closed, &["close"]);
         row("accepted and done at once", down, nothing, |r| (closed(r), accept(r)).0, &["accept", "close"]);
@@ -358,6 +390,24 @@ mod tests {
         let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
         let sent = &operations[0].changes().unwrap().comments[0];
         assert!(sent.deleted && sent.text.is_empty() && sent.check().is_ok());
+    }
+
+    #[test]
+    fn what_a_rule_wrote_is_not_told_to_a_third_site_and_what_a_person_wrote_there_is() {
+        let (groups, peer) = (groups(), peer());
+        let above = across(Towards::Upstream, &groups, &peer);
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        let north: Alias = "north".parse().unwrap();
+        let from_north = |text: &str, author: &str| Comment {
+            text: text.into(),
+            author: author.into(),
+            ..comment(9, Some(north.clone()))
+        };
+        record.comments.push(from_north("Incident was reopened. Previous solution was: x.", "north"));
+        assert!(derive_operations(&shadow, &record, above).is_empty());
+        record.comments.push(from_north("Incident was reopened. Previous solution was: x.", "anna"));
+        assert_eq!(derive_operations(&shadow, &record, above).len(), 1);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub fn incident() -> Incident {
         form: Form::default(),
         work: Work::default(),
         case: None,
+        upstream_case: None,
+        own_case: Default::default(),
         references: vec![],
         comments: vec![],
     }

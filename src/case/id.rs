@@ -1,5 +1,7 @@
 //! The names of things. Each is its own type, so that an incident's number cannot stand where a transaction ID belongs.
 
+mod hidden;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -38,8 +38,11 @@ pub struct Incident {
     pub active: bool,
     pub form: Form,
     pub work: Work,
-    /// The case as this site's people see it.
+    /// The case as this site's people see it, and the client that it was opened for.
     pub case: Option<Case>,
+    /// The upstream's own, where the incident is a client's.
+    pub upstream_case: Option<Case>,
+    pub own_case: super::shown::OwnCase,
     pub references: Vec<Reference>,
     pub comments: Vec<Comment>,
 }

@@ -7,6 +7,7 @@ use super::derive::Towards;
 use super::id::{CaseId, IncidentId, TransactionId};
 use super::incident::Standing;
 use super::operation::{Operation, OperationKind};
+use super::phase::Phase;
 
 /// One end of one exchange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -233,6 +234,28 @@ impl Leg {
             Leg::Upward { incident, step } => Ok(Leg::Upward { incident, step: step.operated(operation)? }),
             Leg::Downward(step) => step.operated(operation).map(Leg::Downward),
         }
+    }
+
+    /// Towards a client the agreed phase alone says whether the case is closed, in whichever order two changes met.
+    pub fn in_phase(self, agreed: Phase) -> Self {
+        match self {
+            Leg::Downward(Downward::Closed { incident, case }) if agreed != Phase::Close => Leg::Downward(match case {
+                Some(case) => Downward::Open { incident, case },
+                None => Downward::Deciding { incident },
+            }),
+            leg => leg,
+        }
+    }
+
+    /// After an operation of ours arrived at the peer. One whose phase is not the agreed one any more, because an
+    /// operation of the peer's overtook its answer, moves no step.
+    pub fn arrived(self, operation: &Operation, agreed: Phase) -> Self {
+        let counts = match operation.kind() {
+            OperationKind::Close | OperationKind::Cancel => agreed == Phase::Close,
+            OperationKind::Reopen => agreed != Phase::Close,
+            _ => true,
+        };
+        if counts { self.clone().operated(operation).unwrap_or(self) } else { self }
     }
 
     /// The word for people. `resolved` is the phase of the record, not a step of the exchange.

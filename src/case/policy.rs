@@ -1,4 +1,4 @@
-//! Auto-submit policies: filters as in A-48, in order, first match wins.
+//! Policies that submit, accept or escalate: filters as in A-48, in order, first match wins.
 
 use super::form::{Form, Priority};
 use super::incident::Incident;
@@ -38,13 +38,15 @@ pub struct Policy {
 impl Policy {
     pub fn matches(&self, incident: &Incident) -> bool {
         let event = &incident.event;
+        // Each client is a group of its own.
+        let group = incident.group.clone().or_else(|| incident.client.as_ref().map(ToString::to_string));
         let listed = |wanted: &[String], value: &Option<String>| {
             wanted.is_empty() || value.as_ref().is_some_and(|value| wanted.contains(value))
         };
         self.enabled
             && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && (self.priorities.is_empty() || event.priority.is_some_and(|p| self.priorities.contains(&p)))
-            && listed(&self.groups, &incident.group)
+            && listed(&self.groups, &group)
             && (self.device.is_none() || self.device == event.device)
             && (self.serial.is_none() || self.serial == event.serial)
             && self.words_match(incident)
@@ -103,6 +105,13 @@ mod tests {
         ] {
             assert!(!broken.matches(&record), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_41_a_policy_can_be_aimed_at_one_client() {
+        let record = Incident { client: Some("north".parse().unwrap()), ..incident() };
+        assert!(Policy { groups: vec!["north".into()], ..policy() }.matches(&record));
+        assert!(!Policy { groups: vec!["south".into()], ..policy() }.matches(&record));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::apply::Edit;
 use super::incident::{Case, Incident};
+use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase};
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -72,6 +73,26 @@ impl Shadow {
     /// The incident as a Create hands it over: work has not begun, and there is no case.
     pub fn of_create(incident: &Incident, assigned: Option<bool>) -> Self {
         Self { comments: Self::of(incident, assigned).comments, assigned, ..Self::default() }
+    }
+
+    /// After `operations` were made from the difference. What no row of the table let through is still to be told, by the
+    /// next operation that may carry it.
+    pub fn after(&self, operations: &[Operation], incident: &Incident, assigned: Option<bool>) -> Self {
+        let carried = |field: fn(&Changes) -> bool| {
+            operations.iter().any(|one| one.kind() == OperationKind::Reopen || one.changes().is_some_and(field))
+        };
+        let now = Self::of(incident, assigned);
+        Self {
+            completion_code: match carried(|changes| changes.completion_code.is_some()) {
+                true => now.completion_code,
+                false => self.completion_code,
+            },
+            expected_resolution: match carried(|changes| changes.expected_resolution.is_some()) {
+                true => now.expected_resolution,
+                false => self.expected_resolution,
+            },
+            ..now
+        }
     }
 
     /// Moves with what an operation of the peer's changed here, so that the detector sees nothing new (no echo).

@@ -70,6 +70,15 @@ Examples:
   casebridge reconcile 1 --apply
 ";
 
+/// Under the help of `escalate`.
+pub const ESCALATE: &str = "\
+What is left out comes from the client's form, then from [submit.defaults] of the configuration.
+
+Examples:
+  casebridge escalate 1
+  casebridge escalate 1 --priority \"1 - Critical\" --comment \"Our spare part did not help\"
+";
+
 /// Under the help of `incidents`.
 pub const INCIDENTS: &str = "\
 Examples:
@@ -84,6 +93,16 @@ pub const ACCEPT: &str = "\
 Examples:
   casebridge accept 1
   casebridge accept 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17 --comment \"Taken by the night shift\"
+";
+
+/// Under the help of `override`.
+pub const OVERRIDE: &str = "\
+What is given is shown to the client, whatever the site above says later, until it is cleared.
+
+Examples:
+  casebridge override 1 --case-id T-2026-17 --case-link https://desk.example/T-2026-17
+  casebridge override 1 --status \"With the manufacturer\"
+  casebridge override 1 --clear
 ";
 
 /// Under the help of `update`.
@@ -128,9 +147,12 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, UPDATE, RESOLVE, ASSIGN, COMMENT]
-        .into_iter()
-        .flat_map(str::lines)
-        .filter_map(|line| line.strip_prefix("  "))
-        .collect()
+    [
+        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
+        ASSIGN, COMMENT,
+    ]
+    .into_iter()
+    .flat_map(str::lines)
+    .filter_map(|line| line.strip_prefix("  "))
+    .collect()
 }

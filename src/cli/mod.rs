@@ -97,6 +97,9 @@ enum Command {
     /// Submit an incident to the site above, once
     #[command(after_help = examples::SUBMIT)]
     Submit(submit::Arguments),
+    /// Hand a client's incident on to the site above, once
+    #[command(after_help = examples::ESCALATE)]
+    Escalate(submit::Handover),
     /// Link an incident to a case that the site above has already
     #[command(after_help = examples::LINK)]
     Link(link::Arguments),
@@ -126,6 +129,9 @@ enum Command {
     /// Take a client's incident: open a case for it
     #[command(after_help = examples::ACCEPT)]
     Accept(work::AcceptArguments),
+    /// Decide which case a client sees: the upstream's, or your own
+    #[command(after_help = examples::OVERRIDE)]
+    Override(work::OverrideArguments),
     /// Tell news of an incident: status, comment, solution, expected resolution
     #[command(after_help = examples::UPDATE)]
     Update(work::UpdateArguments),
@@ -191,6 +197,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
+        Command::Escalate(handover) => submit::escalate(&site.local()?, handover).await,
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
@@ -203,6 +210,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Reconcile(arguments) => reconcile::run(&site.local()?, arguments).await,
         Command::Resync(arguments) => reconcile::resync(&site.local()?, arguments).await,
         Command::Accept(arguments) => work::accept(&site.local()?, arguments).await,
+        Command::Override(arguments) => work::overrule(&site.local()?, arguments).await,
         Command::Update(arguments) => work::update(&site.local()?, arguments).await,
         Command::Resolve(arguments) => work::resolve(&site.local()?, arguments).await,
         Command::Close(arguments) => work::close(&site.local()?, arguments).await,
@@ -251,6 +259,8 @@ mod tests {
             (vec!["submit", "1", "--cc", "noc@north.example,noc"], "'noc' in the CC list"),
             (vec!["submit", "one"], "one"),
             (vec!["update", "1"], "--comment"),
+            (vec!["override", "1"], "--clear"),
+            (vec!["override", "1", "--status", "Open", "--clear"], "--clear"),
             (vec!["retry"], "--all"),
             (vec!["retry", "1", "--all"], "--all"),
             (vec!["resolve", "1", "--code", "done"], "fulfilled"),

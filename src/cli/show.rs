@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::local::Local;
 use super::print::{self, Column, Table, safe_lines, span, time};
 use super::{Output, queue};
-use crate::case::{Attachment, AttachmentState, Form};
+use crate::case::{Attachment, AttachmentState, Form, OwnCase};
 use crate::protocol::operator::{ExchangeDetail, IncidentDetail};
 
 /// Of `show`.
@@ -107,6 +107,7 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.field("serial", row.serial.clone());
     page.field("group", row.group.clone());
     page.field("client", row.client.clone());
+    page.field("came through", Some(detail.trace_route.join(" > ")).filter(|route| !route.is_empty()));
     page.field("priority", row.priority.clone());
     page.field("severity", row.severity.clone());
     page.field("submission", row.submission.clone());
@@ -116,6 +117,12 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.field("case ID", row.case_id.clone());
     page.field("case link", row.case_link.clone());
     page.field("case status", row.case_status.clone());
+    if let Some(case) = &detail.upstream_case {
+        page.field("upstream case ID", case.id.to_string());
+        page.field("upstream case link", case.link.as_ref().map(ToString::to_string));
+        page.field("upstream case status", case.status.clone());
+        page.field("overridden", overridden(detail.own_case));
+    }
     page.field("completion code", detail.completion_code.clone());
     page.field("expected resolution", detail.expected_resolution.map(time));
     page.paragraph("description", Some(&detail.description));
@@ -127,6 +134,12 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
             page.aligned(name, value, widest.clamp(20, 40));
         }
     }
+}
+
+fn overridden(own: OwnCase) -> Option<String> {
+    let parts = [(own.id, "case ID"), (own.link, "case link"), (own.status, "case status")];
+    let named: Vec<&str> = parts.into_iter().filter_map(|(own, name)| own.then_some(name)).collect();
+    Some(named.join(", ")).filter(|named| !named.is_empty())
 }
 
 fn show_exchange(page: &mut Page, exchange: &ExchangeDetail, now: Timestamp, width: Option<usize>) {
@@ -214,7 +227,7 @@ fn history(page: &mut Page, detail: &IncidentDetail, width: Option<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::{ExchangeId, HistoryLine, IncidentId};
+    use crate::case::{Case, ExchangeId, HistoryLine, IncidentId};
     use crate::cli::incidents::tests::row;
     use crate::protocol::operator::OutboxRow;
 
@@ -268,6 +281,9 @@ mod tests {
             solution: None,
             completion_code: None,
             expected_resolution: None,
+            upstream_case: Some(Case { id: "V-4".parse().expect("an ID"), link: None, status: "Open".into() }),
+            own_case: OwnCase { status: true, ..OwnCase::default() },
+            trace_route: vec!["north".into(), "partner".into()],
             manifest: std::collections::BTreeMap::from([("router.model".to_owned(), "MX480".to_owned())]),
             form: Form { tracking_number: Some("CRQ-4711".into()), ..Form::default() },
             comments: Vec::new(),
@@ -287,6 +303,9 @@ mod tests {
             "  since                2026-11-21 12:00:00Z (5 min ago)\n",
             "  next try             2026-11-21 12:05:12Z (in 12 s), after 3 attempts\n",
             "  tracking number      CRQ-4711\n",
+            "  upstream case ID     V-4\n",
+            "  overridden           case status\n",
+            "  came through         north > partner\n",
             "  router.model         MX480\n",
             "awaited",
             "from the inbox",

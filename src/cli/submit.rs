@@ -1,4 +1,4 @@
-//! `submit`: hands an incident to the site above, or keeps the form for later.
+//! `submit`: hands an incident to the site above, or keeps the form for later. `escalate` does the same for a client's.
 
 use clap::Args;
 
@@ -11,6 +11,16 @@ use crate::protocol::operator::{ActionAnswer, SubmitRequest};
 /// Of `submit`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    handover: Handover,
+    /// Keep the form for later and send nothing
+    #[arg(long)]
+    save_draft: bool,
+}
+
+/// Of `escalate`, and the most of `submit`.
+#[derive(Debug, Args)]
+pub struct Handover {
     /// The number of the incident
     #[arg(value_name = "ID")]
     incident: i64,
@@ -32,31 +42,44 @@ pub struct Arguments {
     /// What you want to add
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Keep the form for later and send nothing
-    #[arg(long)]
-    save_draft: bool,
     #[command(flatten)]
     output: Output,
 }
 
 /// Submits, or saves the draft.
 pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { incident, output, .. } = arguments;
-    let (verb, what) = match arguments.save_draft {
-        true => ("draft", format!("the draft of incident {incident} is not saved")),
-        false => ("submit", format!("incident {incident} is not submitted")),
-    };
+    let Arguments { handover, save_draft } = arguments;
+    match save_draft {
+        true => {
+            let what = format!("the draft of incident {} is not saved", handover.incident);
+            hand(local, "draft", &what, handover).await
+        }
+        false => {
+            let what = format!("incident {} is not submitted", handover.incident);
+            hand(local, "submit", &what, handover).await
+        }
+    }
+}
+
+/// Hands a client's incident on.
+pub async fn escalate(local: &Local, handover: Handover) -> Result<(), Failure> {
+    let what = format!("incident {} is not escalated", handover.incident);
+    hand(local, "escalate", &what, handover).await
+}
+
+async fn hand(local: &Local, verb: &str, what: &str, handover: Handover) -> Result<(), Failure> {
+    let Handover { incident, output, .. } = handover;
     let form = Form {
-        priority: arguments.priority,
-        follow_up: arguments.follow_up,
-        cc: arguments.cc,
-        tracking_number: arguments.tracking_number,
-        site_id: arguments.site_id,
-        comment: arguments.comment,
+        priority: handover.priority,
+        follow_up: handover.follow_up,
+        cc: handover.cc,
+        tracking_number: handover.tracking_number,
+        site_id: handover.site_id,
+        comment: handover.comment,
         link: None,
     };
     let request = SubmitRequest { form, operator: who::operator() };
-    let answer: ActionAnswer = local.post(&what, &format!("/v1/incidents/{incident}/{verb}"), &request).await?;
+    let answer: ActionAnswer = local.post(what, &format!("/v1/incidents/{incident}/{verb}"), &request).await?;
     done(&answer, output)
 }
 

@@ -1,4 +1,5 @@
-//! `accept`, `update`, `resolve`, `close`, `reopen`, `cancel` and `reject`: a person's decisions on an incident.
+//! `accept`, `override`, `update`, `resolve`, `close`, `reopen`, `cancel` and `reject`: a person's decisions on an
+//! incident.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -9,7 +10,7 @@ use super::exit::Failure;
 use super::local::Local;
 use super::{Output, submit, who};
 use crate::case::CompletionCode;
-use crate::protocol::operator::{AcceptRequest, WorkRequest};
+use crate::protocol::operator::{AcceptRequest, OverrideRequest, WorkRequest};
 
 /// Of `accept`.
 #[derive(Debug, Args)]
@@ -25,6 +26,30 @@ pub struct AcceptArguments {
     /// The status of the case, in your own words
     #[arg(long, value_name = "TEXT")]
     status: Option<String>,
+}
+
+/// Of `override`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("shown").required(true).multiple(true)
+    .args(["case_id", "case_link", "status", "clear"]))]
+pub struct OverrideArguments {
+    /// The number of the incident
+    #[arg(value_name = "ID")]
+    incident: i64,
+    /// The ID that the client sees; the link goes with it
+    #[arg(long, value_name = "CASE")]
+    case_id: Option<String>,
+    /// Where the client's people look at the case
+    #[arg(long, value_name = "URL")]
+    case_link: Option<String>,
+    /// The status that the client sees
+    #[arg(long, value_name = "TEXT")]
+    status: Option<String>,
+    /// Show what the site above says again
+    #[arg(long, conflicts_with_all = ["case_id", "case_link", "status"])]
+    clear: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Of `update`.
@@ -87,6 +112,15 @@ pub async fn accept(local: &Local, arguments: AcceptArguments) -> Result<(), Fai
     let comment = target.comment.clone();
     let request = AcceptRequest { case_id, case_link, status, comment, operator: who::operator() };
     act(local, "accept", "accepted", &target, &request).await
+}
+
+/// Decides what the client sees of its case.
+pub async fn overrule(local: &Local, arguments: OverrideArguments) -> Result<(), Failure> {
+    let OverrideArguments { incident, case_id, case_link, status, clear, output } = arguments;
+    let request = OverrideRequest { case_id, case_link, status, clear, operator: who::operator() };
+    let what = format!("the case of incident {incident} is shown as before");
+    let answer = local.post(&what, &format!("/v1/incidents/{incident}/override"), &request).await?;
+    submit::done(&answer, output)
 }
 
 /// Tells news; at least one is given.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::{BundlePaths, LogFormat, OnDamage};
+use super::settings::{BundlePaths, FromUpstream, LogFormat, OnDamage};
 use crate::case::{Kind, Owner, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
@@ -115,6 +115,9 @@ pub const UPSTREAM_IN_FLIGHT: Bounded<usize> = bounded(2, 1, 16);
 /// `upstream.check_after`
 pub const UPSTREAM_CHECK_AFTER: Bounded<Duration> = bounded(h(24), s(1), d(30));
 
+/// `upstream.hide_clients`
+pub const UPSTREAM_HIDE_CLIENTS: bool = false;
+
 /// `listen.max_body`
 pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB);
 /// `listen.answer_within`
@@ -134,6 +137,11 @@ pub const RETRY_MAX: Bounded<Duration> = bounded(m(5), ms(10), d(1));
 pub const RETRY_GIVE_UP_AFTER: Bounded<Duration> = bounded(d(7), s(1), d(90));
 /// `retry.retry_after_max`
 pub const RETRY_AFTER_MAX: Bounded<Duration> = bounded(h(1), s(1), d(1));
+
+/// `retry.repeats`, operations
+pub const RETRY_REPEATS: Bounded<usize> = bounded(50, 2, 10_000);
+/// `retry.repeats_within`
+pub const RETRY_REPEATS_WITHIN: Bounded<Duration> = bounded(m(10), s(1), d(1));
 
 /// `submit.require_site_id`
 pub const REQUIRE_SITE_ID: bool = false;
@@ -161,6 +169,9 @@ pub const INTERNAL_COMMENTS: bool = false;
 
 /// `site.test_mode`
 pub const TEST_MODE: bool = false;
+
+/// `case.from_upstream`
+pub const CASE_FROM_UPSTREAM: FromUpstream = FromUpstream::Pass;
 
 /// `schedule.housekeeping`: at night, and not on the hour, when everything else runs.
 pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";

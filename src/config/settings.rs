@@ -167,6 +167,8 @@ pub struct Upstream {
     pub in_flight: usize,
     /// How long an exchange may be without news before its transaction is asked for directly.
     pub check_after: Duration,
+    /// Whether other names stand for those of our clients in what it gets.
+    pub hide_clients: bool,
     /// Whether internal comments go there (C-33).
     pub internal_comments: bool,
 }
@@ -216,6 +218,8 @@ pub struct Retry {
     pub give_up_after: Duration,
     /// The longest `Retry-After` that is honoured.
     pub retry_after_max: Duration,
+    /// When an exchange that makes no progress is stopped.
+    pub patience: crate::case::Patience,
 }
 
 /// `[submit]`
@@ -228,6 +232,15 @@ pub struct Submit {
     pub policies: Vec<Policy>,
 }
 
+/// Whose case a client sees when its incident was handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromUpstream {
+    /// The upstream's, as it stands.
+    Pass,
+    /// This site's own: the one that it opened, or one from the templates.
+    Own,
+}
+
 /// `[case]`: at a site with clients.
 #[derive(Debug, Clone)]
 pub struct CaseSettings {
@@ -237,11 +250,14 @@ pub struct CaseSettings {
     pub link_template: Option<String>,
     /// The status of a case that was just accepted.
     pub opened_status: String,
+    pub from_upstream: FromUpstream,
     /// The status of a case that waits for an answer of the client's (C-51), and of one that was answered.
     pub pending_status: String,
     pub resumed_status: String,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
+    /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.
+    pub escalate: Vec<Policy>,
 }
 
 /// `[exchange]`: who may change what of a case that two sites share.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Shadow,
-    Standing, Towards, Upward,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Relayed,
+    Shadow, Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -117,7 +118,7 @@ impl Engine {
 
     pub(super) async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
         let _undetected = self.0.detecting.lock().await;
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
         let records = self
             .state()
@@ -132,6 +133,7 @@ impl Engine {
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
         let mut adopting = Vec::with_capacity(page.len());
         let mut writes = Vec::with_capacity(page.len());
+        let mut refused = Vec::new();
         for ((one, record), id) in page.into_iter().zip(records).zip(ids) {
             let ours = |incident: &&Incident| record.is_some() || self.is_ours(&one, incident);
             let Some(incident) = incidents.get(&id).filter(ours) else {
@@ -141,13 +143,18 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let edit = self.catch_up(&one, incident, base, alias);
-            let standpoint = standpoint(&one, incident, &edit, base);
+            let given_back = one.step == SnapshotStep::Rejected;
+            let relayed = self.relayed(edit, incident, given_back).unwrap_or_else(|reason| {
+                refused.push((key.clone(), reason));
+                Relayed::default()
+            });
+            let standpoint = standpoint(&one, incident, &relayed.edit, base);
             let already = incident
                 .references
                 .iter()
                 .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
-            if !already || edit != Edit::default() {
-                writes.push(self.adoption(&key, &one, incident, &edit, &standpoint));
+            if !already || relayed != Relayed::default() {
+                writes.push(self.adoption(&key, &one, incident, relayed, &standpoint));
             }
             adopting.push((key, standpoint, incident.id));
         }
@@ -155,16 +162,23 @@ impl Engine {
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let scene = self.scene();
-        self.state()
+        let (scene, relays) = (self.scene(), between.relays());
+        let settled = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Settled::default();
                 for (key, standpoint, id) in adopting {
                     let Some(incident) = incidents.get(&id) else { continue };
                     settle::adopted(transaction, &key, standpoint, incident, &scene)?;
+                    if relays {
+                        forward(transaction, &scene, incident, Some(&key), &mut settled)?;
+                    }
                 }
-                Ok(())
+                Ok(settled)
             })
-            .await
+            .await?;
+        self.tell(settled).await?;
+        self.park(refused).await
     }
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.
@@ -180,8 +194,9 @@ impl Engine {
         let theirs = &one.record;
         let work = &incident.work;
         let mut edit = Edit::default();
+        let known = if incident.client.is_some() { &incident.upstream_case } else { &incident.case };
         if let Some(case) = &theirs.case
-            && incident.case.as_ref() != Some(case)
+            && known.as_ref() != Some(case)
         {
             edit.case = Some(case.clone());
         }
@@ -225,9 +240,10 @@ impl Engine {
         key: &ExchangeKey,
         one: &ExchangeSnapshot,
         incident: &Incident,
-        edit: &Edit,
+        relayed: Relayed,
         standpoint: &Standpoint,
     ) -> Write {
+        let Relayed { edit, upstream_case, own_case } = relayed;
         let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
         let standing = standpoint.leg.standing(resolved);
         let mut reference = reference(key, Towards::Upstream, one.transaction.clone(), standing);
@@ -242,7 +258,9 @@ impl Engine {
             detail: format!("known again from the peer, {}", standpoint.leg.name()),
         };
         Write {
-            edit: edit.clone(),
+            edit,
+            upstream_case,
+            own_case,
             submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),

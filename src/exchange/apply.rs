@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
     Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
     Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
-    depends_on_record, told,
+    completed, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
-use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry};
+use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{Write, Writer, Written};
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
@@ -65,7 +66,7 @@ impl Engine {
     pub(super) async fn apply(&self, arriving: &[Arriving]) -> Result<Vec<Fate>, EngineError> {
         /// Rounds of somebody else changing the same records at the same moment.
         const TRIES: usize = 8;
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
         let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
         for _ in 0..TRIES {
@@ -73,7 +74,9 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let needed = |index: &&usize| depends_on_record(&arriving[**index].operation);
+            let needs =
+                |one: &Arriving| depends_on_record(&one.operation) || (between.relays() && one.transaction.is_some());
+            let needed = |index: &&usize| needs(&arriving[**index]);
             let ids: Vec<IncidentId> =
                 open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
             let loaded = if ids.is_empty() { Vec::new() } else { self.store().load(&ids).await?.incidents };
@@ -84,13 +87,15 @@ impl Engine {
             for index in open {
                 let one = &arriving[index];
                 let incident = one.record.incident().and_then(|id| incidents.get(&id));
-                let gone = depends_on_record(&one.operation) && incident.is_none();
+                let gone = needs(one) && incident.is_none();
                 match (one.leg(), one.record.incident()) {
-                    (Ok(leg), Some(id)) if !gone => {
-                        let (write, one) = self.effect(one, id, incident, &leg);
-                        writes.push(write);
-                        written.push((index, one));
-                    }
+                    (Ok(leg), Some(id)) if !gone => match self.effect(one, id, incident, &leg) {
+                        Ok((write, one)) => {
+                            writes.push(write);
+                            written.push((index, one));
+                        }
+                        Err(reason) => fates[index] = Some(Fate::Refused(reason)),
+                    },
                     (Err(illegal), _) => fates[index] = Some(Fate::Refused(illegal.to_string())),
                     (Ok(_), _) => fates[index] = Some(Fate::Refused("the incident is gone from the store".into())),
                 }
@@ -111,7 +116,7 @@ impl Engine {
         }
         crash_point_after(arriving);
         self.load_contested(&mut taken).await?;
-        self.settle_taken(taken).await?;
+        self.settle_taken(&between, taken).await?;
         // What never came to rest is tried again with the next delivery.
         fates
             .into_iter()
@@ -119,7 +124,7 @@ impl Engine {
             .collect()
     }
 
-    async fn settle_taken(&self, taken: Vec<Taken>) -> Result<(), EngineError> {
+    async fn settle_taken(&self, between: &Between<'_>, taken: Vec<Taken>) -> Result<(), EngineError> {
         if taken.is_empty() {
             return Ok(());
         }
@@ -148,20 +153,53 @@ impl Engine {
                 "applied"
             );
         }
+        let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
+        let incidents = self.to_forward(between, &ids).await?;
         let scene = self.scene();
-        let queued = self
+        let (settled, stopped) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                let mut queued = HashSet::new();
+                let mut settled = Settled::default();
+                let mut stopped = Vec::new();
                 for one in &taken {
-                    if settle::applied(transaction, one, &scene)? {
-                        queued.insert(one.key.peer.clone());
+                    let applied = settle::applied(transaction, one, &scene)?;
+                    if let Some(changed) = applied.queued {
+                        settled.queued.insert(one.key.peer.clone());
+                        let resolved = one.after.as_ref().is_some_and(|after| after.work.phase == Phase::Review);
+                        let standing = changed.leg.standing(resolved);
+                        let reference = Some(reference(&one.key, changed.leg.towards(), None, standing));
+                        settled.standings.push(Write { reference, ..Write::to(one.incident, Writer::Bridge) });
                     }
+                    stopped.extend(applied.stopped.map(|parked| (one.key.clone(), one.incident, parked)));
                 }
-                Ok(queued)
+                // In the same transaction: an operation that counts as taken is on its way to the other peer.
+                for one in &taken {
+                    let Some(incident) = incidents.get(&one.incident) else { continue };
+                    forward(transaction, &scene, incident, Some(&one.key), &mut settled)?;
+                }
+                Ok((settled, stopped))
             })
             .await?;
-        self.wake(&queued);
+        self.tell(settled).await?;
+        self.tell_stopped(stopped).await
+    }
+
+    /// Says of exchanges that something in them goes round in circles (design, invariant 9).
+    async fn tell_stopped(&self, stopped: Vec<(ExchangeKey, IncidentId, Parked)>) -> Result<(), EngineError> {
+        let mut writes = Vec::with_capacity(stopped.len());
+        for (key, incident, parked) in stopped {
+            warn!(
+                event = "exchange_stopped",
+                peer = %key.peer,
+                exchange = %key.exchange,
+                incident = incident.0,
+                seq = parked.seq,
+                reason = parked.reason,
+                "stopped until a person says otherwise; see `casebridge parked`"
+            );
+            writes.push(self.parked_line(&key, incident, &parked, "the peer's"));
+        }
+        self.store().write(writes).await?;
         Ok(())
     }
 
@@ -191,7 +229,13 @@ impl Engine {
 
     /// The write that an operation means for its incident.
     /// The record is needed, and its revision counts, where the rules ask how it stands.
-    fn effect(&self, one: &Arriving, id: IncidentId, record: Option<&Incident>, leg: &Leg) -> (Write, Taken) {
+    fn effect(
+        &self,
+        one: &Arriving,
+        id: IncidentId,
+        record: Option<&Incident>,
+        leg: &Leg,
+    ) -> Result<(Write, Taken), String> {
         let now = self.now();
         let agreed = Work { phase: one.record.shadow.phase, ..Work::default() };
         let work = record.map_or(&agreed, |record| &record.work);
@@ -200,15 +244,19 @@ impl Engine {
         let merged = match record {
             Some(record) => {
                 let (shadow, touched) = (&one.record.shadow, one.record.touched);
-                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen };
-                meeting.merge(edit, |field| self.winner(&one.record, field, record.work.phase))
+                let decides = one.record.leg.towards() == Towards::Client;
+                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides };
+                meeting.merge(&one.operation, edit, |field| self.winner(&one.record, field, record.work.phase))
             }
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
         };
-        let merged = self.resumed(one, record, merged);
+        let merged = self.resumed(one, record, self.complete(one, work, merged));
         let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
+        // A phase that does not count here moves no step.
+        let agreed = merged.agreed.phase.unwrap_or(one.record.shadow.phase);
+        let leg = if merged.keeps_phase { one.record.leg.clone() } else { leg.clone().in_phase(agreed) };
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
@@ -237,18 +285,32 @@ impl Engine {
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
+        let (mut merged, upstream_case, own_case) = match record {
+            Some(record) if leg.towards() == Towards::Upstream => {
+                let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject)?;
+                (Merged { edit: relayed.edit, ..merged }, relayed.upstream_case, relayed.own_case)
+            }
+            _ => (merged, None, None),
+        };
+        if let Some(next) =
+            record.filter(|_| kind == OperationKind::Assign).and_then(|record| next_in_turn(record, &one.key))
+        {
+            merged.edit.assignment = Some(Some(next.to_string()));
+        }
         let mut write = Write {
             expected_revision: record.map(|record| record.revision),
             edit: merged.edit.clone(),
+            upstream_case,
+            own_case,
             reference: Some(reference),
             history,
             ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {
             write.submission = Some(Submission::Requested);
-            write.form = Some(submitted.form.clone());
+            write.form = submitted.form.clone();
         }
-        if standing == Standing::Rejected && one.record.leg.towards() == Towards::Upstream {
+        if standing == Standing::Rejected && leg.towards() == Towards::Upstream {
             write.submission = Some(Submission::Held);
         }
         let taken = Taken {
@@ -261,7 +323,32 @@ impl Engine {
             transaction: one.transaction.clone(),
             after: None,
         };
-        (write, taken)
+        Ok((write, taken))
+    }
+
+    /// Where our side of a conflict leaves an ended case without a solution or a code, it gets the settings' (C-27), and the
+    /// client is told.
+    fn complete(&self, one: &Arriving, work: &Work, merged: Merged) -> Merged {
+        if one.record.leg.towards() == Towards::Upstream || !merged.restates {
+            return merged;
+        }
+        let after = Work {
+            phase: merged.edit.phase.unwrap_or(work.phase),
+            solution: merged.edit.solution.clone().unwrap_or(work.solution.clone()),
+            completion_code: merged.edit.completion_code.unwrap_or(work.completion_code),
+            ..Work::default()
+        };
+        match completed(&after, &self.settings().exchange.default_solution) {
+            Some(missing) => Merged {
+                edit: Edit {
+                    solution: missing.solution.or(merged.edit.solution),
+                    completion_code: missing.completion_code.or(merged.edit.completion_code),
+                    ..merged.edit
+                },
+                ..merged
+            },
+            None => merged,
+        }
     }
 
     /// A client that answers a question hands the case back: work goes on, and the client is told so (C-51).
@@ -269,10 +356,11 @@ impl Engine {
         let settings = self.settings();
         let ours = one.record.leg.towards() == Towards::Client && one.operation.kind() == OperationKind::Assign;
         let case = record.and_then(|record| record.case.as_ref());
+        let merged = Merged { restates: merged.restates || ours, ..merged };
         match case.filter(|case| ours && case.status == settings.case.pending_status) {
             Some(case) => {
                 let case = Case { status: settings.case.resumed_status.clone(), ..case.clone() };
-                Merged { edit: Edit { case: Some(case), ..merged.edit }, restates: true, ..merged }
+                Merged { edit: Edit { case: Some(case), ..merged.edit }, ..merged }
             }
             None => merged,
         }
@@ -297,7 +385,7 @@ impl Engine {
                 reason,
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = crate::state::Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
+            let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
             writes.extend(
                 one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked, "the peer's")),
             );
@@ -324,16 +412,16 @@ impl Engine {
         operation: Operation,
         raw: Box<RawValue>,
     ) -> Result<Option<InboundEntry>, EngineError> {
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         let again = key.clone();
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
         let one = Arriving { key: key.clone(), record, seq, seen: None, operation, raw, transaction: None };
         let now = self.now();
-        match one.leg() {
-            Ok(leg) => {
-                let (mut write, taken) = self.effect(&one, id, Some(&incident), &leg);
+        let effect = one.leg().map_err(|illegal| illegal.to_string());
+        match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {
+            Ok((mut write, taken)) => {
                 // Its number was counted when it was held. Said twice, the write changes nothing: comments have IDs.
                 if let Some(reference) = &mut write.reference {
                     reference.applies = None;
@@ -341,19 +429,29 @@ impl Engine {
                 if self.write_one(write).await? != Written::Done {
                     return Err(ProblemType::Busy.with("the record changed at the same moment; try again").into());
                 }
-                let next = self
+                let incidents = self.to_forward(&between, &[id]).await?;
+                let scene = self.scene();
+                let (next, settled) = self
                     .state()
-                    .transact::<_, EngineError, _>(move |transaction| settle::applied_late(transaction, &taken, now))
+                    .transact::<_, EngineError, _>(move |transaction| {
+                        let next = settle::applied_late(transaction, &taken, now)?;
+                        let mut settled = Settled::default();
+                        if let Some(incident) = incidents.get(&id) {
+                            forward(transaction, &scene, incident, Some(&taken.key), &mut settled)?;
+                        }
+                        Ok((next, settled))
+                    })
                     .await?;
+                self.tell(settled).await?;
                 // Where our value stays, the detector says it again.
                 self.0.changed.notify_one();
                 Ok(next)
             }
-            Err(illegal) => {
+            Err(reason) => {
                 let (kind, key) = (one.operation.kind(), one.key);
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
-                        settle::held_again(transaction, &key, kind, seq, &illegal.to_string(), now)
+                        settle::held_again(transaction, &key, kind, seq, &reason, now)
                     })
                     .await?;
                 Ok(None)

@@ -1,15 +1,13 @@
 //! The store reports what changed; each incident is compared with its shadow, and what is new and wanted is submitted.
 
-use std::collections::HashSet;
-
 use tracing::{debug, info, warn};
 
+use super::forward::{Settled, forward};
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
 use crate::case::{
-    Action, Alias, Form, HistoryLine, Incident, Phase, PolicyAction, Standing, Submission, Towards, TransactionId,
-    completed,
+    Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards, TransactionId, completed,
 };
 use crate::state::{ExchangeKey, Transaction, View};
 use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
@@ -92,9 +90,7 @@ impl Engine {
             .await?;
         *cursor = page.cursor;
         crash_point(CrashPoint::DetectCommitted);
-        self.wake(&settled.queued);
-        // For people and their lists; what counts is in the record and in state.
-        self.store().write(settled.standings).await?;
+        self.tell(settled).await?;
         Ok(Some(count))
     }
 
@@ -199,14 +195,11 @@ impl Engine {
 
     fn decide(&self, incident: &Incident) -> Decision {
         let settings = self.settings();
-        if incident.client.is_some() {
-            return Decision::Leave;
-        }
         match incident.submission {
             Submission::Held | Submission::Draft => Decision::Leave,
             // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
-                let form = incident.form.or(&settings.submit.defaults);
+                let form = self.form_to_send(incident).or(&settings.submit.defaults);
                 let checked = self.check_submittable(incident);
                 match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
                     Ok(()) => Decision::Submit { form, policy: None },
@@ -217,18 +210,30 @@ impl Engine {
                 if let Err(reason) = self.check_submittable(incident) {
                     return Decision::Hold { reason };
                 }
-                let Some(policy) = first_match(&settings.submit.policies, incident) else {
+                let policies = match incident.client {
+                    Some(_) => &settings.case.escalate,
+                    None => &settings.submit.policies,
+                };
+                let Some(policy) = first_match(policies, incident) else {
                     return Decision::Hold { reason: "no policy submits it; a person decides".into() };
                 };
                 if policy.action == PolicyAction::Hold {
                     return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };
                 }
-                let form = incident.form.or(&policy.form).or(&settings.submit.defaults);
+                let form = self.form_to_send(incident).or(&policy.form).or(&settings.submit.defaults);
                 match self.check_form(&form) {
                     Ok(()) => Decision::Submit { form, policy: Some(policy.name.clone()) },
                     Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
                 }
             }
+        }
+    }
+
+    /// What of the record's form goes up.
+    fn form_to_send(&self, incident: &Incident) -> Form {
+        match incident.client.is_some() && self.hides_clients() {
+            true => Form { cc: Vec::new(), tracking_number: None, site_id: None, ..incident.form.clone() },
+            false => incident.form.clone(),
         }
     }
 
@@ -253,13 +258,6 @@ impl Engine {
     }
 }
 
-/// What a pass queued, and where exchanges with clients stand after it.
-#[derive(Default)]
-struct Settled {
-    queued: HashSet<Alias>,
-    standings: Vec<Write>,
-}
-
 fn settle_one(
     transaction: &mut Transaction<'_>,
     scene: &Scene,
@@ -267,27 +265,10 @@ fn settle_one(
     decision: &Decision,
     settled: &mut Settled,
 ) -> Result<(), EngineError> {
-    for one in &incident.references {
-        let key = ExchangeKey::new(&one.peer, one.exchange);
-        let Some(changed) = settle::changed(transaction, &key, incident, scene)? else { continue };
-        let standing = match one.towards {
-            Towards::Client => changed.leg.standing(incident.work.phase == Phase::Review),
-            Towards::Upstream => one.standing,
-        };
-        if standing != one.standing || changed.holder != one.holder {
-            let reference = reference(&key, one.towards, None, standing);
-            let reference = Some(ReferenceWrite { holder: Some(changed.holder), ..reference });
-            settled.standings.push(Write { reference, ..Write::to(incident.id, Writer::Bridge) });
-        }
-        settled.queued.insert(key.peer);
-    }
+    forward(transaction, scene, incident, None, settled)?;
     let Some(key) = settle::upward_key(scene, incident) else { return Ok(()) };
     if incident.references.iter().any(|reference| reference.exchange == key.exchange) {
         return Ok(());
-    }
-    // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if settle::changed(transaction, &key, incident, scene)?.is_some() {
-        settled.queued.insert(key.peer.clone());
     }
     if let Decision::Submit { form, policy } = decision
         && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?

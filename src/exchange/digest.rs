@@ -65,7 +65,7 @@ impl Engine {
                     let digest = match reference.standing {
                         // What was given back is each site's own again.
                         Standing::Rejected => 0,
-                        _ => Agreed::of(&incident, reference.exchange).digest(),
+                        _ => Agreed::of(&incident, towards).digest(),
                     };
                     digests.push((reference.exchange, digest));
                 }

@@ -163,6 +163,9 @@ impl Engine {
             solution: incident.work.solution.clone(),
             completion_code: incident.work.completion_code.map(|code| code.as_str().to_owned()),
             expected_resolution: incident.work.expected_resolution,
+            upstream_case: incident.upstream_case.clone(),
+            own_case: incident.own_case,
+            trace_route: incident.trace_route.iter().map(ToString::to_string).collect(),
             manifest: incident.event.manifest.clone(),
             form: incident.form.clone(),
             comments: incident.comments.clone(),
@@ -269,7 +272,9 @@ fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&E
 }
 
 fn row(incident: &Incident) -> IncidentRow {
-    let upward = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
+    let upwards = incident.references.iter().filter(|reference| reference.towards == Towards::Upstream);
+    // Those that were rejected may stand beside the present one.
+    let upward = upwards.max_by_key(|reference| reference.standing != Standing::Rejected);
     let reference = upward.or(incident.references.first());
     let on_its_way = incident.submission == Submission::Requested && reference.is_none();
     let standing = reference.map(|one| one.standing).or(on_its_way.then_some(Standing::Submitted));

@@ -1,8 +1,8 @@
 //! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
-//! - towards a client: `receive`, `open`, `work` (a person's decisions), `feed`, `snapshot`;
-//! - both ways: `read`, `apply`, `health`, `retry`, `park`;
+//! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - both ways: `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
@@ -15,12 +15,14 @@ mod clock_back;
 mod detect;
 mod digest;
 mod feed;
+mod forward;
 mod hand_over;
 mod health;
 mod inspect;
 mod link;
 mod manual;
 mod open;
+mod overrule;
 mod park;
 mod poll_case;
 mod poll_updates;

@@ -76,6 +76,7 @@ impl Engine {
                 "a client's incident stands in the store"
             );
         }
+        let undecided = opened.iter().any(|opened| opened.incident.submission == Submission::Undecided);
         let scene = self.scene();
         let news = self
             .state()
@@ -88,6 +89,9 @@ impl Engine {
             })
             .await?;
         crash_point(CrashPoint::OpenCommitted);
+        if undecided {
+            self.0.changed.notify_one();
+        }
         if news {
             self.feed(client).notify_waiters();
         }
@@ -115,7 +119,16 @@ impl Engine {
             exchange: key.exchange,
             create: create.clone(),
             accept: self.accept_template(&key.peer, create),
+            submission: self.opened_submission(),
             at: self.now(),
+        }
+    }
+
+    /// Where policies may hand it on, the detector asks them; elsewhere a person decides.
+    fn opened_submission(&self) -> Submission {
+        match self.relays() && !self.settings().case.escalate.is_empty() {
+            true => Submission::Undecided,
+            false => Submission::Held,
         }
     }
 
@@ -140,6 +153,8 @@ impl Engine {
             form: Form::default(),
             work: Work::default(),
             case: None,
+            upstream_case: None,
+            own_case: Default::default(),
             references: Vec::new(),
             comments: Vec::new(),
         };

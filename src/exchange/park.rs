@@ -1,14 +1,16 @@
 //! What needs a person: operations that the peer refused, or that waited longer than the settings allow. Nothing
 //! vanishes (design, invariant 6).
 
+use std::collections::HashSet;
+
 use tracing::{error, info, warn};
 
 use super::health::elapsed;
 use super::read::read;
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind};
+use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards};
 use crate::protocol::ProblemType;
-use crate::state::{ExchangeKey, InboundEntry, Lane, Parked, PeerRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
 
 impl Engine {
@@ -130,10 +132,26 @@ impl Engine {
             if let Some(inbound) = inbound {
                 self.apply_held(&key, inbound).await?;
             }
+            if record.progress.is_stopped() {
+                self.go_on(key, &record).await?;
+            }
         }
         info!(event = "operations_retried", count, "armed again");
         self.0.to_push.notify_one();
         Ok(count)
+    }
+
+    /// What was left out while the exchange was stopped: our changes are sent, and the upstream's record is read anew.
+    async fn go_on(&self, key: ExchangeKey, record: &ExchangeRecord) -> Result<(), EngineError> {
+        if record.leg.towards() == Towards::Upstream {
+            self.adopt_again(&key.peer).await?;
+        }
+        if let Some(incident) = record.incident() {
+            let peer = key.peer.clone();
+            self.look_again(vec![(key, incident)]).await?;
+            self.wake(&HashSet::from([peer]));
+        }
+        Ok(())
     }
 
     /// Operations of the peer's that could not take effect when they came, in order, as far as they can now.

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
 use super::read::read;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Operation};
 use crate::peer::PeerError;
 use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
@@ -86,6 +86,10 @@ impl Engine {
                 self.adopt_again(alias).await?;
                 self.0.to_push.notify_one();
                 return Ok(false);
+            }
+            if record.progress.is_stopped() {
+                self.state().transact(move |transaction| settle::passed_over(transaction, &key, one.seq)).await?;
+                continue;
             }
             let behind = match &record.held {
                 Some(held) => Some(format!("it waits behind operation {}", held.seq)),

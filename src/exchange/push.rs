@@ -13,8 +13,8 @@ use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Submission, Towards, TransactionId,
-    Upward,
+    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
+    TransactionId, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -250,6 +250,7 @@ impl Engine {
         self.park(refused).await?;
         crash_point(CrashPoint::AnswerCommitted);
         let mut again = Vec::new();
+        let mut overtaken = Vec::new();
         for (task, id, record) in settled {
             let (kind, seq) = match &task.what {
                 What::Send(entry) => (entry.kind, entry.seq),
@@ -265,6 +266,14 @@ impl Engine {
                 seq,
                 "acknowledged"
             );
+            let now = record.as_ref().map(|record| record.leg.standing(record.shadow.phase == Phase::Review));
+            if let (true, Some(standing), Some(incident)) = (task.moves(), now, task.record.incident())
+                && task.standing(&id) != now
+            {
+                // An operation of the peer's came in between.
+                let reference = Some(reference(&task.key, Towards::Upstream, None, standing));
+                overtaken.push(Write { reference, ..Write::to(incident, Writer::Bridge) });
+            }
             if let Some(record) = record
                 && record.changed_meanwhile
                 && record.pending.is_empty()
@@ -272,6 +281,7 @@ impl Engine {
                 again.extend(record.incident().map(|incident| (task.key, incident)));
             }
         }
+        self.store().write(overtaken).await?;
         if !again.is_empty() {
             self.look_again(again).await?;
         }
@@ -286,16 +296,10 @@ impl Engine {
             What::Send(entry) => sent_line(self.now(), &task.key, incident, entry),
             What::Ask => None,
         };
-        if step.transaction().is_some() && matches!(&task.what, What::Send(entry) if entry.kind != OperationKind::Close)
-        {
+        if step.transaction().is_some() && !task.moves() {
             return Some(Write { history: vec![sent?], ..Write::to(incident, Writer::Bridge) });
         }
-        let leg = step.clone().acknowledged(transaction.clone()).ok()?;
-        let resolved = task.record.shadow.phase != Phase::InitialSupport;
-        let standing = match &task.what {
-            What::Send(entry) if entry.kind == OperationKind::Close => crate::case::Standing::Closed,
-            _ => Leg::Upward { incident, step: leg }.standing(resolved),
-        };
+        let standing = task.standing(transaction)?;
         let line = |at: Timestamp, action: Action, detail: String| HistoryLine {
             incident,
             at,
@@ -311,7 +315,7 @@ impl Engine {
         };
         if let Some(submitted) = &task.record.submitted_by {
             write.submission = Some(Submission::Requested);
-            write.form = Some(submitted.form.clone());
+            write.form = submitted.form.clone();
             let detail = format!("submitted by policy \"{}\"", submitted.policy);
             write.history.push(line(submitted.at, Action::Submitted, detail));
         }
@@ -324,7 +328,10 @@ impl Engine {
     }
 
     /// Incidents that changed while too much was pending are compared again.
-    async fn look_again(&self, again: Vec<(ExchangeKey, crate::case::IncidentId)>) -> Result<(), EngineError> {
+    pub(super) async fn look_again(
+        &self,
+        again: Vec<(ExchangeKey, crate::case::IncidentId)>,
+    ) -> Result<(), EngineError> {
         let _alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;
@@ -388,6 +395,24 @@ impl Engine {
 }
 
 impl Task {
+    /// Whether an operation of ours moves the exchange another step.
+    fn moves(&self) -> bool {
+        use OperationKind::{Cancel, Close, Reject, Reopen, Resolve};
+        matches!(&self.what, What::Send(entry) if matches!(entry.kind, Cancel | Close | Reject | Reopen | Resolve))
+    }
+
+    /// How the exchange stands once this is acknowledged.
+    fn standing(&self, transaction: &TransactionId) -> Option<Standing> {
+        let Leg::Upward { incident, step } = &self.record.leg else { return None };
+        let agreed = self.record.shadow.phase;
+        let leg = Leg::Upward { incident: *incident, step: step.clone().acknowledged(transaction.clone()).ok()? };
+        let leg = match self.sent().and_then(|sent| sent.operation) {
+            Some(operation) => leg.arrived(&operation, agreed),
+            None => leg,
+        };
+        Some(leg.standing(agreed == Phase::Review))
+    }
+
     /// What was sent, as the step that settles its answer needs it.
     fn sent(&self) -> Option<settle::Sent> {
         let What::Send(entry) = &self.what else { return None };

@@ -121,7 +121,7 @@ impl Engine {
         let Some(record) = record else {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
-                    if create.trace_route.contains(&self.settings().site.alias) {
+                    if self.has_passed(&create.trace_route) {
                         info!(event = "loop_refused", peer = %item.key.peer, exchange = %item.key.exchange, "refused");
                         return refused(ProblemType::Loop.with("this site stands in the case's trace route"));
                     }
@@ -160,6 +160,9 @@ impl Engine {
         if operation.kind() == OperationKind::Create {
             return refused(ProblemType::Illegal.with("the exchange was created already"));
         }
+        if record.progress.is_stopped() {
+            return refused(ProblemType::NoProgress.with("its operations said nothing new, again and again"));
+        }
         Turn::Apply(Box::new(Arriving {
             key: item.key,
             record,
@@ -169,6 +172,12 @@ impl Engine {
             raw: item.raw,
             transaction: None,
         }))
+    }
+
+    /// Whether this site stands in a trace route, itself or as the one that hid a client.
+    fn has_passed(&self, trace_route: &[Alias]) -> bool {
+        let (alias, site) = (&self.settings().site.alias, self.site());
+        trace_route.iter().any(|passed| passed == alias || passed.is_hidden_by(site))
     }
 
     /// Returns when a kept Create may be due, at the latest after `longest`.

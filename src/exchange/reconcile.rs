@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::adopt::standpoint;
 use super::detect::reference;
 use super::digest::{Picture, shown};
+use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle;
 use super::{Engine, EngineError};
@@ -16,7 +17,7 @@ use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, Comment, Difference, Edit, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase,
-    Subject, Towards, Upward, told,
+    Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -170,35 +171,47 @@ impl Engine {
     async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
         let Drift { picture, theirs, differences } = drift;
         let Some(incident) = &picture.incident else { return Ok(false) };
-        let edit = taken(theirs, differences, alias);
         let again = lacking(&incident.comments, differences, alias);
+        let told = taken(theirs, differences, alias);
+        let in_words = told::received(OperationKind::Update, &picture.record.shadow, &told);
+        let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
+            return Ok(false);
+        };
         let standpoint = standpoint(theirs, incident, &edit, Some(&picture.record.shadow));
         let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
-        let told = told::received(OperationKind::Update, &picture.record.shadow, &edit);
         let write = Write {
             expected_revision: Some(incident.revision),
             reference: Some(reference(&picture.key, Towards::Upstream, theirs.transaction.clone(), standing)),
             history: vec![HistoryLine {
                 exchange: Some(picture.key.exchange),
-                ..self.line(incident.id, Action::Reconciled, operator, format!("as at {alias}, {told}"))
+                ..self.line(incident.id, Action::Reconciled, operator, format!("as at {alias}, {in_words}"))
             }],
             edit,
+            upstream_case,
+            own_case,
             ..Write::to(incident.id, Writer::Bridge)
         };
         let _undetected = self.0.detecting.lock().await;
-        let _between = self.0.between_record_and_shadow.read().await;
+        let between = self.between().await;
         if self.write_one(write).await? != Written::Done {
             return Ok(false);
         }
         crash_point(CrashPoint::Reconciled);
         let incident = self.incident(incident.id).await?;
-        let (key, scene) = (picture.key.clone(), self.scene());
-        self.state()
+        let (key, scene, relays) = (picture.key.clone(), self.scene(), between.relays());
+        let settled = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Settled::default();
                 settle::adopted(transaction, &key, standpoint, &incident, &scene)?;
-                Ok(settle::told_again(transaction, &key, again, scene.now)?)
+                settle::told_again(transaction, &key, again, scene.now)?;
+                if relays {
+                    forward(transaction, &scene, &incident, Some(&key), &mut settled)?;
+                }
+                Ok(settled)
             })
             .await?;
+        self.tell(settled).await?;
         self.0.to_push.notify_one();
         Ok(true)
     }
@@ -243,7 +256,7 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot) -> Compared {
     match (&picture.incident, &theirs.agreed) {
         _ if given_back => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
-            let differences = Agreed::of(incident, picture.key.exchange).differences(agreed);
+            let differences = Agreed::of(incident, Towards::Upstream).differences(agreed);
             match differences.is_empty() {
                 true => Compared::Alike,
                 false => Compared::Drift(Box::new(Drift { picture, theirs, differences })),

@@ -67,6 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::case::Patience;
 
     fn backoff() -> Backoff {
         Backoff::new(settings::Retry {
@@ -75,6 +76,7 @@ mod tests {
             max: Duration::from_secs(300),
             give_up_after: Duration::from_secs(7 * 86_400),
             retry_after_max: Duration::from_secs(3600),
+            patience: Patience { repeats: 50, within: Duration::from_secs(600) },
         })
     }
 

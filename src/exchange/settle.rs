@@ -10,7 +10,8 @@ use tracing::{debug, info};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::{
     Alias, Case, Changes, Comment, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
-    Operation, OperationKind, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations, told,
+    Operation, OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create,
+    derive_operations, told,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -103,10 +104,18 @@ pub fn submitted(
         return Ok(false);
     }
     let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
-    let mut trace_route = incident.trace_route.clone();
+    let hidden = |alias: &Alias| if alias.is_hidden() { alias.clone() } else { alias.hidden(scene.site) };
+    let hides = scene.settings.upstream.as_ref().is_some_and(|upstream| upstream.hide_clients);
+    let mut trace_route: Vec<Alias> = match hides {
+        true => incident.trace_route.iter().map(hidden).collect(),
+        false => incident.trace_route.clone(),
+    };
     trace_route.push(scene.alias.clone());
     let mut record = ExchangeRecord {
-        submitted_by: policy.map(|policy| SubmittedBy { policy, at: scene.now, form: form.clone() }),
+        submitted_by: policy.map(|policy| {
+            let form = incident.client.is_none().then(|| form.clone());
+            SubmittedBy { policy, at: scene.now, form }
+        }),
         ..ExchangeRecord::begun(
             Leg::Upward { incident: incident.id, step: Upward::Creating },
             Shadow::of_create(incident, counterpart.has(incident)),
@@ -162,13 +171,14 @@ fn difference(
     if record.paused {
         return Ok(());
     }
-    if record.pending.len() >= PENDING_LIMIT {
+    if record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
         return Ok(());
     }
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
-    let before = std::mem::replace(&mut record.shadow, Shadow::of(incident, counterpart.has(incident)));
+    let after = record.shadow.after(&operations, incident, counterpart.has(incident));
+    let before = std::mem::replace(&mut record.shadow, after);
     if operations.is_empty() {
         return Ok(());
     }
@@ -224,9 +234,8 @@ pub fn acknowledged(
     if let Some(position) = done {
         transaction.dequeue(&key.peer, position)?;
         record.pending.remove(0);
-        if let Some(operation) = sent.and_then(|sent| sent.operation.as_ref())
-            && let Ok(leg) = record.leg.clone().operated(operation)
-        {
+        if let Some(operation) = sent.and_then(|sent| sent.operation.as_ref()) {
+            let leg = record.leg.clone().arrived(operation, record.shadow.phase);
             step(&mut record, leg, now);
         }
     }
@@ -370,7 +379,10 @@ pub fn rearmed(
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     if record.parked.take().is_some() {
-        record.wake_at(now);
+        record.progress = Progress::default();
+        if record.leg.towards() == Towards::Upstream {
+            record.wake_at(now);
+        }
         transaction.put_exchange(key, &record)?;
     }
     match &record.held {
@@ -444,7 +456,7 @@ impl Taken {
     /// What the operation does to the exchange: one whose phase does not count here moves no step.
     pub fn moves(&self) -> Operation {
         match self.operation.changes() {
-            Some(changes) if self.merged.keeps_phase() && !self.merged.restates => Operation::Update(changes.clone()),
+            Some(changes) if self.merged.keeps_phase => Operation::Update(changes.clone()),
             _ => self.operation.clone(),
         }
     }
@@ -463,12 +475,21 @@ fn take(record: &mut ExchangeRecord, taken: &Taken) {
     }
 }
 
-/// Step, shadow and number follow in one transaction. Returns whether something was queued in answer.
-pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<bool, EngineError> {
+/// What followed from an operation of the peer's.
+#[derive(Default)]
+pub struct Applied {
+    /// Where the exchange stands, when something was queued in answer.
+    pub queued: Option<Changed>,
+    /// Why the exchange is stopped from now on.
+    pub stopped: Option<Parked>,
+}
+
+/// Step, shadow and number follow in one transaction.
+pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<Applied, EngineError> {
     let now = scene.now;
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(false) };
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(Applied::default()) };
     if taken.seq <= record.applied {
-        return Ok(false);
+        return Ok(Applied::default());
     }
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
@@ -486,11 +507,33 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(incident) = &taken.after {
         difference(transaction, &taken.key, &mut record, incident, scene)?;
     }
+    let leg = record.leg.clone().in_phase(record.shadow.phase);
+    step(&mut record, leg, now);
     if record.leg.is_over() && record.pending.is_empty() {
         record.due = None;
     }
+    let patience = scene.settings.retry.patience;
+    let stopped = record.progress.note(&taken.operation, now, patience).then(|| Parked {
+        since: now,
+        seq: taken.seq,
+        operation: taken.operation.kind(),
+        reason: format!("no progress: {} operations in a row said nothing new", patience.repeats),
+    });
+    if let Some(parked) = &stopped {
+        record.park(parked.clone());
+    }
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(record.sent > sent)
+    let queued = (record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    Ok(Applied { queued, stopped })
+}
+
+/// An operation of the upstream's in an exchange that is stopped: what it says is read from the upstream when a person
+/// lets the exchange go on.
+pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u64) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.applied = record.applied.max(seq);
+    record.applied_digest = None;
+    Ok(transaction.put_exchange(key, &record)?)
 }
 
 /// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.

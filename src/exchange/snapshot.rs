@@ -51,7 +51,7 @@ impl Engine {
                 .incident
                 .as_ref()
                 .filter(|_| !one.in_motion)
-                .map(|incident| Agreed::of(incident, one.key.exchange)),
+                .map(|incident| Agreed::of(incident, Towards::Client)),
             ..snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })

@@ -1,9 +1,9 @@
-//! A person submits an incident, or saves the form for later. Both are changes of the record; the
-//! detector does the rest.
+//! A person submits an incident, hands a client's on to the site above, or saves the form for later
+//! . All are changes of the record; the detector does the rest.
 
 use tracing::info;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::{Action, Form, FormFault, HistoryLine, Incident, IncidentId, Standing, Submission, Towards};
 use crate::protocol::ProblemType;
 use crate::store::{Write, Writer, Written};
@@ -15,7 +15,22 @@ impl Engine {
     /// Submits an incident, once: a second time is refused. What `form` leaves out comes from the saved draft and
     /// the settings.
     pub async fn submit(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
+        self.hand_over(id, form, operator, Action::Submitted).await
+    }
+
+    /// Hands a client's incident on to the site above, once. What `form` leaves out comes from the client's form and
+    /// the settings.
+    pub async fn escalate(&self, id: IncidentId, form: Form, operator: &str) -> Result<(), EngineError> {
+        self.hand_over(id, form, operator, Action::Escalated).await
+    }
+
+    async fn hand_over(&self, id: IncidentId, form: Form, operator: &str, action: Action) -> Result<(), EngineError> {
         let settings = self.settings();
+        let of_the_client = !form.cc.is_empty() || form.tracking_number.is_some() || form.site_id.is_some();
+        if action == Action::Escalated && of_the_client && self.hides_clients() {
+            let reason = "with upstream.hide_clients, CC, tracking number and site ID come from [submit.defaults]";
+            return Err(ProblemType::Form.with(reason).into());
+        }
         if settings.upstream.is_none() {
             return Err(ProblemType::NotConnected
                 .with("this site has no [upstream] in its settings; the incident stays as it is")
@@ -24,20 +39,22 @@ impl Engine {
         for _ in 0..TRIES {
             let incident = self.incident(id).await?;
             let again = self.refuse_twice(&incident)?;
-            self.check_submittable(&incident)
+            let for_client = action == Action::Escalated;
+            check_origin(&incident, for_client)
+                .and_then(|()| self.check_submittable(&incident))
                 .map_err(|reason| EngineError::from(ProblemType::NotSubmittable.with(reason)))?;
             let form = form.or(&incident.form).or(&settings.submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
             let detail = match &form.link {
-                Some(to) => format!("submitted by hand, to be linked to {to}"),
-                None => "submitted by hand".to_owned(),
+                Some(to) => format!("{} by hand, to be linked to {to}", action.as_str()),
+                None => format!("{} by hand", action.as_str()),
             };
             let write = Write {
                 expected_revision: Some(incident.revision),
                 submission: Some(Submission::Requested),
                 form: Some(form),
                 generation: again.then_some(incident.generation + 1),
-                history: vec![self.line(id, Action::Submitted, operator, detail)],
+                history: vec![self.line(id, action, operator, detail)],
                 ..Write::to(id, Writer::Operator)
             };
             if self.write_one(write).await? == Written::Done {
@@ -73,8 +90,10 @@ impl Engine {
         if incident.submission != Submission::Requested {
             return Ok(incident.references.iter().any(|reference| reference.towards == Towards::Upstream));
         }
-        let last = incident.references.iter().rfind(|reference| reference.towards == Towards::Upstream);
-        match last {
+        // The present one: those of earlier generations stand in no order beside it.
+        let key = settle::upward_key(&self.scene(), incident);
+        let is_present = |exchange| key.as_ref().is_some_and(|key| key.exchange == exchange);
+        match incident.references.iter().find(|reference| is_present(reference.exchange)) {
             Some(reference) if reference.standing == Standing::Rejected => Ok(true),
             Some(reference) => Err(ProblemType::AlreadySubmitted
                 .with(format!(
@@ -92,9 +111,6 @@ impl Engine {
 
     /// Whether the record itself can become a case; the reason is a sentence for people.
     pub(super) fn check_submittable(&self, incident: &Incident) -> Result<(), String> {
-        if incident.client.is_some() {
-            return Err("it was opened for a client".into());
-        }
         if !incident.event.kind.is_submittable() {
             return Err(format!("an incident of kind {} never becomes a case", incident.event.kind.as_str()));
         }
@@ -142,5 +158,18 @@ impl Engine {
             seq: None,
             detail,
         }
+    }
+}
+
+/// Each of the two verbs is for its own incidents: nobody hands a client's on by mistake.
+fn check_origin(incident: &Incident, for_client: bool) -> Result<(), String> {
+    let client = incident.references.iter().find(|reference| reference.towards == Towards::Client);
+    match (client, for_client) {
+        (Some(_), false) => Err("it was opened for a client; `casebridge escalate` hands it on".into()),
+        (None, true) => Err("no client submitted it; `casebridge submit` hands it over".into()),
+        (Some(client), true) if !client.standing.is_open() => {
+            Err(format!("the exchange with {} is {}", client.peer, client.standing.as_str()))
+        }
+        _ => Ok(()),
     }
 }

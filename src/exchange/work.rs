@@ -210,6 +210,11 @@ impl Engine {
             history: vec![self.line(incident.id, action_word, operator, detail)],
             ..Write::to(incident.id, Writer::Operator)
         };
+        self.write_decision(write).await
+    }
+
+    /// Writes what was decided on the record as it stood, and wakes the detector.
+    pub(super) async fn write_decision(&self, write: Write) -> Result<(), EngineError> {
         match self.write_one(write).await? {
             Written::Done => {
                 self.0.changed.notify_one();
@@ -220,7 +225,7 @@ impl Engine {
     }
 }
 
-fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {
+pub(super) fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {
     incident.references.iter().find(|reference| reference.towards == Towards::Client).ok_or_else(|| {
         action(format!("incident {} was not submitted by a client; there is nothing to accept", incident.id))
     })

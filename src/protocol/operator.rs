@@ -83,6 +83,11 @@ pub struct IncidentDetail {
     pub completion_code: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_resolution: Option<Timestamp>,
+    /// The upstream's case, where the incident is a client's, and which parts the client sees in our own words.
+    pub upstream_case: Option<crate::case::Case>,
+    pub own_case: crate::case::OwnCase,
+    /// The sites that the case has passed on its way here, in hop order.
+    pub trace_route: Vec<String>,
     pub manifest: std::collections::BTreeMap<String, String>,
     pub form: crate::case::Form,
     pub comments: Vec<crate::case::Comment>,
@@ -205,7 +210,7 @@ pub struct PeerStatus {
     pub queued: u64,
 }
 
-/// `POST /v1/incidents/{id}/submit` and `.../draft`
+/// `POST /v1/incidents/{id}/submit`, `.../escalate` and `.../draft`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {
@@ -259,6 +264,18 @@ pub struct AcceptRequest {
     pub case_link: Option<String>,
     pub status: Option<String>,
     pub comment: Option<String>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/override`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OverrideRequest {
+    pub case_id: Option<String>,
+    pub case_link: Option<String>,
+    pub status: Option<String>,
+    /// Shows the upstream's values again.
+    pub clear: bool,
     pub operator: String,
 }
 

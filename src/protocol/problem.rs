@@ -67,6 +67,8 @@ problems! {
     /// The active flag of the case is off (C-59).
     Inactive = "inactive", 409, "The exchange of this case is switched off";
     Rejected = "rejected", 409, "The exchange was rejected";
+    /// The peer's operations only repeated what it had said; a person there has to look.
+    NoProgress = "no-progress", 409, "The exchange makes no progress and is stopped";
     Loop = "loop", 409, "The case has already passed this site";
     /// The cursor is of a feed that no longer exists: re-adopt with `GET /v1/exchanges`.
     CursorLost = "cursor-lost", 410, "The cursor belongs to an earlier state of this site";

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Alias, ExchangeId, Form, Holder, IncidentId, Leg, OperationKind, Shadow, Touched};
+use crate::case::{Alias, ExchangeId, Form, Holder, IncidentId, Leg, OperationKind, Progress, Shadow, Touched};
 
 /// An exchange is known by its peer and its ID: two clients can never reach each other's, whatever IDs they use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,9 +82,16 @@ pub struct ExchangeRecord {
     /// The incident changed while too much was pending; it is looked at again when the outbox has drained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changed_meanwhile: bool,
+    /// Whether the peer's operations bring anything new.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub progress: Progress,
     /// The policy that submitted the incident, until the store knows of the submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<SubmittedBy>,
+}
+
+fn is_default(progress: &Progress) -> bool {
+    *progress == Progress::default()
 }
 
 /// A policy's submission, to be written back with the transaction ID.
@@ -92,7 +99,8 @@ pub struct ExchangeRecord {
 pub struct SubmittedBy {
     pub policy: String,
     pub at: Timestamp,
-    pub form: Form,
+    /// None for a client's incident, whose form is the client's own.
+    pub form: Option<Form>,
 }
 
 /// The retry state of an exchange: a restart neither forgets nor hammers.
@@ -199,6 +207,7 @@ impl ExchangeRecord {
             parked: None,
             held: None,
             changed_meanwhile: false,
+            progress: Progress::default(),
             submitted_by: None,
         }
     }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::case::{
-    Alias, Attachment, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
+    IncidentId, OwnCase, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use sqlite::SqliteStore;
@@ -63,6 +63,8 @@ pub struct Open {
     pub create: Create,
     /// Accept it in the same step.
     pub accept: Option<CaseTemplate>,
+    /// `Undecided` is news for the detector, `Held` is not.
+    pub submission: Submission,
     pub at: Timestamp,
 }
 
@@ -91,6 +93,9 @@ pub struct Write {
     pub submission: Option<Submission>,
     pub form: Option<Form>,
     pub generation: Option<u32>,
+    /// What the upstream says of the case of a client's incident.
+    pub upstream_case: Option<Case>,
+    pub own_case: Option<OwnCase>,
     pub reference: Option<ReferenceWrite>,
     pub history: Vec<HistoryLine>,
 }
@@ -106,6 +111,8 @@ impl Write {
             submission: None,
             form: None,
             generation: None,
+            upstream_case: None,
+            own_case: None,
             reference: None,
             history: Vec::new(),
         }

@@ -158,6 +158,7 @@ async fn real_answers_are_as_the_document_says() {
         (1, "accept", by.clone(), "accept"),
         (2, "accept", by.clone(), "accept"),
         (1, "update", work("In Progress"), "update"),
+        (1, "override", json!({"status": "Taken", "operator": "bert"}), "update"),
         (1, "resolve", work("Resolved"), "resolve"),
         (2, "close", work("Closed"), "close"),
         (3, "reject", by, "reject"),
@@ -227,7 +228,9 @@ async fn real_problems_are_as_the_document_says() {
     for body in [None, Some("{"), empty] {
         served.wrong("POST", "/v1/operations", "/v1/operations", body).await;
     }
-    for verb in ["submit", "draft", "link", "resync", "accept", "update", "resolve", "close", "reject"] {
+    for verb in
+        ["submit", "escalate", "draft", "link", "resync", "accept", "override", "update", "resolve", "close", "reject"]
+    {
         let path = format!("/v1/incidents/{{id}}/{verb}");
         for (id, body) in [
             ("1", None),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Comment, Create, Deposit, Event, ExchangeId, Form, Incident, IncidentId, Standing, Towards,
+    Alias, Comment, Create, Deposit, Event, ExchangeId, Form, Incident, IncidentId, Standing, Submission, Towards,
 };
 use casebridge::store::{Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written};
 use jiff::Timestamp;
@@ -120,6 +120,7 @@ pub fn open_of(peer: Alias, number: u8) -> Open {
             comments: vec![],
         },
         accept: None,
+        submission: Submission::Held,
         at: at(0),
     }
 }

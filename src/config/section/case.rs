@@ -1,11 +1,12 @@
 //! `[case]`: how a site with clients answers them.
 
+use crate::case::Policy;
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::faults::Refused;
 use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
-use crate::config::settings::CaseSettings;
+use crate::config::settings::{CaseSettings, FromUpstream};
 
 use super::policy::{POLICY_LIMIT, filters};
 
@@ -23,13 +24,10 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let opened_status = status("opened_status", defaults::CASE_OPENED_STATUS);
     let pending_status = status("pending_status", defaults::CASE_PENDING_STATUS);
     let resumed_status = status("resumed_status", defaults::CASE_RESUMED_STATUS);
-    let mut names = Claims::default();
-    let accept = |mut table: Reader<'_>| {
-        let policy = filters(&mut table, &mut names);
-        table.finish();
-        policy.ok()
-    };
-    let accept = table.sections("accept", POLICY_LIMIT).into_iter().filter_map(accept).collect();
+    let whose = [("pass", FromUpstream::Pass), ("own", FromUpstream::Own)];
+    let from_upstream = table.choice("from_upstream", &whose, defaults::CASE_FROM_UPSTREAM);
+    let accept = policies(&mut table, "accept");
+    let escalate = policies(&mut table, "escalate");
     table.finish();
     CaseSettings {
         id_template: id_template.unwrap_or_else(|| defaults::CASE_ID_TEMPLATE.to_owned()),
@@ -37,8 +35,20 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
         opened_status,
         pending_status,
         resumed_status,
+        from_upstream,
         accept,
+        escalate,
     }
+}
+
+fn policies(table: &mut Reader<'_>, key: &'static str) -> Vec<Policy> {
+    let mut names = Claims::default();
+    let policy = |mut table: Reader<'_>| {
+        let policy = filters(&mut table, &mut names);
+        table.finish();
+        policy.ok()
+    };
+    table.sections(key, POLICY_LIMIT).into_iter().filter_map(policy).collect()
 }
 
 fn id_template(item: &Item<'_>) -> Result<String, Refused> {

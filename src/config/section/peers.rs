@@ -43,6 +43,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let batch = table.count("batch", defaults::UPSTREAM_BATCH);
     let in_flight = table.count("in_flight", defaults::UPSTREAM_IN_FLIGHT);
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
+    let hide_clients = table.flag("hide_clients", defaults::UPSTREAM_HIDE_CLIENTS);
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     table.finish();
     Ok(Upstream {
@@ -57,6 +58,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         batch,
         in_flight,
         check_after,
+        hide_clients,
         internal_comments,
     })
 }

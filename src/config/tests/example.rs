@@ -69,7 +69,16 @@ fn the_example_shows_the_real_defaults() {
         name = "everything critical"
         kinds = ["event"]
         priorities = ["1 - Critical"]
-        groups = ["core routers"]
+        groups = ["branch"]
+        device = "edge1"
+        serial = "JN1234567890"
+        has_words = ["alarm"]
+        has_not_words = ["test"]
+        [[case.escalate]]
+        name = "routing engines"
+        kinds = ["event"]
+        priorities = ["1 - Critical"]
+        groups = ["branch"]
         device = "edge1"
         serial = "JN1234567890"
         has_words = ["alarm"]
@@ -115,13 +124,14 @@ fn the_example_shows_every_key() {
         "exchange.owner",
         "schedule",
     ];
-    let lists = ["inbox", "client", "submit.policy", "case.accept", "exchange.group"];
+    let lists = ["inbox", "client", "submit.policy", "case.accept", "case.escalate", "exchange.group"];
+    let count = sections.len() + lists.len();
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
     let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();
     let problems = read(&text).expect_err("unknown keys");
     let lists: Vec<_> =
         problems.list().iter().filter_map(|problem| problem.help.strip_prefix("known here: ")).collect();
-    assert_eq!(lists.len(), sections.len() + 5);
+    assert_eq!(lists.len(), count);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let shown = |line: &str| {
             let line = line.trim_start_matches('#');

@@ -97,7 +97,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
         trace_route: open.create.trace_route,
         created_at: open.at,
         event: open.create.event,
-        submission: Submission::Held,
+        submission: open.submission,
         assignment: None,
         active: true,
         form: open.create.form,
@@ -113,6 +113,8 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
             standing: if case.is_some() { Standing::Created } else { Standing::Acknowledged },
         }],
         case,
+        upstream_case: None,
+        own_case: Default::default(),
         comments: open.create.comments.into_iter().map(from_peer).collect(),
         client: Some(open.peer),
     })
@@ -130,6 +132,8 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
         client: &'a Option<Alias>,
         trace: &'a [Alias],
         event: &'a Event,
+        submission: Submission,
+        bridge: bool,
         form: &'a Form,
         case: &'a Option<Case>,
     }
@@ -140,23 +144,25 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
             client: &incident.client,
             trace: &incident.trace_route,
             event: &incident.event,
+            submission: incident.submission,
+            bridge: incident.submission == Submission::Held,
             form: &incident.form,
             case: &incident.case,
         })
     };
     let rows: Vec<String> = incidents.iter().map(row).collect();
-    // `bridge` is 1: the detector has no news in what the bridge opened.
+    // `bridge` is 1 where the detector has no news in what the bridge opened.
     sqlx::query(
         "WITH j (key, v) AS MATERIALIZED (SELECT key, jsonb(value) FROM json_each(?1)) \
          INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
            device, serial, manifest, submission, form, case_id, case_link, case_status) \
-         SELECT v ->> 'id', 1, v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
+         SELECT v ->> 'id', v ->> 'bridge', v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
            v ->> '$.event.host_event_id', v ->> '$.event.kind', v ->> '$.event.synopsis', \
            coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', v ->> '$.event.severity', \
            v ->> '$.event.problem_class', v ->> '$.event.service_type', v ->> '$.event.event_type', \
            v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', v ->> '$.event.device', \
-           v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), 'held', v -> 'form', \
+           v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), v ->> 'submission', v -> 'form', \
            v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status' \
          FROM j",
     )

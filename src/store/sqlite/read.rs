@@ -21,7 +21,8 @@ macro_rules! columns {
         "i.id, i.revision, i.generation, i.client, i.trace_route, i.device_group, i.created_at, i.host_event_id, \
          i.kind, i.synopsis, i.description, i.priority, i.severity, i.problem_class, i.service_type, i.event_type, \
          i.event_type_group, i.occurred_at, i.device, i.serial, i.manifest, i.submission, i.form, i.phase, \
-         i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status, i.assignment, i.active"
+         i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status, i.assignment, i.active, \
+         i.upstream_case_id, i.upstream_case_link, i.upstream_case_status, i.case_own"
     };
 }
 pub(super) use columns;
@@ -269,14 +270,6 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
             text => serde_json::from_str(text).map_err(|error| format!("manifest: {error}"))?,
         },
     };
-    let case = match (get(27)?, get(29)?) {
-        (Some(id), status) => Some(Case {
-            id: id.parse().map_err(|fault| format!("case_id {fault}"))?,
-            link: get(28)?.map(|link| link.parse()).transpose().map_err(|fault| format!("case_link {fault}"))?,
-            status: status.unwrap_or_else(|| "Open".to_owned()),
-        }),
-        (None, _) => None,
-    };
     Ok(Incident {
         id: IncidentId(row.try_get(0).map_err(column)?),
         revision: row.try_get(1).map_err(column)?,
@@ -305,10 +298,24 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
             },
             expected_resolution: time("expected_resolution", get(26)?)?,
         },
-        case,
+        case: case("", get(27)?, get(28)?, get(29)?)?,
+        upstream_case: case("upstream_", get(32)?, get(33)?, get(34)?)?,
+        own_case: match need(35)?.as_str() {
+            "{}" => Default::default(),
+            text => serde_json::from_str(text).map_err(|error| format!("case_own: {error}"))?,
+        },
         references: Vec::new(),
         comments: Vec::new(),
     })
+}
+
+fn case(whose: &str, id: Option<String>, link: Option<String>, status: Option<String>) -> Result<Option<Case>, String> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(Some(Case {
+        id: id.parse().map_err(|fault| format!("{whose}case_id {fault}"))?,
+        link: link.map(|link| link.parse()).transpose().map_err(|fault| format!("{whose}case_link {fault}"))?,
+        status: status.unwrap_or_else(|| "Open".to_owned()),
+    }))
 }
 
 fn text(row: &SqliteRow, index: usize) -> Result<String, StoreError> {

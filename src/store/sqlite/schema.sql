@@ -52,7 +52,12 @@ CREATE TABLE incident (
   case_link           TEXT,
   case_status         TEXT,
   assignment          TEXT CHECK (length(assignment) BETWEEN 1 AND 128),    -- the group that has the record in hand
-  active              INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1))  -- 0 stops the exchange of this record
+  active              INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),  -- 0 stops the exchange of this record
+  -- The bridge's own: the upstream's case of a client's incident, and which parts the client sees in our own words.
+  upstream_case_id     TEXT,
+  upstream_case_link   TEXT,
+  upstream_case_status TEXT,
+  case_own             TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(case_own))
 ) STRICT;
 
 CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;

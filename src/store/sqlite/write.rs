@@ -115,7 +115,12 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
            expected_resolution = iif(json_type(j.v, '$.expected') IS NULL, expected_resolution, j.v ->> 'expected'), \
            case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
            case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
-           case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status') \
+           case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), \
+           upstream_case_id = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_id, j.v ->> '$.theirs.id'), \
+           upstream_case_link = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_link, j.v ->> '$.theirs.link'), \
+           upstream_case_status = \
+             iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), \
+           case_own = coalesce(j.v -> 'own', case_own) \
          FROM (SELECT v, v ->> 'id' AS id, v ->> 'bridge' AS writes FROM rows) j \
          WHERE incident.id = j.id",
     )
@@ -138,6 +143,8 @@ fn revises(write: &Write) -> bool {
         || write.submission.is_some()
         || write.form.is_some()
         || write.generation.is_some()
+        || write.upstream_case.is_some()
+        || write.own_case.is_some()
 }
 
 /// The columns that one write sets.
@@ -176,6 +183,12 @@ fn row(write: &Write) -> Option<Value> {
     }
     if let Some(generation) = write.generation {
         row.insert("generation".into(), generation.into());
+    }
+    if let Some(case) = &write.upstream_case {
+        row.insert("theirs".into(), json!(case));
+    }
+    if let Some(own) = &write.own_case {
+        row.insert("own".into(), json!(own));
     }
     row.insert("id".into(), write.incident.0.into());
     row.insert("bridge".into(), i64::from(write.writer == Writer::Bridge).into());

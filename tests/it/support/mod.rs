@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod command;
 pub mod pair;
 pub mod relay;
+pub mod row;
 pub mod schema;
 pub mod site;
 pub mod wait;

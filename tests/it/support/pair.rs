@@ -40,7 +40,7 @@ impl Pair {
     }
 }
 
-const COMMON: &str = r#"
+pub const COMMON: &str = r#"
 [log]
 level = "debug"
 [store]

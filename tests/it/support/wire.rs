@@ -117,7 +117,15 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
     }
 }
 
-/// A port that nobody uses just now.
+/// A port that nobody uses just now. Not one of those that the system gives to connections: they come and go while a site is
+/// down.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    let first = u64::from(std::process::id()) * 101;
+    loop {
+        let port = 20_000 + ((first + TAKEN.fetch_add(1, Ordering::SeqCst)) % 12_000) as u16;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use casebridge::case::{Case, CaseTemplate, Comment, Edit, Event, Form, Incident, IncidentId, Standing, Towards};
-use casebridge::store::{Open, Write, Writer, Written};
+use casebridge::case::{
+    Case, CaseTemplate, Comment, Edit, Event, Form, Incident, IncidentId, Standing, Submission, Towards,
+};
+use casebridge::store::{Cursor, Open, Write, Writer, Written};
 
-use super::{Bench, Row, at, client, comment, deposited, exchange, load, open_of, row, write};
+use super::{Bench, Row, at, client, comment, deposited, exchange, load, news, open_of, row, write};
 
 fn other_client() -> casebridge::case::Alias {
     "south".parse().unwrap()
@@ -47,6 +49,16 @@ pub async fn an_exchange_that_stands_twice_in_one_batch_is_opened_once(bench: &d
     assert_eq!(opened.iter().map(|one| one.new).collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(opened[2].incident, opened[0].incident);
     assert_ne!(opened[1].incident.id, opened[0].incident.id);
+}
+
+pub async fn what_nobody_has_decided_on_is_news_and_what_is_held_is_not(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let mut cursor = Cursor::default();
+    let undecided = Open { submission: Submission::Undecided, ..open_of(client(), 1) };
+    let opened = store.open(vec![undecided, open_of(client(), 2)]).await.unwrap();
+    assert_eq!(news(&store, &mut cursor).await, [opened[0].incident.id]);
+    assert_eq!(load(&store, opened[0].incident.id).await.submission, Submission::Undecided);
+    assert_eq!(load(&store, opened[1].incident.id).await.submission, Submission::Held);
 }
 
 pub async fn tasks_that_open_at_once_open_once(bench: &dyn Bench) {

@@ -1,8 +1,8 @@
 //! Write-back: guards, what is set and what is left, and each write in one piece.
 
 use casebridge::case::{
-    Action, Case, Changes, Comment, CompletionCode, Edit, Form, HistoryLine, IncidentId, Operation, Phase, Standing,
-    Submission, Work,
+    Action, Case, Changes, Comment, CompletionCode, Edit, Form, HistoryLine, IncidentId, Operation, OwnCase, Phase,
+    Standing, Submission, Work,
 };
 use casebridge::store::{ReferenceWrite, Write, Writer, Written};
 
@@ -181,6 +181,34 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
     let edit = Edit { case: Some(without_link.clone()), ..Edit::default() };
     assert_eq!(write(&store, Write { edit, ..Write::to(incident, Writer::Bridge) }).await, Written::Done);
     assert_eq!(load(&store, incident).await.case, Some(without_link), "a case is written whole, the old link goes");
+}
+
+pub async fn a_32_the_upstreams_case_stands_beside_the_one_that_is_shown(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = store.open(vec![open_of(client(), 1)]).await.unwrap().remove(0).incident.id;
+    let case = |id: &str, link: Option<&str>| Case {
+        id: id.parse().unwrap(),
+        link: link.map(|link| link.parse().unwrap()),
+        status: "Open".into(),
+    };
+    let (theirs, ours) = (case("V-1", Some("https://vendor.example/V-1")), case("P-1", None));
+    let own_case = OwnCase { id: true, link: true, status: false };
+    let both = Write {
+        edit: Edit { case: Some(ours.clone()), ..Edit::default() },
+        upstream_case: Some(theirs.clone()),
+        own_case: Some(own_case),
+        ..Write::to(incident, Writer::Bridge)
+    };
+    assert_eq!(write(&store, both).await, Written::Done);
+    let record = load(&store, incident).await;
+    assert_eq!((&record.case, &record.upstream_case, record.own_case), (&Some(ours.clone()), &Some(theirs), own_case));
+
+    let moved = case("V-2", None);
+    let theirs_alone = Write { upstream_case: Some(moved.clone()), ..Write::to(incident, Writer::Bridge) };
+    assert_eq!(write(&store, theirs_alone).await, Written::Done);
+    let after = load(&store, incident).await;
+    assert_eq!((after.case, after.upstream_case, after.own_case), (Some(ours), Some(moved), own_case));
+    assert!(after.revision > record.revision, "it is a change of the record");
 }
 
 pub async fn a_reference_keeps_its_transaction_and_its_count(bench: &dyn Bench) {
