@@ -1,7 +1,8 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `idle`.
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `idle`, `attachment` (1 GiB, or as many MiB as
+//! `CASEBRIDGE_BENCH_MIB` says).
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,10 +38,14 @@ fn main() {
         if runs("idle") {
             idle().await;
         }
+        if runs("attachment") {
+            attachment().await;
+        }
     });
 }
 
 const ONE_BY_ONE: &str = "one by one";
+const FILES: &str = "files";
 
 /// (a) One row, one durable commit, on the same disk, as SQLite does it with the settings of the store.
 async fn raw_commits() -> f64 {
@@ -133,6 +138,57 @@ async fn idle() {
     }
 }
 
+/// One large file, from the inbox of the end user into the partner's store: it is never whole in memory.
+async fn attachment() {
+    let mib: usize = std::env::var("CASEBRIDGE_BENCH_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(1024);
+    let pair = Pair::start(FILES).await;
+    let (end_user, partner) = (&pair.end_user, &pair.partner);
+    let before = (end_user.peak(), partner.peak());
+    write_noise(&end_user.path("inbox/attachments/core"), mib);
+    let bundle = "<jmb><manifest><host-event-id>edge1-1</host-event-id><problem-synopsis>Chassis alarm</problem-synopsis>\
+        </manifest><attachments><attachment name=\"core\"/></attachments></jmb>";
+    let start = Instant::now();
+    std::fs::write(end_user.path("inbox/event.xml"), bundle).unwrap();
+    let options = SqliteConnectOptions::new().filename(partner.path("incidents.db")).busy_timeout(LIMIT);
+    let store = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    loop {
+        let arrived =
+            sqlx::query_scalar::<_, i64>("SELECT bytes FROM attachment WHERE name = 'core' AND state = 'stored'");
+        if let Some(bytes) = arrived.fetch_optional(&store).await.unwrap() {
+            assert_eq!(bytes as usize, mib << 20);
+            break;
+        }
+        assert!(start.elapsed() < LIMIT, "no file after {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "file   {mib} MiB, inbox to partner's store: {seconds:.1} s, {:.0} MiB/s; most memory MiB end user {} (before {}), \
+         partner {} (before {})   (goal: below 64)",
+        mib as f64 / seconds,
+        end_user.peak(),
+        before.0,
+        partner.peak(),
+        before.1,
+    );
+}
+
+fn write_noise(path: &Path, mib: usize) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).unwrap();
+    let mut state = 1_u64;
+    for _ in 0..mib {
+        let mut piece = Vec::with_capacity(1 << 20);
+        while piece.len() < 1 << 20 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            piece.extend_from_slice(&state.to_le_bytes());
+        }
+        file.write_all(&piece).unwrap();
+    }
+}
+
 struct Pair {
     end_user: Daemon,
     partner: Daemon,
@@ -142,10 +198,14 @@ struct Pair {
 impl Pair {
     async fn start(kind: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (common, upstream) = if kind == ONE_BY_ONE {
-            ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "batch = 1\nin_flight = 1\n")
-        } else {
-            ("", "")
+        let (common, inbox, upstream) = match kind {
+            ONE_BY_ONE => ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "", "batch = 1\nin_flight = 1\n"),
+            FILES => (
+                "[state]\ncache = \"1 MiB\"\n",
+                "[[inbox]]\ndir = \"DIR/inbox\"\nmax_size = \"1 GiB\"\nsettle = \"0s\"\n",
+                "",
+            ),
+            _ => ("", "", ""),
         };
         let partner = Daemon::start(&format!(
             "[site]\nalias = \"partner\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}\
@@ -155,7 +215,7 @@ impl Pair {
         ))
         .await;
         let end_user = Daemon::start(&format!(
-            "[site]\nalias = \"north\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}\
+            "[site]\nalias = \"north\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}{inbox}\
              [upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:{port}\"\nuser = \"north\"\n\
              password_file = \"password\"\n{upstream}[[submit.policy]]\nname = \"all\"\n"
         ))
@@ -212,6 +272,7 @@ impl Daemon {
     async fn start(config: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("cb-bench-").tempdir().unwrap();
         let config = config.replace("DIR", dir.path().to_str().unwrap());
+        std::fs::create_dir_all(dir.path().join("inbox/attachments")).unwrap();
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
         write_secret(&dir.path().join("password"));
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -245,8 +306,17 @@ impl Daemon {
 
     /// Resident, in MiB.
     fn memory(&self) -> u64 {
+        self.status("VmRSS")
+    }
+
+    /// The most that ever was resident, in MiB.
+    fn peak(&self) -> u64 {
+        self.status("VmHWM")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 }

@@ -116,6 +116,7 @@ mod tests {
             user: format!("{alias}-user"),
             password: password.to_owned().into(),
             internal_comments: false,
+            attachments: crate::case::example::sharing(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The HTTP doors: one for peers, over the network, and one for the site's own people, over a Unix socket. They ask the
 //! engine and never touch state.
 
+mod attachments;
 mod auth;
 mod body;
 mod digests;
@@ -62,6 +63,7 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/updates", get(updates::updates))
         .route("/v1/exchanges", get(exchanges::exchanges))
         .route("/v1/digests", get(digests::digests))
+        .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
     finish(protocol.merge(open_to_all()), door)
 }

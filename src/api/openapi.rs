@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
-use super::{digests, exchanges, hand_over, health, local, operations, site, transactions, updates};
+use super::{attachments, digests, exchanges, hand_over, health, local, operations, site, transactions, updates};
 use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
@@ -27,6 +27,9 @@ use crate::protocol::problem::CONTENT_TYPE;
         updates::updates,
         exchanges::exchanges,
         digests::digests,
+        attachments::offset,
+        attachments::put,
+        attachments::get,
         health::healthz,
         health::readyz,
         local::status,
@@ -67,7 +70,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
     document.components.get_or_insert_default().add_security_scheme("client", scheme);
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.head, &mut item.put, &mut item.post].into_iter().flatten() {
             complete(&mut operation.responses.responses);
         }
     }

@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use super::apply::{RESOLVED_ELSEWHERE, is_remark};
 use super::derive::Towards;
+use super::hide::{hide_addresses, hide_in_case};
 use super::id::ExchangeId;
 use super::incident::{Case, Comment, Incident};
 use super::phase::{CompletionCode, PhaseGroup};
 
-/// One exchange's record, as both sites should have it.
+/// One exchange's record, as both sites should have it. Addresses are hidden in it, since they may be hidden from one of
+/// the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Agreed {
     /// `resolution`, `validation` or `done`.
@@ -91,15 +93,17 @@ impl Agreed {
                 PhaseGroup::Validation => "validation".into(),
                 PhaseGroup::Done => "done".into(),
             },
-            solution: work.solution.as_ref().filter(is_given).cloned(),
+            solution: work.solution.as_ref().filter(is_given).map(|text| hide_addresses(text)),
             completion_code: code.map(str::to_owned),
             expected_resolution: work.expected_resolution.filter(|_| in_resolution),
-            case: case.clone(),
+            case: case.clone().map(hide_in_case),
             comments: incident
                 .comments
                 .iter()
                 .filter(shared)
-                .map(|comment| (comment.id, hex(if comment.deleted { "" } else { &comment.text })))
+                .map(|comment| {
+                    (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
+                })
                 .collect(),
         }
     }
@@ -216,6 +220,18 @@ mod tests {
         agree("withdrawn", closed, |r| r.work.completion_code = Some(CompletionCode::WithdrawnByUser));
         agree("reopened", closed, |r| r.work = Default::default());
         agree("an expectation when all is over", closed, |r| r.work.expected_resolution = Some(r.created_at));
+    }
+
+    #[test]
+    fn what_is_hidden_from_one_of_the_two_is_no_difference() {
+        let (mut ours, mut theirs) = (incident(), incident());
+        ours.work.solution = Some("Rerouted by 192.0.2.7.".into());
+        ours.comments = vec![Comment { text: "See 192.0.2.7".into(), ..comment(9, None) }];
+        theirs.work.solution = ours.work.solution.as_deref().map(hide_addresses);
+        theirs.comments = vec![Comment { text: hide_addresses("See 192.0.2.7"), ..comment(9, Some(peer())) }];
+        assert_eq!(Agreed::of(&ours, DOWN).differences(&Agreed::of(&theirs, Towards::Upstream)), []);
+        let told = serde_json::to_string(&Agreed::of(&ours, DOWN)).unwrap();
+        assert!(!told.contains("192.0.2.7"), "{told}");
     }
 
     #[test]

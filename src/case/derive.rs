@@ -65,17 +65,17 @@ impl Counterpart<'_> {
 /// | Resolution | assignment: internal to external group | Assign (C-03), with whatever else changed |
 /// | Resolution | assignment: external to internal group | Accept (C-04), with whatever else changed |
 /// | any | only the case's ID, link or status changes (towards a client) | Update |
-/// | Resolution | solution, expected resolution, comment | Update (C-05) |
+/// | Resolution | solution, expected resolution, comment, attachment | Update (C-05) |
 /// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
 /// | Resolution to Validation | without | Resolve |
-/// | Validation | solution, completion code, comment | Resolve (C-07) |
+/// | Validation | solution, completion code, comment, attachment | Resolve (C-07) |
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
 /// | Validation, Done | another peer canceled (C-19) | Cancel (C-52), instead of all others |
 /// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
 /// | back to Resolution | | Reopen (C-10), with solution and completion code as they are left |
 /// | Done to Validation | reopened and resolved again in one step | Reopen, Resolve |
 /// | to Done | | Close |
-/// | Done | solution, completion code, comment | Close (C-12) |
+/// | Done | solution, completion code, comment, attachment | Close (C-12) |
 pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
     let mut changes = difference(before, after, counterpart);
     let mut operations = overflow(&mut changes);
@@ -185,9 +185,13 @@ pub fn derive_create(
     operations
 }
 
-/// The comments that are too many for one operation go ahead in Updates of their own.
+/// The comments and attachments that are too many for one operation go ahead in Updates of their own.
 fn overflow(changes: &mut Changes) -> Vec<Operation> {
     let mut updates = Vec::new();
+    while changes.attachments.len() > Operation::ATTACHMENT_LIMIT {
+        let attachments = changes.attachments.drain(..Operation::ATTACHMENT_LIMIT).collect();
+        updates.push(Operation::Update(Changes { attachments, ..Changes::default() }));
+    }
     while changes.comments.len() > Operation::COMMENT_LIMIT {
         let comments = changes.comments.drain(..Operation::COMMENT_LIMIT).collect();
         updates.push(Operation::Update(Changes { comments, ..Changes::default() }));
@@ -218,13 +222,19 @@ fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -
             .filter(|comment| comment.position > before.comments && counterpart.may_have(comment))
             .map(sent)
             .collect(),
+        attachments: after
+            .announced
+            .iter()
+            .filter(|one| one.position > before.attachments && one.peer == *counterpart.peer)
+            .map(|one| one.note.clone())
+            .collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::example::{comment, incident, peer};
+    use crate::case::example::{announced, comment, incident, peer};
     use crate::case::incident::Case;
 
     /// One row of the outgoing table: the record before, the change, and exactly these operations, in this order.
@@ -326,12 +336,15 @@ mod tests {
         row("C-05 solution", up, nothing, |r| r.work.solution = Some("Reseat the card".into()), &["update"]);
         row("C-05 expected resolution", up, nothing, |r| r.work.expected_resolution = Some(r.created_at), &["update"]);
         row("C-05 comment", up, nothing, |r| r.comments.push(comment(9, None)), &["update"]);
+        row("C-05 attachment", up, nothing, |r| r.announced.push(announced(9, peer())), &["update"]);
+        row("C-05 another peer's attachment", up, nothing, |r| r.announced.push(announced(9, other())), &[]);
         row("C-05 a code alone is not listed", up, nothing, |r| r.work.completion_code = Some(Fulfilled), &[]);
         row("C-06", up, nothing, in_review, &["update", "resolve"]);
         row("review without a solution", up, nothing, |r| r.work.phase = Phase::Review, &["resolve"]);
         row("C-07 solution", up, in_review, |r| r.work.solution = Some("Other".into()), &["resolve"]);
         row("C-07 code", up, in_review, |r| r.work.completion_code = Some(Fulfilled), &["resolve"]);
         row("C-07 comment", up, in_review, |r| r.comments.push(comment(9, None)), &["resolve"]);
+        row("C-07 attachment", up, in_review, |r| r.announced.push(announced(9, peer())), &["resolve"]);
         row("review, unlisted", up, in_review, |r| r.work.expected_resolution = Some(r.created_at), &[]);
         row("C-08 review", up, in_review, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
         row("C-08 done", up, closed, |r| r.work.completion_code = Some(WithdrawnByUser), &["cancel"]);
@@ -355,7 +368,23 @@ mod tests {
         row("C-12 solution", up, closed, |r| r.work.solution = Some("Other".into()), &["close"]);
         row("C-12 code", up, closed, |r| r.work.completion_code = Some(Fulfilled), &["close"]);
         row("C-12 comment", up, closed, |r| r.comments.push(comment(9, None)), &["close"]);
+        row("C-12 attachment", up, closed, |r| r.announced.push(announced(9, peer())), &["close"]);
         row("done, unlisted", up, closed, |r| r.work.expected_resolution = Some(r.created_at), &[]);
+    }
+
+    fn other() -> Alias {
+        "south".parse().unwrap()
+    }
+
+    #[test]
+    fn attachments_beyond_the_limit_go_into_further_operations() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        record.announced.extend((1..=250).map(|position| announced(position, peer.clone())));
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
+        let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.attachments.len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Alias, Comment, Event, Form, Incident, IncidentId, Submission, Work};
+use super::sharing::Send;
+use super::{
+    Alias, Announced, AttachmentNote, Comment, ContentDigest, Event, Form, Incident, IncidentId, Sharing, Submission,
+    Work,
+};
 
 pub fn peer() -> Alias {
     "partner".parse().unwrap()
@@ -33,6 +37,30 @@ pub fn incident() -> Incident {
         own_case: Default::default(),
         references: vec![],
         comments: vec![],
+        announced: vec![],
+    }
+}
+
+pub fn announced(position: i64, peer: Alias) -> Announced {
+    let content = format!("content {position}");
+    let note = AttachmentNote {
+        name: format!("file {position}"),
+        media_type: None,
+        bytes: content.len() as u64,
+        sha256: ContentDigest::of(content.as_bytes()),
+    };
+    Announced { peer, note, position }
+}
+
+pub fn sharing() -> Sharing {
+    Sharing {
+        send: Send::All,
+        hide_addresses: false,
+        refuse_types: vec!["exe".into(), "tar.gz".into()],
+        send_limit: 100,
+        receive_limit: 10,
+        configuration: vec!["configuration*".into(), "*.conf".into()],
+        features: vec!["features*".into()],
     }
 }
 

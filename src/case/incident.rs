@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::attachment::Announced;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
@@ -45,6 +46,8 @@ pub struct Incident {
     pub own_case: super::shown::OwnCase,
     pub references: Vec<Reference>,
     pub comments: Vec<Comment>,
+    /// Files that are ready for a peer.
+    pub announced: Vec<Announced>,
 }
 
 /// What a bundle's manifest says. Travels unchanged in Create Case.

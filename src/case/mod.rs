@@ -5,10 +5,12 @@
 
 pub mod agreed;
 pub mod apply;
+pub mod attachment;
 pub mod conflict;
 pub mod deposit;
 pub mod derive;
 pub mod form;
+pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
@@ -21,6 +23,7 @@ pub mod phase;
 pub mod policy;
 pub mod progress;
 pub mod shadow;
+pub mod sharing;
 pub mod shown;
 pub mod template;
 pub mod text;
@@ -31,6 +34,7 @@ pub(crate) mod example;
 
 pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
+pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
@@ -49,5 +53,6 @@ pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use progress::{Patience, Progress};
 pub use shadow::Shadow;
+pub use sharing::Sharing;
 pub use shown::{OwnCase, Relayed, relayed};
 pub use template::CaseTemplate;

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::attachment::{AttachmentNote, NoteFault};
 use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
 use super::incident::{Case, Comment, Event, EventFault};
 use super::phase::CompletionCode;
-use super::text::{TextFault, instant, paragraph};
+use super::text::{TextFault, instant, paragraph, shown};
 
 /// One of the nine operations. On the wire: `{"kind": "update", "content": {...}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -111,6 +112,9 @@ pub struct Changes {
     pub expected_resolution: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Comment>,
+    /// Files whose content follows apart, at most 100 (C-34).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentNote>,
 }
 
 /// A field that is present, even as `null`, was given.
@@ -121,6 +125,16 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Changes::default()
+    }
+
+    fn check_attachments(&self) -> Result<(), ContentFault> {
+        if self.attachments.len() > Operation::ATTACHMENT_LIMIT {
+            let given = self.attachments.len();
+            return Err(ContentFault::TooManyAttachments { given, limit: Operation::ATTACHMENT_LIMIT });
+        }
+        self.attachments.iter().try_for_each(|note| {
+            note.check().map_err(|fault| ContentFault::Attachment { name: shown(&note.name, 80), fault })
+        })
     }
 }
 
@@ -137,6 +151,10 @@ pub enum ContentFault {
     TraceRoute { given: usize, limit: usize },
     #[error("{given} comments in one operation; at most {limit} are allowed")]
     TooManyComments { given: usize, limit: usize },
+    #[error("{given} attachments in one operation; at most {limit} are allowed")]
+    TooManyAttachments { given: usize, limit: usize },
+    #[error("attachment \"{name}\": {fault}")]
+    Attachment { name: String, fault: NoteFault },
     #[error("an incident of kind {kind} cannot become a case")]
     NotSubmittable { kind: &'static str },
 }
@@ -146,6 +164,8 @@ impl Operation {
     pub const TRACE_ROUTE_LIMIT: usize = 16;
     /// The most comments in one operation; what is more goes into a further one.
     pub const COMMENT_LIMIT: usize = 100;
+    /// The most attachments that one operation announces; the same.
+    pub const ATTACHMENT_LIMIT: usize = 100;
 
     pub fn kind(&self) -> OperationKind {
         match self {
@@ -176,6 +196,11 @@ impl Operation {
         }
     }
 
+    /// The files that it announces.
+    pub fn attachments(&self) -> &[AttachmentNote] {
+        self.changes().map_or(&[], |changes| &changes.attachments)
+    }
+
     /// Checks everything that the types do not guarantee. Call it where an operation comes in.
     pub fn check(&self) -> Result<(), ContentFault> {
         let comments = match self {
@@ -204,6 +229,7 @@ impl Operation {
                 if let Some(Some(expected)) = changes.expected_resolution {
                     instant(expected).map_err(at("expected_resolution"))?;
                 }
+                changes.check_attachments()?;
                 &changes.comments
             }
         };

@@ -24,6 +24,8 @@ pub struct Shadow {
     pub case: Option<Case>,
     /// The position of the last local comment that was handed over.
     pub comments: i64,
+    /// The position of the last attachment that was announced.
+    pub attachments: i64,
     /// Whether the record was assigned to a group of the other side's; none when nobody assigned it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned: Option<bool>,
@@ -66,13 +68,16 @@ impl Shadow {
             expected_resolution: incident.work.expected_resolution,
             case: incident.case.clone(),
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
+            attachments: incident.announced.iter().map(|one| one.position).max().unwrap_or(0),
             assigned,
         }
     }
 
-    /// The incident as a Create hands it over: work has not begun, and there is no case.
+    /// The incident as a Create hands it over: work has not begun, and there is no case. What was announced before
+    /// belongs to an earlier hand-over; it becomes ready anew.
     pub fn of_create(incident: &Incident, assigned: Option<bool>) -> Self {
-        Self { comments: Self::of(incident, assigned).comments, assigned, ..Self::default() }
+        let Self { comments, attachments, .. } = Self::of(incident, assigned);
+        Self { comments, attachments, assigned, ..Self::default() }
     }
 
     /// After `operations` were made from the difference. What no row of the table let through is still to be told, by the

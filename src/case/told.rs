@@ -21,11 +21,12 @@ pub fn sent(operation: &Operation, before: &Shadow) -> String {
         comments: changes.comments.clone(),
         ..Edit::default()
     };
-    received(operation.kind(), before, &edit)
+    received(operation, before, &edit)
 }
 
 /// An operation of the peer's, and what it changes here.
-pub fn received(kind: OperationKind, before: &Shadow, edit: &Edit) -> String {
+pub fn received(operation: &Operation, before: &Shadow, edit: &Edit) -> String {
+    let kind = operation.kind();
     let mut told = Vec::new();
     let mut field = |name: &str, old: Option<&str>, new: Option<&str>| {
         if old != new {
@@ -56,10 +57,12 @@ pub fn received(kind: OperationKind, before: &Shadow, edit: &Edit) -> String {
         let (old, new) = (before.expected_resolution.map(|at| at.to_string()), expected.map(|at| at.to_string()));
         field("expected resolution", old.as_deref(), new.as_deref());
     }
-    match edit.comments.len() {
-        0 => {}
-        1 => told.push("1 comment".into()),
-        more => told.push(format!("{more} comments")),
+    for (count, thing) in [(edit.comments.len(), "comment"), (operation.attachments().len(), "attachment")] {
+        match count {
+            0 => {}
+            1 => told.push(format!("1 {thing}")),
+            more => told.push(format!("{more} {thing}s")),
+        }
     }
     if told.is_empty() { kind.to_string() } else { format!("{kind}: {}", told.join(", ")) }
 }
@@ -100,6 +103,7 @@ mod tests {
             completion_code: Some(Some(CompletionCode::Fulfilled)),
             expected_resolution: Some(None),
             comments: vec![comment(1, None)],
+            ..Changes::default()
         };
         assert_eq!(
             sent(&Operation::Resolve(changes), &before),
@@ -115,7 +119,7 @@ mod tests {
         record.work.solution = Some("x".repeat(1000));
         let before = Shadow::of(&record, None);
         let edit = Edit { solution: Some(Some("y".repeat(1000))), ..Edit::default() };
-        let told = received(OperationKind::Update, &before, &edit);
+        let told = received(&Operation::Update(Changes::default()), &before, &edit);
         assert!(told.starts_with("update: solution \"(a longer text)\" -> \"yyy") && told.len() < 300, "{told}");
     }
 }

@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::local::Local;
 use super::print::{self, Column, Table, safe_lines, span, time};
 use super::{Output, queue};
-use crate::case::{Attachment, AttachmentState, Form, OwnCase};
+use crate::case::{Attachment, AttachmentState, Form, OwnCase, Transfer};
 use crate::protocol::operator::{ExchangeDetail, IncidentDetail};
 
 /// Of `show`.
@@ -93,6 +93,7 @@ fn shown(detail: &IncidentDetail, now: Timestamp, width: Option<usize>, colour: 
         }
     }
     attachments(&mut page, &detail.attachments, width);
+    transfers(&mut page, &detail.transfers, width);
     history(&mut page, detail, width);
     page.text
 }
@@ -199,6 +200,28 @@ fn attachments(page: &mut Page, attachments: &[Attachment], width: Option<usize>
     page.table(&table, width);
 }
 
+fn transfers(page: &mut Page, transfers: &[Transfer], width: Option<usize>) {
+    if transfers.is_empty() {
+        return;
+    }
+    page.section(&format!("attachments to and from peers ({})", transfers.len()));
+    let mut table = Table::new(&[
+        Column::new("NAME", 12, 0),
+        Column::new("PEER", 12, 2),
+        Column::new("STATE", 12, 1),
+        Column::new("REASON", 12, 3),
+    ]);
+    for one in transfers {
+        let state = match one.state.as_str() {
+            "awaited" => format!("awaited, {} of {} bytes", one.received, one.bytes),
+            state => state.to_owned(),
+        };
+        let peer = format!("{} {}", one.direction, one.peer);
+        table.row([Some(one.name.clone()), Some(peer), Some(state), one.reason.clone()]);
+    }
+    page.table(&table, width);
+}
+
 fn history(page: &mut Page, detail: &IncidentDetail, width: Option<usize>) {
     if detail.history.is_empty() {
         return;
@@ -288,6 +311,7 @@ mod tests {
             form: Form { tracking_number: Some("CRQ-4711".into()), ..Form::default() },
             comments: Vec::new(),
             attachments: vec![Attachment { name: "core".into(), media_type: None, state: AttachmentState::Awaited }],
+            transfers: vec![],
             exchanges: vec![waiting],
             history: vec![deposited],
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::{BundlePaths, FromUpstream, LogFormat, OnDamage};
+use crate::case::sharing::Send;
 use crate::case::{Kind, Owner, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
@@ -117,6 +118,24 @@ pub const UPSTREAM_CHECK_AFTER: Bounded<Duration> = bounded(h(24), s(1), d(30));
 
 /// `upstream.hide_clients`
 pub const UPSTREAM_HIDE_CLIENTS: bool = false;
+/// `upstream.attachments.send` and `client.attachments.send`
+pub const ATTACHMENTS_SEND: Send = Send::All;
+/// `...attachments.hide_addresses`
+pub const ATTACHMENTS_HIDE_ADDRESSES: bool = false;
+/// `...attachments.send_limit`: the vendor's megabyte would keep most core files back.
+pub const ATTACHMENTS_SEND_LIMIT: Bounded<u64> = bounded(GIB, KIB, 64 * GIB);
+/// `...attachments.receive_limit`
+pub const ATTACHMENTS_RECEIVE_LIMIT: Bounded<u64> = bounded(GIB, KIB, 64 * GIB);
+
+/// `...attachments.configuration`
+pub fn attachments_configuration() -> Vec<String> {
+    ["configuration*", "show configuration*", "*.conf", "*.conf.gz"].map(str::to_owned).to_vec()
+}
+
+/// `...attachments.features`
+pub fn attachments_features() -> Vec<String> {
+    ["features*", "show system license*"].map(str::to_owned).to_vec()
+}
 
 /// `listen.max_body`
 pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB);

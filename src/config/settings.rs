@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::case::{Alias, Form, Groups, Ownership, Policy};
+use crate::case::{Alias, Form, Groups, Ownership, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -27,6 +27,20 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+}
+
+impl Settings {
+    /// What is said about a peer's files.
+    pub fn sharing(&self, peer: &Alias) -> Option<&Sharing> {
+        let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
+        let clients = self.clients.iter().map(|client| (&client.alias, &client.attachments));
+        upstream.chain(clients).find(|(alias, _)| *alias == peer).map(|(_, sharing)| sharing)
+    }
+
+    /// Whether a peer is to see no addresses.
+    pub fn hides_addresses_from(&self, peer: &Alias) -> bool {
+        self.sharing(peer).is_some_and(|sharing| sharing.hide_addresses)
+    }
 }
 
 /// `[site]`
@@ -171,6 +185,8 @@ pub struct Upstream {
     pub hide_clients: bool,
     /// Whether internal comments go there (C-33).
     pub internal_comments: bool,
+    /// `[upstream.attachments]`
+    pub attachments: Sharing,
 }
 
 /// `[listen]`
@@ -203,6 +219,8 @@ pub struct Client {
     pub password: SecretString,
     /// Whether internal comments go there (C-33).
     pub internal_comments: bool,
+    /// `[client.attachments]`
+    pub attachments: Sharing,
 }
 
 /// `[retry]`

@@ -15,12 +15,18 @@ use crate::inbox::Inbox;
 
 /// The longest sleep of a loop that has nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
+/// The most files that are on their way at once.
+const TRANSFERS: usize = 4;
 /// The pause after a fault of the site's own.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
+    tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     if let Some(upstream) = &settings.upstream {
+        for _ in 0..TRANSFERS {
+            tasks.spawn(until(stop.clone(), transfer(engine.clone())));
+        }
         tasks.spawn(until(stop.clone(), probe(engine.clone())));
         for _ in 0..upstream.in_flight {
             tasks.spawn(until_idle(stop.clone(), engine.clone()));
@@ -114,6 +120,25 @@ async fn poll(engine: Engine) {
             Ok(_) | Err(EngineError::Peer(_)) => {}
             Err(fault) => trouble.after(Err(fault)).await,
         }
+    }
+}
+
+async fn prepare(engine: Engine) {
+    let mut trouble = Trouble::new("prepare");
+    loop {
+        match engine.prepare_attachments().await {
+            Ok(0) => engine.wait_for_attachments().await,
+            outcome => trouble.after(outcome.map(|_| ())).await,
+        }
+    }
+}
+
+async fn transfer(engine: Engine) {
+    let mut trouble = Trouble::new("transfer");
+    loop {
+        engine.feed_ready().await;
+        let outcome = engine.transfer(IDLE).await;
+        trouble.after(outcome).await;
     }
 }
 

@@ -153,12 +153,14 @@ impl Engine {
                 .references
                 .iter()
                 .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
-            if !already || relayed != Relayed::default() {
+            if !already || relayed != Relayed::default() || !one.record.attachments.is_empty() {
                 writes.push(self.adoption(&key, &one, incident, relayed, &standpoint));
             }
             adopting.push((key, standpoint, incident.id));
         }
         self.store().write(writes).await?;
+        self.0.to_prepare.notify_one();
+        self.0.transfers.tell();
         let ids: Vec<IncidentId> = adopting.iter().map(|(_, _, id)| *id).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -264,6 +266,7 @@ impl Engine {
             submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),
+            attachments: self.incoming(&key.peer, &one.record.attachments),
             history: vec![history],
             ..Write::to(incident.id, Writer::Bridge)
         }
@@ -359,6 +362,7 @@ pub(super) fn standpoint(
             expected_resolution: one.record.expected_resolution.flatten(),
             case: one.record.case.clone(),
             comments: 0,
+            attachments: 0,
             assigned: None,
         },
     };

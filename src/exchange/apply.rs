@@ -153,6 +153,8 @@ impl Engine {
                 "applied"
             );
         }
+        self.0.to_prepare.notify_one();
+        self.0.transfers.tell();
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
         let incidents = self.to_forward(between, &ids).await?;
         let scene = self.scene();
@@ -281,7 +283,7 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        history.push(line(action, Some(one.seq), told::received(kind, &one.record.shadow, edit)));
+        history.push(line(action, Some(one.seq), told::received(&one.operation, &one.record.shadow, edit)));
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
@@ -303,6 +305,7 @@ impl Engine {
             upstream_case,
             own_case,
             reference: Some(reference),
+            attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
             ..Write::to(id, Writer::Bridge)
         };

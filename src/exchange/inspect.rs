@@ -170,6 +170,7 @@ impl Engine {
             form: incident.form.clone(),
             comments: incident.comments.clone(),
             attachments: self.store().attachments(id).await?,
+            transfers: self.store().transfers(id).await?,
             exchanges: known.into_iter().map(exchange_detail).collect(),
             history: self.store().history(id, HISTORY).await?,
         })

@@ -2,6 +2,7 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
@@ -11,6 +12,7 @@
 
 mod adopt;
 mod apply;
+mod attachments;
 mod clock_back;
 mod detect;
 mod digest;
@@ -26,6 +28,7 @@ mod overrule;
 mod park;
 mod poll_case;
 mod poll_updates;
+mod prepare;
 mod push;
 mod read;
 mod receive;
@@ -36,6 +39,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod submit;
+mod transfer;
 mod why;
 mod work;
 
@@ -46,13 +50,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, Deposit, ExchangeId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::Problem;
 use crate::state::{PeerRecord, State, StateError};
-use crate::store::{AwaitedAttachment, Cursor, Deposited, IncidentStore, StoreError};
+use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, crash_point};
 
 pub use feed::{FeedError, Position};
@@ -117,6 +121,9 @@ struct Inner {
     changed: Notify,
     to_push: Notify,
     to_open: Notify,
+    /// Files may be there of which nobody decided yet whether they go.
+    to_prepare: Notify,
+    transfers: transfer::Transfers,
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
@@ -147,6 +154,8 @@ impl Engine {
             changed: Notify::new(),
             to_push: Notify::new(),
             to_open: Notify::new(),
+            to_prepare: Notify::new(),
+            transfers: transfer::Transfers::default(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
             digesting: tokio::sync::Mutex::new(()),
@@ -184,9 +193,21 @@ impl Engine {
         Ok(self.store().awaited_attachments(after, limit).await?)
     }
 
+    /// A content of the site's own, to be written in pieces.
+    pub async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, EngineError> {
+        Ok(self.store().begin_content(sha256, bytes).await?)
+    }
+
+    /// The next piece of a content.
+    pub async fn append(&self, content: i64, start: u64, piece: Vec<u8>) -> Result<Appended, EngineError> {
+        Ok(self.store().append(content, start, piece, self.now()).await?)
+    }
+
     /// Gives a listed attachment its content.
-    pub async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), EngineError> {
-        Ok(self.store().add_attachment(id, content, self.now()).await?)
+    pub async fn add_attachment(&self, id: i64, content: i64) -> Result<(), EngineError> {
+        self.store().add_attachment(id, content, self.now()).await?;
+        self.0.to_prepare.notify_one();
+        Ok(())
     }
 
     /// When a scheduled job last ran, across restarts.

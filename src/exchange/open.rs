@@ -157,6 +157,7 @@ impl Engine {
             own_case: Default::default(),
             references: Vec::new(),
             comments: Vec::new(),
+            announced: Vec::new(),
         };
         let policy = first_match(&settings.case.accept, &candidate)?;
         (policy.action == PolicyAction::Submit).then(|| self.case_template())

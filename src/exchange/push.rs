@@ -229,6 +229,7 @@ impl Engine {
         }
         self.store().write(writes).await?;
         crash_point(CrashPoint::TransactionWrittenBack);
+        self.0.to_prepare.notify_one();
 
         let now = self.now();
         let (settled, refused) = self
@@ -249,6 +250,8 @@ impl Engine {
             .await?;
         self.park(refused).await?;
         crash_point(CrashPoint::AnswerCommitted);
+        // What was announced just now is awaited there.
+        self.0.transfers.tell();
         let mut again = Vec::new();
         let mut overtaken = Vec::new();
         for (task, id, record) in settled {

@@ -16,8 +16,8 @@ use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
-    Action, Agreed, Alias, Comment, Difference, Edit, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase,
-    Relayed, Subject, Towards, Upward, told,
+    Action, Agreed, Alias, Changes, Comment, Difference, Edit, ExchangeId, HistoryLine, IncidentId, Leg, Operation,
+    Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -173,7 +173,7 @@ impl Engine {
         let Some(incident) = &picture.incident else { return Ok(false) };
         let again = lacking(&incident.comments, differences, alias);
         let told = taken(theirs, differences, alias);
-        let in_words = told::received(OperationKind::Update, &picture.record.shadow, &told);
+        let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
         };
@@ -204,7 +204,7 @@ impl Engine {
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut settled = Settled::default();
                 settle::adopted(transaction, &key, standpoint, &incident, &scene)?;
-                settle::told_again(transaction, &key, again, scene.now)?;
+                settle::told_again(transaction, &key, again, &scene)?;
                 if relays {
                     forward(transaction, &scene, &incident, Some(&key), &mut settled)?;
                 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tracing::{debug, info};
 
 use super::{EngineError, PENDING_LIMIT};
+use crate::case::hide::hide_in_operation;
 use crate::case::{
     Alias, Case, Changes, Comment, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
     Operation, OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create,
@@ -49,10 +50,13 @@ fn enqueue(
     record: &mut ExchangeRecord,
     operations: Vec<Operation>,
     before: &Shadow,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<(), StateError> {
+    let now = scene.now;
+    let hides = scene.settings.hides_addresses_from(&key.peer);
     let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
     for operation in operations {
+        let operation = if hides { hide_in_operation(operation) } else { operation };
         record.sent += 1;
         record.touched.note(&operation, record.sent);
         let text = serde_json::to_string(&operation).and_then(RawValue::from_string);
@@ -127,7 +131,7 @@ pub fn submitted(
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
     }
-    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene.now)?;
+    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene)?;
     // What is in the record already and no part of a Create follows at once.
     difference(transaction, &key, &mut record, incident, scene)?;
     transaction.put_exchange(&key, &record)?;
@@ -197,7 +201,7 @@ fn difference(
             }
         }
     }
-    enqueue(transaction, key, record, operations, &before, scene.now)
+    enqueue(transaction, key, record, operations, &before, scene)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -734,14 +738,14 @@ pub fn told_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     comments: Vec<Comment>,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
     let update =
         |comments: &[Comment]| Operation::Update(Changes { comments: comments.to_vec(), ..Changes::default() });
     let operations = comments.chunks(Operation::COMMENT_LIMIT).map(update).collect();
     let shadow = record.shadow.clone();
-    enqueue(transaction, key, &mut record, operations, &shadow, now)?;
+    enqueue(transaction, key, &mut record, operations, &shadow, scene)?;
     transaction.put_exchange(key, &record)
 }
 

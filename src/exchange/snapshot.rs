@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Engine, EngineError};
+use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::{
     Agreed, Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
 };
@@ -26,6 +27,7 @@ impl Engine {
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
         let more = records.len() == limit;
+        let hides = self.settings().hides_addresses_from(client);
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -34,7 +36,11 @@ impl Engine {
             .filter(|(_, record)| record.leg.towards() == Towards::Client)
             .map(|(key, record)| {
                 let incident = record.incident().and_then(|id| incidents.get(&id));
-                snapshot(&key, &record, incident)
+                let mut snapshot = snapshot(&key, &record, incident);
+                if hides {
+                    snapshot.record = hide_in_changes(snapshot.record);
+                }
+                snapshot
             })
             .collect();
         Ok(ExchangePage { cursor, exchanges, more })
@@ -78,11 +84,13 @@ impl Engine {
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let cases: HashMap<IncidentId, Option<Case>> =
             self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
+        let hides = self.settings().hides_addresses_from(client);
+        let shown = |case: Case| if hides { hide_in_case(case) } else { case };
         let answer = |(key, record): (ExchangeKey, ExchangeRecord)| TransactionAnswer {
             exchange: key.exchange,
             transaction: transaction(&record),
             step: transaction_step(&record),
-            case: record.incident().and_then(|id| cases.get(&id).cloned()).flatten(),
+            case: record.incident().and_then(|id| cases.get(&id).cloned()).flatten().map(shown),
         };
         Ok(TransactionList { transactions: records.into_iter().map(answer).collect() })
     }
@@ -131,12 +139,14 @@ fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incide
     };
     let ours = |incident: &Incident| {
         let comments = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(&key.peer));
+        let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
         Changes {
             case: incident.case.clone(),
             solution: Some(incident.work.solution.clone()),
             completion_code: Some(incident.work.completion_code),
             expected_resolution: Some(incident.work.expected_resolution),
             comments: comments.cloned().collect(),
+            attachments: announced.map(|one| one.note.clone()).collect(),
         }
     };
     let reference = incident.and_then(|incident| {

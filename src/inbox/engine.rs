@@ -1,9 +1,9 @@
 //! The engine, as the inbox sees it.
 
-use super::{Awaited, DepositError, Deposited, Depositor};
-use crate::case::Deposit;
+use super::{Awaited, Begun, DepositError, Deposited, Depositor};
+use crate::case::{ContentDigest, Deposit};
 use crate::exchange::{Engine, EngineError};
-use crate::store::StoreError;
+use crate::store::{Appended, StoreError};
 
 #[async_trait::async_trait]
 impl Depositor for Engine {
@@ -26,7 +26,21 @@ impl Depositor for Engine {
             .collect())
     }
 
-    async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), DepositError> {
+    async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, DepositError> {
+        let begun = Engine::begin_content(self, sha256, bytes).await.map_err(fault)?;
+        Ok(Begun { content: begun.content, received: begun.received })
+    }
+
+    async fn append(&self, content: i64, start: u64, piece: Vec<u8>) -> Result<(), DepositError> {
+        match Engine::append(self, content, start, piece).await.map_err(fault)? {
+            Appended::Part(_) | Appended::Complete => Ok(()),
+            Appended::Elsewhere(_) | Appended::WrongDigest => {
+                Err(DepositError::Transient("the file changed while it was read".into()))
+            }
+        }
+    }
+
+    async fn add_attachment(&self, id: i64, content: i64) -> Result<(), DepositError> {
         Engine::add_attachment(self, id, content).await.map_err(fault)
     }
 }

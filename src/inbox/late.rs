@@ -15,17 +15,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::files::unsafe_to_fetch;
 use super::place::{Folders, put, safe_name, set_apart};
-use super::settled::{Print, Unread, read_whole, rests};
+use super::settled::{Print, Unread, open, read_piece, rests};
 use super::watch::{Mentioned, blocking};
 use super::{Awaited, DepositError, Depositor, Fault};
+use crate::case::ContentDigest;
 use crate::config::settings;
 
 /// How many awaited attachments are asked for at once.
 const PAGE: usize = 100;
+/// Bytes of a file that are in memory at once.
+const PIECE: usize = 1 << 20;
 /// The most pages of one search: a million attachments.
 const PAGES_LIMIT: usize = 10_000;
 
@@ -156,6 +160,34 @@ impl Shared {
         })
     }
 
+    /// Puts a file's content into the store, never whole in memory: its digest first, then piece by piece.
+    async fn store(&self, path: &Path, print: Print) -> Result<i64, Unstored> {
+        let path = path.to_owned();
+        let (file, sha256) = blocking(move || {
+            let file = open(&path, &print)?;
+            let (mut hash, mut start) = (Sha256::new(), 0);
+            while start < print.bytes {
+                let piece = read_piece(&file, &print, start, PIECE)?;
+                start += piece.len() as u64;
+                hash.update(&piece);
+            }
+            Ok::<_, Unread>((Arc::new(file), ContentDigest::ended(hash)))
+        })
+        .await??;
+        let begun = self.depositor.begin_content(&sha256, print.bytes).await.map_err(Unstored::Store)?;
+        let mut start = begun.received;
+        loop {
+            let open = Arc::clone(&file);
+            let piece = blocking(move || read_piece(&open, &print, start, PIECE)).await??;
+            let length = piece.len() as u64;
+            self.depositor.append(begun.content, start, piece).await.map_err(Unstored::Store)?;
+            start += length;
+            if start >= print.bytes {
+                return Ok(begun.content);
+            }
+        }
+    }
+
     /// Whether it was added; the error is why nothing can be added at the moment.
     async fn add(&self, found: Found, progress: &mut Progress, now: SystemTime) -> Result<bool, String> {
         let Found { awaited, path, print } = found;
@@ -175,23 +207,23 @@ impl Shared {
             unusable(Fault::TooLarge { bytes: print.bytes, limit: self.max_bytes }.to_string());
             return Ok(false);
         }
-        let from = path.clone();
-        let content = match blocking(move || read_whole(&from, &print)).await {
-            Ok(Ok(content)) => content,
-            Ok(Err(Unread::Vanished | Unread::Changing)) => return Ok(false),
-            Ok(Err(Unread::Denied)) => {
+        let stored = match self.store(&path, print).await {
+            Err(Unstored::File(Unread::Vanished | Unread::Changing)) => return Ok(false),
+            Err(Unstored::File(Unread::Denied)) => {
                 unusable(Fault::Unreadable.to_string());
                 return Ok(false);
             }
-            Ok(Err(Unread::Failed(error))) | Err(error) => {
+            Err(Unstored::File(Unread::Failed(error))) => {
                 unusable(error.to_string());
                 return Ok(false);
             }
+            Err(Unstored::Store(fault)) => Err(fault),
+            Ok(content) => self.depositor.add_attachment(awaited.id, content).await,
         };
         let folders = self.folders.clone();
         let from = path.clone();
         let name = safe_name(OsStr::new(&format!("{}.{}", awaited.host_event_id, awaited.name)));
-        let (added, moved) = match self.depositor.add_attachment(awaited.id, content).await {
+        let (added, moved) = match stored {
             Ok(()) => {
                 tracing::info!(event = "attachment_added", incident, file, "an awaited attachment was added");
                 (true, blocking(move || put(&from, &folders.done, &name)).await)
@@ -207,6 +239,24 @@ impl Shared {
             unusable(error.to_string());
         }
         Ok(added)
+    }
+}
+
+/// Why the content of a file is not in the store.
+enum Unstored {
+    File(Unread),
+    Store(DepositError),
+}
+
+impl From<Unread> for Unstored {
+    fn from(fault: Unread) -> Self {
+        Unstored::File(fault)
+    }
+}
+
+impl From<std::io::Error> for Unstored {
+    fn from(fault: std::io::Error) -> Self {
+        Unstored::File(fault.into())
     }
 }
 

@@ -34,7 +34,7 @@ pub use read::{Fault, Format, read};
 pub use shown::shown;
 pub use watch::{Inbox, PassSummary};
 
-use crate::case::{Deposit, IncidentId};
+use crate::case::{ContentDigest, Deposit, IncidentId};
 
 /// What the inbox asks of the engine.
 #[async_trait::async_trait]
@@ -47,9 +47,23 @@ pub trait Depositor: Send + Sync {
     /// At most `limit` attachments that are awaited, those with the lowest IDs above `after`, in ascending order.
     async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<Awaited>, DepositError>;
 
-    /// Adds the content of an awaited attachment and answers once it is durable. One that is already there is left as
-    /// it is, without an error.
-    async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), DepositError>;
+    /// A content with this digest, to be written in pieces; what was written before is still there.
+    async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, DepositError>;
+
+    /// Adds a piece to a content where it ends, and answers once it is durable.
+    async fn append(&self, content: i64, start: u64, piece: Vec<u8>) -> Result<(), DepositError>;
+
+    /// Gives an awaited attachment a content that is whole, and answers once that is durable. One that is already there
+    /// is left as it is, without an error.
+    async fn add_attachment(&self, id: i64, content: i64) -> Result<(), DepositError>;
+}
+
+/// A content that is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    pub content: i64,
+    /// So many bytes are there.
+    pub received: u64,
 }
 
 /// What became of a deposit.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -63,14 +63,29 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads the file that `print` was taken of. Never follows a link to another file, and never reads more than was there.
-pub(super) fn read_whole(path: &Path, print: &Print) -> Result<Vec<u8>, Unread> {
+/// Opens the file that `print` was taken of. Never follows a link to another file.
+pub(super) fn open(path: &Path, print: &Print) -> Result<File, Unread> {
     let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
     check(&file, print)?;
+    Ok(file)
+}
+
+/// Reads the file that `print` was taken of, and never more than was there.
+pub(super) fn read_whole(path: &Path, print: &Print) -> Result<Vec<u8>, Unread> {
+    let file = open(path, print)?;
     let mut content = Vec::new();
     (&file).take(print.bytes.saturating_add(1)).read_to_end(&mut content)?;
     check(&file, print)?;
     Ok(content)
+}
+
+/// Up to `most` bytes of an open file, which still is the one that `print` was taken of; none at its end.
+pub(super) fn read_piece(file: &File, print: &Print, start: u64, most: usize) -> Result<Vec<u8>, Unread> {
+    let most = print.bytes.saturating_sub(start).min(most as u64);
+    let mut piece = vec![0; usize::try_from(most).unwrap_or_default()];
+    file.read_exact_at(&mut piece, start)?;
+    check(file, print)?;
+    Ok(piece)
 }
 
 fn check(file: &File, print: &Print) -> Result<(), Unread> {

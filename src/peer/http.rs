@@ -9,12 +9,13 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use super::{PeerError, Upstream};
-use crate::case::ExchangeId;
+use crate::case::{ContentDigest, ExchangeId};
 use crate::config::settings;
+use crate::protocol::attachment::OFFSET;
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
-    self, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem, SiteAnswer, TransactionList,
-    UpdateAnswer,
+    self, AttachmentAnswer, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem,
+    SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes.
@@ -50,25 +51,34 @@ impl HttpUpstream {
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.settings.url.trim_end_matches('/')))
+        self.client.get(self.address(path))
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.url.trim_end_matches('/'))
     }
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder, within: Duration) -> Result<T, PeerError> {
+        let body = read(self.answer(request, within).await?, BODY_LIMIT).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| PeerError::Malformed(misread(&error, "")))
+    }
+
+    /// The answer, once its head says that it is one and no refusal.
+    async fn answer(&self, request: RequestBuilder, within: Duration) -> Result<Response, PeerError> {
         let request =
             request.basic_auth(&self.settings.user, Some(self.settings.password.expose_secret())).timeout(within);
         let response = request.send().await.map_err(|error| PeerError::of(&error))?;
         let status = response.status();
-        let retry_after = seconds(&response, header::RETRY_AFTER);
-        let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
-        let body = read(response).await?;
         if status == StatusCode::UNAUTHORIZED {
             return Err(PeerError::Unauthorized);
         }
         if status.is_success() {
-            let mut deserializer = serde_json::Deserializer::from_slice(&body);
-            return serde_path_to_error::deserialize(&mut deserializer)
-                .map_err(|error| PeerError::Malformed(misread(&error, "")));
+            return Ok(response);
         }
+        let retry_after = seconds(&response, header::RETRY_AFTER);
+        let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
+        let body = read(response, BODY_LIMIT).await?;
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
             _ => Err(PeerError::Status { status, retry_after }),
@@ -84,11 +94,11 @@ fn content_type(response: &Response) -> &str {
     response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, PeerError> {
+async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, PeerError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| PeerError::of(&error))? {
-        if body.len() + chunk.len() > BODY_LIMIT {
-            return Err(PeerError::Malformed(format!("an answer of more than {BODY_LIMIT} bytes")));
+        if body.len() + chunk.len() > limit {
+            return Err(PeerError::Malformed(format!("an answer of more than {limit} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
@@ -114,9 +124,8 @@ impl Upstream for HttpUpstream {
     }
 
     async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError> {
-        let url = format!("{}/v1/operations", self.settings.url.trim_end_matches('/'));
-        let mut answer: OperationAnswer =
-            self.call(self.client.post(url).json(batch), self.settings.request_timeout).await?;
+        let post = self.client.post(self.address("/v1/operations"));
+        let mut answer: OperationAnswer = self.call(post.json(batch), self.settings.request_timeout).await?;
         let asked = batch.operations.iter().map(|operation| (operation.exchange, operation.seq));
         let answered = answer.results.iter().map(|result| (result.exchange, result.seq));
         if !asked.eq(answered) {
@@ -162,6 +171,54 @@ impl Upstream for HttpUpstream {
         let path = format!("/v1/digests?{}{}", bound("after", after), bound("through", through));
         self.call(self.get(path.trim_end_matches(['?', '&'])), self.settings.request_timeout).await
     }
+
+    async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError> {
+        let head = self.client.head(self.address(&attachment(exchange, sha256)));
+        match self.answer(head, self.settings.request_timeout).await {
+            Ok(answer) => {
+                let offset = answer.headers().get(OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
+                offset.map(Some).ok_or_else(|| PeerError::Malformed("it does not say how many bytes it has".into()))
+            }
+            Err(PeerError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            // A refusal has no words here; whoever sends a piece hears them.
+            Err(PeerError::Status { status: StatusCode::UNPROCESSABLE_ENTITY, .. }) => Ok(Some(0)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        range: ContentRange,
+        piece: Vec<u8>,
+    ) -> Result<u64, PeerError> {
+        let put = self.client.put(self.address(&attachment(exchange, sha256)));
+        let put = put.header(header::CONTENT_RANGE, range.to_string()).body(piece);
+        let answer: AttachmentAnswer = self.call(put, self.settings.request_timeout).await?;
+        Ok(answer.received)
+    }
+
+    async fn get_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        start: u64,
+        most: u64,
+    ) -> Result<Vec<u8>, PeerError> {
+        let last = start.saturating_add(most).saturating_sub(1);
+        let get = self.get(&attachment(exchange, sha256)).header(header::RANGE, format!("bytes={start}-{last}"));
+        let answer = self.answer(get, self.settings.request_timeout).await?;
+        let range = answer.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        if range.and_then(ContentRange::parse).is_none_or(|range| range.start != start) {
+            return Err(PeerError::Malformed("it gave other bytes than were asked for".into()));
+        }
+        read(answer, usize::try_from(most).unwrap_or(BODY_LIMIT)).await
+    }
+}
+
+fn attachment(exchange: ExchangeId, sha256: &ContentDigest) -> String {
+    format!("/v1/attachments/{sha256}?exchange={exchange}")
 }
 
 /// A cursor is kept and stands in an address.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::case::ExchangeId;
+use crate::case::{ContentDigest, ExchangeId};
 use crate::protocol::{
-    DigestPage, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 pub use error::PeerError;
@@ -35,4 +35,25 @@ pub trait Upstream: Send + Sync {
 
     /// Digests over the exchanges after the first and up to the second; asked of a peer that has `reconcile`.
     async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError>;
+
+    /// How many bytes of a file it has; none where the exchange awaits no such file.
+    async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError>;
+
+    /// Hands over one piece. Returns how many bytes it has after that.
+    async fn put_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        range: ContentRange,
+        piece: Vec<u8>,
+    ) -> Result<u64, PeerError>;
+
+    /// Up to `most` bytes of a file that it announced, from `start` on.
+    async fn get_attachment(
+        &self,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+        start: u64,
+        most: u64,
+    ) -> Result<Vec<u8>, PeerError>;
 }

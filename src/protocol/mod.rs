@@ -1,5 +1,6 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
+pub mod attachment;
 pub mod digest;
 pub mod exchange;
 pub mod operation;
@@ -11,6 +12,7 @@ pub mod transaction;
 pub mod update;
 pub mod why;
 
+pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};

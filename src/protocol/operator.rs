@@ -92,6 +92,8 @@ pub struct IncidentDetail {
     pub form: crate::case::Form,
     pub comments: Vec<crate::case::Comment>,
     pub attachments: Vec<crate::case::Attachment>,
+    /// How its attachments stand towards the peers.
+    pub transfers: Vec<crate::case::Transfer>,
     pub exchanges: Vec<ExchangeDetail>,
     pub history: Vec<crate::case::HistoryLine>,
 }

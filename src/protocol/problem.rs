@@ -72,6 +72,13 @@ problems! {
     Loop = "loop", 409, "The case has already passed this site";
     /// The cursor is of a feed that no longer exists: re-adopt with `GET /v1/exchanges`.
     CursorLost = "cursor-lost", 410, "The cursor belongs to an earlier state of this site";
+    /// The receiver takes no such file, now or ever: its limit, its types, or a content that was wrong too often.
+    AttachmentRefused = "attachment-refused", 422, "The attachment is not taken";
+    AttachmentLength = "attachment-length", 422, "The attachment has another length than announced";
+    AttachmentDigest = "attachment-digest", 422, "The attachment has another SHA-256 than announced";
+    /// `HEAD` tells where to go on.
+    AttachmentOffset = "attachment-offset", 409, "The piece does not go on where the attachment ends";
+    Range = "range", 416, "There are no such bytes";
     Busy = "busy", 503, "The site cannot do this now";
     TimedOut = "timed-out", 408, "The request took too long";
     Internal = "internal", 500, "The site failed";

@@ -1,6 +1,7 @@
 //! Incident stores: the system of record. A trait with the few verbs that the engine needs, and its adapters. The suite
 //! in `tests/store` is where an adapter starts.
 
+mod attachment;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use crate::case::{
     IncidentId, OwnCase, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
+pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -97,6 +99,8 @@ pub struct Write {
     pub upstream_case: Option<Case>,
     pub own_case: Option<OwnCase>,
     pub reference: Option<ReferenceWrite>,
+    /// What the peer of `reference` announces.
+    pub attachments: Vec<Incoming>,
     pub history: Vec<HistoryLine>,
 }
 
@@ -114,6 +118,7 @@ impl Write {
             upstream_case: None,
             own_case: None,
             reference: None,
+            attachments: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -203,7 +208,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: Send + Sync {
+pub trait IncidentStore: AttachmentStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 
@@ -241,6 +246,6 @@ pub trait IncidentStore: Send + Sync {
 
     async fn awaited_attachments(&self, after: i64, limit: usize) -> Result<Vec<AwaitedAttachment>, StoreError>;
 
-    /// Gives a listed attachment its content. Said twice, it changes nothing.
-    async fn add_attachment(&self, id: i64, content: Vec<u8>, at: Timestamp) -> Result<(), StoreError>;
+    /// Gives a listed attachment a content that is whole. Said twice, it changes nothing.
+    async fn add_attachment(&self, id: i64, content: i64, at: Timestamp) -> Result<(), StoreError>;
 }

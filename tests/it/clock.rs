@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use casebridge::case::{Deposit, Event, ExchangeId};
+use casebridge::case::{ContentDigest, Deposit, Event, ExchangeId};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
 use casebridge::exchange::{Engine, Parts, Pushed};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
-    DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome, ProblemType,
-    SiteAnswer, TransactionAnswer, TransactionList, TransactionStep, UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult,
+    Outcome, ProblemType, SiteAnswer, TransactionAnswer, TransactionList, TransactionStep, UpdateAnswer,
 };
 use casebridge::state::State;
 use casebridge::store::{IncidentStore, SqliteStore};
@@ -164,6 +164,24 @@ impl Upstream for Fake {
 
     async fn digests(&self, _: Option<ExchangeId>, _: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
         Ok(DigestPage::default())
+    }
+
+    async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {
+        Ok(None)
+    }
+
+    async fn put_attachment(
+        &self,
+        _: ExchangeId,
+        _: &ContentDigest,
+        range: ContentRange,
+        _: Vec<u8>,
+    ) -> Result<u64, PeerError> {
+        Ok(range.end)
+    }
+
+    async fn get_attachment(&self, _: ExchangeId, _: &ContentDigest, _: u64, _: u64) -> Result<Vec<u8>, PeerError> {
+        Ok(Vec::new())
     }
 }
 

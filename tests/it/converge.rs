@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use casebridge::case::{Alias, Case, Comment, Deposit, Edit, Event, ExchangeId, Incident, IncidentId, Phase, Towards};
+use casebridge::case::{
+    Alias, Case, Comment, ContentDigest, Deposit, Edit, Event, ExchangeId, Incident, IncidentId, Phase, Towards,
+};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
 use casebridge::exchange::{Engine, EngineError, Parts, Pushed};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
-    DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, SiteAnswer, TransactionList,
-    UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, SiteAnswer,
+    TransactionList, UpdateAnswer,
 };
 use casebridge::state::State;
 use casebridge::store::{IncidentStore, SqliteStore, Write, Writer};
@@ -156,6 +158,24 @@ impl Upstream for Wire {
 
     async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
         self.partner.digests(&north(), after, through).await.map_err(refused)
+    }
+
+    async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {
+        Ok(None)
+    }
+
+    async fn put_attachment(
+        &self,
+        _: ExchangeId,
+        _: &ContentDigest,
+        range: ContentRange,
+        _: Vec<u8>,
+    ) -> Result<u64, PeerError> {
+        Ok(range.end)
+    }
+
+    async fn get_attachment(&self, _: ExchangeId, _: &ContentDigest, _: u64, _: u64) -> Result<Vec<u8>, PeerError> {
+        Ok(Vec::new())
     }
 }
 

@@ -310,7 +310,7 @@ async fn an_attachment_that_comes_late_is_added_to_its_incident() {
     assert_eq!(after["attachments"].as_array().unwrap().len(), before["attachments"].as_array().unwrap().len());
     let store = pair.end_user.store().await;
     let stored: Vec<u8> = sqlx::query_scalar(
-        "SELECT c.content FROM attachment a JOIN attachment_content c ON c.attachment = a.id \
+        "SELECT p.data FROM attachment a JOIN content_part p ON p.content = a.content \
          WHERE a.name = 'show tech-support.txt'",
     )
     .fetch_one(&store)

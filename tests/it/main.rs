@@ -3,6 +3,7 @@
 mod support;
 
 mod adopt;
+mod attachments;
 mod both;
 mod circles;
 mod cli;

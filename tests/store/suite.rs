@@ -8,15 +8,19 @@ pub mod linking;
 pub mod listing;
 pub mod opening;
 pub mod reading;
+pub mod sharing;
 pub mod writing;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Comment, Create, Deposit, Event, ExchangeId, Form, Incident, IncidentId, Standing, Submission, Towards,
+    Alias, Comment, ContentDigest, Create, Deposit, Event, ExchangeId, Form, Incident, IncidentId, Standing,
+    Submission, Towards,
 };
-use casebridge::store::{Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written};
+use casebridge::store::{
+    Appended, Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written,
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -142,6 +146,14 @@ pub async fn deposited(store: &Arc<dyn IncidentStore>, host_event_id: &str) -> I
     let stored = store.deposit(vec![deposit(host_event_id)], at(0)).await.unwrap();
     assert!(stored[0].new);
     stored[0].incident
+}
+
+/// A content of the site's own, whole.
+pub async fn content(store: &Arc<dyn IncidentStore>, content: &[u8]) -> i64 {
+    let begun = store.begin_content(&ContentDigest::of(content), content.len() as u64).await.unwrap();
+    let rest = content[begun.received as usize..].to_vec();
+    assert_eq!(store.append(begun.content, begun.received, rest, at(1)).await.unwrap(), Appended::Complete);
+    begun.content
 }
 
 /// The one incident, which is there and reads.

@@ -1,6 +1,7 @@
 //! The sections of the file, one function each: from a table to its part of the settings.
 
 pub(super) mod address;
+mod attachments;
 pub(super) mod bundle;
 pub(super) mod case;
 pub(super) mod exchange;

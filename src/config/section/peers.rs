@@ -14,6 +14,7 @@ use crate::config::settings::{Client, Listen, ListenTls, Upstream};
 use crate::config::units::show_duration;
 
 use super::address::Address;
+use super::attachments::attachments;
 use super::site::{PATH_LIMIT, alias};
 
 /// The most clients of one site.
@@ -45,6 +46,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let check_after = table.duration("check_after", defaults::UPSTREAM_CHECK_AFTER);
     let hide_clients = table.flag("hide_clients", defaults::UPSTREAM_HIDE_CLIENTS);
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
+    let attachments = attachments(table.section("attachments"));
     table.finish();
     Ok(Upstream {
         alias: alias?,
@@ -60,6 +62,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         check_after,
         hide_clients,
         internal_comments,
+        attachments,
     })
 }
 
@@ -99,8 +102,9 @@ pub fn client(
     });
     let password = secret::password(&mut table, origin);
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
+    let attachments = attachments(table.section("attachments"));
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments })
+    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments, attachments })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {

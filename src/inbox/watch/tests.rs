@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::case::IncidentId;
+use crate::case::{ContentDigest, IncidentId};
 use crate::inbox::look::{PASS_LIMIT, REST_PASSES, WATCH_LIMIT};
 use crate::inbox::samples::{sample, settings as bundle_settings};
-use crate::inbox::{Awaited, Deposited};
+use crate::inbox::{Awaited, Begun, Deposited};
 
 /// An engine in memory. Incidents are numbered from 1, attachments across all incidents from 1.
 #[derive(Default)]
@@ -21,6 +21,8 @@ struct Engine {
     deposits: Mutex<Vec<Deposit>>,
     awaited: Mutex<Vec<Awaited>>,
     added: Mutex<Vec<(i64, Vec<u8>)>>,
+    /// By their numbers, from 1.
+    contents: Mutex<Vec<Vec<u8>>>,
     /// What the next calls answer instead.
     failures: Mutex<VecDeque<Option<DepositError>>>,
     /// Sizes of the batches that came.
@@ -92,8 +94,23 @@ impl Depositor for Engine {
         Ok(open.take(limit).cloned().collect())
     }
 
-    async fn add_attachment(&self, id: i64, content: Vec<u8>) -> Result<(), DepositError> {
+    async fn begin_content(&self, _: &ContentDigest, _: u64) -> Result<Begun, DepositError> {
         self.failure()?;
+        let mut contents = self.contents.lock().unwrap();
+        contents.push(Vec::new());
+        Ok(Begun { content: contents.len() as i64, received: 0 })
+    }
+
+    async fn append(&self, content: i64, start: u64, piece: Vec<u8>) -> Result<(), DepositError> {
+        let mut contents = self.contents.lock().unwrap();
+        assert_eq!(contents[content as usize - 1].len() as u64, start);
+        contents[content as usize - 1].extend(piece);
+        Ok(())
+    }
+
+    async fn add_attachment(&self, id: i64, content: i64) -> Result<(), DepositError> {
+        self.failure()?;
+        let content = self.contents.lock().unwrap()[content as usize - 1].clone();
         self.added.lock().unwrap().push((id, content));
         Ok(())
     }

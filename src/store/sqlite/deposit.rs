@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use sqlx::{Row, SqliteConnection};
 
+use super::content;
 use super::read::json as to_json;
 use super::write::insert_history;
 use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId};
@@ -58,7 +58,7 @@ pub async fn deposit(
             results.push(Deposited { incident: IncidentId(known), new: false });
             continue;
         };
-        insert_files(connection, incident, deposit).await?;
+        insert_files(connection, incident, deposit, at).await?;
         history.push(HistoryLine {
             incident,
             at,
@@ -78,6 +78,7 @@ async fn insert_files(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     deposit: &Deposit,
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     for file in &deposit.files {
         let (state, reason, content) = match &file.content {
@@ -85,9 +86,13 @@ async fn insert_files(
             FileContent::Listed => ("awaited", None, None),
             FileContent::Failed { reason } => ("failed", Some(reason), None),
         };
-        let id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO attachment (incident, name, media_type, state, reason, bytes, sha256) \
-             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident, name) DO NOTHING RETURNING id",
+        let stored = match content {
+            Some(content) => Some(content::store(connection, content, at).await?),
+            None => None,
+        };
+        sqlx::query(
+            "INSERT INTO attachment (incident, name, media_type, state, reason, bytes, sha256, content) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident, name) DO NOTHING",
         )
         .bind(incident.0)
         .bind(&file.name)
@@ -95,27 +100,12 @@ async fn insert_files(
         .bind(state)
         .bind(reason)
         .bind(content.map(|content| content.len() as i64))
-        .bind(content.map(|content| digest(content)))
-        .fetch_optional(&mut *connection)
-        .await?;
-        if let (Some(id), Some(content)) = (id, content) {
-            insert_content(connection, id, content).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn insert_content(connection: &mut SqliteConnection, id: i64, content: &[u8]) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR IGNORE INTO attachment_content VALUES (?, ?)")
-        .bind(id)
-        .bind(content)
+        .bind(stored.as_ref().map(|(_, sha256)| sha256.as_str()))
+        .bind(stored.as_ref().map(|(content, _)| *content))
         .execute(&mut *connection)
         .await?;
+    }
     Ok(())
-}
-
-fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub async fn attachments(
@@ -173,20 +163,19 @@ pub async fn awaited(
 pub async fn add_attachment(
     connection: &mut SqliteConnection,
     id: i64,
-    content: Vec<u8>,
+    content: i64,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let incident: Option<(i64, String)> = sqlx::query_as(
-        "UPDATE attachment SET state = 'stored', reason = NULL, bytes = ?, sha256 = ? \
-         WHERE id = ? AND state <> 'stored' RETURNING incident, name",
+    let row: Option<(i64, String, i64)> = sqlx::query_as(
+        "UPDATE attachment SET state = 'stored', reason = NULL, bytes = c.bytes, sha256 = c.sha256, content = c.id \
+         FROM content c WHERE c.id = ?1 AND c.complete AND attachment.id = ?2 AND attachment.state <> 'stored' \
+         RETURNING incident, name, attachment.bytes",
     )
-    .bind(content.len() as i64)
-    .bind(digest(&content))
+    .bind(content)
     .bind(id)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some((incident, name)) = incident else { return Ok(()) };
-    insert_content(connection, id, &content).await?;
+    let Some((incident, name, bytes)) = row else { return Ok(()) };
     let line = HistoryLine {
         incident: IncidentId(incident),
         at,
@@ -194,7 +183,7 @@ pub async fn add_attachment(
         action: Action::AttachmentAdded.as_str().into(),
         exchange: None,
         seq: None,
-        detail: format!("{name}, {} bytes", content.len()),
+        detail: format!("{name}, {bytes} bytes"),
     };
     insert_history(connection, &[line]).await
 }

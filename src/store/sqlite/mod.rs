@@ -1,10 +1,12 @@
 //! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
 
+mod content;
 mod deposit;
 mod link;
 mod list;
 mod open;
 mod read;
+mod sharing;
 mod write;
 
 use std::path::Path;
@@ -237,7 +239,7 @@ impl IncidentStore for SqliteStore {
         deposit::awaited(&mut connection, after, limit).await
     }
 
-    async fn add_attachment(&self, id: i64, content: Vec<u8>, at: Timestamp) -> Result<(), StoreError> {
+    async fn add_attachment(&self, id: i64, content: i64, at: Timestamp) -> Result<(), StoreError> {
         self.in_transaction(move |connection| Box::pin(deposit::add_attachment(connection, id, content, at))).await
     }
 }

@@ -115,6 +115,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
         case,
         upstream_case: None,
         own_case: Default::default(),
+        announced: Vec::new(),
         comments: open.create.comments.into_iter().map(from_peer).collect(),
         client: Some(open.peer),
     })

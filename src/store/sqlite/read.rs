@@ -10,8 +10,8 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use crate::case::{
-    Alias, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Kind, Phase,
-    Reference, Standing, Submission, Towards, Work,
+    Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
+    IncidentId, Kind, Phase, Reference, Standing, Submission, Towards, Work,
 };
 use crate::store::{ChangePage, Cursor, Loaded, StoreError};
 
@@ -109,15 +109,17 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
     let ids = json(&ids);
     let references = references(connection, &ids).await?;
     let comments = comments(connection, &ids).await?;
+    let announced = announced(connection, &ids).await?;
     let Loaded { incidents, unreadable } = &mut loaded;
     // Cloned, not taken: a record with two references at one peer comes once for each.
     let of = |incident: &Incident| {
         let references = references.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
-        Ok((references, comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
+        let comments = comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
+        Ok((references, comments, announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
     };
     incidents.retain_mut(|incident| match of(incident) {
-        Ok((references, comments)) => {
-            (incident.references, incident.comments) = (references, comments);
+        Ok((references, comments, announced)) => {
+            (incident.references, incident.comments, incident.announced) = (references, comments, announced);
             true
         }
         Err(reason) => {
@@ -213,6 +215,37 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
     })
 }
 
+/// In the order in which they became ready.
+async fn announced(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Announced>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT o.incident, o.peer, o.position, a.name, a.media_type, c.bytes, c.sha256 FROM outgoing o \
+         JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = o.content \
+         WHERE o.incident IN (SELECT value FROM json_each(?)) AND o.state IN ('ready', 'sent') ORDER BY o.position",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found = Hanging::new();
+    for row in rows {
+        hang(&mut found, IncidentId(row.try_get(0)?), announced_row(&row));
+    }
+    Ok(found)
+}
+
+fn announced_row(row: &SqliteRow) -> Result<Announced, String> {
+    let column = |error: sqlx::Error| error.to_string();
+    let peer: String = row.try_get(1).map_err(column)?;
+    let sha256: String = row.try_get(6).map_err(column)?;
+    let note = AttachmentNote {
+        name: row.try_get(3).map_err(column)?,
+        media_type: row.try_get(4).map_err(column)?,
+        bytes: row.try_get::<i64, _>(5).map_err(column)?.max(0) as u64,
+        sha256: sha256.parse().map_err(|_| "an attachment's digest does not read")?,
+    };
+    let peer = peer.parse().map_err(|_| "an attachment's peer does not read")?;
+    Ok(Announced { peer, note, position: row.try_get(2).map_err(column)? })
+}
+
 pub async fn history(
     connection: &mut SqliteConnection,
     incident: IncidentId,
@@ -306,6 +339,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
         },
         references: Vec::new(),
         comments: Vec::new(),
+        announced: Vec::new(),
     })
 }
 

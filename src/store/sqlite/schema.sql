@@ -155,14 +155,105 @@ CREATE TABLE attachment (
   reason     TEXT,
   bytes      INTEGER,
   sha256     TEXT,
+  content    INTEGER REFERENCES content (id),
+  origin     TEXT,                                            -- the peer that it came from
   UNIQUE (incident, name)
 ) STRICT;
 CREATE INDEX attachment_awaited ON attachment (id) WHERE state = 'awaited';
+CREATE INDEX attachment_content ON attachment (content);
 
-CREATE TABLE attachment_content (
-  attachment INTEGER PRIMARY KEY REFERENCES attachment (id),
-  content    BLOB NOT NULL
+-- The content of files, each kept once for whom it came from: what one peer has sent tells another nothing.
+CREATE TABLE content (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  source   TEXT NOT NULL,                                     -- the peer; empty for the site's own
+  sha256   TEXT NOT NULL,
+  bytes    INTEGER NOT NULL,
+  received INTEGER NOT NULL DEFAULT 0,
+  hash     BLOB,                                              -- SHA-256 of what was received so far, to go on with
+  complete INTEGER NOT NULL DEFAULT 0,                        -- all is there, and its digest is right
+  UNIQUE (source, sha256, bytes)
 ) STRICT;
+
+CREATE TABLE content_part (
+  content INTEGER NOT NULL REFERENCES content (id) ON DELETE CASCADE,
+  start   INTEGER NOT NULL,
+  data    BLOB NOT NULL,
+  PRIMARY KEY (content, start)
+) STRICT;
+
+-- What goes to a peer: an attachment as it is, or with addresses hidden. Its content follows the announcement.
+CREATE TABLE outgoing (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  attachment INTEGER NOT NULL REFERENCES attachment (id),
+  incident   INTEGER NOT NULL REFERENCES incident (id),
+  peer       TEXT NOT NULL,
+  exchange   TEXT NOT NULL,
+  state      TEXT NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'ready', 'sent', 'skipped', 'failed')),
+  reason     TEXT,
+  content    INTEGER REFERENCES content (id),
+  position   INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (attachment, peer)
+) STRICT;
+CREATE INDEX outgoing_incident ON outgoing (incident);
+CREATE INDEX outgoing_content ON outgoing (content);
+CREATE INDEX outgoing_due ON outgoing (id) WHERE state = 'due';
+CREATE INDEX outgoing_ready ON outgoing (peer, id) WHERE state = 'ready';
+CREATE INDEX outgoing_exchange ON outgoing (peer, exchange);
+
+-- What a peer has announced.
+CREATE TABLE incoming (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  incident   INTEGER NOT NULL REFERENCES incident (id),
+  peer       TEXT NOT NULL,
+  exchange   TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  media_type TEXT,
+  content    INTEGER NOT NULL REFERENCES content (id),
+  state      TEXT NOT NULL CHECK (state IN ('awaited', 'arrived', 'refused', 'failed')),
+  reason     TEXT,
+  tries      INTEGER NOT NULL DEFAULT 0,                      -- times that the whole had another digest
+  UNIQUE (incident, peer, name)
+) STRICT;
+CREATE INDEX incoming_content ON incoming (content);
+CREATE INDEX incoming_awaited ON incoming (peer, id) WHERE state = 'awaited';
+CREATE INDEX incoming_exchange ON incoming (peer, exchange);
+
+-- A file that is there goes to every peer of its incident but the one that it came from. The new row has a higher number,
+-- so that what was changed is told again.
+CREATE TRIGGER attachment_inserted AFTER INSERT ON attachment WHEN NEW.content IS NOT NULL BEGIN
+  INSERT INTO outgoing (attachment, incident, peer, exchange)
+  SELECT NEW.id, NEW.incident, peer, exchange FROM reference
+  WHERE incident = NEW.incident AND peer IS NOT NEW.origin AND standing <> 'rejected';
+END;
+
+CREATE TRIGGER attachment_changed AFTER UPDATE OF content ON attachment WHEN NEW.content IS NOT OLD.content BEGIN
+  DELETE FROM outgoing WHERE attachment = NEW.id;
+  INSERT INTO outgoing (attachment, incident, peer, exchange)
+  SELECT NEW.id, NEW.incident, peer, exchange FROM reference
+  WHERE incident = NEW.incident AND peer IS NOT NEW.origin AND standing <> 'rejected';
+  DELETE FROM content WHERE id = OLD.content AND NOT EXISTS (SELECT 1 FROM attachment WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM outgoing WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM incoming WHERE content = OLD.content);
+END;
+
+CREATE TRIGGER reference_inserted AFTER INSERT ON reference BEGIN
+  DELETE FROM outgoing WHERE incident = NEW.incident AND peer = NEW.peer;
+  INSERT INTO outgoing (attachment, incident, peer, exchange)
+  SELECT id, incident, NEW.peer, NEW.exchange FROM attachment
+  WHERE incident = NEW.incident AND content IS NOT NULL AND origin IS NOT NEW.peer;
+END;
+
+CREATE TRIGGER outgoing_deleted AFTER DELETE ON outgoing WHEN OLD.content IS NOT NULL BEGIN
+  DELETE FROM content WHERE id = OLD.content AND NOT EXISTS (SELECT 1 FROM attachment WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM outgoing WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM incoming WHERE content = OLD.content);
+END;
+
+CREATE TRIGGER incoming_changed AFTER UPDATE OF content ON incoming WHEN NEW.content <> OLD.content BEGIN
+  DELETE FROM content WHERE id = OLD.content AND NOT EXISTS (SELECT 1 FROM attachment WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM outgoing WHERE content = OLD.content)
+    AND NOT EXISTS (SELECT 1 FROM incoming WHERE content = OLD.content);
+END;
 
 -- Append-only.
 CREATE TABLE history (

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
+use super::sharing;
 use crate::case::{Comment, ExchangeId, HistoryLine, Holder, IncidentId};
 use crate::store::{StoreError, Write, Writer, Written};
 
@@ -36,6 +37,12 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         upsert_references(connection, &round).await?;
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
+        for write in &round {
+            if let (Some(reference), false) = (&write.reference, write.attachments.is_empty()) {
+                let (peer, exchange) = (&reference.peer, reference.exchange);
+                sharing::announce(connection, write.incident, peer, exchange, &write.attachments).await?;
+            }
+        }
         let history: Vec<HistoryLine> = round.iter().flat_map(|write| write.history.iter().cloned()).collect();
         insert_history(connection, &history).await?;
     }

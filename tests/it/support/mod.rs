@@ -1,5 +1,6 @@
 //! What the stories are told with.
 
+pub mod attachment;
 pub mod caller;
 pub mod certificates;
 pub mod command;

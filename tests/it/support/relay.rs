@@ -156,7 +156,7 @@ async fn carry(State(relay): State<Inner>, request: Request) -> Response {
     };
     let address = format!("http://127.0.0.1:{}{}", relay.target, head.uri);
     let mut forward = relay.http.request(head.method, address).body(bytes);
-    for name in ["authorization", "content-type", "user-agent"] {
+    for name in ["authorization", "content-type", "user-agent", "content-range", "range"] {
         if let Some(value) = head.headers.get(name) {
             forward = forward.header(name, value);
         }
@@ -166,7 +166,7 @@ async fn carry(State(relay): State<Inner>, request: Request) -> Response {
     };
     let status = answer.status().as_u16();
     let mut response = Response::builder().status(status);
-    for name in ["content-type", "retry-after"] {
+    for name in ["content-type", "retry-after", "content-range", "upload-offset"] {
         if let Some(value) = answer.headers().get(name) {
             response = response.header(name, value);
         }

@@ -18,6 +18,8 @@ pub enum Fault {
     LoseRequest,
     /// Operations arrive; the connection dies as soon as their answer begins.
     LoseAnswer,
+    /// Each connection dies once it has carried so many bytes, both ways together.
+    CutAfter(u64),
 }
 
 /// Forwards one port to another.
@@ -27,6 +29,7 @@ pub struct Wire {
     fault: Arc<Mutex<Fault>>,
     /// Connections that were tried, requests that were passed on.
     tried: Arc<AtomicU64>,
+    carried: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -37,16 +40,17 @@ impl Wire {
         let target = free_port();
         let fault = Arc::new(Mutex::new(Fault::None));
         let tried = Arc::new(AtomicU64::new(0));
-        let (told, counted) = (Arc::clone(&fault), Arc::clone(&tried));
+        let carried = Arc::new(AtomicU64::new(0));
+        let (told, counted, weighed) = (Arc::clone(&fault), Arc::clone(&tried), Arc::clone(&carried));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 if *told.lock().unwrap() != Fault::Down {
-                    tokio::spawn(carry(client, target, Arc::clone(&told)));
+                    tokio::spawn(carry(client, target, Arc::clone(&told), Arc::clone(&weighed)));
                 }
             }
         });
-        Self { port, target, fault, tried, task }
+        Self { port, target, fault, tried, carried, task }
     }
 
     pub fn port(&self) -> u16 {
@@ -61,6 +65,11 @@ impl Wire {
         *self.fault.lock().unwrap() = fault;
     }
 
+    /// Bytes that went through so far.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::SeqCst)
+    }
+
     /// Connections that the client tried so far.
     pub fn tried(&self) -> u64 {
         self.tried.load(Ordering::SeqCst)
@@ -73,12 +82,23 @@ impl Drop for Wire {
     }
 }
 
-async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
+async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried: Arc<AtomicU64>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let now = |fault: &Arc<Mutex<Fault>>| *fault.lock().unwrap();
     let there = Arc::clone(&fault);
+    let own = Arc::new(AtomicU64::new(0));
+    // False once the connection is to die.
+    let weigh = {
+        let fault = Arc::clone(&fault);
+        move |count: usize| {
+            carried.fetch_add(count as u64, Ordering::SeqCst);
+            let sum = own.fetch_add(count as u64, Ordering::SeqCst) + count as u64;
+            !matches!(*fault.lock().unwrap(), Fault::CutAfter(limit) if sum > limit)
+        }
+    };
+    let weigh_back = weigh.clone();
     // Only operations are lost; the peer shows itself alive in every other way.
     let operating = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&operating);
@@ -90,7 +110,7 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
                 seen.store(true, Ordering::SeqCst);
             }
             let lost = now(&there) == Fault::LoseRequest && seen.load(Ordering::SeqCst);
-            if count == 0 || lost || now(&there) == Fault::Down {
+            if count == 0 || lost || now(&there) == Fault::Down || !weigh(count) {
                 return;
             }
             if to_server.write_all(&buffer[..count]).await.is_err() {
@@ -103,7 +123,7 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>) {
         loop {
             let count = from_server.read(&mut buffer).await.unwrap_or(0);
             let lost = now(&fault) == Fault::LoseAnswer && operating.load(Ordering::SeqCst);
-            if count == 0 || lost || now(&fault) == Fault::Down {
+            if count == 0 || lost || now(&fault) == Fault::Down || !weigh_back(count) {
                 return;
             }
             if to_client.write_all(&buffer[..count]).await.is_err() {

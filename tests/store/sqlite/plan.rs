@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use casebridge::case::{Deposit, DepositedFile, Edit, FileContent};
-use casebridge::store::{Cursor, ListFilter, ListQuery, Write, Writer};
+use casebridge::case::{AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent};
+use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Write, Writer};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::{Bench, at, bench, client, deposit, open_of};
-use crate::suite::{comment, reference};
+use crate::suite::{comment, content, exchange, peer, reference};
 
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -68,7 +68,22 @@ async fn what_runs_all_the_time_searches_an_index() {
     store.history(incident, 10).await.unwrap();
     store.attachments(incident).await.unwrap();
     let awaited = store.awaited_attachments(0, 10).await.unwrap();
-    store.add_attachment(awaited[0].id, vec![1], at(1)).await.unwrap();
+    store.add_attachment(awaited[0].id, content(&store, b"core").await, at(1)).await.unwrap();
+    let note = AttachmentNote { name: "fix".into(), media_type: None, bytes: 1, sha256: ContentDigest::of(b"x") };
+    let announced = Write {
+        reference: Some(reference(1, Some(2))),
+        attachments: vec![Incoming { note: note.clone(), refused: None, at: at(1) }],
+        ..Write::to(incident, Writer::Bridge)
+    };
+    store.write(vec![announced]).await.unwrap();
+    store.due_attachments(10).await.unwrap();
+    store.uploads(&peer(), 0, 10).await.unwrap();
+    let awaited = store.downloads(&peer(), 0, 10).await.unwrap();
+    store.expected(&peer(), exchange(1), &note.sha256).await.unwrap();
+    store.offered(&peer(), exchange(1), &note.sha256).await.unwrap();
+    store.append(awaited[0].content, 0, b"x".to_vec(), at(2)).await.unwrap();
+    store.content(awaited[0].content, 0, 10).await.unwrap();
+    store.transfers(incident).await.unwrap();
     let filters = vec![(ListFilter::TrackingNumber, "T-1".into())];
     store.list(&ListQuery { filters, limit: 10, ..ListQuery::default() }).await.unwrap();
 
@@ -91,7 +106,25 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["UPDATE incident SET revision"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
         (&["SELECT id FROM incident WHERE host_event_id"], &["USING INDEX incident_host_event (host_event_id=?)"]),
         (&["FROM attachment a JOIN"], &["SEARCH a USING INDEX attachment_awaited (id>?)", "SEARCH i USING INTEGER"]),
-        (&["FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),
+        (&["SELECT name, media_type, state", "FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),
+        (&["FROM outgoing o JOIN", "WHERE o.incident IN"], &["SEARCH o USING INDEX outgoing_incident (incident=?)"]),
+        (&["FROM outgoing o JOIN", "o.state = 'due'"], &["USING INDEX outgoing_due"]),
+        (&["FROM outgoing o JOIN", "o.state = 'ready'"], &["SEARCH o USING INDEX outgoing_ready (peer=? AND id>?)"]),
+        (
+            &["FROM outgoing o JOIN", "o.exchange = ?"],
+            &["SEARCH o USING INDEX outgoing_exchange (peer=? AND exchange=?)"],
+        ),
+        (
+            &["FROM incoming i JOIN", "i.state = 'awaited'"],
+            &["SEARCH i USING INDEX incoming_awaited (peer=? AND id>?)"],
+        ),
+        (
+            &["FROM incoming i JOIN", "i.exchange = ?"],
+            &["SEARCH i USING INDEX incoming_exchange (peer=? AND exchange=?)"],
+        ),
+        (&["UPDATE incoming SET state = 'arrived'"], &["SEARCH incoming USING INDEX incoming_content (content=?)"]),
+        (&["SELECT start, data FROM content_part"], &["SEARCH content_part USING INDEX"]),
+        (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
         (&["FROM history WHERE incident"], &["SEARCH history USING INDEX history_incident (incident=?)"]),
         (&["sort_key", "'tracking_number' ="], &["SEARCH i USING INDEX incident_tracking (<expr>=?)"]),
     ] {
@@ -106,7 +139,7 @@ async fn what_runs_all_the_time_searches_an_index() {
 
 /// Walks through what the call itself handed over, or through what a subquery found.
 fn is_of_the_call(step: &str) -> bool {
-    ["SCAN json_each", "SCAN rows", "SCAN j ", "SCAN j\n", "SCAN CONSTANT"]
+    ["SCAN json_each", "SCAN rows", "SCAN j ", "SCAN j\n", "SCAN CONSTANT", "SCAN o USING INDEX outgoing_due"]
         .iter()
         .any(|start| format!("{step} ").starts_with(start))
 }

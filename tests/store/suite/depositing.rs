@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use casebridge::case::{
-    Attachment, AttachmentState, Deposit, DepositedFile, Event, FileContent, FollowUp, Form, Kind, Priority, Submission,
+    Attachment, AttachmentState, ContentDigest, Deposit, DepositedFile, Event, FileContent, FollowUp, Form, Kind,
+    Priority, Submission,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Bench, at, deposit, incidents, load};
+use super::{Bench, at, content, deposit, incidents, load};
 
 pub async fn a_07_an_event_that_is_deposited_twice_is_one_incident(bench: &dyn Bench) {
     let store = bench.open().await;
@@ -138,8 +139,11 @@ pub async fn a_13_a_file_that_comes_late_is_added_once(bench: &dyn Bench) {
     let stored = store.deposit(vec![Deposit { files, ..deposit("edge-1") }], at(0)).await.unwrap();
     let incident = stored[0].incident;
     let awaited = store.awaited_attachments(0, 10).await.unwrap();
-    store.add_attachment(awaited[0].id, b"first".to_vec(), at(1)).await.unwrap();
-    store.add_attachment(awaited[0].id, b"second one".to_vec(), at(2)).await.unwrap();
+    let half = store.begin_content(&ContentDigest::of(b"half"), 4).await.unwrap().content;
+    store.add_attachment(awaited[0].id, half, at(1)).await.unwrap();
+    assert_eq!(store.awaited_attachments(0, 10).await.unwrap().len(), 1, "only a content that is whole counts");
+    store.add_attachment(awaited[0].id, content(&store, b"first").await, at(1)).await.unwrap();
+    store.add_attachment(awaited[0].id, content(&store, b"second one").await, at(2)).await.unwrap();
     let attachments = store.attachments(incident).await.unwrap();
     assert_eq!(attachments.len(), 1);
     assert!(matches!(attachments[0].state, AttachmentState::Stored { bytes: 5, .. }), "{attachments:?}");

@@ -1,0 +1,256 @@
+//! The content of files between this site and its upstream, both ways, each apart from the operations and from each other:
+//! what is to be moved stands in the store, and a file that is stuck waits for its own next try.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::health::elapsed;
+use super::retry::Backoff;
+use super::{Engine, EngineError};
+use crate::case::Alias;
+use crate::peer::{PeerError, Upstream};
+use crate::protocol::attachment::PIECE_LIMIT;
+use crate::protocol::{ContentRange, ProblemType};
+use crate::store::{Appended, Moving, StoreError};
+
+/// The first piece after trouble: a connection that breaks soon gets it through. Each one that gets through doubles the
+/// next.
+const PIECE_FIRST: u64 = 128 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// One file on its way.
+type Job = (Way, i64);
+
+/// How a file fared that did not get through.
+struct Tries {
+    since: Timestamp,
+    attempts: u32,
+    /// Nothing while it is under way.
+    next: Option<Timestamp>,
+}
+
+/// The files that are under way or wait for their next try. Lost at a restart, after which each is tried at once.
+#[derive(Default)]
+pub(super) struct Transfers {
+    tries: Mutex<HashMap<Job, Tries>>,
+    told: tokio::sync::Notify,
+}
+
+impl Transfers {
+    /// A file may be there to be moved.
+    pub(super) fn tell(&self) {
+        self.told.notify_one();
+    }
+}
+
+/// Why a file is not at its end.
+enum Stop {
+    /// Worth another try.
+    Later(String),
+    /// The peer says never.
+    Never(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(fault: StoreError) -> Self {
+        Stop::Store(fault)
+    }
+}
+
+impl From<PeerError> for Stop {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Refused { problem, .. } if problem.is(ProblemType::AttachmentRefused) => {
+                Stop::Never(format!("the peer does not take it: {}", problem.detail))
+            }
+            error => Stop::Later(error.to_string()),
+        }
+    }
+}
+
+impl Engine {
+    /// Moves one file as far as it goes, or waits up to `longest` for one to be due.
+    pub async fn transfer(&self, longest: Duration) -> Result<(), EngineError> {
+        let Some((alias, upstream)) = self.upstream() else { return Ok(()) };
+        match self.take_transfer(&alias).await? {
+            Ok((way, file)) => {
+                // One that was told of many wakes the next.
+                self.0.transfers.tell();
+                let mut moved = 0;
+                let outcome = match way {
+                    Way::Up => self.upload(&upstream, &file, &mut moved).await,
+                    Way::Down => self.download(&alias, &upstream, &file, &mut moved).await,
+                };
+                self.settle_transfer(&alias, way, &file, outcome, moved > 0).await
+            }
+            Err(next) => {
+                let wait = next.map_or(longest, |next| elapsed(self.now(), next).min(longest));
+                // Out of time is as good a reason to look as being told.
+                let _ = tokio::time::timeout(wait, self.0.transfers.told.notified()).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// A file whose turn it is, marked as under way; or when the next one's turn comes.
+    async fn take_transfer(&self, alias: &Alias) -> Result<Result<(Way, Moving), Option<Timestamp>>, EngineError> {
+        /// Files looked at in one go.
+        const PAGE: usize = 100;
+        let mut next: Option<Timestamp> = None;
+        for way in [Way::Up, Way::Down] {
+            let mut after = 0;
+            loop {
+                let page = match way {
+                    Way::Up => self.store().uploads(alias, after, PAGE).await?,
+                    Way::Down => self.store().downloads(alias, after, PAGE).await?,
+                };
+                let Some(last) = page.last().map(|file| file.id) else { break };
+                after = last;
+                let now = self.now();
+                let mut tries = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
+                for file in page {
+                    let known = tries.entry((way, file.id));
+                    let known = known.or_insert(Tries { since: now, attempts: 0, next: Some(now) });
+                    match known.next {
+                        Some(at) if at <= now => {
+                            known.next = None;
+                            return Ok(Ok((way, file)));
+                        }
+                        Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                        None => {}
+                    }
+                }
+            }
+        }
+        Ok(Err(next))
+    }
+
+    async fn upload(&self, upstream: &Arc<dyn Upstream>, file: &Moving, moved: &mut u64) -> Result<(), Stop> {
+        let offset = upstream.attachment_offset(file.exchange, &file.sha256).await?;
+        let mut offset = offset.ok_or_else(|| Stop::Later("the peer does not await it".into()))?;
+        let mut most = PIECE_FIRST;
+        while offset < file.bytes {
+            let piece = self.store().content(file.content, offset, most as usize).await?;
+            let end = offset + piece.len() as u64;
+            if end == offset {
+                return Err(Stop::Later("its content is not in the store".into()));
+            }
+            let range = ContentRange { start: offset, end, bytes: file.bytes };
+            let received = upstream.put_attachment(file.exchange, &file.sha256, range, piece).await?;
+            if received < end {
+                return Err(Stop::Later("the peer lost what it had".into()));
+            }
+            *moved += received - offset;
+            offset = received;
+            most = (most * 2).min(PIECE_LIMIT);
+        }
+        self.store().gone(file.id, Ok(()), self.now()).await?;
+        Ok(())
+    }
+
+    async fn download(
+        &self,
+        alias: &Alias,
+        upstream: &Arc<dyn Upstream>,
+        file: &Moving,
+        moved: &mut u64,
+    ) -> Result<(), Stop> {
+        let mut offset = file.received;
+        let mut most = PIECE_FIRST;
+        loop {
+            let piece = upstream.get_attachment(file.exchange, &file.sha256, offset, most).await?;
+            let length = piece.len() as u64;
+            if length == 0 {
+                return Err(Stop::Later("the peer gave nothing".into()));
+            }
+            match self.store().append(file.content, offset, piece, self.now()).await? {
+                Appended::Part(received) => offset = received,
+                Appended::Complete => {
+                    self.arrived(alias, file.incident.0, file.bytes);
+                    return Ok(());
+                }
+                Appended::Elsewhere(_) => return Err(Stop::Later("it is another length than announced".into())),
+                Appended::WrongDigest => {
+                    *moved = 0;
+                    warn!(event = "attachment_wrong", peer = %alias, incident = file.incident.0, "another file than announced");
+                    return Err(Stop::Later("its SHA-256 is another one than announced".into()));
+                }
+            }
+            *moved += length;
+            most = (most * 2).min(PIECE_LIMIT);
+        }
+    }
+
+    async fn settle_transfer(
+        &self,
+        alias: &Alias,
+        way: Way,
+        file: &Moving,
+        outcome: Result<(), Stop>,
+        has_moved: bool,
+    ) -> Result<(), EngineError> {
+        let job = (way, file.id);
+        let reason = match outcome {
+            Ok(()) => {
+                self.forget_transfer(job);
+                if way == Way::Up {
+                    let (incident, bytes) = (file.incident.0, file.bytes);
+                    info!(event = "attachment_sent", peer = %alias, incident, bytes, "the peer has it");
+                }
+                return Ok(());
+            }
+            Err(Stop::Never(reason)) => Err(reason),
+            Err(Stop::Later(reason)) => Ok(reason),
+            Err(Stop::Store(fault)) => {
+                self.postpone_transfer(job, false);
+                return Err(fault.into());
+            }
+        };
+        let given_up = match reason {
+            Ok(reason) => match self.postpone_transfer(job, has_moved) {
+                None => {
+                    debug!(event = "attachment_postponed", peer = %alias, incident = file.incident.0, reason, "later");
+                    return Ok(());
+                }
+                Some(since) => format!("in vain since {since}: {reason}"),
+            },
+            Err(reason) => reason,
+        };
+        self.forget_transfer(job);
+        warn!(event = "attachment_failed", peer = %alias, incident = file.incident.0, reason = given_up, "given up");
+        match way {
+            Way::Up => self.store().gone(file.id, Err(given_up), self.now()).await?,
+            Way::Down => self.store().given_up(file.id, given_up, self.now()).await?,
+        }
+        Ok(())
+    }
+
+    /// Sets the next try. Says since when it was tried in vain when that is too long.
+    fn postpone_transfer(&self, job: Job, has_moved: bool) -> Option<Timestamp> {
+        let (now, backoff) = (self.now(), Backoff::new(self.settings().retry));
+        let mut all = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = all.get_mut(&job)?;
+        if has_moved {
+            // What gets on, however slowly, is not kept waiting.
+            *tries = Tries { since: now, attempts: 0, next: Some(now) };
+            return None;
+        }
+        tries.attempts = tries.attempts.saturating_add(1);
+        tries.next = Some(backoff.next(now, tries.attempts, None));
+        backoff.is_over(tries.since, now, tries.attempts).then_some(tries.since)
+    }
+
+    fn forget_transfer(&self, job: Job) {
+        self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+}

@@ -1,0 +1,423 @@
+//! Which files go to which peer, and which come from one.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::write::insert_history;
+use super::{SqliteStore, content};
+use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
+use crate::store::{
+    Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
+};
+
+/// The times that a content may turn out to be another file before it is given up.
+const TRIES: i64 = 3;
+const WRONG: &str = "its content has another SHA-256 than announced";
+
+/// What a peer announced, each file by its name (C-34): the same content again is not sent, another one replaces it.
+pub async fn announce(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    peer: &Alias,
+    exchange: ExchangeId,
+    incoming: &[Incoming],
+) -> Result<(), StoreError> {
+    for Incoming { note, refused, at } in incoming {
+        let at = *at;
+        let known = sqlx::query(
+            "SELECT i.id, i.state, c.sha256, c.bytes FROM incoming i JOIN content c ON c.id = i.content \
+             WHERE i.incident = ? AND i.peer = ? AND i.name = ?",
+        )
+        .bind(incident.0)
+        .bind(peer.as_str())
+        .bind(&note.name)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = &known {
+            let same =
+                row.try_get::<&str, _>(2)? == note.sha256.as_str() && row.try_get::<i64, _>(3)? as u64 == note.bytes;
+            let settled = match row.try_get::<&str, _>(1)? {
+                "failed" => false,
+                "refused" => refused.is_some(),
+                _ => refused.is_none(),
+            };
+            if same && settled {
+                sqlx::query("UPDATE incoming SET exchange = ? WHERE id = ?")
+                    .bind(exchange.to_string())
+                    .bind(row.try_get::<i64, _>(0)?)
+                    .execute(&mut *connection)
+                    .await?;
+                continue;
+            }
+        }
+        let mut refused = refused.clone();
+        if known.is_none() && refused.is_none() && count(connection, incident).await? >= Deposit::FILE_LIMIT as i64 {
+            refused = Some(format!("an incident has at most {} attachments", Deposit::FILE_LIMIT));
+        }
+        let begun = content::begin(connection, peer.as_str(), &note.sha256, note.bytes).await?;
+        sqlx::query(
+            "INSERT INTO incoming (incident, peer, exchange, name, media_type, content, state, reason) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident, peer, name) DO UPDATE SET \
+               exchange = excluded.exchange, media_type = excluded.media_type, content = excluded.content, \
+               state = excluded.state, reason = excluded.reason, tries = 0",
+        )
+        .bind(incident.0)
+        .bind(peer.as_str())
+        .bind(exchange.to_string())
+        .bind(&note.name)
+        .bind(&note.media_type)
+        .bind(begun.content)
+        .bind(if refused.is_some() { "refused" } else { "awaited" })
+        .bind(&refused)
+        .execute(&mut *connection)
+        .await?;
+        if let Some(reason) = refused {
+            let detail = format!("{} of {peer} is not taken: {reason}", note.name);
+            tell(connection, incident, Action::AttachmentRefused, detail, at).await?;
+        } else if begun.complete {
+            arrive(connection, begun.content, at).await?;
+        } else if note.bytes == 0 {
+            Box::pin(content::append(connection, begun.content, 0, &[], at)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn count(connection: &mut SqliteConnection, incident: IncidentId) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM attachment WHERE incident = ?1) \
+           + (SELECT count(*) FROM incoming WHERE incident = ?1 AND state <> 'arrived')",
+    );
+    Ok(count.bind(incident.0).fetch_one(&mut *connection).await?)
+}
+
+/// A content is whole: every file that waits for it is there.
+pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timestamp) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "UPDATE incoming SET state = 'arrived', reason = NULL WHERE content = ? AND state = 'awaited' \
+         RETURNING incident, peer, name, media_type",
+    )
+    .bind(content)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let (incident, peer): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        let name: String = row.try_get(2)?;
+        let added: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO attachment (incident, name, media_type, state, bytes, sha256, content, origin) \
+             SELECT ?1, ?2, ?3, 'stored', bytes, sha256, id, ?4 FROM content WHERE id = ?5 \
+             ON CONFLICT (incident, name) DO UPDATE SET media_type = excluded.media_type, state = 'stored', \
+               reason = NULL, bytes = excluded.bytes, sha256 = excluded.sha256, content = excluded.content, \
+               origin = excluded.origin WHERE sha256 IS NOT excluded.sha256 RETURNING bytes",
+        )
+        .bind(incident)
+        .bind(&name)
+        .bind(row.try_get::<Option<String>, _>(3)?)
+        .bind(&peer)
+        .bind(content)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(bytes) = added {
+            let detail = format!("{name}, {bytes} bytes, from {peer}");
+            tell(connection, IncidentId(incident), Action::AttachmentAdded, detail, at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A content that was whole was another file: those who wait for it get it anew, a few times.
+pub async fn blame(connection: &mut SqliteConnection, content: i64, at: Timestamp) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "UPDATE incoming SET tries = tries + 1, state = iif(tries + 1 >= ?2, 'failed', state), \
+           reason = ?3 WHERE content = ?1 AND state = 'awaited' RETURNING incident, peer, name, state",
+    )
+    .bind(content)
+    .bind(TRIES)
+    .bind(WRONG)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        if row.try_get::<&str, _>(3)? == "failed" {
+            let detail = format!("{} of {}: {WRONG}", row.try_get::<&str, _>(2)?, row.try_get::<&str, _>(1)?);
+            tell(connection, IncidentId(row.try_get(0)?), Action::AttachmentFailed, detail, at).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn tell(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    action: Action,
+    detail: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let line = HistoryLine {
+        incident,
+        at,
+        who: "casebridge".into(),
+        action: action.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail,
+    };
+    insert_history(connection, &[line]).await
+}
+
+async fn prepared(
+    connection: &mut SqliteConnection,
+    id: i64,
+    prepared: Prepared,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    match prepared {
+        Prepared::Ready { content } => {
+            let incident: Option<i64> = sqlx::query_scalar(
+                "UPDATE outgoing SET state = 'ready', content = ?, position = (SELECT last + 1 FROM change_clock) \
+                 WHERE id = ? AND state = 'due' RETURNING incident",
+            )
+            .bind(content)
+            .bind(id)
+            .fetch_optional(&mut *connection)
+            .await?;
+            let Some(incident) = incident else { return Ok(()) };
+            sqlx::query("UPDATE change_clock SET last = last + 1").execute(&mut *connection).await?;
+            sqlx::query("UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = ?")
+                .bind(incident)
+                .execute(&mut *connection)
+                .await?;
+            Ok(())
+        }
+        Prepared::Skipped { reason } => {
+            settle(connection, id, "due", ("skipped", Action::AttachmentSkipped), Some(reason), at).await
+        }
+    }
+}
+
+/// The end of a file's way to a peer, told once.
+async fn settle(
+    connection: &mut SqliteConnection,
+    id: i64,
+    from: &str,
+    (state, action): (&str, Action),
+    reason: Option<String>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "UPDATE outgoing SET state = ?, reason = ? WHERE id = ? AND state = ? \
+         RETURNING incident, peer, (SELECT name FROM attachment WHERE id = attachment)",
+    )
+    .bind(state)
+    .bind(&reason)
+    .bind(id)
+    .bind(from)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let (peer, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+    let detail = match reason {
+        Some(reason) => format!("{name} does not go to {peer}: {reason}"),
+        None => format!("{name} went to {peer}"),
+    };
+    tell(connection, IncidentId(row.try_get(0)?), action, detail, at).await
+}
+
+async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "UPDATE incoming SET state = 'failed', reason = ? WHERE id = ? AND state = 'awaited' \
+         RETURNING incident, peer, name",
+    )
+    .bind(&reason)
+    .bind(id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let detail = format!("{} of {}: {reason}", row.try_get::<&str, _>(2)?, row.try_get::<&str, _>(1)?);
+    tell(connection, IncidentId(row.try_get(0)?), Action::AttachmentFailed, detail, at).await
+}
+
+fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
+    let damaged = |what: &str| StoreError::Failed(format!("an attachment's {what} does not read"));
+    Ok(Moving {
+        id: row.try_get(0)?,
+        incident: IncidentId(row.try_get(1)?),
+        exchange: row.try_get::<&str, _>(2)?.parse().map_err(|_| damaged("exchange"))?,
+        content: row.try_get(3)?,
+        sha256: row.try_get::<&str, _>(4)?.parse().map_err(|_| damaged("digest"))?,
+        bytes: row.try_get::<i64, _>(5)? as u64,
+        received: row.try_get::<i64, _>(6)? as u64,
+    })
+}
+
+fn transfer(row: &SqliteRow) -> Result<Transfer, StoreError> {
+    Ok(Transfer {
+        name: row.try_get(0)?,
+        peer: row.try_get(1)?,
+        direction: row.try_get(2)?,
+        state: row.try_get(3)?,
+        reason: row.try_get(4)?,
+        received: row.try_get::<Option<i64>, _>(5)?.unwrap_or(0) as u64,
+        bytes: row.try_get::<Option<i64>, _>(6)?.unwrap_or(0) as u64,
+    })
+}
+
+#[async_trait]
+impl AttachmentStore for SqliteStore {
+    async fn due_attachments(&self, limit: usize) -> Result<Vec<DueAttachment>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT o.id, o.incident, o.peer, a.name, a.content, c.bytes FROM outgoing o \
+             JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = a.content \
+             WHERE o.state = 'due' ORDER BY o.id LIMIT ?",
+        )
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        let due = |row: &SqliteRow| {
+            let peer: &str = row.try_get(2)?;
+            Ok(DueAttachment {
+                id: row.try_get(0)?,
+                incident: IncidentId(row.try_get(1)?),
+                peer: peer.parse().map_err(|_| StoreError::Failed("an attachment's peer does not read".into()))?,
+                name: row.try_get(3)?,
+                content: row.try_get(4)?,
+                bytes: row.try_get::<i64, _>(5)? as u64,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    async fn prepared(&self, id: i64, decision: Prepared, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(move |connection| Box::pin(prepared(connection, id, decision, at))).await
+    }
+
+    async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received FROM outgoing o \
+             JOIN content c ON c.id = o.content \
+             WHERE o.state = 'ready' AND o.peer = ? AND o.id > ? ORDER BY o.id LIMIT ?",
+        )
+        .bind(peer.as_str())
+        .bind(after)
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(moving).collect()
+    }
+
+    async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received FROM incoming i \
+             JOIN content c ON c.id = i.content \
+             WHERE i.state = 'awaited' AND i.peer = ? AND i.id > ? ORDER BY i.id LIMIT ?",
+        )
+        .bind(peer.as_str())
+        .bind(after)
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(moving).collect()
+    }
+
+    async fn expected(
+        &self,
+        peer: &Alias,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+    ) -> Result<Option<Expected>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let row = sqlx::query(
+            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL) \
+             FROM incoming i JOIN content c ON c.id = i.content \
+             WHERE i.peer = ? AND i.exchange = ? AND c.sha256 = ? ORDER BY i.state IN ('refused', 'failed'), i.id LIMIT 1",
+        )
+        .bind(peer.as_str())
+        .bind(exchange.to_string())
+        .bind(sha256.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+        row.map(|row| {
+            Ok(Expected {
+                incident: IncidentId(row.try_get(0)?),
+                content: row.try_get(1)?,
+                bytes: row.try_get::<i64, _>(2)? as u64,
+                received: row.try_get::<i64, _>(3)? as u64,
+                refused: row.try_get(4)?,
+            })
+        })
+        .transpose()
+    }
+
+    async fn offered(
+        &self,
+        peer: &Alias,
+        exchange: ExchangeId,
+        sha256: &ContentDigest,
+    ) -> Result<Option<Offered>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let row = sqlx::query(
+            "SELECT o.id, c.id, c.bytes FROM outgoing o JOIN content c ON c.id = o.content \
+             WHERE o.peer = ? AND o.exchange = ? AND c.sha256 = ? AND o.state IN ('ready', 'sent') \
+             ORDER BY o.state = 'sent', o.id LIMIT 1",
+        )
+        .bind(peer.as_str())
+        .bind(exchange.to_string())
+        .bind(sha256.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+        row.map(|row| {
+            Ok(Offered { id: row.try_get(0)?, content: row.try_get(1)?, bytes: row.try_get::<i64, _>(2)? as u64 })
+        })
+        .transpose()
+    }
+
+    async fn content(&self, content: i64, start: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        content::read(&mut connection, content, start, most).await
+    }
+
+    async fn append(&self, content: i64, start: u64, data: Vec<u8>, at: Timestamp) -> Result<Appended, StoreError> {
+        self.in_transaction(move |connection| {
+            Box::pin(async move { content::append(connection, content, start, &data, at).await })
+        })
+        .await
+    }
+
+    async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, StoreError> {
+        let sha256 = sha256.clone();
+        self.in_transaction(move |connection| {
+            Box::pin(async move { content::begin(connection, content::OWN, &sha256, bytes).await })
+        })
+        .await
+    }
+
+    async fn gone(&self, id: i64, outcome: Result<(), String>, at: Timestamp) -> Result<(), StoreError> {
+        let end = if outcome.is_ok() { ("sent", Action::AttachmentSent) } else { ("failed", Action::AttachmentFailed) };
+        let reason = outcome.err();
+        self.in_transaction(move |connection| Box::pin(settle(connection, id, "ready", end, reason, at))).await
+    }
+
+    async fn given_up(&self, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(move |connection| Box::pin(given_up(connection, id, reason, at))).await
+    }
+
+    async fn transfers(&self, incident: IncidentId) -> Result<Vec<Transfer>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT a.name, o.peer, 'to', o.state, o.reason, c.received, coalesce(c.bytes, a.bytes) FROM outgoing o \
+             JOIN attachment a ON a.id = o.attachment LEFT JOIN content c ON c.id = o.content WHERE o.incident = ?1 \
+             UNION ALL \
+             SELECT i.name, i.peer, 'from', i.state, i.reason, c.received, c.bytes FROM incoming i \
+             JOIN content c ON c.id = i.content WHERE i.incident = ?1 LIMIT ?2",
+        )
+        .bind(incident.0)
+        .bind(2 * Deposit::FILE_LIMIT as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(transfer).collect()
+    }
+}
