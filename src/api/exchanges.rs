@@ -1,4 +1,4 @@
-//! `GET /v1/exchanges?after=&limit=`
+//! `GET /v1/exchanges?after=&limit=` and `GET /v1/exchanges?exchange=`
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -11,7 +11,7 @@ use super::auth::Caller;
 use super::body::Answer;
 use super::problem::Refusal;
 use crate::case::ExchangeId;
-use crate::protocol::{self, BATCH_LIMIT, ExchangePage, ProblemType};
+use crate::protocol::{self, BATCH_LIMIT, ExchangePage, ProblemType, TRANSACTION_LIMIT};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -20,14 +20,17 @@ pub struct ExchangeQuery {
     after: Option<String>,
     /// The most exchanges in the answer, 1 to 1,000.
     limit: Option<usize>,
+    /// These exchanges alone: IDs with commas between them, at most 100.
+    exchange: Option<String>,
 }
 
-/// How every exchange of the calling client stands, for re-adoption after lost state.
+/// How every exchange of the calling client stands, for re-adoption after lost state; or how some stand, for a comparison.
 #[utoipa::path(get, path = "/v1/exchanges", tag = "protocol", security(("client" = [])), params(ExchangeQuery),
     responses(
     (status = 200, body = ExchangePage),
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
-    (status = 401, body = protocol::Problem, content_type = "application/problem+json")
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 422, body = protocol::Problem, content_type = "application/problem+json")
 ))]
 pub async fn exchanges(
     State(door): State<Door>,
@@ -35,10 +38,31 @@ pub async fn exchanges(
     query: Result<Query<ExchangeQuery>, QueryRejection>,
 ) -> Result<Answer<ExchangePage>, Refusal> {
     let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("`limit` is a whole number"))?;
-    let after: Option<ExchangeId> = match query.after.as_deref() {
-        None | Some("") => None,
-        Some(after) => Some(after.parse().map_err(|_| ProblemType::BadRequest.with("`after` is no exchange ID"))?),
-    };
+    if let Some(exchanges) = &query.exchange {
+        let exchanges = listed(exchanges)?;
+        return Ok(Answer(door.engine.exchanges_of(&client, &exchanges).await?));
+    }
+    let after = bound("after", query.after.as_deref())?;
     let limit = query.limit.unwrap_or(BATCH_LIMIT).clamp(1, BATCH_LIMIT);
     Ok(Answer(door.engine.exchanges(&client, after, limit).await?))
+}
+
+/// The end of a range; an empty one is open.
+pub(super) fn bound(name: &str, text: Option<&str>) -> Result<Option<ExchangeId>, Refusal> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) => {
+            let wrong = |_| ProblemType::BadRequest.with(format!("`{name}` is no exchange ID"));
+            Ok(Some(text.parse().map_err(wrong)?))
+        }
+    }
+}
+
+/// A list of exchanges.
+pub(super) fn listed(text: &str) -> Result<Vec<ExchangeId>, Refusal> {
+    if text.split(',').count() > TRANSACTION_LIMIT {
+        return Err(ProblemType::BatchLimit.with(format!("at most {TRANSACTION_LIMIT} exchanges")).into());
+    }
+    let exchanges: Result<Vec<ExchangeId>, _> = text.split(',').map(str::parse).collect();
+    Ok(exchanges.map_err(|fault| ProblemType::BadRequest.with(fault.to_string()))?)
 }

@@ -17,10 +17,11 @@ use super::problem::Refusal;
 use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
-    AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, OutboxPage,
-    OverrideRequest, ParkedPage, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest, WorkRequest,
+    AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest, OpenRequest,
+    OutboxPage, OverrideRequest, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest,
+    WorkRequest,
 };
-use crate::protocol::{Problem, ProblemType};
+use crate::protocol::{Problem, ProblemType, ReconcileAnswer, ReconcileRequest, WhyAnswer};
 
 /// The largest JSON request, in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
@@ -31,11 +32,14 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 pub fn routes() -> Router<Door> {
     Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/incidents", get(incidents))
+        .route("/v1/incidents", get(incidents).post(open))
         .route("/v1/incidents/{id}", get(show))
+        .route("/v1/incidents/{id}/why", get(why))
         .route("/v1/incidents/{id}/submit", post(submit))
         .route("/v1/incidents/{id}/escalate", post(escalate))
         .route("/v1/incidents/{id}/draft", post(draft))
+        .route("/v1/incidents/{id}/link", post(link))
+        .route("/v1/incidents/{id}/resync", post(resync))
         .route("/v1/incidents/{id}/accept", post(accept))
         .route("/v1/incidents/{id}/override", post(overrule))
         .route("/v1/incidents/{id}/update", post(update))
@@ -48,6 +52,7 @@ pub fn routes() -> Router<Door> {
         .route("/v1/outbox", get(outbox))
         .route("/v1/parked", get(parked))
         .route("/v1/retry", post(retry))
+        .route("/v1/reconcile", post(reconcile))
 }
 
 pub(super) type Id = Result<Path<i64>, PathRejection>;
@@ -97,6 +102,15 @@ pub async fn incidents(
 ))]
 pub async fn show(State(door): State<Door>, id: Id) -> Result<Answer<IncidentDetail>, Refusal> {
     Ok(Answer(door.engine.show(incident_id(id)?).await?))
+}
+
+/// What an incident waits for, on whose side, and what to do.
+#[utoipa::path(get, path = "/v1/incidents/{id}/why", tag = "local", params(("id" = i64, Path)), responses(
+    (status = 200, body = WhyAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn why(State(door): State<Door>, id: Id) -> Result<Answer<WhyAnswer>, Refusal> {
+    Ok(Answer(door.engine.why(incident_id(id)?).await?))
 }
 
 /// Submits an incident, once.
@@ -150,6 +164,57 @@ pub async fn draft(
     let (id, request): (_, SubmitRequest) = (incident_id(id)?, request(&headers, body).await?);
     door.engine.save_draft(id, request.form, &request.operator).await?;
     done(id, format!("the form of incident {id} is saved"))
+}
+
+/// Opens a case without an incident.
+#[utoipa::path(post, path = "/v1/incidents", tag = "local", request_body = OpenRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn open(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Answer<ActionAnswer>, Refusal> {
+    let request: OpenRequest = request(&headers, body).await?;
+    let told = if request.submit { "submitted" } else { "held" };
+    let id = door.engine.open_by_hand(request).await?;
+    done(id, format!("incident {id} is opened by hand and {told}"))
+}
+
+/// Links an incident to a case that the site above has already.
+#[utoipa::path(post, path = "/v1/incidents/{id}/link", tag = "local", params(("id" = i64, Path)),
+    request_body = LinkRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn link(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, LinkRequest) = (incident_id(id)?, request(&headers, body).await?);
+    let to = request.to.ok_or_else(|| ProblemType::Form.with("name the case: by its transaction or its case ID"))?;
+    let message = format!("incident {id} is submitted, to be linked to {to}");
+    door.engine.link(id, to, &request.operator).await?;
+    done(id, message)
+}
+
+/// Settles one exchange anew.
+#[utoipa::path(post, path = "/v1/incidents/{id}/resync", tag = "local", params(("id" = i64, Path)),
+    request_body = ResyncRequest, responses(
+    (status = 200, body = ActionAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn resync(
+    State(door): State<Door>,
+    id: Id,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ActionAnswer>, Refusal> {
+    let (id, request): (_, ResyncRequest) = (incident_id(id)?, request(&headers, body).await?);
+    done(id, door.engine.resync(id, &request.operator).await?)
 }
 
 /// Takes a client's case.
@@ -272,6 +337,21 @@ pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> 
     let request: RetryRequest = request(&headers, body).await?;
     let rearmed = door.engine.retry(request.incident.map(IncidentId), &request.operator).await?;
     Ok(Answer(RetryAnswer { rearmed }))
+}
+
+/// Compares both sides, and repairs what differs when it is told to.
+#[utoipa::path(post, path = "/v1/reconcile", tag = "local", request_body = ReconcileRequest, responses(
+    (status = 200, body = ReconcileAnswer),
+    (status = 409, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn reconcile(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<ReconcileAnswer>, Refusal> {
+    let request: ReconcileRequest = request(&headers, body).await?;
+    let operator = request.apply.then_some(request.operator.as_str());
+    Ok(Answer(door.engine.reconcile(request.incident.map(IncidentId), operator).await?))
 }
 
 pub(super) async fn request<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {

@@ -4,6 +4,7 @@
 mod attachments;
 mod auth;
 mod body;
+mod digests;
 mod exchanges;
 mod hand_over;
 mod health;
@@ -61,6 +62,7 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/transactions/{id}", get(transactions::transaction))
         .route("/v1/updates", get(updates::updates))
         .route("/v1/exchanges", get(exchanges::exchanges))
+        .route("/v1/digests", get(digests::digests))
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
     finish(protocol.merge(open_to_all()), door)

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::body::Answer;
-use super::{attachments, exchanges, hand_over, health, local, operations, site, transactions, updates};
+use super::{attachments, digests, exchanges, hand_over, health, local, operations, site, transactions, updates};
 use crate::protocol::problem::CONTENT_TYPE;
 
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         transactions::transaction,
         updates::updates,
         exchanges::exchanges,
+        digests::digests,
         attachments::offset,
         attachments::put,
         attachments::get,
@@ -34,6 +35,10 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::status,
         local::incidents,
         local::show,
+        local::why,
+        local::open,
+        local::link,
+        local::resync,
         local::submit,
         local::escalate,
         local::draft,
@@ -54,6 +59,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::outbox,
         local::parked,
         local::retry,
+        local::reconcile,
     )
 )]
 struct Document;

@@ -30,6 +30,7 @@ impl From<EngineError> for Refusal {
                 warn!(event = "request_failed", reason, "the store is busy");
                 Self(ProblemType::Busy.with("the incident store is busy; try again"))
             }
+            EngineError::Peer(fault) => Self(ProblemType::Busy.with(format!("the site above: {fault}"))),
             fault => {
                 error!(event = "request_failed", reason = %fault, "a request could not be answered");
                 Self(ProblemType::Internal.with("the site's log says more"))

@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use super::Door;
 use super::auth::Caller;
 use super::body::Answer;
+use crate::protocol::site::capability;
 use crate::protocol::{self, SiteAnswer};
+
+const CAPABILITIES: [&str; 7] =
+    ["create", "update", "resolve", "close", "reopen", capability::RECONCILE, capability::LINK];
 
 /// Who is this site: the connection test.
 #[utoipa::path(get, path = "/v1/site", tag = "protocol", security(("client" = [])), responses(
@@ -22,6 +26,6 @@ pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: protocol::VERSION.into(),
         time: Timestamp::now(),
-        capabilities: vec!["create".into(), "update".into(), "resolve".into(), "close".into(), "reopen".into()],
+        capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
     })
 }

@@ -9,9 +9,9 @@ use utoipa::IntoParams;
 use super::Door;
 use super::auth::Caller;
 use super::body::Answer;
+use super::exchanges::listed;
 use super::problem::Refusal;
-use crate::case::ExchangeId;
-use crate::protocol::{self, ProblemType, TRANSACTION_LIMIT, TransactionAnswer, TransactionList};
+use crate::protocol::{self, ProblemType, TransactionAnswer, TransactionList};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -34,11 +34,7 @@ pub async fn transactions(
     query: Result<Query<TransactionQuery>, QueryRejection>,
 ) -> Result<Answer<TransactionList>, Refusal> {
     let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("give `exchange` as a list of exchange IDs"))?;
-    if query.exchange.split(',').count() > TRANSACTION_LIMIT {
-        return Err(ProblemType::BatchLimit.with(format!("at most {TRANSACTION_LIMIT} exchanges")).into());
-    }
-    let exchanges: Result<Vec<ExchangeId>, _> = query.exchange.split(',').map(str::parse).collect();
-    let exchanges = exchanges.map_err(|fault| ProblemType::BadRequest.with(fault.to_string()))?;
+    let exchanges = listed(&query.exchange)?;
     Ok(Answer(door.engine.transactions(&client, exchanges).await?))
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::link::LinkTo;
 use super::text::{TextFault, line, paragraph};
 
 /// What the submitting person fills in. Everything may be left out; a policy or the settings can supply defaults.
@@ -30,6 +31,9 @@ pub struct Form {
     /// What the person wants to add, at most 16,384 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The upstream has a case for this already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkTo>,
 }
 
 impl Form {
@@ -51,7 +55,7 @@ impl Form {
         Ok(())
     }
 
-    /// This form, with what it leaves out taken from `defaults`.
+    /// This form, with what it leaves out taken from `defaults`. A link is meant once and never taken over.
     pub fn or(&self, defaults: &Form) -> Form {
         Form {
             priority: self.priority.or(defaults.priority),
@@ -60,6 +64,7 @@ impl Form {
             tracking_number: self.tracking_number.clone().or_else(|| defaults.tracking_number.clone()),
             site_id: self.site_id.clone().or_else(|| defaults.site_id.clone()),
             comment: self.comment.clone().or_else(|| defaults.comment.clone()),
+            link: self.link.clone(),
         }
     }
 }

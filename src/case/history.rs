@@ -21,6 +21,7 @@ pub enum Action {
     CaseAccepted,
     OperationApplied,
     ConflictFound,
+    OperationSent,
     OperationParked,
     OperationRetried,
     Edited,
@@ -33,6 +34,10 @@ pub enum Action {
     AttachmentRefused,
     AttachmentFailed,
     Adopted,
+    Reconciled,
+    Resynced,
+    OpenedByHand,
+    Linked,
 }
 
 impl Action {
@@ -49,6 +54,7 @@ impl Action {
             Action::CaseAccepted => "case_accepted",
             Action::OperationApplied => "operation_applied",
             Action::ConflictFound => "conflict_found",
+            Action::OperationSent => "operation_sent",
             Action::OperationParked => "operation_parked",
             Action::OperationRetried => "operation_retried",
             Action::Edited => "edited",
@@ -61,6 +67,10 @@ impl Action {
             Action::AttachmentRefused => "attachment_refused",
             Action::AttachmentFailed => "attachment_failed",
             Action::Adopted => "adopted",
+            Action::Reconciled => "reconciled",
+            Action::Resynced => "resynced",
+            Action::OpenedByHand => "opened_by_hand",
+            Action::Linked => "linked",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Two pure functions carry the rules of the source documents: [`derive_operations`] says which operations a change
 //! means, [`apply()`] says which change an operation means. [`Upward`] and [`Downward`] are the steps of an exchange.
 
+pub mod agreed;
 pub mod apply;
 pub mod attachment;
 pub mod conflict;
@@ -15,6 +16,7 @@ pub mod id;
 pub mod incident;
 pub mod kind;
 pub mod leg;
+pub mod link;
 pub mod operation;
 pub mod ownership;
 pub mod phase;
@@ -25,10 +27,12 @@ pub mod sharing;
 pub mod shown;
 pub mod template;
 pub mod text;
+pub mod told;
 
 #[cfg(test)]
 pub(crate) mod example;
 
+pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
@@ -42,6 +46,7 @@ pub use incident::{
 };
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
+pub use link::LinkTo;
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};
 pub use phase::{CompletionCode, Phase, PhaseGroup};

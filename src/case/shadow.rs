@@ -37,9 +37,10 @@ pub struct Shadow {
 pub struct Mark(String);
 
 impl Mark {
+    const VERBATIM: usize = 64;
+
     pub fn of(text: &str) -> Self {
-        const VERBATIM: usize = 64;
-        if text.len() <= VERBATIM {
+        if text.len() <= Self::VERBATIM {
             return Self(text.to_owned());
         }
         // Longer than any verbatim mark, so the two can never be taken for each other.
@@ -49,6 +50,11 @@ impl Mark {
             mark.push_str(&format!("{byte:02x}"));
         }
         Self(mark)
+    }
+
+    /// The text itself, when it was short.
+    pub fn text(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| text.len() <= Self::VERBATIM)
     }
 }
 

@@ -11,6 +11,7 @@ Examples:
   casebridge incidents
   casebridge submit 1 --priority \"2 - High\" --comment \"Spare part is on site\"
   casebridge show 1
+  casebridge why 1
   casebridge status
 
 Secrets are never arguments: the configuration names the files that hold them.
@@ -42,6 +43,31 @@ Examples:
   casebridge submit 1
   casebridge submit 1 --priority \"1 - Critical\" --follow-up \"Phone Call\" --tracking-number CRQ-4711
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
+";
+
+/// Under the help of `link`.
+pub const LINK: &str = "\
+The site above has entered the case for this site, by phone for instance, and told its number.
+
+Examples:
+  casebridge link 1 --transaction 4711
+  casebridge link 1 --case-id CASE-4711
+";
+
+/// Under the help of `open`.
+pub const OPEN: &str = "\
+Examples:
+  casebridge open --synopsis \"Replace the fan tray of edge7\" --device edge7 --priority \"3 - Medium\" --due 2026-11-25T12:00:00Z
+  casebridge open --synopsis \"Question about licences\" --submit
+";
+
+/// Under the help of `reconcile`.
+pub const RECONCILE: &str = "\
+Without --apply nothing is changed. The site above counts; a comment that one site lacks is told to it.
+
+Examples:
+  casebridge reconcile --timeout 300
+  casebridge reconcile 1 --apply
 ";
 
 /// Under the help of `escalate`.
@@ -121,9 +147,12 @@ pub fn main() -> String {
 /// Every example.
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
-    [MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE, ASSIGN, COMMENT]
-        .into_iter()
-        .flat_map(str::lines)
-        .filter_map(|line| line.strip_prefix("  "))
-        .collect()
+    [
+        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
+        ASSIGN, COMMENT,
+    ]
+    .into_iter()
+    .flat_map(str::lines)
+    .filter_map(|line| line.strip_prefix("  "))
+    .collect()
 }

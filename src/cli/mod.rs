@@ -11,10 +11,13 @@ mod examples;
 pub mod exit;
 mod hand_over;
 mod incidents;
+mod link;
 mod local;
+mod open;
 mod print;
 mod query;
 mod queue;
+mod reconcile;
 mod run;
 mod show;
 mod socket;
@@ -22,6 +25,7 @@ mod status;
 mod submit;
 mod test_peer;
 mod who;
+mod why;
 mod work;
 
 use std::path::PathBuf;
@@ -96,11 +100,19 @@ enum Command {
     /// Hand a client's incident on to the site above, once
     #[command(after_help = examples::ESCALATE)]
     Escalate(submit::Handover),
+    /// Link an incident to a case that the site above has already
+    #[command(after_help = examples::LINK)]
+    Link(link::Arguments),
+    /// Open a case by hand, without an event
+    #[command(after_help = examples::OPEN)]
+    Open(open::Arguments),
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
+    /// What an incident waits for, on whose side, since when, and what to do
+    Why(why::Arguments),
     /// The site and its peers: last contact, queue, clock difference, warnings
     Status(Output),
     /// Operations that a peer has not acknowledged yet
@@ -109,6 +121,11 @@ enum Command {
     Parked(queue::Arguments),
     /// Try again what is parked
     Retry(queue::RetryArguments),
+    /// Compare both sites, name what differs, and repair it
+    #[command(after_help = examples::RECONCILE)]
+    Reconcile(reconcile::Arguments),
+    /// Settle one exchange anew: read it from the site above, or tell a client everything once more
+    Resync(reconcile::ResyncArguments),
     /// Take a client's incident: open a case for it
     #[command(after_help = examples::ACCEPT)]
     Accept(work::AcceptArguments),
@@ -181,12 +198,17 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,
         Command::Submit(arguments) => submit::run(&site.local()?, arguments).await,
         Command::Escalate(handover) => submit::escalate(&site.local()?, handover).await,
+        Command::Link(arguments) => link::run(&site.local()?, arguments).await,
+        Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
+        Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
         Command::Outbox(arguments) => queue::outbox(&site.local()?, arguments).await,
         Command::Parked(arguments) => queue::parked(&site.local()?, arguments).await,
         Command::Retry(arguments) => queue::retry(&site.local()?, arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&site.local()?, arguments).await,
+        Command::Resync(arguments) => reconcile::resync(&site.local()?, arguments).await,
         Command::Accept(arguments) => work::accept(&site.local()?, arguments).await,
         Command::Override(arguments) => work::overrule(&site.local()?, arguments).await,
         Command::Update(arguments) => work::update(&site.local()?, arguments).await,

@@ -89,6 +89,7 @@ pub fn table(rows: &[OutboxRow]) -> Table {
         Column::new("TRIES", 5, 7),
         Column::new("NEXT TRY", 20, 6),
         Column::new("LAST ERROR", 16, 4),
+        Column::new("CHANGES", 16, 8),
     ]);
     for row in rows {
         table.row([
@@ -100,6 +101,7 @@ pub fn table(rows: &[OutboxRow]) -> Table {
             Some(row.attempts.to_string()),
             row.next_attempt.map(time),
             row.last_error.clone(),
+            row.changes.clone(),
         ]);
     }
     table

@@ -268,6 +268,7 @@ mod tests {
             seq: 2,
             operation: "update".into(),
             queued_at: at("2026-11-21T12:01:00Z"),
+            changes: Some("update: 1 comment".into()),
             attempts: 3,
             next_attempt: None,
             last_error: None,

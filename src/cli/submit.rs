@@ -76,6 +76,7 @@ async fn hand(local: &Local, verb: &str, what: &str, handover: Handover) -> Resu
         tracking_number: handover.tracking_number,
         site_id: handover.site_id,
         comment: handover.comment,
+        link: None,
     };
     let request = SubmitRequest { form, operator: who::operator() };
     let answer: ActionAnswer = local.post(what, &format!("/v1/incidents/{incident}/{verb}"), &request).await?;

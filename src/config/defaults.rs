@@ -60,6 +60,9 @@ pub const SOCKET_MODE: u32 = 0o660;
 /// `site.stop_within`: shorter than the 90 s after which systemd kills.
 pub const STOP_WITHIN: Bounded<Duration> = bounded(s(20), s(1), m(5));
 
+/// `site.why_notes`
+pub const WHY_NOTES: bool = false;
+
 /// `log.format`
 pub const LOG_FORMAT: LogFormat = LogFormat::Text;
 /// `log.level`
@@ -195,6 +198,8 @@ pub const SCHEDULE_HOUSEKEEPING: &str = "0 17 3 * * *";
 pub const SCHEDULE_LATE_ATTACHMENTS: &str = "0 0 */2 * * *";
 /// `schedule.expiry_check`: before the working day.
 pub const SCHEDULE_EXPIRY_CHECK: &str = "0 30 6 * * *";
+/// `schedule.reconcile`: at night, after the housekeeping.
+pub const SCHEDULE_RECONCILE: &str = "0 47 3 * * *";
 /// `schedule.keep_done`
 pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));
 

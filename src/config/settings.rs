@@ -56,6 +56,8 @@ pub struct Site {
     pub socket_mode: u32,
     /// How long a stop waits for what is in flight.
     pub stop_within: Duration,
+    /// Whether what a parked exchange waits for is noted in its incident, as an internal comment.
+    pub why_notes: bool,
     /// Whether everything that this site submits is marked as a test.
     pub test_mode: bool,
 }
@@ -294,6 +296,8 @@ pub struct Schedule {
     pub late_attachments: String,
     /// When certificates and secrets are looked at for their end.
     pub expiry_check: String,
+    /// When both sites' stores are compared.
+    pub reconcile: String,
     /// How long done deposits are kept.
     pub keep_done: Duration,
 }

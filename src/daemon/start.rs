@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::OnDamage;
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Scheduled};
+use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};
@@ -77,7 +77,7 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
 
 pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
     let schedule = &settings.schedule;
-    vec![
+    let mut jobs = vec![
         Scheduled { expression: CaseCheck::EXPRESSION.into(), job: Arc::new(CaseCheck::new(engine.clone())) },
         Scheduled { expression: schedule.housekeeping.clone(), job: Arc::new(Housekeeping::new(engine.clone())) },
         Scheduled { expression: schedule.expiry_check.clone(), job: Arc::new(ExpiryCheck::new(engine.clone())) },
@@ -85,5 +85,10 @@ pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
             expression: schedule.late_attachments.clone(),
             job: Arc::new(LateAttachments::new(engine, &settings.inboxes)),
         },
-    ]
+    ];
+    if settings.upstream.is_some() {
+        let job = Arc::new(Reconcile::new(engine.clone()));
+        jobs.push(Scheduled { expression: schedule.reconcile.clone(), job });
+    }
+    jobs
 }

@@ -116,7 +116,7 @@ impl Engine {
             .await
     }
 
-    async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
+    pub(super) async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
         let _undetected = self.0.detecting.lock().await;
         let between = self.between().await;
         let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
@@ -330,7 +330,12 @@ fn adopt_downward(
 }
 
 /// How the upstream sees the exchange.
-fn standpoint(one: &ExchangeSnapshot, incident: &Incident, edit: &Edit, base: Option<&Shadow>) -> Standpoint {
+pub(super) fn standpoint(
+    one: &ExchangeSnapshot,
+    incident: &Incident,
+    edit: &Edit,
+    base: Option<&Shadow>,
+) -> Standpoint {
     let known = incident.references.iter().find(|reference| reference.exchange == one.exchange);
     let holder = known.map_or(Holder::at_first(Towards::Upstream), |reference| reference.holder);
     let incident = incident.id;

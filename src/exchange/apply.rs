@@ -14,7 +14,7 @@ use super::{Engine, EngineError};
 use crate::case::{
     Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
     Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
-    completed, depends_on_record,
+    completed, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -199,7 +199,7 @@ impl Engine {
                 reason = parked.reason,
                 "stopped until a person says otherwise; see `casebridge parked`"
             );
-            writes.push(self.parked_line(&key, incident, &parked));
+            writes.push(self.parked_line(&key, incident, &parked, "the peer's"));
         }
         self.store().write(writes).await?;
         Ok(())
@@ -283,7 +283,7 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        history.push(line(action, Some(one.seq), told(&one.operation, edit)));
+        history.push(line(action, Some(one.seq), told::received(&one.operation, &one.record.shadow, edit)));
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
@@ -389,17 +389,21 @@ impl Engine {
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
             let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
-            writes.extend(one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked)));
+            writes.extend(
+                one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked, "the peer's")),
+            );
         }
+        let incidents = writes.iter().map(|write| write.incident).collect();
         self.store().write(writes).await?;
         self.state()
-            .transact(move |transaction| {
+            .transact::<_, EngineError, _>(move |transaction| {
                 refused.into_iter().try_for_each(|(one, reason)| {
                     let kind = one.operation.kind();
                     settle::parked_incoming(transaction, &one.key, one.seq, kind, one.raw, &reason, now)
                 })
             })
-            .await
+            .await?;
+        self.note_why(incidents).await
     }
 
     /// An operation that was held on its way in, once more. Hands back the next one that waits behind it; none when this
@@ -485,33 +489,6 @@ fn told_conflict(conflict: &Conflict) -> String {
         short(&conflict.theirs),
         kept(conflict.winner)
     )
-}
-
-/// What an operation did, for the history.
-fn told(operation: &Operation, edit: &Edit) -> String {
-    let mut told = vec![operation.kind().to_string()];
-    if let Some(case) = &edit.case {
-        told.push(format!("case {} is {}", case.id, case.status));
-    }
-    if let Some(phase) = edit.phase {
-        told.push(format!("phase {}", phase.as_str()));
-    }
-    if edit.solution.is_some() {
-        told.push("solution".into());
-    }
-    if let Some(Some(code)) = edit.completion_code {
-        told.push(format!("completion code {}", code.as_str()));
-    }
-    if edit.expected_resolution.is_some() {
-        told.push("expected resolution".into());
-    }
-    if !edit.comments.is_empty() {
-        told.push(format!("{} comments", edit.comments.len()));
-    }
-    if !operation.attachments().is_empty() {
-        told.push(format!("{} attachments", operation.attachments().len()));
-    }
-    told.join(", ")
 }
 
 /// Cuts a delivery into rounds in which no exchange appears twice, keeping the order within each exchange.

@@ -1,6 +1,7 @@
 //! The upstream as a whole. Trouble with the connection is its state, not that of each operation: one probe per back-off
 //! step, one line in the log when it goes and one when it comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,8 +10,9 @@ use tracing::{info, warn};
 use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::Alias;
-use crate::peer::PeerError;
-use crate::protocol::SiteAnswer;
+use crate::case::text::line;
+use crate::peer::{PeerError, Upstream};
+use crate::protocol::{ProblemType, SiteAnswer};
 use crate::state::PeerRecord;
 
 impl Engine {
@@ -51,6 +53,23 @@ impl Engine {
         }
     }
 
+    /// The upstream, when it has what is asked for; else the reason in plain words.
+    pub(super) async fn upstream_with(&self, capability: &str) -> Result<(Alias, Arc<dyn Upstream>), EngineError> {
+        let Some((alias, upstream)) = self.upstream() else {
+            return Err(ProblemType::NotConnected.with("this site has no [upstream] in its settings").into());
+        };
+        let peer = alias.clone();
+        let record = self.state().read(move |view| view.peer(&peer)).await?;
+        let Some(version) = record.version else {
+            return Err(ProblemType::Busy.with(format!("{alias} was not reached yet; see `casebridge status`")).into());
+        };
+        if !record.capabilities.iter().any(|one| one == capability) {
+            let reason = format!("{alias} runs casebridge {version}, which does not know \"{capability}\" yet");
+            return Err(ProblemType::Unsupported.with(reason).into());
+        }
+        Ok((alias, upstream))
+    }
+
     /// The instant before which the upstream is left alone, when it is down.
     pub async fn next_probe(&self) -> Result<Option<Timestamp>, EngineError> {
         let Some((alias, _)) = self.upstream() else { return Ok(None) };
@@ -75,6 +94,7 @@ impl Engine {
                 };
                 if let Some(site) = site {
                     record.clock_difference = Some(site.time.as_millisecond() - now.as_millisecond());
+                    record.capabilities = capabilities(site.capabilities);
                     record.version = Some(site.version.chars().filter(|c| !c.is_control()).take(40).collect());
                 }
                 transaction.put_peer(&peer, &record)?;
@@ -125,6 +145,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What is kept of a peer's word.
+fn capabilities(told: Vec<String>) -> Vec<String> {
+    told.into_iter().filter(|name| line(name, 40).is_ok()).take(64).collect()
 }
 
 /// A reason without what stands in its brackets: a connection can break in many ways, and it is one reason.

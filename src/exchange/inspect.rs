@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use super::{Engine, EngineError};
-use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards, Upward};
+use super::{Engine, EngineError, why};
+use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
@@ -154,40 +154,9 @@ impl Engine {
         /// Lines of history shown.
         const HISTORY: usize = 1000;
         let incident = self.incident(id).await?;
-        let mut keys: Vec<ExchangeKey> =
-            incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
-        if let Some(key) = super::settle::upward_key(&self.scene(), &incident)
-            && !keys.contains(&key)
-        {
-            keys.push(key);
-        }
-        let records = self
-            .state()
-            .read(move |view| {
-                let mut records = Vec::new();
-                for key in keys {
-                    let Some(record) = view.exchange(&key)? else { continue };
-                    let mut pending = Vec::new();
-                    let peer_record = view.peer(&key.peer)?;
-                    if record.leg.towards() == Towards::Upstream {
-                        for position in &record.pending {
-                            pending.extend(view.outbox(&key.peer, *position)?.map(|entry| (*position, entry)));
-                        }
-                    } else {
-                        let waiting = view.outbox_after(&key.peer, 0, 10_000)?;
-                        pending.extend(waiting.into_iter().filter(|(_, entry)| entry.exchange == key.exchange));
-                    }
-                    records.push((key, record, pending, peer_record));
-                }
-                Ok(records)
-            })
-            .await?;
+        let known = self.known(&incident).await?;
         // What an operation does is in the store before it is in state: read last, the record is never behind its step.
         let incident = self.incident(id).await?;
-        let exchanges = records
-            .into_iter()
-            .map(|(key, record, pending, peer)| self.exchange_detail(key, record, pending, peer))
-            .collect();
         Ok(IncidentDetail {
             row: row(&incident),
             description: incident.event.description.clone(),
@@ -202,75 +171,87 @@ impl Engine {
             comments: incident.comments.clone(),
             attachments: self.store().attachments(id).await?,
             transfers: self.store().transfers(id).await?,
-            exchanges,
+            exchanges: known.into_iter().map(exchange_detail).collect(),
             history: self.store().history(id, HISTORY).await?,
         })
     }
 
-    fn exchange_detail(
-        &self,
-        key: ExchangeKey,
-        record: ExchangeRecord,
-        pending: Vec<(u64, OutboxEntry)>,
-        peer: PeerRecord,
-    ) -> ExchangeDetail {
-        let towards = record.leg.towards();
-        let mut waits_for = waits_for(&key, &record, pending.len());
-        let resting = peer.next_attempt.filter(|_| towards == Towards::Upstream && peer.down_since.is_some());
-        if resting.is_some() && !record.leg.is_over() {
-            waits_for.push_str("; the peer does not answer");
+    /// The exchanges of an incident, as state knows them.
+    pub(super) async fn known(&self, incident: &Incident) -> Result<Vec<Known>, EngineError> {
+        let mut keys: Vec<ExchangeKey> =
+            incident.references.iter().map(|one| ExchangeKey::new(&one.peer, one.exchange)).collect();
+        if let Some(key) = super::settle::upward_key(&self.scene(), incident)
+            && !keys.contains(&key)
+        {
+            keys.push(key);
         }
-        let transaction = match &record.leg {
-            Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
-            Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),
-        };
-        ExchangeDetail {
-            exchange: key.exchange,
-            peer: key.peer.to_string(),
-            towards: towards.as_str().into(),
-            step: record.leg.name().into(),
-            since: record.since,
-            waits_for,
-            next_attempt: record.due.as_ref().map(|due| resting.unwrap_or(due.at)),
-            attempts: record.due.as_ref().map_or(0, |due| due.attempts),
-            last_error: record.due.as_ref().and_then(|due| due.last_error.clone().or(peer.last_error)),
-            parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
-            transaction,
-            sent: record.sent,
-            applied: record.applied,
-            pending: pending
-                .into_iter()
-                .map(|(position, entry)| outbox_row(&key.peer, position, entry, Some(&record)))
-                .collect(),
-        }
+        let known = self
+            .state()
+            .read(move |view| {
+                let mut known = Vec::new();
+                for key in keys {
+                    let Some(record) = view.exchange(&key)? else { continue };
+                    let mut pending = Vec::new();
+                    let health = view.peer(&key.peer)?;
+                    if record.leg.towards() == Towards::Upstream {
+                        for position in &record.pending {
+                            pending.extend(view.outbox(&key.peer, *position)?.map(|entry| (*position, entry)));
+                        }
+                    } else {
+                        let waiting = view.outbox_after(&key.peer, 0, 10_000)?;
+                        pending.extend(waiting.into_iter().filter(|(_, entry)| entry.exchange == key.exchange));
+                    }
+                    known.push(Known { key, record, pending, health });
+                }
+                Ok(known)
+            })
+            .await?;
+        Ok(known)
     }
 }
 
-/// In a sentence: what an exchange waits for, and on whose side.
-fn waits_for(key: &ExchangeKey, record: &ExchangeRecord, pending: usize) -> String {
-    let peer = &key.peer;
-    if let Some(parked) = record.parked.as_ref().or(record.held.as_ref()) {
-        return format!("a person here: {} {} is parked", parked.operation, parked.seq);
+/// One exchange with what is on its way, and how its peer is.
+pub(super) struct Known {
+    pub key: ExchangeKey,
+    pub record: ExchangeRecord,
+    /// With their places in the outbox.
+    pub pending: Vec<(u64, OutboxEntry)>,
+    pub health: PeerRecord,
+}
+
+impl Known {
+    pub fn needs_a_person(&self) -> bool {
+        self.record.parked.is_some() || self.record.held.is_some()
     }
-    let carried = |what: &str| {
-        if pending > 0 { format!("{what}, and {pending} operations to get through") } else { what.to_owned() }
+}
+
+fn exchange_detail(known: Known) -> ExchangeDetail {
+    let waits_for = why::of_exchange(&known).waits_for;
+    let Known { key, record, pending, health } = known;
+    let towards = record.leg.towards();
+    let resting = health.next_attempt.filter(|_| towards == Towards::Upstream && health.down_since.is_some());
+    let transaction = match &record.leg {
+        Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
+        Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),
     };
-    match &record.leg {
-        Leg::Upward { step: Upward::Creating, .. } => {
-            format!("the transaction ID: {peer} has not answered the Create yet")
-        }
-        Leg::Upward { step: Upward::AwaitingTransaction, .. } => {
-            format!("the transaction ID: {peer} has the Create and has not stored the incident yet")
-        }
-        Leg::Upward { step: Upward::AwaitingCase { .. }, .. } => {
-            carried(&format!("the case ID and link: a person at {peer} decides"))
-        }
-        Leg::Upward { step: Upward::Open { .. }, .. } => carried(&format!("updates from {peer}")),
-        Leg::Downward(crate::case::Downward::Received) => "our own incident store".into(),
-        Leg::Downward(crate::case::Downward::Deciding { .. }) => carried("a person here: accept or reject it"),
-        Leg::Downward(crate::case::Downward::Open { .. }) => carried("the work on the case here"),
-        leg if leg.is_over() && pending > 0 => format!("{peer} to fetch {pending} operations"),
-        _ => "nothing".into(),
+    ExchangeDetail {
+        exchange: key.exchange,
+        peer: key.peer.to_string(),
+        towards: towards.as_str().into(),
+        step: record.leg.name().into(),
+        since: record.since,
+        waits_for,
+        next_attempt: record.due.as_ref().map(|due| resting.unwrap_or(due.at)),
+        attempts: record.due.as_ref().map_or(0, |due| due.attempts),
+        last_error: record.due.as_ref().and_then(|due| due.last_error.clone().or(health.last_error)),
+        parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
+        transaction,
+        sent: record.sent,
+        applied: record.applied,
+        pending: pending
+            .into_iter()
+            .map(|(position, entry)| outbox_row(&key.peer, position, entry, Some(&record)))
+            .collect(),
     }
 }
 
@@ -284,6 +265,7 @@ fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&E
         seq: entry.seq,
         operation: entry.kind.to_string(),
         queued_at: entry.queued_at,
+        changes: entry.told,
         attempts: due.map_or(0, |due| due.attempts),
         next_attempt: due.map(|due| due.at),
         last_error: due.and_then(|due| due.last_error.clone()),

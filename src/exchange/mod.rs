@@ -1,11 +1,12 @@
 //! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
 //!
-//! - towards an upstream: `detect`, `submit`, `push`, `poll_case`, `poll_updates`;
+//! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `read`, `apply`, `forward`, `health`, `retry`, `park`;
+//! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`.
+//! - for people: `inspect`, `why`.
 //!
 //! `settle` is the only file that writes state.
 
@@ -14,11 +15,14 @@ mod apply;
 mod attachments;
 mod clock_back;
 mod detect;
+mod digest;
 mod feed;
 mod forward;
 mod hand_over;
 mod health;
 mod inspect;
+mod link;
+mod manual;
 mod open;
 mod overrule;
 mod park;
@@ -28,12 +32,15 @@ mod prepare;
 mod push;
 mod read;
 mod receive;
+mod reconcile;
 mod remark;
+mod resync;
 mod retry;
 mod settle;
 mod snapshot;
 mod submit;
 mod transfer;
+mod why;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -120,6 +127,8 @@ struct Inner {
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
+    /// Held by the one call that reads through the store for digests.
+    digesting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
@@ -149,6 +158,7 @@ impl Engine {
             transfers: transfer::Transfers::default(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
+            digesting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
         }));

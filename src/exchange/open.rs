@@ -13,7 +13,7 @@ use crate::state::ExchangeKey;
 use crate::store::{Open, Opened, StoreError};
 use crate::telemetry::{CrashPoint, crash_point};
 
-type Request = (usize, ExchangeKey, Box<Create>, Box<RawValue>);
+pub(super) type Request = (usize, ExchangeKey, Box<Create>, Box<RawValue>);
 
 impl Engine {
     pub(super) async fn open(
@@ -21,6 +21,19 @@ impl Engine {
         client: &Alias,
         creates: Vec<Request>,
     ) -> Result<Vec<(usize, Outcome)>, EngineError> {
+        let (links, creates): (Vec<Request>, Vec<Request>) =
+            creates.into_iter().partition(|(_, _, create, _)| create.form.link.is_some());
+        let mut outcomes = match links.is_empty() {
+            true => Vec::new(),
+            false => self.open_linked(client, links).await?,
+        };
+        if !creates.is_empty() {
+            outcomes.extend(self.open_new(client, creates).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn open_new(&self, client: &Alias, creates: Vec<Request>) -> Result<Vec<(usize, Outcome)>, EngineError> {
         let settings = self.settings();
         let answer_within = settings.listen.as_ref().map(|listen| listen.answer_within).unwrap_or_default();
         let opens = creates.iter().map(|(_, key, create, _)| self.to_open(key, create)).collect();
@@ -47,7 +60,7 @@ impl Engine {
         Ok(outcomes)
     }
 
-    async fn settle_opened(
+    pub(super) async fn settle_opened(
         &self,
         client: &Alias,
         creates: Vec<Request>,
@@ -100,7 +113,7 @@ impl Engine {
         Ok(outcomes)
     }
 
-    fn to_open(&self, key: &ExchangeKey, create: &Create) -> Open {
+    pub(super) fn to_open(&self, key: &ExchangeKey, create: &Create) -> Open {
         Open {
             peer: key.peer.clone(),
             exchange: key.exchange,

@@ -34,6 +34,7 @@ impl Engine {
             })
             .await?;
         let mut writes = Vec::new();
+        let incidents = parked.iter().filter_map(|(_, incident, _)| *incident).collect();
         for (key, incident, entry) in parked {
             warn!(
                 event = "operation_parked",
@@ -45,13 +46,13 @@ impl Engine {
                 reason = entry.reason,
                 "needs a person; see `casebridge parked`"
             );
-            writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry)));
+            writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));
         }
         self.store().write(writes).await?;
-        Ok(())
+        self.note_why(incidents).await
     }
 
-    pub(super) fn parked_line(&self, key: &ExchangeKey, incident: IncidentId, parked: &Parked) -> Write {
+    pub(super) fn parked_line(&self, key: &ExchangeKey, incident: IncidentId, parked: &Parked, whose: &str) -> Write {
         let line = HistoryLine {
             incident,
             at: self.now(),
@@ -59,7 +60,7 @@ impl Engine {
             action: Action::OperationParked.as_str().into(),
             exchange: Some(key.exchange),
             seq: Some(parked.seq),
-            detail: format!("{}: {}", parked.operation, parked.reason),
+            detail: format!("{whose} {}: {}", parked.operation, parked.reason),
         };
         Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }
     }

@@ -8,12 +8,13 @@ use tracing::{debug, info};
 
 use super::detect::reference;
 use super::health::elapsed;
+use super::link::links;
 use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, Leg, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
-    Upward,
+    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
+    TransactionId, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -192,10 +193,14 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut acknowledged = Vec::new();
         let mut parked = Vec::new();
+        let mut unlinked = Vec::new();
         for (task, result) in batch.into_iter().zip(results) {
             match result.outcome {
                 Outcome::Applied { transaction } => acknowledged.push((task, transaction)),
                 Outcome::Received => self.hear_received(&task).await?,
+                Outcome::Refused { problem } if matches!(&task.what, What::Send(entry) if links(entry)) => {
+                    unlinked.push((task, problem.to_string()));
+                }
                 Outcome::Refused { problem } => parked.push((task.key, problem.to_string())),
                 Outcome::OutOfOrder { expected } => {
                     parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
@@ -204,6 +209,7 @@ impl Engine {
             }
         }
         self.take_transactions(alias, acknowledged).await?;
+        self.take_unlinked(unlinked).await?;
         self.park(parked).await
     }
 
@@ -289,8 +295,12 @@ impl Engine {
     fn acknowledgement(&self, task: &Task, transaction: &TransactionId) -> Option<Write> {
         let incident = task.record.incident()?;
         let Leg::Upward { step, .. } = &task.record.leg else { return None };
+        let sent = match &task.what {
+            What::Send(entry) => sent_line(self.now(), &task.key, incident, entry),
+            What::Ask => None,
+        };
         if step.transaction().is_some() && !task.moves() {
-            return None;
+            return Some(Write { history: vec![sent?], ..Write::to(incident, Writer::Bridge) });
         }
         let standing = task.standing(transaction)?;
         let line = |at: Timestamp, action: Action, detail: String| HistoryLine {
@@ -299,7 +309,7 @@ impl Engine {
             who: "casebridge".into(),
             action: action.as_str().into(),
             exchange: Some(task.key.exchange),
-            seq: None,
+            seq: (action == Action::Acknowledged).then_some(1),
             detail,
         };
         let mut write = Write {
@@ -316,6 +326,7 @@ impl Engine {
             let detail = format!("acknowledged by {}, transaction {transaction}", task.key.peer);
             write.history.push(line(self.now(), Action::Acknowledged, detail));
         }
+        write.history.extend(sent);
         Some(write)
     }
 
@@ -414,6 +425,24 @@ impl Task {
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
+}
+
+/// The line for an operation of ours that took effect at the peer. A Create has its own, with the transaction ID.
+pub(super) fn sent_line(
+    at: Timestamp,
+    key: &ExchangeKey,
+    incident: IncidentId,
+    entry: &OutboxEntry,
+) -> Option<HistoryLine> {
+    Some(HistoryLine {
+        incident,
+        at,
+        who: "casebridge".into(),
+        action: Action::OperationSent.as_str().into(),
+        exchange: Some(key.exchange),
+        seq: Some(entry.seq),
+        detail: format!("taken by {}, {}", key.peer, entry.told.as_ref()?),
+    })
 }
 
 fn request(task: &Task) -> Option<OperationRequest> {

@@ -10,8 +10,9 @@ use tracing::{debug, info};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
-    Alias, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged, Operation,
-    OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create, derive_operations,
+    Alias, Case, Changes, Comment, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
+    Operation, OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create,
+    derive_operations, told,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -48,6 +49,7 @@ fn enqueue(
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     operations: Vec<Operation>,
+    before: &Shadow,
     scene: &Scene,
 ) -> Result<(), StateError> {
     let now = scene.now;
@@ -65,6 +67,7 @@ fn enqueue(
             seen,
             queued_at: now,
             operation: text.map_err(|error| StateError::Encode(error.to_string()))?,
+            told: operation.changes().map(|_| told::sent(&operation, before)),
         };
         let position = transaction.enqueue(&key.peer, &entry)?;
         // Towards a client the feed's cursor acknowledges, in the order of positions; nothing is tracked per exchange.
@@ -128,7 +131,7 @@ pub fn submitted(
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
     }
-    enqueue(transaction, &key, &mut record, operations, scene)?;
+    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene)?;
     // What is in the record already and no part of a Create follows at once.
     difference(transaction, &key, &mut record, incident, scene)?;
     transaction.put_exchange(&key, &record)?;
@@ -178,7 +181,8 @@ fn difference(
     }
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
-    record.shadow = record.shadow.after(&operations, incident, counterpart.has(incident));
+    let after = record.shadow.after(&operations, incident, counterpart.has(incident));
+    let before = std::mem::replace(&mut record.shadow, after);
     if operations.is_empty() {
         return Ok(());
     }
@@ -197,7 +201,7 @@ fn difference(
             }
         }
     }
-    enqueue(transaction, key, record, operations, scene)
+    enqueue(transaction, key, record, operations, &before, scene)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -296,6 +300,18 @@ pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result
     record.leg = Leg::Upward { incident, step: Upward::Creating };
     transaction.put_exchange(key, &record)?;
     Ok(true)
+}
+
+/// The upstream has no case that the Create named; nothing came of it.
+pub fn unlinked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let Leg::Upward { incident, step: Upward::Creating } = record.leg else { return Ok(()) };
+    for position in std::mem::take(&mut record.pending) {
+        transaction.dequeue(&key.peer, position)?;
+    }
+    record.due = None;
+    step(&mut record, Leg::Upward { incident, step: Upward::Rejected }, now);
+    transaction.put_exchange(key, &record)
 }
 
 /// Since when the operation waits that is first in turn towards the upstream, and how often it was tried.
@@ -417,7 +433,8 @@ pub fn opened(
         applied: 1,
         ..ExchangeRecord::begun(
             Leg::Downward(Downward::Deciding { incident: incident.id }),
-            Shadow::of_create(incident, None),
+            // The client knows what it sent, and nothing else of the record.
+            Shadow::default(),
             now,
         )
     };
@@ -617,10 +634,9 @@ pub fn acknowledged_through(
     transaction: &mut Transaction<'_>,
     client: &Alias,
     through: u64,
+    limit: usize,
 ) -> Result<u64, StateError> {
-    /// Entries that one transaction removes at the most; the rest goes with the next acknowledgement.
-    const LIMIT: usize = 5_000;
-    let positions = transaction.positions_through(client, through, LIMIT)?;
+    let positions = transaction.positions_through(client, through, limit)?;
     for position in &positions {
         transaction.dequeue(client, *position)?;
     }
@@ -683,6 +699,39 @@ pub fn adopted(
     let news = record.sent != sent;
     transaction.put_exchange(key, &record)?;
     Ok(news)
+}
+
+/// Everything that a client should know of its incident is told once more.
+pub fn restated(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<bool, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+    let sent = record.sent;
+    // Another status than any case has: a case that is there is told by an Update, which hands nothing over.
+    let case = incident.case.as_ref().map(|case| Case { status: String::new(), ..case.clone() });
+    record.shadow = Shadow { case, assigned: record.shadow.assigned, ..Shadow::default() };
+    difference(transaction, key, &mut record, incident, scene)?;
+    transaction.put_exchange(key, &record)?;
+    Ok(record.sent > sent)
+}
+
+/// Comments of ours that the peer has lost are told once more; each has an ID, and arrives once.
+pub fn told_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    comments: Vec<Comment>,
+    scene: &Scene,
+) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let update =
+        |comments: &[Comment]| Operation::Update(Changes { comments: comments.to_vec(), ..Changes::default() });
+    let operations = comments.chunks(Operation::COMMENT_LIMIT).map(update).collect();
+    let shadow = record.shadow.clone();
+    enqueue(transaction, key, &mut record, operations, &shadow, scene)?;
+    transaction.put_exchange(key, &record)
 }
 
 /// The key of an incident's exchange with the upstream.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::{
-    Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
+    Agreed, Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
@@ -44,6 +44,23 @@ impl Engine {
             })
             .collect();
         Ok(ExchangePage { cursor, exchanges, more })
+    }
+
+    /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out.
+    pub async fn exchanges_of(&self, client: &Alias, exchanges: &[ExchangeId]) -> Result<ExchangePage, EngineError> {
+        let cursor = self.feed_end(client).await?.to_string();
+        let pictures = self.pictures(client, exchanges).await?;
+        let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
+        let exchanges = ours.map(|one| ExchangeSnapshot {
+            // In motion there is nothing to compare.
+            agreed: one
+                .incident
+                .as_ref()
+                .filter(|_| !one.in_motion)
+                .map(|incident| Agreed::of(incident, Towards::Client)),
+            ..snapshot(&one.key, &one.record, one.incident.as_ref())
+        });
+        Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
     }
 
     /// The transactions of some exchanges; unknown ones are left out.
@@ -143,5 +160,6 @@ fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incide
         applied: record.applied,
         sent: record.sent,
         record: incident.map(ours).unwrap_or_default(),
+        agreed: None,
     }
 }

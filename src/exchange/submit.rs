@@ -45,12 +45,16 @@ impl Engine {
                 .map_err(|reason| EngineError::from(ProblemType::NotSubmittable.with(reason)))?;
             let form = form.or(&incident.form).or(&settings.submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
+            let detail = match &form.link {
+                Some(to) => format!("{} by hand, to be linked to {to}", action.as_str()),
+                None => format!("{} by hand", action.as_str()),
+            };
             let write = Write {
                 expected_revision: Some(incident.revision),
                 submission: Some(Submission::Requested),
                 form: Some(form),
                 generation: again.then_some(incident.generation + 1),
-                history: vec![self.line(id, action, operator, format!("{} by hand", action.as_str()))],
+                history: vec![self.line(id, action, operator, detail)],
                 ..Write::to(id, Writer::Operator)
             };
             if self.write_one(write).await? == Written::Done {

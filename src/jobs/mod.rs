@@ -4,6 +4,7 @@
 mod case_check;
 mod expiry;
 mod housekeeping;
+mod reconcile;
 mod scheduler;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 pub use case_check::CaseCheck;
 pub use expiry::ExpiryCheck;
 pub use housekeeping::Housekeeping;
+pub use reconcile::Reconcile;
 pub use scheduler::{ScheduleError, Scheduler};
 
 /// One kind of scheduled work.

@@ -14,8 +14,8 @@ use crate::config::settings;
 use crate::protocol::attachment::OFFSET;
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
-    self, AttachmentAnswer, ContentRange, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem, SiteAnswer,
-    TransactionList, UpdateAnswer,
+    self, AttachmentAnswer, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem,
+    SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes.
@@ -158,6 +158,18 @@ impl Upstream for HttpUpstream {
         let page: ExchangePage = self.call(self.get(&path), self.settings.request_timeout).await?;
         check_cursor(&page.cursor)?;
         Ok(page)
+    }
+
+    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+        let ids: Vec<String> = exchanges.iter().map(ExchangeId::to_string).collect();
+        let path = format!("/v1/exchanges?exchange={}", ids.join(","));
+        self.call(self.get(&path), self.settings.request_timeout).await
+    }
+
+    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+        let bound = |name, id: Option<ExchangeId>| id.map(|id| format!("{name}={id}&")).unwrap_or_default();
+        let path = format!("/v1/digests?{}{}", bound("after", after), bound("through", through));
+        self.call(self.get(path.trim_end_matches(['?', '&'])), self.settings.request_timeout).await
     }
 
     async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::case::{ContentDigest, ExchangeId};
 use crate::protocol::{
-    ContentRange, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 pub use error::PeerError;
@@ -29,6 +29,12 @@ pub trait Upstream: Send + Sync {
     async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError>;
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
+
+    /// At most [`crate::protocol::TRANSACTION_LIMIT`] exchanges with their records; asked of a peer that has `reconcile`.
+    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError>;
+
+    /// Digests over the exchanges after the first and up to the second; asked of a peer that has `reconcile`.
+    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError>;
 
     /// How many bytes of a file it has; none where the exchange awaits no such file.
     async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError>;

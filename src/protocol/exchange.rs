@@ -1,9 +1,10 @@
-//! `GET /v1/exchanges?after=&limit=`: how every exchange of one client stands, for re-adoption after lost state.
+//! `GET /v1/exchanges?after=&limit=`: how every exchange of one client stands, for re-adoption after lost state; with
+//! `?exchange=a,b,c` how these stand, for a comparison.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::case::{Changes, ExchangeId, IncidentId, TransactionId};
+use crate::case::{Agreed, Changes, ExchangeId, IncidentId, TransactionId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangePage {
@@ -32,6 +33,9 @@ pub struct ExchangeSnapshot {
     pub sent: u64,
     /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send.
     pub record: Changes,
+    /// The whole record for a comparison; present when single exchanges were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Agreed>,
 }
 
 /// Where the case stands. A record whose `case` is empty in step `open` waits for a person's decision.

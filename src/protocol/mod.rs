@@ -1,26 +1,32 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
 pub mod attachment;
+pub mod digest;
 pub mod exchange;
 pub mod operation;
 pub mod operator;
 pub mod problem;
+pub mod reconcile;
 pub mod site;
 pub mod transaction;
 pub mod update;
+pub mod why;
 
 pub use attachment::{AttachmentAnswer, ContentRange};
+pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};
+pub use reconcile::{DriftRow, ReconcileAnswer, ReconcileRequest};
 pub use site::SiteAnswer;
 pub use transaction::{TransactionAnswer, TransactionList, TransactionStep};
 pub use update::{UpdateAnswer, UpdateOperation};
+pub use why::WhyAnswer;
 
 /// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// The most operations in one request, and in one answer of the feed.
 pub const BATCH_LIMIT: usize = 1000;
-/// The most exchanges that one `GET /v1/transactions?exchange=` asks for.
+/// The most exchanges that one `GET /v1/transactions?exchange=` or `GET /v1/exchanges?exchange=` asks for.
 pub const TRANSACTION_LIMIT: usize = 100;

@@ -140,6 +140,9 @@ pub struct OutboxRow {
     pub operation: String,
     #[schema(value_type = String, format = DateTime)]
     pub queued_at: Timestamp,
+    /// Each field with its old and its new value; absent for a Create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<String>,
     pub attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -215,6 +218,42 @@ pub struct PeerStatus {
 pub struct SubmitRequest {
     pub form: crate::case::Form,
     /// Who does it, for the history.
+    pub operator: String,
+}
+
+/// `POST /v1/incidents`: a case without an incident.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenRequest {
+    pub synopsis: String,
+    pub description: String,
+    /// As an event's; `on_demand` when left out.
+    pub kind: Option<String>,
+    pub priority: Option<crate::case::Priority>,
+    pub device: Option<String>,
+    pub serial: Option<String>,
+    pub comment: Option<String>,
+    /// When it should be done.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due: Option<Timestamp>,
+    /// Submit it at once, and do not leave it to a person.
+    pub submit: bool,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/link`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkRequest {
+    /// Required.
+    pub to: Option<crate::case::LinkTo>,
+    pub operator: String,
+}
+
+/// `POST /v1/incidents/{id}/resync`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResyncRequest {
     pub operator: String,
 }
 

@@ -85,6 +85,8 @@ problems! {
     AlreadySubmitted = "already-submitted", 409, "The incident was already submitted";
     NotSubmittable = "not-submittable", 409, "The incident cannot be submitted";
     NotConnected = "not-connected", 409, "There is no site to submit to";
+    /// The peer is of an older version that does not have this call.
+    Unsupported = "unsupported", 409, "The peer does not know how to do this";
     NotParked = "not-parked", 409, "Nothing of this incident is parked";
     NotOwner = "not-owner", 409, "Another site has the case in hand";
     Form = "form", 422, "The form is not acceptable";

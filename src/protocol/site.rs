@@ -6,6 +6,14 @@ use utoipa::ToSchema;
 
 use crate::case::Alias;
 
+/// What a site answers in [`SiteAnswer::capabilities`] beyond the operations of 1.0; a client uses it only then.
+pub mod capability {
+    /// `GET /v1/digests`, and `GET /v1/exchanges?exchange=` with `agreed`.
+    pub const RECONCILE: &str = "reconcile";
+    /// A Create whose form has `link`.
+    pub const LINK: &str = "link";
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SiteAnswer {
     #[schema(value_type = String)]

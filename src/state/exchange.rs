@@ -132,6 +132,9 @@ pub struct OutboxEntry {
     pub queued_at: Timestamp,
     /// As it goes over the wire.
     pub operation: Box<serde_json::value::RawValue>,
+    /// What it changes, for the history; a Create speaks for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 /// An operation of a peer's that is durable here and not yet in effect: a Create that the store could not take yet, or
@@ -162,6 +165,8 @@ pub struct PeerRecord {
     pub cursor: Option<String>,
     /// Whether every exchange was re-adopted since this state was made.
     pub adopted: bool,
+    /// What it can do beyond the operations of protocol 1.0, by its own word.
+    pub capabilities: Vec<String>,
 }
 
 /// What a state belongs to and how it began.

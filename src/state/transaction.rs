@@ -292,7 +292,7 @@ fn job_key(job: &str) -> Key {
 }
 
 /// Counts the operations that a peer's outbox ever held.
-fn position_key(peer: &Alias) -> Key {
+pub(super) fn position_key(peer: &Alias) -> Key {
     meta_key(&format!("position/{peer}"))
 }
 

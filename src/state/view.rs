@@ -14,7 +14,7 @@ use super::keys::{
 };
 use super::record::decode;
 use super::records::Records;
-use super::transaction::COUNT;
+use super::transaction::{COUNT, position_key};
 use crate::case::{Alias, ExchangeId};
 
 /// What is durable: no write shows before its group is on the disk, so what is read here can be told to a peer. (A
@@ -68,6 +68,25 @@ impl View<'_> {
             }
         }
         Ok(entries)
+    }
+
+    /// Up to `limit` operations in a peer's outbox up to `through`, in order.
+    pub fn outbox_through(&self, peer: &Alias, through: u64, limit: usize) -> Result<Vec<OutboxEntry>, StateError> {
+        let mut entries = Vec::new();
+        for position in self.records.positions(peer, 0).take(limit) {
+            let position = position?;
+            if position > through {
+                break;
+            }
+            entries.extend(self.outbox(peer, position)?);
+        }
+        Ok(entries)
+    }
+
+    /// The position of the last operation that was ever added to a peer's outbox.
+    pub fn last_position(&self, peer: &Alias) -> Result<u64, StateError> {
+        let last = self.records.get(&position_key(peer))?;
+        Ok(last.map(|bytes| decode(&bytes)).transpose()?.unwrap_or(0))
     }
 
     /// How many operations wait in a peer's outbox, counted up to `limit`.

@@ -230,6 +230,10 @@ pub trait IncidentStore: AttachmentStore {
     /// Opens a client's incidents, each once for its (peer, exchange).
     async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError>;
 
+    /// Gives clients' exchanges, each once, the incidents that were entered here for them and that their Creates name in
+    /// `form.link`. None where the client has no such incident outside of an exchange.
+    async fn link(&self, opens: Vec<Open>) -> Result<Vec<Option<Opened>>, StoreError>;
+
     /// All of them in one transaction; each has its own outcome.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError>;
 

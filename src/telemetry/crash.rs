@@ -21,10 +21,11 @@ pub enum CrashPoint {
     StateApplied,
     StateFlushed,
     AdoptedPage,
+    Reconciled,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 18] = [
+    pub const ALL: [CrashPoint; 19] = [
         CrashPoint::DepositStored,
         CrashPoint::HeldMarked,
         CrashPoint::DetectCommitted,
@@ -43,6 +44,7 @@ impl CrashPoint {
         CrashPoint::StateApplied,
         CrashPoint::StateFlushed,
         CrashPoint::AdoptedPage,
+        CrashPoint::Reconciled,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

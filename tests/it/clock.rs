@@ -11,8 +11,8 @@ use casebridge::config::Settings;
 use casebridge::exchange::{Engine, Parts, Pushed};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
-    ContentRange, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome,
-    ProblemType, SiteAnswer, TransactionAnswer, TransactionList, TransactionStep, UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult,
+    Outcome, ProblemType, SiteAnswer, TransactionAnswer, TransactionList, TransactionStep, UpdateAnswer,
 };
 use casebridge::state::State;
 use casebridge::store::{IncidentStore, SqliteStore};
@@ -156,6 +156,14 @@ impl Upstream for Fake {
 
     async fn exchanges(&self, _: Option<ExchangeId>, _: usize) -> Result<ExchangePage, PeerError> {
         Ok(ExchangePage { cursor: "c-0".into(), exchanges: Vec::new(), more: false })
+    }
+
+    async fn exchanges_of(&self, _: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+        self.exchanges(None, 0).await
+    }
+
+    async fn digests(&self, _: Option<ExchangeId>, _: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+        Ok(DigestPage::default())
     }
 
     async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {

@@ -16,8 +16,8 @@ use casebridge::config::Settings;
 use casebridge::exchange::{Engine, EngineError, Parts, Pushed};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
-    ContentRange, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, SiteAnswer, TransactionList,
-    UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, SiteAnswer,
+    TransactionList, UpdateAnswer,
 };
 use casebridge::state::State;
 use casebridge::store::{IncidentStore, SqliteStore, Write, Writer};
@@ -150,6 +150,14 @@ impl Upstream for Wire {
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {
         self.partner.exchanges(&north(), after, limit).await.map_err(refused)
+    }
+
+    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+        self.partner.exchanges_of(&north(), exchanges).await.map_err(refused)
+    }
+
+    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+        self.partner.digests(&north(), after, through).await.map_err(refused)
     }
 
     async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {

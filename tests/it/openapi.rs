@@ -177,17 +177,25 @@ async fn real_answers_are_as_the_document_says() {
     let feed = served.right("GET", "/v1/updates", &format!("/v1/updates?after={cursor}&limit=100"), None).await;
     assert!(feed["operations"].as_array().unwrap().len() >= 5, "{feed}");
     served.right("GET", "/v1/exchanges", "/v1/exchanges?limit=2", None).await;
+    let some = format!("/v1/exchanges?exchange={},{}", exchange(1), exchange(99));
+    served.right("GET", "/v1/exchanges", &some, None).await;
+    served.right("GET", "/v1/digests", "/v1/digests", None).await;
     let many = format!("/v1/transactions?exchange={},{},{}", exchange(1), exchange(2), exchange(99));
     served.right("GET", "/v1/transactions", &many, None).await;
     for id in 1..=3 {
         served.right("GET", "/v1/transactions/{id}", &format!("/v1/transactions/{id}"), None).await;
         served.right("GET", "/v1/incidents/{id}", &format!("/v1/incidents/{id}"), None).await;
+        served.right("GET", "/v1/incidents/{id}/why", &format!("/v1/incidents/{id}/why"), None).await;
     }
     for path in ["/v1/status", "/v1/incidents", "/v1/outbox", "/v1/parked"] {
         served.right("GET", path, path, None).await;
     }
     served.right("GET", "/v1/incidents", "/v1/incidents?limit=1&sort=-priority&client=north", None).await;
     served.right("POST", "/v1/retry", "/v1/retry", Some(json!({"operator": "bert"}))).await;
+    let by_hand = json!({"synopsis": "Replace the fan tray", "due": "2026-11-25T12:00:00Z", "operator": "bert"});
+    served.right("POST", "/v1/incidents", "/v1/incidents", Some(by_hand)).await;
+    let resync = Some(json!({"operator": "bert"}));
+    served.right("POST", "/v1/incidents/{id}/resync", "/v1/incidents/1/resync", resync).await;
     let deposited = std::fs::read_to_string("tests/data/bundles/event.xml").unwrap();
     let (status, deposited) = served.ask("POST", "/v1/deposits", "/v1/deposits", Some(&deposited)).await;
     assert_eq!(status, 200, "{deposited}");
@@ -206,6 +214,9 @@ async fn real_problems_are_as_the_document_says() {
         ("/v1/updates", "/v1/updates?after=x"),
         ("/v1/updates", "/v1/updates?wait=x"),
         ("/v1/exchanges", "/v1/exchanges?after=x"),
+        ("/v1/exchanges", "/v1/exchanges?exchange=x"),
+        ("/v1/digests", "/v1/digests?through=x"),
+        ("/v1/incidents/{id}/why", "/v1/incidents/77/why"),
         ("/v1/incidents", "/v1/incidents?sort=colour"),
         ("/v1/incidents", "/v1/incidents?colour=red"),
         ("/v1/incidents/{id}", "/v1/incidents/77"),
@@ -219,7 +230,9 @@ async fn real_problems_are_as_the_document_says() {
     for body in [None, Some("{"), empty] {
         served.wrong("POST", "/v1/operations", "/v1/operations", body).await;
     }
-    for verb in ["submit", "escalate", "draft", "accept", "override", "update", "resolve", "close", "reject"] {
+    for verb in
+        ["submit", "escalate", "draft", "link", "resync", "accept", "override", "update", "resolve", "close", "reject"]
+    {
         let path = format!("/v1/incidents/{{id}}/{verb}");
         for (id, body) in [
             ("1", None),
@@ -231,6 +244,8 @@ async fn real_problems_are_as_the_document_says() {
             served.wrong("POST", &path, &path.replace("{id}", id), body).await;
         }
     }
+    served.wrong("POST", "/v1/reconcile", "/v1/reconcile", Some(r#"{"operator": "bert"}"#)).await;
+    served.wrong("POST", "/v1/incidents", "/v1/incidents", Some("{}")).await;
     served.wrong("POST", "/v1/retry", "/v1/retry", Some(r#"{"incident": 1}"#)).await;
     served.wrong("POST", "/v1/deposits", "/v1/deposits", Some("<nothing/>")).await;
     assert_eq!(served.faults, Vec::<String>::new());

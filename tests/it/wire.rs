@@ -358,7 +358,7 @@ async fn addresses_that_are_none_and_methods_that_do_not_fit_are_told_apart() {
     let partner = Partner::start().await;
     for path in ["/v2/operations", "/v2/site", "/v2", "/v17/whatever"] {
         let reply = partner.unchanged(partner.caller.get(path)).await;
-        assert_problem(&reply, 404, "unknown-version", &["1.0"]);
+        assert_problem(&reply, 404, "unknown-version", &["1.1"]);
     }
     for path in ["/", "/v1", "/v1/", "/v1/nothing", "/v1/site/", "/v", "/vx/site", "//v1/site", "/v1/operations/1"] {
         let reply = partner.unchanged(partner.caller.get(path)).await;

@@ -82,6 +82,7 @@ pub fn entry(number: u64, bytes: usize) -> OutboxEntry {
         seen: 0,
         queued_at: at(0),
         operation: serde_json::value::RawValue::from_string(text).unwrap(),
+        told: None,
     }
 }
 

@@ -167,6 +167,10 @@ conformance! { super::bench:
         an_exchange_that_is_there_comes_back_with_its_present_case,
         a_template_that_gives_no_case_id_opens_nothing,
         numbers_that_other_programs_chose_are_stepped_over;
+    linking:
+        a_62_an_incident_that_was_entered_beforehand_is_linked_once,
+        what_is_foreign_taken_unknown_or_not_unique_is_not_linked,
+        what_an_operation_came_to_is_told_once;
     writing:
         invariant_2_an_operation_takes_effect_once,
         invariant_2_an_operation_that_stands_twice_in_one_call_takes_effect_once,

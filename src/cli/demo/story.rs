@@ -77,6 +77,7 @@ async fn submit(north: &Site, id: i64, teller: &Teller) -> Result<(), Failure> {
         tracking_number: Some("CRQ-4711".into()),
         site_id: Some("B-17".into()),
         comment: Some("The chassis runs on one power supply.".into()),
+        ..Form::default()
     };
     act(north, id, "submit", &SubmitRequest { form, operator: "demo".into() }).await?;
     teller.tell(Side::North, "submitted, with priority 2 - High and our number CRQ-4711")?;

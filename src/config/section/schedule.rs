@@ -11,9 +11,10 @@ pub fn schedule(mut table: Reader<'_>) -> Schedule {
     let housekeeping = cron("housekeeping", defaults::SCHEDULE_HOUSEKEEPING);
     let late_attachments = cron("late_attachments", defaults::SCHEDULE_LATE_ATTACHMENTS);
     let expiry_check = cron("expiry_check", defaults::SCHEDULE_EXPIRY_CHECK);
+    let reconcile = cron("reconcile", defaults::SCHEDULE_RECONCILE);
     let keep_done = table.duration("keep_done", defaults::SCHEDULE_KEEP_DONE);
     table.finish();
-    Schedule { housekeeping, late_attachments, expiry_check, keep_done }
+    Schedule { housekeeping, late_attachments, expiry_check, reconcile, keep_done }
 }
 
 /// Checks the form only: the values of the fields are checked by the scheduler, when the daemon starts.

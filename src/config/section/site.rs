@@ -25,9 +25,10 @@ pub fn site(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Res
     let socket = socket(&mut table, origin, &data_dir);
     let socket_mode = table.take("socket_mode", socket_mode).unwrap_or(defaults::SOCKET_MODE);
     let stop_within = table.duration("stop_within", defaults::STOP_WITHIN);
+    let why_notes = table.flag("why_notes", defaults::WHY_NOTES);
     let test_mode = table.flag("test_mode", defaults::TEST_MODE);
     table.finish();
-    Ok(Site { alias: alias?, data_dir, socket: socket?, socket_mode, stop_within, test_mode })
+    Ok(Site { alias: alias?, data_dir, socket: socket?, socket_mode, stop_within, why_notes, test_mode })
 }
 
 pub fn log(mut table: Reader<'_>) -> Log {

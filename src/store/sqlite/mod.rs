@@ -2,6 +2,7 @@
 
 mod content;
 mod deposit;
+mod link;
 mod list;
 mod open;
 mod read;
@@ -209,6 +210,10 @@ impl IncidentStore for SqliteStore {
 
     async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
         self.in_transaction(move |connection| Box::pin(open::open(connection, opens))).await
+    }
+
+    async fn link(&self, opens: Vec<Open>) -> Result<Vec<Option<Opened>>, StoreError> {
+        self.in_transaction(move |connection| Box::pin(link::link(connection, opens))).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {

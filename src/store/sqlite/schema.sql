@@ -20,7 +20,7 @@ CREATE TABLE incident (
   bridge              INTEGER NOT NULL DEFAULT 0,             -- the bridge's own: counts its writes
   change_seq          INTEGER NOT NULL DEFAULT 0,             -- the bridge's own
   generation          INTEGER NOT NULL DEFAULT 0,             -- the bridge's own
-  client              TEXT,                                   -- the bridge's own: the client that it was opened for
+  client              TEXT,                                   -- the client that it was opened for; set at the insert by who enters a case for one
   trace_route         TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(trace_route)),
   device_group        TEXT,
   created_at          TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

@@ -296,6 +296,7 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     Ok(())
 }
 
+/// What an operation of ours came to is told once, however often its answer is read.
 pub async fn insert_history(
     connection: &mut SqliteConnection,
     lines: impl IntoIterator<Item = &HistoryLine>,
@@ -310,7 +311,9 @@ pub async fn insert_history(
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 FROM j",
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 FROM j \
+         WHERE v ->> 3 NOT IN ('acknowledged', 'operation_sent') OR NOT EXISTS (SELECT 1 FROM history h \
+           WHERE h.incident = v ->> 0 AND h.exchange = v ->> 4 AND h.seq = v ->> 5 AND h.action = v ->> 3)",
     )
     .bind(to_json(&rows))
     .execute(&mut *connection)

@@ -224,6 +224,7 @@ fn any_form() -> impl Strategy<Value = Form> {
             tracking_number,
             site_id,
             comment,
+            link: None,
         })
 }
 

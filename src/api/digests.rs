@@ -1,0 +1,39 @@
+//! `GET /v1/digests?after=&through=`
+
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Door;
+use super::auth::Caller;
+use super::body::Answer;
+use super::exchanges::bound;
+use super::problem::Refusal;
+use crate::protocol::{self, DigestPage, ProblemType};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DigestQuery {
+    /// Exchanges after this one.
+    after: Option<String>,
+    /// Exchanges up to this one.
+    through: Option<String>,
+}
+
+/// Digests over the calling client's exchanges, for a comparison of both stores.
+#[utoipa::path(get, path = "/v1/digests", tag = "protocol", security(("client" = [])), params(DigestQuery), responses(
+    (status = 200, body = DigestPage),
+    (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 401, body = protocol::Problem, content_type = "application/problem+json")
+))]
+pub async fn digests(
+    State(door): State<Door>,
+    Extension(Caller(client)): Extension<Caller>,
+    query: Result<Query<DigestQuery>, QueryRejection>,
+) -> Result<Answer<DigestPage>, Refusal> {
+    let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("`after` and `through` are exchange IDs"))?;
+    let (after, through) = (bound("after", query.after.as_deref())?, bound("through", query.through.as_deref())?);
+    Ok(Answer(door.engine.digests(&client, after, through).await?))
+}

@@ -1,0 +1,267 @@
+//! What both sites hold alike once an exchange is at rest, in a form in which the two can be compared: what the rules of
+//! the tables make different on purpose is levelled out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::apply::{RESOLVED_ELSEWHERE, is_remark};
+use super::derive::Towards;
+use super::hide::{hide_addresses, hide_in_case};
+use super::id::ExchangeId;
+use super::incident::{Case, Comment, Incident};
+use super::phase::{CompletionCode, PhaseGroup};
+
+/// One exchange's record, as both sites should have it. Addresses are hidden in it, since they may be hidden from one of
+/// the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Agreed {
+    /// `resolution`, `validation` or `done`.
+    pub phase: String,
+    pub solution: Option<String>,
+    /// `withdrawn` stands for both words of a Cancel.
+    pub completion_code: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_resolution: Option<Timestamp>,
+    pub case: Option<Case>,
+    /// The ID of each comment with a digest of its text.
+    #[schema(value_type = std::collections::HashMap<String, String>)]
+    pub comments: BTreeMap<Uuid, String>,
+}
+
+/// A field in which two records differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub field: Subject,
+    pub ours: Option<String>,
+    pub theirs: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Phase,
+    Solution,
+    CompletionCode,
+    ExpectedResolution,
+    Case,
+    Comment(Uuid),
+}
+
+impl Subject {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subject::Phase => "phase",
+            Subject::Solution => "solution",
+            Subject::CompletionCode => "completion code",
+            Subject::ExpectedResolution => "expected resolution",
+            Subject::Case => "case",
+            Subject::Comment(_) => "comment",
+        }
+    }
+}
+
+impl Agreed {
+    /// The record as it is held alike with the site in this direction.
+    pub fn of(incident: &Incident, towards: Towards) -> Self {
+        let work = &incident.work;
+        let group = work.phase.group();
+        let in_resolution = group == PhaseGroup::Resolution;
+        let withdrawn = !in_resolution
+            && matches!(work.completion_code, Some(CompletionCode::WithdrawnByUser | CompletionCode::AbandonedByUser));
+        // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
+        let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
+        // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
+        let code = match work.completion_code.unwrap_or(CompletionCode::Fulfilled) {
+            _ if in_resolution => None,
+            _ if withdrawn => Some("withdrawn"),
+            code => Some(code.as_str()),
+        };
+        // An internal comment stays at its site, or is internal at the other as well; a rule writes at the receiver alone.
+        let shared = |comment: &&Comment| !comment.internal && !is_remark(comment);
+        // A relay may show its client another case than the one that it is told of.
+        let case = match towards {
+            Towards::Upstream if incident.client.is_some() => &incident.upstream_case,
+            _ => &incident.case,
+        };
+        Self {
+            phase: match group {
+                PhaseGroup::Resolution => "resolution".into(),
+                PhaseGroup::Validation => "validation".into(),
+                PhaseGroup::Done => "done".into(),
+            },
+            solution: work.solution.as_ref().filter(is_given).map(|text| hide_addresses(text)),
+            completion_code: code.map(str::to_owned),
+            expected_resolution: work.expected_resolution.filter(|_| in_resolution),
+            case: case.clone().map(hide_in_case),
+            comments: incident
+                .comments
+                .iter()
+                .filter(shared)
+                .map(|comment| {
+                    (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
+                })
+                .collect(),
+        }
+    }
+
+    /// The same for equal records, whichever site makes it; part of the wire protocol.
+    pub fn digest(&self) -> u64 {
+        // Only maps with keys that are no strings, and I/O, can fail; there is neither.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        first(&Sha256::digest(text))
+    }
+
+    /// What differs, field by field.
+    pub fn differences(&self, theirs: &Agreed) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut field = |field, ours: Option<String>, theirs: Option<String>| {
+            if ours != theirs {
+                differences.push(Difference { field, ours, theirs });
+            }
+        };
+        field(Subject::Phase, Some(self.phase.clone()), Some(theirs.phase.clone()));
+        field(Subject::Solution, self.solution.clone(), theirs.solution.clone());
+        field(Subject::CompletionCode, self.completion_code.clone(), theirs.completion_code.clone());
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        field(Subject::ExpectedResolution, time(self.expected_resolution), time(theirs.expected_resolution));
+        field(Subject::Case, self.case.as_ref().map(shown), theirs.case.as_ref().map(shown));
+        let ids: std::collections::BTreeSet<_> = self.comments.keys().chain(theirs.comments.keys()).collect();
+        for id in ids {
+            field(Subject::Comment(*id), self.comments.get(id).cloned(), theirs.comments.get(id).cloned());
+        }
+        differences
+    }
+}
+
+/// One digest for many, in their order.
+pub fn together(exchanges: &[(ExchangeId, u64)]) -> u64 {
+    let mut hash = Sha256::new();
+    for (exchange, digest) in exchanges {
+        hash.update(exchange.as_bytes());
+        hash.update(digest.to_be_bytes());
+    }
+    first(&hash.finalize())
+}
+
+fn shown(case: &Case) -> String {
+    let link = case.link.as_ref().map(|link| format!(" at {link}")).unwrap_or_default();
+    format!("{} is {}{link}", case.id, case.status)
+}
+
+fn first(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn hex(text: &str) -> String {
+    format!("{:016x}", first(&Sha256::digest(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::example::{comment, incident, peer};
+    use crate::case::{
+        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
+    };
+
+    const DOWN: Towards = Towards::Client;
+
+    fn exchange() -> ExchangeId {
+        ExchangeId::from_bytes([7; 16])
+    }
+
+    /// What one site does, and what the other makes of the operations.
+    fn agree(name: &str, before: fn(&mut Incident), change: fn(&mut Incident)) {
+        let mut sender = incident();
+        before(&mut sender);
+        let mut receiver = sender.clone();
+        let shadow = Shadow::of(&sender, None);
+        change(&mut sender);
+        let (groups, client) = (Groups::default(), peer());
+        let (towards, holder) = (Towards::Client, Holder::Us);
+        let across = Counterpart { peer: &client, towards, holder, groups: &groups, internal: false };
+        for (seq, operation) in derive_operations(&shadow, &sender, across).iter().enumerate() {
+            let at = Arrival { peer: &peer(), exchange: exchange(), seq: seq as u64 + 1, at: sender.created_at };
+            let edit = apply(operation, &receiver.work, at);
+            receiver.work.phase = edit.phase.unwrap_or(receiver.work.phase);
+            receiver.work.solution = edit.solution.unwrap_or(receiver.work.solution);
+            receiver.work.completion_code = edit.completion_code.unwrap_or(receiver.work.completion_code);
+            receiver.work.expected_resolution = edit.expected_resolution.unwrap_or(receiver.work.expected_resolution);
+            receiver.case = edit.case.or(receiver.case);
+            receiver.comments.extend(edit.comments);
+        }
+        let (ours, theirs) = (Agreed::of(&sender, DOWN), Agreed::of(&receiver, Towards::Upstream));
+        assert_eq!(ours.differences(&theirs), [], "{name}");
+        assert_eq!(ours.digest(), theirs.digest(), "{name}");
+    }
+
+    fn open(_: &mut Incident) {}
+
+    fn closed(record: &mut Incident) {
+        record.work.phase = Phase::Close;
+        record.work.completion_code = Some(CompletionCode::Fulfilled);
+    }
+
+    #[test]
+    fn what_the_tables_make_of_a_change_is_agreed_on() {
+        agree("a solution", open, |r| r.work.solution = Some("Reseated".into()));
+        agree("an expectation", open, |r| r.work.expected_resolution = Some(r.created_at));
+        agree("a comment", open, |r| r.comments.push(comment(9, None)));
+        agree("an internal comment", open, |r| r.comments.push(Comment { internal: true, ..comment(9, None) }));
+        agree("a deleted comment", open, |r| r.comments.push(Comment { deleted: true, ..comment(9, None) }));
+        agree("a code alone", open, |r| r.work.completion_code = Some(CompletionCode::Fulfilled));
+        agree("resolved without a solution", open, |r| r.work.phase = Phase::Review);
+        agree("escalated", open, |r| r.work.phase = Phase::Escalate);
+        agree("closed with everything", open, |r| (closed(r), r.work.solution = Some("Done".into())).0);
+        agree("withdrawn", closed, |r| r.work.completion_code = Some(CompletionCode::WithdrawnByUser));
+        agree("reopened", closed, |r| r.work = Default::default());
+        agree("an expectation when all is over", closed, |r| r.work.expected_resolution = Some(r.created_at));
+    }
+
+    #[test]
+    fn what_is_hidden_from_one_of_the_two_is_no_difference() {
+        let (mut ours, mut theirs) = (incident(), incident());
+        ours.work.solution = Some("Rerouted by 192.0.2.7.".into());
+        ours.comments = vec![Comment { text: "See 192.0.2.7".into(), ..comment(9, None) }];
+        theirs.work.solution = ours.work.solution.as_deref().map(hide_addresses);
+        theirs.comments = vec![Comment { text: hide_addresses("See 192.0.2.7"), ..comment(9, Some(peer())) }];
+        assert_eq!(Agreed::of(&ours, DOWN).differences(&Agreed::of(&theirs, Towards::Upstream)), []);
+        let told = serde_json::to_string(&Agreed::of(&ours, DOWN)).unwrap();
+        assert!(!told.contains("192.0.2.7"), "{told}");
+    }
+
+    #[test]
+    fn a_changed_field_is_named_with_both_values() {
+        let record = incident();
+        let mut other = record.clone();
+        other.work.phase = Phase::Review;
+        other.work.solution = Some("Reseated".into());
+        other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+        other.comments.push(comment(9, None));
+        let differences = Agreed::of(&record, DOWN).differences(&Agreed::of(&other, DOWN));
+        let told: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.theirs.as_deref())).collect();
+        assert_eq!(told[..2], [("phase", Some("validation")), ("solution", Some("Reseated"))]);
+        assert_eq!(told[2..4], [("completion code", Some("fulfilled")), ("case", Some("CASE-7 is Open"))]);
+        assert_eq!(differences[4].field, Subject::Comment(comment(9, None).id));
+    }
+
+    #[test]
+    fn what_a_rule_wrote_at_the_receiver_alone_is_no_difference() {
+        let mut record = incident();
+        let at = Arrival { peer: &peer(), exchange: exchange(), seq: 300, at: record.created_at };
+        record.comments = apply(&Operation::Assign(Changes::default()), &record.work, at).comments;
+        assert_eq!(record.comments.len(), 1);
+        assert_eq!(Agreed::of(&record, DOWN), Agreed::of(&incident(), DOWN));
+    }
+
+    #[test]
+    fn the_digest_of_many_tells_their_order() {
+        let (one, two) = ((exchange(), 1), (ExchangeId::from_bytes([8; 16]), 2));
+        assert_ne!(together(&[one, two]), together(&[two, one]));
+        assert_ne!(together(&[one]), together(&[one, two]));
+    }
+}

@@ -1,0 +1,377 @@
+//! Both sites are compared from their stores: digests first, then what differs. What counts is shown before anything is
+//! done: the case is the upstream's, and so are the other fields; a comment that one site lacks is told to it.
+
+use std::collections::HashMap;
+
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::adopt::standpoint;
+use super::detect::reference;
+use super::digest::{Picture, shown};
+use super::forward::{Settled, forward};
+use super::poll_case::FORGOTTEN;
+use super::settle;
+use super::{Engine, EngineError};
+use crate::case::agreed::together;
+use crate::case::text::shown as cut;
+use crate::case::{
+    Action, Agreed, Alias, Changes, Comment, Difference, Edit, ExchangeId, HistoryLine, IncidentId, Leg, Operation,
+    Phase, Relayed, Subject, Towards, Upward, told,
+};
+use crate::peer::{PeerError, Upstream};
+use crate::protocol::site::capability;
+use crate::protocol::{DriftRow, ExchangeSnapshot, ProblemType, ReconcileAnswer, TRANSACTION_LIMIT};
+use crate::store::{Write, Writer, Written};
+use crate::telemetry::{CrashPoint, crash_point};
+
+/// Exchanges that one run looks at closely.
+const SUSPECTS: usize = 1_000;
+/// Requests for digests in one run: enough to go through a million exchanges that all differ.
+const REQUESTS: usize = 2_000;
+/// The most of a value that is shown, in bytes.
+const SHOWN: usize = 200;
+
+/// One exchange that differs, and both sides of it.
+struct Drift {
+    picture: Picture,
+    theirs: ExchangeSnapshot,
+    differences: Vec<Difference>,
+}
+
+impl Engine {
+    /// Compares one incident or all with the upstream. With an operator's name, what differs is repaired.
+    pub async fn reconcile(
+        &self,
+        incident: Option<IncidentId>,
+        operator: Option<&str>,
+    ) -> Result<ReconcileAnswer, EngineError> {
+        let (alias, upstream) = self.upstream_with(capability::RECONCILE).await?;
+        self.detect_all().await?;
+        let mut answer = ReconcileAnswer::default();
+        let suspects = match incident {
+            Some(id) => {
+                let exchange = self.upward_exchange(id, &alias).await?;
+                answer.compared = 1;
+                vec![exchange]
+            }
+            None => self.suspects(&alias, upstream.as_ref(), &mut answer).await?,
+        };
+        for page in suspects.chunks(TRANSACTION_LIMIT) {
+            self.look_closely(&alias, upstream.as_ref(), page, operator, &mut answer).await?;
+        }
+        self.tell_drift(&alias, &answer);
+        Ok(answer)
+    }
+
+    /// The exchange of an incident with the upstream.
+    pub(super) async fn upward_exchange(&self, id: IncidentId, alias: &Alias) -> Result<ExchangeId, EngineError> {
+        let incident = self.incident(id).await?;
+        settle::upward_key(&self.scene(), &incident)
+            .map(|key| key.exchange)
+            .filter(|exchange| incident.references.iter().any(|one| one.exchange == *exchange))
+            .ok_or_else(|| ProblemType::Action.with(format!("incident {id} is in no exchange with {alias}")).into())
+    }
+
+    /// The exchanges whose digests differ, found by going down where the parts do.
+    async fn suspects(
+        &self,
+        alias: &Alias,
+        upstream: &dyn Upstream,
+        answer: &mut ReconcileAnswer,
+    ) -> Result<Vec<ExchangeId>, EngineError> {
+        let ours = self.store_digests(alias, Towards::Upstream, None, None).await?;
+        answer.compared = ours.len() as u64;
+        let mut suspects = Vec::new();
+        let mut ranges = vec![(None, None)];
+        let mut requests = 0;
+        while let Some((after, through)) = ranges.pop() {
+            if suspects.len() >= SUSPECTS || requests >= REQUESTS {
+                answer.more = true;
+                break;
+            }
+            requests += 1;
+            let page = upstream.digests(after, through).await?;
+            if page.parts.is_empty() {
+                let theirs = page.exchanges.iter().map(|one| (one.exchange, one.digest.clone()));
+                differing(within(&ours, after, through), theirs.collect(), &mut suspects);
+                continue;
+            }
+            let mut start = after;
+            for part in &page.parts {
+                let is_last = part.through == through;
+                if !is_last && part.through <= start {
+                    return Err(PeerError::Malformed("parts that are not in order".into()).into());
+                }
+                let here = within(&ours, start, part.through);
+                if (here.len() as u64, shown(together(here))) != (part.count, part.digest.clone()) {
+                    ranges.push((start, part.through));
+                }
+                start = part.through;
+            }
+            // One part is no smaller than the whole was.
+            if page.parts.len() == 1 {
+                return Err(PeerError::Malformed("parts that lead nowhere".into()).into());
+            }
+        }
+        answer.more |= suspects.len() > SUSPECTS;
+        suspects.truncate(SUSPECTS);
+        Ok(suspects)
+    }
+
+    async fn look_closely(
+        &self,
+        alias: &Alias,
+        upstream: &dyn Upstream,
+        exchanges: &[ExchangeId],
+        operator: Option<&str>,
+        answer: &mut ReconcileAnswer,
+    ) -> Result<(), EngineError> {
+        let mut pictures: HashMap<ExchangeId, Picture> =
+            self.pictures(alias, exchanges).await?.into_iter().map(|one| (one.key.exchange, one)).collect();
+        let theirs = upstream.exchanges_of(exchanges).await?.exchanges;
+        let mut theirs: HashMap<ExchangeId, ExchangeSnapshot> =
+            theirs.into_iter().map(|one| (one.exchange, one)).collect();
+        for exchange in exchanges {
+            match (pictures.remove(exchange), theirs.remove(exchange)) {
+                (Some(picture), Some(snapshot)) => match drift(picture, snapshot) {
+                    Compared::InMotion => answer.in_motion += 1,
+                    Compared::Alike => {}
+                    Compared::Drift(drift) => {
+                        let done = match operator {
+                            Some(operator) => self.repair(alias, &drift, operator).await?,
+                            None => false,
+                        };
+                        answer.differences.extend(rows(&drift, done));
+                    }
+                },
+                (Some(picture), None) if may_be_unknown(&picture) => answer.in_motion += 1,
+                (Some(picture), None) => {
+                    let (incident, is_open) = (picture.record.incident(), !picture.record.leg.is_over());
+                    let repair = if is_open { "park it: a person talks to the peer" } else { "none: it is over" };
+                    let repaired = operator.is_some() && is_open;
+                    if repaired {
+                        self.park(vec![(picture.key, FORGOTTEN.to_owned())]).await?;
+                    }
+                    let here = Some("known".to_owned());
+                    answer.differences.push(DriftRow { here, repaired, ..lone(*exchange, incident, repair) });
+                }
+                (None, Some(_)) => {
+                    let row = lone(*exchange, None, "none here: was an older store restored?");
+                    answer.differences.push(DriftRow { there: Some("known".into()), ..row });
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream's values come here, and what it lacks of our comments goes there. False when the record changed at
+    /// the same moment: the next run looks again.
+    async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
+        let Drift { picture, theirs, differences } = drift;
+        let Some(incident) = &picture.incident else { return Ok(false) };
+        let again = lacking(&incident.comments, differences, alias);
+        let told = taken(theirs, differences, alias);
+        let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
+        let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
+            return Ok(false);
+        };
+        let standpoint = standpoint(theirs, incident, &edit, Some(&picture.record.shadow));
+        let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
+        let write = Write {
+            expected_revision: Some(incident.revision),
+            reference: Some(reference(&picture.key, Towards::Upstream, theirs.transaction.clone(), standing)),
+            history: vec![HistoryLine {
+                exchange: Some(picture.key.exchange),
+                ..self.line(incident.id, Action::Reconciled, operator, format!("as at {alias}, {in_words}"))
+            }],
+            edit,
+            upstream_case,
+            own_case,
+            ..Write::to(incident.id, Writer::Bridge)
+        };
+        let _undetected = self.0.detecting.lock().await;
+        let between = self.between().await;
+        if self.write_one(write).await? != Written::Done {
+            return Ok(false);
+        }
+        crash_point(CrashPoint::Reconciled);
+        let incident = self.incident(incident.id).await?;
+        let (key, scene, relays) = (picture.key.clone(), self.scene(), between.relays());
+        let settled = self
+            .state()
+            .transact::<_, EngineError, _>(move |transaction| {
+                let mut settled = Settled::default();
+                settle::adopted(transaction, &key, standpoint, &incident, &scene)?;
+                settle::told_again(transaction, &key, again, &scene)?;
+                if relays {
+                    forward(transaction, &scene, &incident, Some(&key), &mut settled)?;
+                }
+                Ok(settled)
+            })
+            .await?;
+        self.tell(settled).await?;
+        self.0.to_push.notify_one();
+        Ok(true)
+    }
+
+    fn tell_drift(&self, alias: &Alias, answer: &ReconcileAnswer) {
+        /// Incidents that are named.
+        const NAMED: usize = 5;
+        let (compared, in_motion) = (answer.compared, answer.in_motion);
+        if answer.differences.is_empty() {
+            info!(event = "reconciled", peer = %alias, compared, in_motion, "both sites agree");
+            return;
+        }
+        let mut incidents: Vec<i64> = answer.differences.iter().filter_map(|row| row.incident).collect();
+        incidents.dedup();
+        let count = incidents.len();
+        incidents.truncate(NAMED);
+        let fields = answer.differences.len();
+        warn!(
+            event = "drift_found",
+            peer = %alias,
+            compared,
+            in_motion,
+            count,
+            fields,
+            ?incidents,
+            "the two sites differ; see `casebridge reconcile`"
+        );
+    }
+}
+
+enum Compared {
+    InMotion,
+    Alike,
+    Drift(Box<Drift>),
+}
+
+/// Two pictures of one exchange. They are compared when both sites have got everything from each other.
+fn drift(picture: Picture, theirs: ExchangeSnapshot) -> Compared {
+    let record = &picture.record;
+    let at_rest = !picture.in_motion && (record.sent, record.applied) == (theirs.applied, theirs.sent);
+    let given_back = matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. });
+    match (&picture.incident, &theirs.agreed) {
+        _ if given_back => Compared::Alike,
+        (Some(incident), Some(agreed)) if at_rest => {
+            let differences = Agreed::of(incident, Towards::Upstream).differences(agreed);
+            match differences.is_empty() {
+                true => Compared::Alike,
+                false => Compared::Drift(Box::new(Drift { picture, theirs, differences })),
+            }
+        }
+        _ => Compared::InMotion,
+    }
+}
+
+/// Whether the upstream need not know of it yet, or not any more.
+fn may_be_unknown(picture: &Picture) -> bool {
+    let waits = matches!(picture.record.leg, Leg::Upward { step: Upward::Creating | Upward::AwaitingTransaction, .. });
+    waits || picture.in_motion || matches!(picture.record.leg, Leg::Upward { step: Upward::Rejected, .. })
+}
+
+/// What the upstream's record has and ours has not.
+fn taken(theirs: &ExchangeSnapshot, differences: &[Difference], alias: &Alias) -> Edit {
+    let record = &theirs.record;
+    let mut edit = Edit::default();
+    for difference in differences {
+        match difference.field {
+            Subject::Phase => edit.phase = Some(phase(theirs)),
+            Subject::Solution => edit.solution = Some(record.solution.clone().flatten()),
+            Subject::CompletionCode => edit.completion_code = Some(record.completion_code.flatten()),
+            Subject::ExpectedResolution => edit.expected_resolution = Some(record.expected_resolution.flatten()),
+            Subject::Case => edit.case = record.case.clone(),
+            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(theirs, id, alias)),
+            Subject::Comment(_) => {}
+        }
+    }
+    edit
+}
+
+fn phase(theirs: &ExchangeSnapshot) -> Phase {
+    match theirs.agreed.as_ref().map(|agreed| agreed.phase.as_str()) {
+        Some("validation") => Phase::Review,
+        Some("done") => Phase::Close,
+        _ => Phase::InitialSupport,
+    }
+}
+
+/// The upstream tells its own comments whole; of ours it has the digest alone.
+fn theirs_of(theirs: &ExchangeSnapshot, id: Uuid, alias: &Alias) -> Option<Comment> {
+    let comment = theirs.record.comments.iter().find(|comment| comment.id == id && comment.check().is_ok())?;
+    Some(Comment { origin: Some(alias.clone()), ..comment.clone() })
+}
+
+/// Our comments that the upstream has not got.
+fn lacking(ours: &[Comment], differences: &[Difference], alias: &Alias) -> Vec<Comment> {
+    let is_lacking = |id: Uuid| differences.iter().any(|one| one.field == Subject::Comment(id) && one.theirs.is_none());
+    ours.iter().filter(|one| one.origin.as_ref() != Some(alias) && is_lacking(one.id)).cloned().collect()
+}
+
+fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
+    let ours = drift.picture.incident.as_ref().map(|incident| incident.comments.as_slice()).unwrap_or_default();
+    let alias = &drift.picture.key.peer;
+    let row = |difference: &Difference| {
+        let repair = match difference.field {
+            Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
+                (None, _) if theirs_of(&drift.theirs, id, alias).is_some() => Some("take it from the peer"),
+                (_, None) if !lacking(ours, std::slice::from_ref(difference), alias).is_empty() => {
+                    Some("tell it the peer again")
+                }
+                _ => None,
+            },
+            Subject::Case if drift.theirs.record.case.is_none() => None,
+            _ => Some("take the peer's value"),
+        };
+        let text = |value: &Option<String>| value.as_ref().map(|value| cut(value, SHOWN));
+        DriftRow {
+            incident: drift.picture.record.incident().map(|id| id.0),
+            exchange: drift.picture.key.exchange,
+            field: match difference.field {
+                Subject::Comment(id) => format!("comment {id}"),
+                field => field.as_str().into(),
+            },
+            here: text(&difference.ours),
+            there: text(&difference.theirs),
+            repair: repair.unwrap_or("none: correct it by hand at one of the two sites").into(),
+            repaired: done && repair.is_some(),
+        }
+    };
+    drift.differences.iter().map(row).collect()
+}
+
+/// An exchange that only one of the two sites knows.
+fn lone(exchange: ExchangeId, incident: Option<IncidentId>, repair: &str) -> DriftRow {
+    DriftRow {
+        incident: incident.map(|id| id.0),
+        exchange,
+        field: "exchange".into(),
+        here: None,
+        there: None,
+        repair: repair.into(),
+        repaired: false,
+    }
+}
+
+/// Those of a sorted list that come after the first bound and up to the second.
+fn within(
+    digests: &[(ExchangeId, u64)],
+    after: Option<ExchangeId>,
+    through: Option<ExchangeId>,
+) -> &[(ExchangeId, u64)] {
+    let start = after.map_or(0, |after| digests.partition_point(|(exchange, _)| *exchange <= after));
+    let end = through.map_or(digests.len(), |through| digests.partition_point(|(exchange, _)| *exchange <= through));
+    digests.get(start..end).unwrap_or_default()
+}
+
+/// The exchanges of one range that only one side has, or that differ.
+fn differing(ours: &[(ExchangeId, u64)], mut theirs: HashMap<ExchangeId, String>, suspects: &mut Vec<ExchangeId>) {
+    for (exchange, digest) in ours {
+        if theirs.remove(exchange) != Some(shown(*digest)) {
+            suspects.push(*exchange);
+        }
+    }
+    suspects.extend(theirs.into_keys());
+}

@@ -1,0 +1,69 @@
+//! One exchange is settled anew, because a person says so: towards the upstream it is read from there; towards a client
+//! everything is told once more.
+
+use super::poll_case::FORGOTTEN;
+use super::{Engine, EngineError, settle};
+use crate::case::{Action, IncidentId, Reference, Towards};
+use crate::protocol::ProblemType;
+use crate::protocol::site::capability;
+use crate::state::ExchangeKey;
+use crate::store::{Write, Writer};
+
+impl Engine {
+    /// Settles the exchanges of one incident anew. Returns what was done, in a sentence.
+    pub async fn resync(&self, id: IncidentId, operator: &str) -> Result<String, EngineError> {
+        let incident = self.incident(id).await?;
+        let done = match incident.references.iter().find(|reference| reference.towards == Towards::Client) {
+            Some(reference) => self.restate(id, reference).await?,
+            None => self.read_again(id).await?,
+        };
+        let history = vec![self.line(id, Action::Resynced, operator, done.clone())];
+        self.write_one(Write { history, ..Write::to(id, Writer::Bridge) }).await?;
+        Ok(done)
+    }
+
+    async fn read_again(&self, id: IncidentId) -> Result<String, EngineError> {
+        let (alias, upstream) = self.upstream_with(capability::RECONCILE).await?;
+        let key = ExchangeKey::new(&alias, self.upward_exchange(id, &alias).await?);
+        let again = key.clone();
+        let record = self.state().read(move |view| view.exchange(&again)).await?;
+        if record.is_some_and(|record| !record.pending.is_empty() && record.parked.is_none()) {
+            return Err(ProblemType::Action
+                .with(format!(
+                    "operations of incident {id} are under way to {alias}; wait, or see `casebridge why {id}`"
+                ))
+                .into());
+        }
+        let page = upstream.exchanges_of(&[key.exchange]).await?.exchanges;
+        if !page.iter().any(|one| one.exchange == key.exchange) {
+            self.park(vec![(key, FORGOTTEN.to_owned())]).await?;
+            return Err(ProblemType::Action.with(format!("{alias} does not know the exchange; it is parked")).into());
+        }
+        self.adopt_page(&alias, page).await?;
+        let now = self.now();
+        self.state().transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, now)).await?;
+        self.0.to_push.notify_one();
+        Ok(format!("incident {id} is settled anew, as {alias} has it"))
+    }
+
+    async fn restate(&self, id: IncidentId, reference: &Reference) -> Result<String, EngineError> {
+        self.detect_all().await?;
+        let key = ExchangeKey::new(&reference.peer, reference.exchange);
+        let told = {
+            let _alone = self.0.between_record_and_shadow.write().await;
+            let (incident, key, scene) = (self.incident(id).await?, key.clone(), self.scene());
+            self.state()
+                .transact::<_, EngineError, _>(move |transaction| {
+                    Ok(settle::restated(transaction, &key, &incident, &scene)?)
+                })
+                .await?
+        };
+        if !told {
+            return Err(ProblemType::Action
+                .with(format!("there is nothing to tell {} of incident {id}", key.peer))
+                .into());
+        }
+        self.feed(&key.peer).notify_waiters();
+        Ok(format!("{} is told everything of incident {id} once more", key.peer))
+    }
+}

@@ -1,0 +1,283 @@
+//! One plain answer to a person's question: what does this incident wait for, on whose side, since when, when is it tried
+//! next, what is at fault, and what is there to do?
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::inspect::Known;
+use super::poll_case::FORGOTTEN;
+use super::{Engine, EngineError};
+use crate::case::{
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing,
+    Submission, Towards, Upward,
+};
+use crate::protocol::{ProblemType, WhyAnswer};
+use crate::store::{Write, Writer};
+
+/// What keeps an incident, or one of its exchanges.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub waits_for: String,
+    pub side: Side,
+    pub since: Option<Timestamp>,
+    pub next_try: Option<Timestamp>,
+    pub cause: Option<String>,
+    pub remedy: Option<String>,
+}
+
+/// Who has to act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Side {
+    Here,
+    Peer(Alias),
+    Nobody,
+}
+
+impl Engine {
+    /// The answer for one incident; of several exchanges, for the one that is most in need.
+    pub async fn why(&self, id: IncidentId) -> Result<WhyAnswer, EngineError> {
+        /// Lines of history that are looked through for the last hold.
+        const HISTORY: usize = 100;
+        let loaded = self.store().load(&[id]).await?;
+        if let Some((_, reason)) = loaded.unreadable.first() {
+            return Ok(told(id, None, unreadable(reason)));
+        }
+        let Some(incident) = loaded.incidents.into_iter().next() else {
+            return Err(ProblemType::NotFound.with(format!("there is no incident {id}")).into());
+        };
+        let exchanges = self.known(&incident).await?;
+        let is_open =
+            |known: &&Known| !known.record.leg.is_over() || known.needs_a_person() || !known.pending.is_empty();
+        let asked_again = incident.client.is_none() && incident.submission != Submission::Requested;
+        let chosen = exchanges.iter().filter(|known| is_open(known) || !asked_again).min_by_key(|known| {
+            (!known.needs_a_person(), !is_open(known), known.record.leg.towards() == Towards::Client)
+        });
+        if let Some(known) = chosen {
+            return Ok(told(id, Some(known.key.exchange), of_exchange(known)));
+        }
+        let history = self.store().history(id, HISTORY).await?;
+        let held = history.iter().rfind(|line| line.action == Action::Held.as_str());
+        let settings = self.settings();
+        let upstream = settings.upstream.as_ref().map(|upstream| &upstream.alias);
+        Ok(told(id, None, of_incident(&incident, held, upstream)))
+    }
+}
+
+impl Engine {
+    /// Where the settings want it, the answer goes into the case itself, for this site's own people.
+    pub(super) async fn note_why(&self, incidents: Vec<IncidentId>) -> Result<(), EngineError> {
+        if !self.settings().site.why_notes {
+            return Ok(());
+        }
+        let mut writes = Vec::with_capacity(incidents.len());
+        for id in incidents {
+            let note = Comment {
+                id: Uuid::now_v7(),
+                author: "casebridge".into(),
+                written_at: self.now(),
+                text: self.why(id).await?.line,
+                internal: true,
+                ..Comment::default()
+            };
+            let edit = Edit { comments: vec![note], ..Edit::default() };
+            writes.push(Write { edit, ..Write::to(id, Writer::Bridge) });
+        }
+        self.store().write(writes).await?;
+        Ok(())
+    }
+}
+
+fn told(incident: IncidentId, exchange: Option<ExchangeId>, answer: Answer) -> WhyAnswer {
+    let line = answer.line(incident);
+    WhyAnswer {
+        incident: incident.0,
+        exchange,
+        waits_for: answer.waits_for,
+        side: match answer.side {
+            Side::Here => "here".into(),
+            Side::Peer(alias) => alias.to_string(),
+            Side::Nobody => "nobody".into(),
+        },
+        since: answer.since,
+        next_try: answer.next_try,
+        cause: answer.cause,
+        remedy: answer.remedy,
+        line,
+    }
+}
+
+impl Answer {
+    fn new(waits_for: impl Into<String>, side: Side, since: Option<Timestamp>) -> Self {
+        Self { waits_for: waits_for.into(), side, since, next_try: None, cause: None, remedy: None }
+    }
+
+    fn because(self, cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
+    fn remedied_by(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// All of it in one line.
+    pub fn line(&self, incident: IncidentId) -> String {
+        let time = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+        let mut line = format!("incident {incident} waits for {}", self.waits_for);
+        let parts = [
+            self.since.map(|since| format!("since {}", time(since))),
+            self.next_try.map(|next| format!("next try {}", time(next))),
+            self.cause.as_ref().map(|cause| format!("because: {cause}")),
+            self.remedy.as_ref().map(|remedy| format!("to do: {remedy}")),
+        ];
+        for part in parts.into_iter().flatten() {
+            line.push_str("; ");
+            line.push_str(&part);
+        }
+        line
+    }
+}
+
+/// An incident without an exchange that could still move.
+fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option<&Alias>) -> Answer {
+    let (id, created) = (incident.id, Some(incident.created_at));
+    let person = || Answer::new("a person here: submit it or leave it", Side::Here, created);
+    if let Some(client) = &incident.client {
+        return match incident.references.iter().any(|one| one.peer == *client) {
+            true => unknown(client),
+            false => {
+                Answer::new("nothing: it was entered here for a client and is in no exchange", Side::Nobody, created)
+                    .remedied_by(format!("{client} links it with `casebridge link ID --transaction {id}`"))
+            }
+        };
+    }
+    if !incident.event.kind.is_submittable() {
+        return Answer::new("nothing", Side::Nobody, created)
+            .because(format!("an incident of kind {} never becomes a case", incident.event.kind.as_str()));
+    }
+    let Some(upstream) = upstream else {
+        return Answer::new("nothing: it is worked on here", Side::Nobody, created)
+            .because("this site has no [upstream] to submit to");
+    };
+    let submit = format!("casebridge submit {id}");
+    match incident.submission {
+        Submission::Undecided => Answer::new("the policies here, which look at it in a moment", Side::Here, created),
+        Submission::Requested if incident.references.iter().any(|one| one.peer == *upstream) => unknown(upstream),
+        Submission::Requested => Answer::new("the detector here, which queues it in a moment", Side::Here, created),
+        Submission::Draft => person().because("its form is a draft").remedied_by(submit),
+        Submission::Held if incident.references.iter().any(|one| one.standing == Standing::Rejected) => person()
+            .because(format!("{upstream} gave it back"))
+            .remedied_by(format!("solve it here, or submit it anew: {submit}")),
+        Submission::Held => Answer {
+            since: held.map(|line| line.at).or(created),
+            cause: held.map(|line| line.detail.clone()).or_else(|| Some("no policy submits it".into())),
+            ..person().remedied_by(submit)
+        },
+    }
+}
+
+/// The store has a reference that state does not know (yet).
+fn unknown(peer: &Alias) -> Answer {
+    Answer::new(format!("the exchange with {peer} to be known again"), Side::Peer(peer.clone()), None)
+        .because("state was lost, and the peer has not told yet how its exchanges stand")
+        .remedied_by("see `casebridge status`")
+}
+
+fn unreadable(reason: &str) -> Answer {
+    Answer::new("a person here: its row breaks a rule", Side::Here, None)
+        .because(reason)
+        .remedied_by("correct the row in the incident store")
+}
+
+/// One exchange.
+pub(super) fn of_exchange(known: &Known) -> Answer {
+    let (record, peer) = (&known.record, &known.key.peer);
+    if let Some(parked) = record.parked.as_ref().or(record.held.as_ref()) {
+        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        let whose = if record.parked.is_some() { "" } else { "of the peer's " };
+        let what = format!("a person here: {} {} {whose}is parked", parked.operation, parked.seq);
+        let remedy = match parked.reason.as_str() {
+            FORGOTTEN => format!("talk to {peer}; when it has the case again: casebridge resync {id}"),
+            _ => format!("remove the reason, then: casebridge retry {id}"),
+        };
+        return Answer::new(what, Side::Here, Some(parked.since)).because(&parked.reason).remedied_by(remedy);
+    }
+    if record.paused && !record.leg.is_over() {
+        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        return Answer::new("a person here: the exchange is switched off", Side::Here, None)
+            .remedied_by(format!("casebridge resume {id}"));
+    }
+    let answer = step(known);
+    let tried = record.due.as_ref().filter(|due| due.attempts > 0 || due.last_error.is_some());
+    let upward = record.leg.towards() == Towards::Upstream && answer.side != Side::Nobody;
+    match (known.health.down_since.filter(|_| upward), tried) {
+        (Some(since), _) => {
+            let remedy = match known.health.unauthorized {
+                true => "agree with the peer on user and password, then `systemctl reload casebridge`",
+                false => "nothing, or look with `casebridge test-peer`",
+            };
+            Answer {
+                waits_for: format!("{}; the peer does not answer", answer.waits_for),
+                since: Some(since),
+                next_try: known.health.next_attempt,
+                cause: known.health.last_error.clone(),
+                ..answer.remedied_by(remedy)
+            }
+        }
+        (None, Some(due)) => {
+            Answer { next_try: Some(due.at), cause: due.last_error.clone().or(answer.cause), ..answer }
+        }
+        (None, None) => answer,
+    }
+}
+
+/// Where the exchange stands when nothing is wrong.
+fn step(known: &Known) -> Answer {
+    let (record, pending) = (&known.record, known.pending.len());
+    let (peer, since) = (&known.key.peer, Some(record.since));
+    let theirs = |what: String| Answer::new(what, Side::Peer(peer.clone()), since);
+    let ours = |what: String, remedy: &str| {
+        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        Answer::new(what, Side::Here, since).remedied_by(remedy.replace("ID", &id))
+    };
+    let carried = |what: String| {
+        if pending > 0 { format!("{what}, and {pending} operations to get through") } else { what }
+    };
+    match &record.leg {
+        Leg::Upward { step: Upward::Creating, .. } => {
+            theirs(format!("the transaction ID: {peer} has not answered the Create yet"))
+        }
+        Leg::Upward { step: Upward::AwaitingTransaction, .. } => {
+            theirs(format!("the transaction ID: {peer} has the Create and has not stored the incident yet"))
+        }
+        Leg::Upward { step: Upward::AwaitingCase { .. }, .. } => {
+            theirs(carried(format!("the case ID and link: a person at {peer} decides")))
+        }
+        Leg::Upward { step: Upward::Open { .. }, .. } if record.holder == Holder::Us => ours(
+            carried(format!("a person here: {peer} handed the case over")),
+            "solve it, or hand it back: casebridge assign ID",
+        ),
+        Leg::Downward(Downward::Open { .. }) if record.holder == Holder::Peer => {
+            theirs(carried(format!("{peer}, who has the case in hand")))
+        }
+        Leg::Upward { step: Upward::Open { .. }, .. } => theirs(carried(format!("updates from {peer}"))),
+        Leg::Downward(Downward::Received) => Answer::new("our own incident store", Side::Here, since)
+            .because("the store did not take the incident in time")
+            .remedied_by("look who locks the store"),
+        Leg::Downward(Downward::Deciding { .. }) => {
+            ours(carried("a person here: accept or reject it".into()), "casebridge accept ID, or casebridge reject ID")
+        }
+        Leg::Downward(Downward::Open { .. }) => {
+            ours(carried("the work on the case here".into()), "casebridge update ID, resolve ID or close ID")
+        }
+        _ if pending > 0 => theirs(format!("{peer} to fetch {pending} operations")),
+        Leg::Upward { step: Upward::Closed { .. }, .. } | Leg::Downward(Downward::Closed { .. }) => {
+            Answer::new("nothing", Side::Nobody, since).because("the case is closed")
+        }
+        Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. }) => {
+            Answer::new("nothing", Side::Nobody, since).because("the case was given back")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+use super::*;
+use crate::case::example::{incident, peer};
+use crate::case::{Kind, OperationKind, Reference, Shadow, TransactionId};
+use crate::state::{Due, ExchangeKey, ExchangeRecord, OutboxEntry, Parked, PeerRecord};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn transaction() -> TransactionId {
+    "12".parse().unwrap()
+}
+
+fn up(step: Upward) -> Leg {
+    Leg::Upward { incident: IncidentId(7), step }
+}
+
+fn known(leg: Leg) -> Known {
+    Known {
+        key: ExchangeKey::new(&peer(), ExchangeId::from_bytes([1; 16])),
+        record: ExchangeRecord::begun(leg, Shadow::default(), at(0)),
+        pending: Vec::new(),
+        health: PeerRecord::default(),
+    }
+}
+
+fn entry() -> OutboxEntry {
+    OutboxEntry {
+        exchange: ExchangeId::from_bytes([1; 16]),
+        seq: 2,
+        kind: OperationKind::Update,
+        seen: 0,
+        queued_at: at(1),
+        operation: serde_json::value::RawValue::from_string("{}".into()).unwrap(),
+        told: None,
+    }
+}
+
+fn parked(reason: &str) -> Option<Parked> {
+    Some(Parked { since: at(5), seq: 2, operation: OperationKind::Update, reason: reason.into() })
+}
+
+#[test]
+fn every_step_of_an_exchange_has_its_answer() {
+    let (case, id) = ("CASE-7".parse().unwrap(), IncidentId(7));
+    let over = |step| (step, Side::Nobody, "nothing");
+    let theirs = |step, waits_for| (step, Side::Peer(peer()), waits_for);
+    let ours = |step, waits_for| (Leg::Downward(step), Side::Here, waits_for);
+    let open = |case| Upward::Open { transaction: transaction(), case };
+    for (leg, side, waits_for) in [
+        theirs(up(Upward::Creating), "the transaction ID: partner has not answered the Create yet"),
+        theirs(up(Upward::AwaitingTransaction), "the transaction ID: partner has the Create and has not stored"),
+        theirs(up(Upward::AwaitingCase { transaction: transaction() }), "the case ID and link: a person at partner"),
+        theirs(up(open("CASE-7".parse().unwrap())), "updates from partner"),
+        over(up(Upward::Closed { transaction: transaction(), case: None })),
+        over(up(Upward::Rejected)),
+        ours(Downward::Received, "our own incident store"),
+        ours(Downward::Deciding { incident: id }, "a person here: accept or reject it"),
+        ours(Downward::Open { incident: id, case }, "the work on the case here"),
+        over(Leg::Downward(Downward::Closed { incident: id, case: None })),
+        over(Leg::Downward(Downward::Rejected { incident: id })),
+    ] {
+        let answer = of_exchange(&known(leg.clone()));
+        assert!(answer.waits_for.starts_with(waits_for), "{leg:?}: {answer:?}");
+        assert_eq!((answer.side, answer.since), (side, Some(at(0))), "{leg:?}");
+    }
+}
+
+#[test]
+fn who_has_the_case_in_hand_and_a_switch_are_told() {
+    let open = || up(Upward::Open { transaction: transaction(), case: "CASE-7".parse().unwrap() });
+    let mut one = known(open());
+    one.record.holder = Holder::Us;
+    assert_eq!(of_exchange(&one).waits_for, "a person here: partner handed the case over");
+    let case = "CASE-7".parse().unwrap();
+    let mut below = known(Leg::Downward(Downward::Open { incident: IncidentId(7), case }));
+    below.record.holder = Holder::Peer;
+    assert_eq!(of_exchange(&below).side, Side::Peer(peer()));
+    one.record.paused = true;
+    assert_eq!(of_exchange(&one).remedy.as_deref(), Some("casebridge resume 7"));
+}
+
+#[test]
+fn what_is_pending_is_told() {
+    let open = up(Upward::AwaitingCase { transaction: transaction() });
+    let busy = Known { pending: vec![(1, entry()), (2, entry())], ..known(open) };
+    assert!(of_exchange(&busy).waits_for.ends_with("and 2 operations to get through"));
+    let closed = Leg::Downward(Downward::Closed { incident: IncidentId(7), case: None });
+    let unfetched = of_exchange(&Known { pending: vec![(1, entry())], ..known(closed) });
+    assert_eq!((unfetched.waits_for.as_str(), unfetched.side), ("partner to fetch 1 operations", Side::Peer(peer())));
+}
+
+#[test]
+fn what_is_parked_wins_over_everything_and_has_its_reason_and_remedy() {
+    let mut one = known(up(Upward::Creating));
+    one.health = PeerRecord { down_since: Some(at(3)), ..PeerRecord::default() };
+    for (reason, remedy) in [
+        ("at `operation.content.solution`: too long", "remove the reason, then: casebridge retry 7"),
+        (FORGOTTEN, "talk to partner; when it has the case again: casebridge resync 7"),
+    ] {
+        one.record.parked = parked(reason);
+        let answer = of_exchange(&one);
+        assert_eq!(answer.waits_for, "a person here: update 2 is parked");
+        assert_eq!((answer.cause.as_deref(), answer.since), (Some(reason), Some(at(5))));
+        assert_eq!(answer.remedy.as_deref(), Some(remedy));
+    }
+    (one.record.parked, one.record.held) = (None, parked("it cannot follow"));
+    assert_eq!(of_exchange(&one).waits_for, "a person here: update 2 of the peer's is parked");
+}
+
+#[test]
+fn a_peer_that_is_away_or_does_not_know_us_is_named_with_the_next_try() {
+    let mut one = known(up(Upward::Creating));
+    one.health = PeerRecord {
+        down_since: Some(at(3)),
+        next_attempt: Some(at(9)),
+        last_error: Some("nobody answers there".into()),
+        ..PeerRecord::default()
+    };
+    let answer = of_exchange(&one);
+    assert!(answer.waits_for.ends_with("; the peer does not answer"), "{answer:?}");
+    assert_eq!((answer.since, answer.next_try), (Some(at(3)), Some(at(9))));
+    assert_eq!(answer.cause.as_deref(), Some("nobody answers there"));
+    one.health.unauthorized = true;
+    assert!(of_exchange(&one).remedy.unwrap().contains("user and password"));
+    // What is over waits for no peer.
+    one.record.leg = up(Upward::Rejected);
+    assert_eq!(of_exchange(&one).side, Side::Nobody);
+}
+
+#[test]
+fn an_operation_that_was_put_off_has_its_next_try_and_the_reason() {
+    let mut one = known(up(Upward::Creating));
+    one.record.due = Some(Due { at: at(8), attempts: 2, last_error: Some("the site cannot do this now".into()) });
+    let answer = of_exchange(&one);
+    assert_eq!((answer.next_try, answer.cause.as_deref()), (Some(at(8)), Some("the site cannot do this now")));
+}
+
+#[test]
+fn an_incident_without_an_exchange_has_its_answer() {
+    let upstream = peer();
+    let with = |submission| Incident { submission, ..incident() };
+    let line = HistoryLine {
+        incident: IncidentId(1),
+        at: at(4),
+        who: "casebridge".into(),
+        action: Action::Held.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail: "held by policy \"night\"".into(),
+    };
+    let of = |incident: &Incident, held| of_incident(incident, held, Some(&upstream));
+    assert!(of(&with(Submission::Undecided), None).waits_for.starts_with("the policies here"));
+    assert!(of(&with(Submission::Requested), None).waits_for.starts_with("the detector here"));
+    assert_eq!(of(&with(Submission::Draft), None).cause.as_deref(), Some("its form is a draft"));
+    let held = of(&with(Submission::Held), Some(&line));
+    assert_eq!((held.cause.as_deref(), held.since), (Some("held by policy \"night\""), Some(at(4))));
+    assert_eq!(held.remedy.as_deref(), Some("casebridge submit 1"));
+    assert_eq!(of(&with(Submission::Held), None).cause.as_deref(), Some("no policy submits it"));
+
+    let mut informational = with(Submission::Held);
+    informational.event.kind = Kind::Information;
+    let answer = of(&informational, Some(&line));
+    assert_eq!(answer.side, Side::Nobody);
+    assert!(answer.cause.unwrap().contains("kind information never becomes a case"));
+
+    let reference = Reference {
+        peer: peer(),
+        exchange: ExchangeId::from_bytes([1; 16]),
+        towards: Towards::Upstream,
+        peer_incident: None,
+        transaction: None,
+        applied: 0,
+        holder: crate::case::Holder::Peer,
+        standing: Standing::Rejected,
+    };
+    let back = Incident { references: vec![reference.clone()], ..with(Submission::Held) };
+    assert_eq!(of(&back, Some(&line)).cause.as_deref(), Some("partner gave it back"));
+    let lost = Incident { references: vec![reference], ..with(Submission::Requested) };
+    assert!(of(&lost, None).waits_for.contains("to be known again"));
+    let alone = of_incident(&with(Submission::Held), Some(&line), None);
+    assert_eq!(alone.cause.as_deref(), Some("this site has no [upstream] to submit to"));
+    let phoned = Incident { client: Some("north".parse().unwrap()), ..with(Submission::Held) };
+    assert!(of(&phoned, None).remedy.unwrap().contains("--transaction 1"));
+    assert!(unreadable("priority is not one of the known words").cause.unwrap().starts_with("priority"));
+}
+
+#[test]
+fn the_line_holds_everything() {
+    let answer = Answer { next_try: Some(at(9)), ..Answer::new("news", Side::Here, Some(at(0))) };
+    assert_eq!(
+        answer.because("it is night").remedied_by("wait").line(IncidentId(7)),
+        "incident 7 waits for news; since 2026-09-21 14:13:20Z; next try 2026-09-21 14:13:29Z; because: it is night; \
+         to do: wait"
+    );
+}

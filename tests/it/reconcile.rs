@@ -1,0 +1,266 @@
+//! Both stores are compared (`casebridge reconcile`): a change that nobody saw is named with a handful of requests, shown
+//! first, and repaired when told to. One exchange is settled anew (`casebridge resync`).
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::support::caller::{Caller, SECOND_CLIENT, exchange, second_client};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::relay::{Call, Relayed, Said, Twist, operates};
+use crate::support::wire::free_port;
+use crate::support::{Site, eventually};
+
+/// Another program's statement, as the store's triggers see it, or behind their backs.
+async fn execute(site: &Site, sql: &str) {
+    let store = site.store().await;
+    sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&store).await.unwrap();
+    store.close().await;
+}
+
+/// No detector hears of it.
+async fn silently(site: &Site, set: &str) {
+    execute(site, &format!("UPDATE incident SET bridge = bridge + 1, {set}")).await;
+}
+
+async fn reconcile(site: &Site, apply: bool) -> Value {
+    site.act("/v1/reconcile", json!({"apply": apply, "operator": "anna"})).await
+}
+
+/// Open cases at both sites, with nothing under way.
+async fn at_rest(count: i64) -> Relayed {
+    let pair = Relayed::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, count as usize).await;
+    pair.open(count).await;
+    settled(&pair).await;
+    pair
+}
+
+/// Waits until nothing is under way.
+async fn settled(pair: &Relayed) {
+    for site in [&pair.end_user, &pair.partner] {
+        eventually("an empty outbox", || async { (site.get("/v1/outbox").await.body["total"] == 0).then_some(()) })
+            .await;
+    }
+}
+
+/// The calls of the comparison itself.
+fn compares(call: &Call) -> bool {
+    call.path == "/v1/digests" || call.path == "/v1/exchanges"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
+    const COUNT: i64 = 2_000;
+    let pair = at_rest(COUNT).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    let answer = reconcile(north, false).await;
+    assert_eq!((&answer["compared"], &answer["differences"]), (&json!(COUNT), &json!([])), "{answer}");
+
+    silently(north, "solution = 'Nobody saw this' WHERE id = 1234").await;
+    let began = pair.relay.calls().len();
+    let answer = reconcile(north, false).await;
+    let calls: Vec<Call> = pair.relay.calls()[began..].iter().filter(|call| compares(call)).cloned().collect();
+    // The whole in 256 parts; one part, exchange by exchange; one record. A range of up to 1,000 is answered exchange by
+    // exchange, so n exchanges cost 2 + log(n / 1,000) / log(256) requests: 100,000 cost as many as these.
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    assert!(calls[1].query.contains("after=") && calls[2].query.matches("0000000004d2").count() == 1, "{calls:?}");
+    let differences = answer["differences"].as_array().unwrap();
+    assert_eq!(differences.len(), 1, "{answer}");
+    let one = &differences[0];
+    assert_eq!((&one["incident"], &one["field"], &one["there"]), (&json!(1234), &json!("solution"), &Value::Null));
+    assert_eq!((&one["here"], &one["repaired"]), (&json!("Nobody saw this"), &json!(false)));
+    let shown = "SELECT count(*) FROM incident WHERE solution IS NOT NULL";
+    assert_eq!(north.count(shown).await, 1, "a plan changes nothing");
+    assert!(north.log().contains("drift_found") && !north.log().contains("Nobody saw"), "told without its text");
+
+    let text = north.command(&["reconcile"]).ok();
+    for part in ["1234", "solution", "Nobody saw this", "take the peer's value", "casebridge reconcile --apply"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = north.command(&["reconcile", "1234", "--apply"]).ok();
+    assert!(text.contains("yes") && text.contains("(1 exchanges compared"), "{text}");
+    assert_eq!((north.count(shown).await, partner.count(shown).await), (0, 0), "the upstream counts");
+    assert_eq!(reconcile(north, false).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_differs_is_repaired_also_by_a_site_that_dies_over_it() {
+    let mut pair = at_rest(6).await;
+    execute(&pair.end_user, "INSERT INTO comment (incident, author, text) VALUES (5, 'anna', 'from below')").await;
+    execute(&pair.partner, "INSERT INTO comment (incident, author, text) VALUES (4, 'bert', 'from above')").await;
+    let comments = "SELECT count(*) FROM comment";
+    for site in [&pair.end_user, &pair.partner] {
+        eventually("both comments", || async { (site.count(comments).await == 2).then_some(()) }).await;
+    }
+    settled(&pair).await;
+
+    silently(&pair.partner, "solution = 'Replaced', phase = 'review', completion_code = 'fulfilled' WHERE id = 1")
+        .await;
+    silently(&pair.end_user, "case_id = 'CASE-77', case_status = 'Lost' WHERE id = 2").await;
+    silently(&pair.end_user, "phase = 'close' WHERE id = 3").await;
+    for (site, lost) in [(&pair.end_user, "from above"), (&pair.partner, "from below")] {
+        execute(site, "DROP TRIGGER comment_stays").await;
+        execute(site, &format!("DELETE FROM comment WHERE text = '{lost}'")).await;
+    }
+
+    let plan = reconcile(&pair.end_user, false).await;
+    let rows = plan["differences"].as_array().unwrap();
+    let told: Vec<(i64, &str)> =
+        rows.iter().map(|row| (row["incident"].as_i64().unwrap(), row["field"].as_str().unwrap())).collect();
+    assert_eq!(told[..3], [(1, "phase"), (1, "solution"), (1, "completion code")], "{plan}");
+    let expected = [(2, "case"), (3, "phase"), (3, "completion code"), (4, "comment"), (5, "comment")];
+    for ((incident, field), (expected_incident, expected_field)) in told[3..].iter().zip(expected) {
+        assert!(*incident == expected_incident && field.starts_with(expected_field), "{plan}");
+    }
+    assert_eq!(told.len(), 8, "{plan}");
+
+    pair.end_user.stop().await;
+    pair.end_user.crash_at("Reconciled:2");
+    pair.end_user.start().await;
+    let request = pair.end_user.request("POST", "/v1/reconcile").json(&json!({"apply": true, "operator": "anna"}));
+    assert!(request.send().await.is_err(), "it died in the middle");
+    pair.end_user.exited().await;
+    pair.end_user.start().await;
+    let done = reconcile(&pair.end_user, true).await;
+    assert!(done["differences"].as_array().unwrap().iter().all(|row| row["repaired"] == true), "{done}");
+    for site in [&pair.end_user, &pair.partner] {
+        eventually("both comments again", || async { (site.count(comments).await == 2).then_some(()) }).await;
+    }
+    settled(&pair).await;
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]));
+    let first = pair.end_user.get("/v1/incidents/1").await.body;
+    assert_eq!((&first["solution"], &first["phase"]), (&json!("Replaced"), &json!("review")));
+    assert_eq!(pair.end_user.get("/v1/incidents/2").await.body["case_id"], "CASE-2");
+    let third = pair.end_user.get("/v1/incidents/3").await.body;
+    assert_eq!((&third["phase"], &third["exchanges"][0]["step"]), (&json!("initial_support"), &json!("open")));
+    let lines = first["history"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["action"] == "reconciled" && line["who"] == "operator anna"), "{first}");
+    // And the case goes on.
+    pair.partner.act("/v1/incidents/3/close", json!({"operator": "bert"})).await;
+    eventually("the end", || async {
+        (pair.end_user.get("/v1/incidents/3").await.body["exchanges"][0]["step"] == "closed").then_some(())
+    })
+    .await;
+    settled(&pair).await;
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_no_drift() {
+    let pair = at_rest(3).await;
+    pair.relay.twist(|call| if operates(call) { Twist::Say(Said::problem(503, "busy", "later")) } else { Twist::Pass });
+    execute(&pair.end_user, "UPDATE incident SET solution = 'on its way' WHERE id = 2").await;
+    eventually("the change to be queued", || async {
+        (pair.end_user.get("/v1/outbox").await.body["total"] == 1).then_some(())
+    })
+    .await;
+    // The refusal of operations brings the peer down as a whole; it is asked again as soon as it is up.
+    pair.relay.pass();
+    pair.relay.twist(|call| if operates(call) { Twist::Say(Said::problem(409, "illegal", "no")) } else { Twist::Pass });
+    eventually("it to be parked", || async {
+        (pair.end_user.get("/v1/parked").await.body["total"] == 1).then_some(())
+    })
+    .await;
+    let answer = reconcile(&pair.end_user, true).await;
+    assert_eq!((&answer["in_motion"], &answer["differences"]), (&json!(1), &json!([])), "{answer}");
+    pair.relay.pass();
+    pair.end_user.act("/v1/retry", json!({"incident": 2, "operator": "anna"})).await;
+    settled(&pair).await;
+    let answer = reconcile(&pair.end_user, false).await;
+    assert_eq!((&answer["in_motion"], &answer["differences"]), (&json!(0), &json!([])), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_found_on_schedule_and_told_as_an_event() {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.edit_config("[log]", "[schedule]\nreconcile = \"* * * * * *\"\n[log]");
+    pair.run().await;
+    pair.end_user.insert(0, 2).await;
+    pair.open(2).await;
+    settled(&pair).await;
+    assert!(!pair.end_user.log().contains("drift_found"), "what is new is no drift");
+    silently(&pair.partner, "case_status = 'Changed behind our back' WHERE id = 2").await;
+    let line = eventually("the event", || async {
+        pair.end_user.log().lines().find(|line| line.contains("drift_found")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains("WARN") && line.contains("incidents=[2]"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_of_its_own_exchanges_alone() {
+    let port = free_port();
+    let mut partner = Site::new("partner", &partner_config(port, SECOND_CLIENT));
+    second_client(&partner);
+    partner.start().await;
+    let (north, south) = (Caller::north(port), Caller::south(port));
+    north.create(1).await;
+    south.create(2).await;
+    for (caller, own, other) in [(&north, 1, 2), (&south, 2, 1)] {
+        let page = caller.get("/v1/digests").await;
+        let exchanges = page.body["exchanges"].as_array().unwrap().clone();
+        assert_eq!((exchanges.len(), &exchanges[0]["exchange"]), (1, &json!(exchange(own))), "{page:?}");
+        let both = format!("/v1/exchanges?exchange={},{}", exchange(own), exchange(other));
+        let page = caller.get(&both).await;
+        assert_eq!(page.body["exchanges"].as_array().unwrap().len(), 1, "{page:?}");
+        assert_eq!(page.body["exchanges"][0]["agreed"]["phase"], "resolution", "{page:?}");
+    }
+    assert_eq!(north.get("/v1/digests?after=x").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_peer_keeps_working_and_is_not_asked_for_what_it_has_not() {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.relay.twist(|call| match call.path.as_str() {
+        "/v1/site" => Twist::Tell(Box::new(|mut site| {
+            site["protocol"] = json!("1.0");
+            site.as_object_mut().unwrap().remove("capabilities");
+            site
+        })),
+        "/v1/digests" => Twist::Say(Said::problem(404, "not-found", "see /openapi.json for what there is")),
+        _ => Twist::Pass,
+    });
+    pair.run().await;
+    pair.end_user.insert(0, 2).await;
+    pair.open(2).await;
+    let refused = pair.end_user.post("/v1/reconcile", json!({"operator": "anna"})).await;
+    assert_eq!((refused.status, &refused.body["type"]), (409, &json!("urn:casebridge:problem:unsupported")));
+    pair.end_user.command(&["reconcile"]).refused(6, &["does not know \"reconcile\" yet"]);
+    pair.end_user.command(&["resync", "1"]).refused(6, &["does not know \"reconcile\" yet"]);
+    assert_eq!(pair.relay.count("/v1/digests"), 0);
+    // The rest of the flow.
+    pair.partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
+    eventually("the end", || async {
+        (pair.end_user.get("/v1/incidents/1").await.body["exchanges"][0]["step"] == "closed").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_21_one_exchange_is_settled_anew_from_either_end() {
+    let pair = at_rest(2).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    // From below: read from the upstream.
+    silently(north, "case_id = NULL, case_link = NULL, case_status = NULL WHERE id = 1").await;
+    let told = north.command(&["resync", "1"]).ok();
+    assert!(told.contains("settled anew"), "{told}");
+    assert_eq!(north.get("/v1/incidents/1").await.body["case_id"], "CASE-1");
+    north.command(&["resync", "77"]).refused(6, &["there is no incident 77"]);
+    // From above: told once more.
+    partner.act("/v1/incidents/2/update", json!({"status": "Parts came", "comment": "Done", "operator": "bert"})).await;
+    eventually("the status", || async {
+        (north.get("/v1/incidents/2").await.body["case_status"] == "Parts came").then_some(())
+    })
+    .await;
+    settled(&pair).await;
+    silently(north, "case_status = 'Lost' WHERE id = 2").await;
+    partner.act("/v1/incidents/2/resync", json!({"operator": "bert"})).await;
+    let again = eventually("the status again", || async {
+        let shown = north.get("/v1/incidents/2").await.body;
+        (shown["case_status"] == "Parts came").then_some(shown)
+    })
+    .await;
+    assert_eq!(again["comments"].as_array().unwrap().len(), 1, "a comment has an ID and arrives once: {again}");
+    settled(&pair).await;
+    assert_eq!(reconcile(north, false).await["differences"], json!([]));
+}
