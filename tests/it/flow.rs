@@ -73,8 +73,8 @@ async fn an_incident_goes_all_the_way_from_the_inbox_to_a_closed_case() {
     })
     .await;
     assert_eq!((closed["phase"].as_str(), closed["case_status"].as_str()), (Some("close"), Some("Closed")));
-    // The bundle's files go their own way beside it.
-    let is_of_case = |action: &&str| *action != "attachment_sent";
+    // The bundle's files go their own way beside it: each is announced by an Update, and then sent.
+    let is_of_case = |action: &&str| !["operation_sent", "attachment_sent"].contains(action);
     let told = closed["history"].as_array().unwrap().iter().filter_map(|l| l["action"].as_str());
     let told: Vec<&str> = told.filter(is_of_case).collect();
     assert_eq!(
