@@ -54,7 +54,9 @@ fn enqueue(
 ) -> Result<(), StateError> {
     let now = scene.now;
     let hides = scene.settings.hides_addresses_from(&key.peer);
-    let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
+    // What is held has not taken effect.
+    let effective = record.held.as_ref().map_or(record.applied, |held| held.seq.saturating_sub(1));
+    let seen = record.unseen.take().map_or(effective, |unseen| unseen.saturating_sub(1).min(effective));
     for operation in operations {
         let operation = if hides { hide_in_operation(operation) } else { operation };
         record.sent += 1;
@@ -498,10 +500,9 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
     }
-    let leg = record.leg.clone().operated(&taken.moves());
-    match leg {
-        Ok(leg) => step(&mut record, leg, now),
-        Err(illegal) => return Err(StateError::Damaged(illegal.to_string()).into()),
+    // One that has ended in between, by a decision here, stays ended.
+    if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
+        step(&mut record, leg, now);
     }
     record.applied = taken.seq;
     record.applied_digest = Some(taken.digest);
@@ -568,8 +569,9 @@ pub fn parked_incoming(
 pub fn applied_late(
     transaction: &mut Transaction<'_>,
     taken: &Taken,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<Option<InboundEntry>, EngineError> {
+    let now = scene.now;
     let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
@@ -589,6 +591,9 @@ pub fn applied_late(
         operation: OperationKind::Update,
         reason: "it waited behind another operation".to_owned(),
     });
+    if let Some(incident) = &taken.after {
+        difference(transaction, &taken.key, &mut record, incident, scene)?;
+    }
     transaction.put_exchange(&taken.key, &record)?;
     Ok(next)
 }

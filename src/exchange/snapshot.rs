@@ -27,7 +27,6 @@ impl Engine {
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
         let more = records.len() == limit;
-        let hides = self.settings().hides_addresses_from(client);
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -36,11 +35,7 @@ impl Engine {
             .filter(|(_, record)| record.leg.towards() == Towards::Client)
             .map(|(key, record)| {
                 let incident = record.incident().and_then(|id| incidents.get(&id));
-                let mut snapshot = snapshot(&key, &record, incident);
-                if hides {
-                    snapshot.record = hide_in_changes(snapshot.record);
-                }
-                snapshot
+                self.snapshot(&key, &record, incident)
             })
             .collect();
         Ok(ExchangePage { cursor, exchanges, more })
@@ -58,9 +53,48 @@ impl Engine {
                 .as_ref()
                 .filter(|_| !one.in_motion)
                 .map(|incident| Agreed::of(incident, Towards::Client)),
-            ..snapshot(&one.key, &one.record, one.incident.as_ref())
+            ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
+    }
+
+    /// How an exchange stands, with what the client may know of the record.
+    fn snapshot(&self, key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
+        let scene = self.scene();
+        let counterpart = scene.counterpart(&key.peer, Towards::Client, record.holder);
+        let hides = scene.settings.hides_addresses_from(&key.peer);
+        let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
+            (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
+            (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
+            (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
+            (_, Some(Phase::Review)) => SnapshotStep::Resolved,
+            _ => SnapshotStep::Open,
+        };
+        let ours = |incident: &Incident| {
+            let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
+            let changes = Changes {
+                case: incident.case.clone(),
+                solution: Some(incident.work.solution.clone()),
+                completion_code: Some(incident.work.completion_code),
+                expected_resolution: Some(incident.work.expected_resolution),
+                comments: counterpart.shared(incident),
+                attachments: announced.map(|one| one.note.clone()).collect(),
+            };
+            if hides { hide_in_changes(changes) } else { changes }
+        };
+        let reference = incident.and_then(|incident| {
+            incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
+        });
+        ExchangeSnapshot {
+            exchange: key.exchange,
+            incident: reference.and_then(|reference| reference.peer_incident).unwrap_or(IncidentId(0)),
+            transaction: transaction(record),
+            step,
+            applied: record.applied,
+            sent: record.sent,
+            record: incident.map(ours).unwrap_or_default(),
+            agreed: None,
+        }
     }
 
     /// The transactions of some exchanges; unknown ones are left out.
@@ -126,40 +160,5 @@ fn transaction_step(record: &ExchangeRecord) -> TransactionStep {
         Leg::Downward(Downward::Closed { .. }) => TransactionStep::Closed,
         Leg::Downward(Downward::Rejected { .. }) => TransactionStep::Rejected,
         Leg::Downward(Downward::Deciding { .. }) | Leg::Upward { .. } => TransactionStep::Pending,
-    }
-}
-
-fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
-    let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
-        (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
-        (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
-        (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
-        (_, Some(Phase::Review)) => SnapshotStep::Resolved,
-        _ => SnapshotStep::Open,
-    };
-    let ours = |incident: &Incident| {
-        let comments = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(&key.peer));
-        let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
-        Changes {
-            case: incident.case.clone(),
-            solution: Some(incident.work.solution.clone()),
-            completion_code: Some(incident.work.completion_code),
-            expected_resolution: Some(incident.work.expected_resolution),
-            comments: comments.cloned().collect(),
-            attachments: announced.map(|one| one.note.clone()).collect(),
-        }
-    };
-    let reference = incident.and_then(|incident| {
-        incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
-    });
-    ExchangeSnapshot {
-        exchange: key.exchange,
-        incident: reference.and_then(|reference| reference.peer_incident).unwrap_or(IncidentId(0)),
-        transaction: transaction(record),
-        step,
-        applied: record.applied,
-        sent: record.sent,
-        record: incident.map(ours).unwrap_or_default(),
-        agreed: None,
     }
 }
