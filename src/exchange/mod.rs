@@ -54,7 +54,7 @@ use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::peer::{PeerError, Upstream};
-use crate::protocol::Problem;
+use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -79,6 +79,13 @@ pub enum EngineError {
     /// The caller asked for something that is not possible.
     #[error("{0}")]
     Refused(Box<Problem>),
+}
+
+impl EngineError {
+    /// Whether the same thing may work in a moment.
+    fn is_busy(&self) -> bool {
+        matches!(self, EngineError::Refused(problem) if problem.is(ProblemType::Busy))
+    }
 }
 
 impl From<Problem> for EngineError {

@@ -13,6 +13,9 @@ use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
 use crate::store::{Write, Writer, Written};
 
+/// Rounds of the daemon, a peer's operation perhaps, changing the record at the same moment.
+pub(super) const TRIES: usize = 5;
+
 /// What a person does with an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -68,6 +71,16 @@ impl Engine {
         decision: Decision,
         request: &WorkRequest,
     ) -> Result<(), EngineError> {
+        for _ in 1..TRIES {
+            match self.decide_once(id, decision, request).await {
+                Err(fault) if fault.is_busy() => {}
+                other => return other,
+            }
+        }
+        self.decide_once(id, decision, request).await
+    }
+
+    async fn decide_once(&self, id: IncidentId, decision: Decision, request: &WorkRequest) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
         let edit = self.edit_for(&incident, decision, request)?;
         if decision == Decision::Reopen && self.stays_closed(&incident).await? {
@@ -218,8 +231,15 @@ impl Engine {
         operator: &str,
         detail: String,
     ) -> Result<(), EngineError> {
+        // What was decided on how the record stands counts only while it stands so; a remark counts always.
+        let Edit { phase, solution, completion_code, expected_resolution, case, .. } = &edit;
+        let decided = phase.is_some()
+            || solution.is_some()
+            || completion_code.is_some()
+            || expected_resolution.is_some()
+            || case.is_some();
         let write = Write {
-            expected_revision: Some(incident.revision),
+            expected_revision: decided.then_some(incident.revision),
             edit,
             history: vec![self.line(incident.id, action_word, operator, detail)],
             ..Write::to(incident.id, Writer::Operator)

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
-use crate::support::{Fault, Pair, eventually};
+use crate::support::{Pair, eventually};
 
 fn anna(mut request: Value) -> Value {
     request["operator"] = "anna".into();
@@ -161,8 +161,9 @@ async fn c_59_a_case_that_is_switched_off_neither_sends_nor_takes_and_then_goes_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c_47_one_field_changed_at_both_sites_ends_as_the_owner_has_it_and_nothing_is_lost_in_silence() {
-    let pair = shared().await;
-    pair.wire.set(Fault::Down);
+    let mut pair = shared().await;
+    // Neither hears of the other while people work.
+    pair.partner.kill();
     for (site, text) in [(&pair.end_user, "ours"), (&pair.partner, "theirs")] {
         let store = site.store().await;
         sqlx::query("UPDATE incident SET solution = ? WHERE id = 1").bind(text).execute(&store).await.unwrap();
@@ -175,7 +176,7 @@ async fn c_47_one_field_changed_at_both_sites_ends_as_the_owner_has_it_and_nothi
         sqlx::query(merged).execute(&store).await.unwrap();
         store.close().await;
     }
-    pair.wire.set(Fault::None);
+    pair.partner.start().await;
     let ours = pair.end_user.when(1, "the owner's word", |shown| shown["solution"] == "theirs").await;
     let theirs = pair.partner.when(1, "the note", |shown| texts(shown) == ["anna: and a note"]).await;
     assert_eq!((&theirs["solution"], &ours["expected_resolution"]), (&json!("theirs"), &theirs["expected_resolution"]));
