@@ -634,18 +634,17 @@ pub fn changed_again(
     transaction.put_exchange(key, &record)
 }
 
-/// Everything up to a position is durable at the client.
+/// The first `count` operations up to a position are durable at the client, and its histories say so.
 pub fn acknowledged_through(
     transaction: &mut Transaction<'_>,
     client: &Alias,
     through: u64,
-    limit: usize,
-) -> Result<u64, StateError> {
-    let positions = transaction.positions_through(client, through, limit)?;
-    for position in &positions {
-        transaction.dequeue(client, *position)?;
+    count: usize,
+) -> Result<(), StateError> {
+    for position in transaction.positions_through(client, through, count)? {
+        transaction.dequeue(client, position)?;
     }
-    Ok(positions.len() as u64)
+    Ok(())
 }
 
 /// How an exchange is known at the other side, for re-adoption.
