@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
@@ -128,7 +128,6 @@ pub fn submitted(
             scene.now,
         )
     };
-    info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
     let mut operations = derive_create(incident, form, trace_route, counterpart);
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
