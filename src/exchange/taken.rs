@@ -106,3 +106,21 @@ impl Engine {
         Ok(is_all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_moves_forward_only_and_one_that_came_meanwhile_stays() {
+        let (taken, north): (Taken, Alias) = (Taken::default(), "north".parse().unwrap());
+        taken.note(&north, 7);
+        taken.note(&north, 3);
+        assert_eq!(taken.all(), [(north.clone(), 7)]);
+        taken.note(&north, 9);
+        taken.forget(&north, 7);
+        assert_eq!(taken.all(), [(north.clone(), 9)], "it came while 7 was told");
+        taken.forget(&north, 9);
+        assert!(taken.all().is_empty());
+    }
+}
