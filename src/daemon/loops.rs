@@ -17,6 +17,8 @@ use crate::inbox::Inbox;
 const IDLE: Duration = Duration::from_secs(60);
 /// The most files that are on their way at once.
 const TRANSFERS: usize = 4;
+/// How long it is gathered what clients take, while they take much.
+const GATHERED: Duration = Duration::from_millis(250);
 /// The pause after a fault of the site's own.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,7 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     }
     if settings.listen.is_some() {
         tasks.spawn(until(stop.clone(), open(engine.clone())));
+        tasks.spawn(until(stop.clone(), tell_taken(engine.clone())));
     }
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
@@ -150,6 +153,16 @@ async fn open(engine: Engine) {
             Err(fault) => Err(fault),
         };
         trouble.after(outcome).await;
+    }
+}
+
+async fn tell_taken(engine: Engine) {
+    let mut trouble = Trouble::new("tell taken");
+    loop {
+        engine.wait_for_taken().await;
+        let outcome = engine.tell_taken().await;
+        trouble.after(outcome).await;
+        tokio::time::sleep(GATHERED).await;
     }
 }
 

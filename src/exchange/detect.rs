@@ -96,6 +96,10 @@ impl Engine {
             .await?;
         *cursor = page.cursor;
         crash_point(CrashPoint::DetectCommitted);
+        // Not in the committer's thread, where a slow log would hold up every commit.
+        for (incident, ExchangeKey { peer, exchange }) in &settled.submitted {
+            info!(event = "incident_submitted", incident = incident.0, %peer, %exchange, "submitted");
+        }
         self.tell(settled).await?;
         Ok(Some(count))
     }
@@ -280,7 +284,8 @@ fn settle_one(
     if let Decision::Submit { form, policy } = decision
         && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?
     {
-        settled.queued.insert(key.peer);
+        settled.queued.insert(key.peer.clone());
+        settled.submitted.push((incident.id, key));
     }
     Ok(())
 }

@@ -5,17 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::push::sent_line;
-use super::{Engine, EngineError, settle};
+use super::{Engine, EngineError};
 use crate::case::{Alias, TransactionId};
 use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
-use crate::state::{ExchangeKey, OutboxEntry};
-use crate::store::{Write, Writer};
-
-/// Entries that one acknowledgement removes at the most; the rest goes with the next one.
-const ACKNOWLEDGED: usize = 5_000;
-/// How long an acknowledgement waits for the store.
-const TELL_WITHIN: Duration = Duration::from_secs(1);
+use crate::state::ExchangeKey;
 
 /// A place in a client's feed. Its text names the state that it belongs to, so a cursor from before a loss is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +42,7 @@ impl std::str::FromStr for Position {
 
 impl Engine {
     /// What comes after `after`, waiting up to `wait` for the first of it. Everything up to `after` is durable at the
-    /// client and forgotten here.
+    /// client, and soon forgotten here.
     pub async fn updates(
         &self,
         client: &Alias,
@@ -98,48 +91,20 @@ impl Engine {
         lost: impl Fn(FeedError) -> EngineError,
     ) -> Result<(), EngineError> {
         let (peer, now) = (client.clone(), self.now());
-        let taken = self
+        let is_news = self
             .state()
             .read(move |view| {
                 if through > view.last_position(&peer)? {
                     return Ok(None);
                 }
-                view.outbox_through(&peer, through, ACKNOWLEDGED).map(Some)
+                Ok(Some(!view.outbox_through(&peer, through, 1)?.is_empty()))
             })
             .await?;
-        let Some(taken) = taken else { return Err(lost(FeedError)) };
-        // What the histories cannot be told of now stays until a later poll; a slow store keeps no poll waiting.
-        if !taken.is_empty()
-            && tokio::time::timeout(TELL_WITHIN, self.tell_taken(client, taken)).await.is_ok_and(|told| told.is_ok())
-        {
-            let peer = client.clone();
-            self.state()
-                .transact::<_, EngineError, _>(move |transaction| {
-                    Ok(settle::acknowledged_through(transaction, &peer, through, ACKNOWLEDGED)?)
-                })
-                .await?;
+        let Some(is_news) = is_news else { return Err(lost(FeedError)) };
+        if is_news {
+            self.0.taken.note(client, through);
         }
         self.heard_from(client, now);
-        Ok(())
-    }
-
-    /// The histories say what the client took, before it is forgotten here.
-    async fn tell_taken(&self, client: &Alias, taken: Vec<OutboxEntry>) -> Result<(), EngineError> {
-        let (peer, now) = (client.clone(), self.now());
-        let writes = self
-            .state()
-            .read(move |view| {
-                let mut writes = Vec::with_capacity(taken.len());
-                for entry in taken {
-                    let key = ExchangeKey::new(&peer, entry.exchange);
-                    let Some(incident) = view.exchange(&key)?.and_then(|record| record.incident()) else { continue };
-                    let history = sent_line(now, &key, incident, &entry).into_iter().collect();
-                    writes.push(Write { history, ..Write::to(incident, Writer::Bridge) });
-                }
-                Ok(writes)
-            })
-            .await?;
-        self.store().write(writes).await?;
         Ok(())
     }
 

@@ -13,11 +13,12 @@ use crate::config::settings::FromUpstream;
 use crate::state::{ExchangeKey, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
 
-/// What a pass queued, and where exchanges with clients stand after it.
+/// What a pass queued and submitted, and where exchanges with clients stand after it.
 #[derive(Default)]
 pub(super) struct Settled {
     pub queued: HashSet<Alias>,
     pub standings: Vec<Write>,
+    pub submitted: Vec<(IncidentId, ExchangeKey)>,
 }
 
 /// Queues what is new for every exchange of the incident but `source`, which the change came from. What was queued

@@ -39,6 +39,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod submit;
+mod taken;
 mod transfer;
 mod why;
 mod work;
@@ -131,6 +132,7 @@ struct Inner {
     /// Files may be there of which nobody decided yet whether they go.
     to_prepare: Notify,
     transfers: transfer::Transfers,
+    taken: taken::Taken,
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
@@ -163,6 +165,7 @@ impl Engine {
             to_open: Notify::new(),
             to_prepare: Notify::new(),
             transfers: transfer::Transfers::default(),
+            taken: taken::Taken::default(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
             digesting: tokio::sync::Mutex::new(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
@@ -128,7 +128,6 @@ pub fn submitted(
             scene.now,
         )
     };
-    info!(event = "incident_submitted", incident = incident.id.0, peer = %upstream, exchange = %exchange, "submitted");
     let mut operations = derive_create(incident, form, trace_route, counterpart);
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
@@ -634,18 +633,17 @@ pub fn changed_again(
     transaction.put_exchange(key, &record)
 }
 
-/// Everything up to a position is durable at the client.
+/// The first `count` operations up to a position are durable at the client, and its histories say so.
 pub fn acknowledged_through(
     transaction: &mut Transaction<'_>,
     client: &Alias,
     through: u64,
-    limit: usize,
-) -> Result<u64, StateError> {
-    let positions = transaction.positions_through(client, through, limit)?;
-    for position in &positions {
-        transaction.dequeue(client, *position)?;
+    count: usize,
+) -> Result<(), StateError> {
+    for position in transaction.positions_through(client, through, count)? {
+        transaction.dequeue(client, position)?;
     }
-    Ok(positions.len() as u64)
+    Ok(())
 }
 
 /// How an exchange is known at the other side, for re-adoption.

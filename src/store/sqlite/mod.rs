@@ -38,6 +38,10 @@ pub struct SqliteStore {
 /// Rows that SQLite's thread may be ahead of whoever reads them.
 const ROWS: usize = 512;
 
+/// Pages that a connection keeps, as SQLite wants it said: minus so many KiB. The system has the file in memory as well.
+const WRITER_KIB: &str = "-8192";
+const READERS_KIB: &str = "-4096";
+
 /// What to look at when permissions are in the way.
 const MAY_WRITE: &str = "may the user that casebridge runs as write to the file and into its directory?";
 
@@ -65,14 +69,14 @@ impl SqliteStore {
             .foreign_keys(true)
             // A page of rows comes over from SQLite's thread without a stop on the way.
             .row_buffer_size(ROWS)
-            .pragma("cache_size", "-16384")
+            .pragma("cache_size", READERS_KIB)
             .pragma("temp_store", "memory");
         let acquire = settings.busy_timeout * 4;
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(acquire)
             .test_before_acquire(false)
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("cache_size", WRITER_KIB))
             .await
             .map_err(|error| cannot_open(&settings.path, error.into()))?;
         let site = {
