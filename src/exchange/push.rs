@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::json;
 use tracing::{debug, info};
 
 use super::detect::reference;
@@ -13,8 +14,8 @@ use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
-    TransactionId, Upward,
+    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, Operation, OperationKind, Phase, Standing, Submission,
+    Towards, TransactionId, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -147,6 +148,9 @@ impl Engine {
         let (send, ask): (Vec<Task>, Vec<Task>) =
             tasks.into_iter().partition(|task| matches!(task.what, What::Send(_)));
         self.ask_transactions(alias, upstream, ask).await?;
+        let (unmapped, send): (Vec<Task>, Vec<Task>) = send.into_iter().partition(|task| task.unmapped().is_some());
+        let reason = |task: Task| Some((task.unmapped()?.to_owned(), task.key));
+        self.park(unmapped.into_iter().filter_map(reason).map(|(reason, key)| (key, reason)).collect()).await?;
         /// So many operations in a row, each alone, and the upstream failed over every one: it is not about them.
         const ILL: usize = 3;
         // A batch that the upstream refuses as a whole is halved until the culprit stands alone; the others go through.
@@ -335,19 +339,24 @@ impl Engine {
         &self,
         again: Vec<(ExchangeKey, crate::case::IncidentId)>,
     ) -> Result<(), EngineError> {
-        let _alone = self.0.between_record_and_shadow.write().await;
+        let alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;
         let scene = self.scene();
-        self.state()
+        let withheld = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut withheld = Vec::new();
                 for (key, id) in &again {
                     let Some(incident) = incidents.iter().find(|incident| incident.id == *id) else { continue };
-                    settle::changed_again(transaction, key, incident, &scene)?;
+                    let parked = settle::changed_again(transaction, key, incident, &scene)?;
+                    withheld.extend(parked.map(|parked| (key.clone(), *id, parked)));
                 }
-                Ok(())
+                Ok(withheld)
             })
-            .await
+            .await?;
+        drop(alone);
+        self.note_withheld(withheld).await
     }
 
     async fn hear_received(&self, task: &Task) -> Result<(), EngineError> {
@@ -398,6 +407,12 @@ impl Engine {
 }
 
 impl Task {
+    /// Why it cannot be sent as it stands.
+    fn unmapped(&self) -> Option<&str> {
+        let What::Send(entry) = &self.what else { return None };
+        entry.unmapped.as_deref()
+    }
+
     /// Whether an operation of ours moves the exchange another step.
     fn moves(&self) -> bool {
         use OperationKind::{Cancel, Close, Reject, Reopen, Resolve};
@@ -421,7 +436,7 @@ impl Task {
         let What::Send(entry) = &self.what else { return None };
         let operation = match entry.kind {
             OperationKind::Create => None,
-            _ => serde_json::from_str(entry.operation.get()).ok(),
+            _ => step_of(entry),
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
@@ -443,6 +458,12 @@ pub(super) fn sent_line(
         seq: Some(entry.seq),
         detail: format!("taken by {}, {}", key.peer, entry.told.as_ref()?),
     })
+}
+
+/// What an operation of ours does to the exchange's steps. Its values may be in words of the peer's, and matter to none.
+fn step_of(entry: &OutboxEntry) -> Option<Operation> {
+    let read = serde_json::from_str(entry.operation.get());
+    read.or_else(|_| serde_json::from_value(json!({"kind": entry.kind, "content": {}}))).ok()
 }
 
 fn request(task: &Task) -> Option<OperationRequest> {

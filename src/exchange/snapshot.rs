@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 
+use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::{
-    Agreed, Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
+    Agreed, Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards,
+    TransactionId,
 };
+use crate::config::Settings;
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
 };
@@ -27,7 +30,7 @@ impl Engine {
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
         let more = records.len() == limit;
-        let hides = self.settings().hides_addresses_from(client);
+        let settings = self.settings();
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -36,11 +39,7 @@ impl Engine {
             .filter(|(_, record)| record.leg.towards() == Towards::Client)
             .map(|(key, record)| {
                 let incident = record.incident().and_then(|id| incidents.get(&id));
-                let mut snapshot = snapshot(&key, &record, incident);
-                if hides {
-                    snapshot.record = hide_in_changes(snapshot.record);
-                }
-                snapshot
+                snapshot(&key, &record, incident, &settings)
             })
             .collect();
         Ok(ExchangePage { cursor, exchanges, more })
@@ -49,6 +48,7 @@ impl Engine {
     /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out.
     pub async fn exchanges_of(&self, client: &Alias, exchanges: &[ExchangeId]) -> Result<ExchangePage, EngineError> {
         let cursor = self.feed_end(client).await?.to_string();
+        let settings = self.settings();
         let pictures = self.pictures(client, exchanges).await?;
         let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
         let exchanges = ours.map(|one| ExchangeSnapshot {
@@ -57,8 +57,8 @@ impl Engine {
                 .incident
                 .as_ref()
                 .filter(|_| !one.in_motion)
-                .map(|incident| Agreed::of(incident, Towards::Client)),
-            ..snapshot(&one.key, &one.record, one.incident.as_ref())
+                .map(|incident| Agreed::of(incident, Towards::Client, settings.fields(client))),
+            ..snapshot(&one.key, &one.record, one.incident.as_ref(), &settings)
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
     }
@@ -84,13 +84,19 @@ impl Engine {
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let cases: HashMap<IncidentId, Option<Case>> =
             self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
-        let hides = self.settings().hides_addresses_from(client);
+        let settings = self.settings();
+        let hides = settings.hides_addresses_from(client);
         let shown = |case: Case| if hides { hide_in_case(case) } else { case };
         let answer = |(key, record): (ExchangeKey, ExchangeRecord)| TransactionAnswer {
             exchange: key.exchange,
             transaction: transaction(&record),
             step: transaction_step(&record),
-            case: record.incident().and_then(|id| cases.get(&id).cloned()).flatten().map(shown),
+            case: record
+                .incident()
+                .and_then(|id| cases.get(&id).cloned())
+                .flatten()
+                .map(shown)
+                .and_then(|case| tell_case(settings.fields(client), case, record.shadow.case.as_ref())),
         };
         Ok(TransactionList { transactions: records.into_iter().map(answer).collect() })
     }
@@ -129,7 +135,12 @@ fn transaction_step(record: &ExchangeRecord) -> TransactionStep {
     }
 }
 
-fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
+fn snapshot(
+    key: &ExchangeKey,
+    record: &ExchangeRecord,
+    incident: Option<&Incident>,
+    settings: &Settings,
+) -> ExchangeSnapshot {
     let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
         (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
         (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
@@ -137,11 +148,17 @@ fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incide
         (_, Some(Phase::Review)) => SnapshotStep::Resolved,
         _ => SnapshotStep::Open,
     };
+    let fields = settings.fields(&key.peer);
+    let hides = settings.hides_addresses_from(&key.peer);
     let ours = |incident: &Incident| {
         let comments = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(&key.peer));
         let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
         Changes {
-            case: incident.case.clone(),
+            case: incident.case.clone().map(|case| match &record.shadow.case {
+                // A status without a word waits for a person; until then the peer knows the last one that had one.
+                Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
+                _ => case,
+            }),
             solution: Some(incident.work.solution.clone()),
             completion_code: Some(incident.work.completion_code),
             expected_resolution: Some(incident.work.expected_resolution),
@@ -159,7 +176,10 @@ fn snapshot(key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incide
         step,
         applied: record.applied,
         sent: record.sent,
-        record: incident.map(ours).unwrap_or_default(),
+        record: {
+            let ours = incident.map(ours).unwrap_or_default();
+            tell(fields, if hides { hide_in_changes(ours) } else { ours })
+        },
         agreed: None,
     }
 }

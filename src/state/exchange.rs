@@ -135,6 +135,9 @@ pub struct OutboxEntry {
     /// What it changes, for the history; a Create speaks for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
+    /// Why it cannot go as it stands: a value of it has no word at the peer. It is still in our words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmapped: Option<String>,
 }
 
 /// An operation of a peer's that is durable here and not yet in effect: a Create that the store could not take yet, or
