@@ -210,9 +210,12 @@ enum Way {
     In,
 }
 
+const OURS: &str = "has no word of the peer's in the field map";
+const THEIRS: &str = "is no word of the sender's in the receiver's field map";
+
 /// A value that has no word on the other side of the map.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {}\"{}\" has no counterpart in this site's field map", field.as_str(), if *is_theirs { "the peer's " } else { "" }, shown(value, 80))]
+#[error("{}: \"{}\" {}", field.as_str(), shown(value, 80), if *is_theirs { THEIRS } else { OURS })]
 pub struct Unmapped {
     field: FieldName,
     value: String,

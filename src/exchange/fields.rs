@@ -9,31 +9,38 @@ use crate::case::{Case, Changes, FieldMap, FieldName, Operation, Unmapped};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{OutboxEntry, StateError};
 
-/// An operation of ours as it goes over the wire; as it stands, and why it cannot go, where a value has no word.
-pub(super) fn encode(
-    fields: &FieldMap,
-    operation: &Operation,
-) -> Result<(Box<RawValue>, Option<Unmapped>), StateError> {
-    let fault = |error: serde_json::Error| StateError::Encode(error.to_string());
+/// An operation of ours on its way through the door.
+pub(super) struct Encoded {
+    /// As it goes over the wire.
+    pub wire: Box<RawValue>,
+    /// In our words, where those are others.
+    pub ours: Option<Box<RawValue>>,
+    /// Why it cannot go: then both are as one.
+    pub unmapped: Option<String>,
+}
+
+pub(super) fn encode(fields: &FieldMap, operation: &Operation) -> Result<Encoded, StateError> {
     let plain = serde_json::to_string(operation).and_then(RawValue::from_string).map_err(fault)?;
     if fields.is_plain() {
-        return Ok((plain, None));
+        return Ok(Encoded { wire: plain, ours: None, unmapped: None });
     }
     let mut whole = serde_json::to_value(operation).map_err(fault)?;
     match whole.get_mut(CONTENT).map(|content| fields.translate_out(content)) {
-        Some(Err(unmapped)) => Ok((plain, Some(unmapped))),
-        _ => Ok((RawValue::from_string(whole.to_string()).map_err(fault)?, None)),
+        Some(Err(unmapped)) => Ok(Encoded { wire: plain, ours: None, unmapped: Some(unmapped.to_string()) }),
+        _ => {
+            let wire = RawValue::from_string(whole.to_string()).map_err(fault)?;
+            Ok(Encoded { wire, ours: Some(plain), unmapped: None })
+        }
     }
 }
 
-/// An operation that waited for a word, with the map as it is now.
-pub(super) fn encode_again(
-    fields: &FieldMap,
-    entry: &OutboxEntry,
-) -> Result<(Box<RawValue>, Option<Unmapped>), StateError> {
-    let fault = |error: serde_json::Error| StateError::Encode(error.to_string());
-    let operation: Operation = serde_json::from_str(entry.operation.get()).map_err(fault)?;
-    encode(fields, &operation)
+/// An operation that waits, with the map as it is now.
+pub(super) fn encode_again(fields: &FieldMap, entry: &OutboxEntry) -> Result<Encoded, StateError> {
+    encode(fields, &serde_json::from_str(entry.in_our_words()).map_err(fault)?)
+}
+
+fn fault(error: serde_json::Error) -> StateError {
+    StateError::Encode(error.to_string())
 }
 
 /// An operation of a peer's in our words, and the fields of it that are left alone.

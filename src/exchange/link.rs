@@ -1,7 +1,6 @@
 //! An incident is linked to a case that the site above has already. It travels as a Create that names the case, so
 //! that what holds for every Create holds for it: one exchange, one incident, however often it is sent.
 
-use serde_json::Value;
 use tracing::info;
 
 use super::open::Request;
@@ -108,8 +107,6 @@ impl Engine {
 
 /// Whether what was sent is a Create that names a case.
 pub(super) fn links(entry: &OutboxEntry) -> bool {
-    // Other values of it may be in words of the peer's.
-    let read = || serde_json::from_str::<Value>(entry.operation.get()).ok();
     entry.kind == OperationKind::Create
-        && read().is_some_and(|operation| operation.pointer("/content/form/link").is_some_and(|link| !link.is_null()))
+        && matches!(serde_json::from_str(entry.in_our_words()), Ok(Operation::Create(create)) if create.form.link.is_some())
 }

@@ -147,7 +147,8 @@ impl Engine {
             if let Some(inbound) = inbound {
                 self.apply_held(&key, inbound).await?;
             }
-            if record.progress.is_stopped() || record.leg.towards() == Towards::Client {
+            let nothing_waits = record.pending.is_empty() || record.leg.towards() == Towards::Client;
+            if record.parked.is_some() && (record.progress.is_stopped() || nothing_waits) {
                 self.go_on(key, &record).await?;
             }
         }

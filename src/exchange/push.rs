@@ -4,7 +4,6 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
-use serde_json::json;
 use tracing::{debug, info};
 
 use super::detect::reference;
@@ -14,8 +13,8 @@ use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, Operation, OperationKind, Phase, Standing, Submission,
-    Towards, TransactionId, Upward,
+    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
+    TransactionId, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
@@ -436,7 +435,7 @@ impl Task {
         let What::Send(entry) = &self.what else { return None };
         let operation = match entry.kind {
             OperationKind::Create => None,
-            _ => step_of(entry),
+            _ => serde_json::from_str(entry.in_our_words()).ok(),
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
@@ -458,12 +457,6 @@ pub(super) fn sent_line(
         seq: Some(entry.seq),
         detail: format!("taken by {}, {}", key.peer, entry.told.as_ref()?),
     })
-}
-
-/// What an operation of ours does to the exchange's steps. Its values may be in words of the peer's, and matter to none.
-fn step_of(entry: &OutboxEntry) -> Option<Operation> {
-    let read = serde_json::from_str(entry.operation.get());
-    read.or_else(|_| serde_json::from_value(json!({"kind": entry.kind, "content": {}}))).ok()
 }
 
 fn request(task: &Task) -> Option<OperationRequest> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::{debug, info, warn};
 
-use super::fields::{encode, encode_again};
+use super::fields::{Encoded, encode, encode_again};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
@@ -71,7 +71,7 @@ fn enqueue(
     let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
     for operation in operations {
         let operation = scene.hidden(&key.peer, operation);
-        let (text, unmapped) = encode(scene.settings.fields(&key.peer), &operation)?;
+        let Encoded { wire, ours, unmapped } = encode(scene.settings.fields(&key.peer), &operation)?;
         record.sent += 1;
         record.touched.note(&operation, record.sent);
         let entry = OutboxEntry {
@@ -80,9 +80,10 @@ fn enqueue(
             kind: operation.kind(),
             seen,
             queued_at: now,
-            operation: text,
+            operation: wire,
             told: operation.changes().map(|_| told::sent(&operation, before)),
-            unmapped: unmapped.map(|unmapped| unmapped.to_string()),
+            ours,
+            unmapped,
         };
         let position = transaction.enqueue(&key.peer, &entry)?;
         // Towards a client the feed's cursor acknowledges, in the order of positions; nothing is tracked per exchange.
@@ -202,8 +203,8 @@ fn difference(
     if record.leg.towards() == Towards::Client {
         for operation in &operations {
             let hidden = scene.hidden(&key.peer, operation.clone());
-            if let (_, Some(unmapped)) = encode(counterpart.fields, &hidden)? {
-                return Ok(withhold(key, record, operation.kind(), unmapped.to_string(), scene.now));
+            if let Some(unmapped) = encode(counterpart.fields, &hidden)?.unmapped {
+                return Ok(withhold(key, record, operation.kind(), unmapped, scene.now));
             }
         }
         record.parked = None;
@@ -455,22 +456,22 @@ pub fn rearmed(
     }
 }
 
-/// Operations that waited for words get them as the settings are now. None of them was sent before, so each keeps its
-/// number.
+/// What waits goes in the words of the settings as they are now: whatever kept the first one may lie in them.
 fn put_into_words(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     scene: &Scene,
 ) -> Result<(), StateError> {
+    let fields = scene.settings.fields(&key.peer);
     for place in &mut record.pending {
-        let Some(entry) = transaction.outbox(&key.peer, *place)?.filter(|entry| entry.unmapped.is_some()) else {
+        let Some(entry) = transaction.outbox(&key.peer, *place)? else { continue };
+        if fields.is_plain() && entry.ours.is_none() && entry.unmapped.is_none() {
             continue;
-        };
-        let (operation, unmapped) = encode_again(scene.settings.fields(&key.peer), &entry)?;
-        let unmapped = unmapped.map(|unmapped| unmapped.to_string());
+        }
+        let Encoded { wire, ours, unmapped } = encode_again(fields, &entry)?;
         transaction.dequeue(&key.peer, *place)?;
-        *place = transaction.enqueue(&key.peer, &OutboxEntry { operation, unmapped, ..entry })?;
+        *place = transaction.enqueue(&key.peer, &OutboxEntry { operation: wire, ours, unmapped, ..entry })?;
     }
     Ok(())
 }
@@ -695,6 +696,7 @@ pub fn held_again(
 pub fn checked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
     record.heard = now;
+    rest(&mut record, now);
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
