@@ -112,10 +112,10 @@ fn values(section: &Reader<'_>, name: FieldName, keep: bool) -> Values {
         refuse(format!("holds {} words; at most {WORD_COUNT} are allowed", entries.len()), "shorten it".into());
         return values;
     }
-    for (ours, item) in entries {
+    for (ours, item) in &entries {
         let Ok(theirs) = item.line(WORD_LIMIT) else { continue };
         if let Words::These(words) = name.words()
-            && !words.contains(&ours)
+            && !words.contains(ours)
         {
             let allowed: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             let help = format!("ours stand on the left, spelled exactly so: {}", allowed.join(", "));
@@ -128,7 +128,8 @@ fn values(section: &Reader<'_>, name: FieldName, keep: bool) -> Values {
         }
     }
     if let Words::These(words) = name.words() {
-        let missing: Vec<&str> = words.iter().copied().filter(|word| !values.has(word)).collect();
+        let named = |word: &str| entries.iter().any(|(ours, _)| *ours == word);
+        let missing: Vec<&str> = words.iter().copied().filter(|word| !keep && !named(word)).collect();
         unmapped(&missing, &section.spot, section.faults);
     }
     values
