@@ -10,8 +10,7 @@ use super::body::Answer;
 use crate::protocol::site::capability;
 use crate::protocol::{self, SiteAnswer};
 
-const CAPABILITIES: [&str; 7] =
-    ["create", "update", "resolve", "close", "reopen", capability::RECONCILE, capability::LINK];
+const CAPABILITIES: [&str; 6] = ["create", "update", "resolve", "close", capability::RECONCILE, capability::LINK];
 
 /// Who is this site: the connection test.
 #[utoipa::path(get, path = "/v1/site", tag = "protocol", security(("client" = [])), responses(
@@ -20,12 +19,14 @@ const CAPABILITIES: [&str; 7] =
 ))]
 pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension<Caller>) -> Answer<SiteAnswer> {
     door.engine.heard_from(&client, Timestamp::now());
+    let settings = door.engine.settings();
+    let reopen = settings.case.reopen_closed.then_some(capability::REOPEN);
     Answer(SiteAnswer {
-        alias: door.engine.settings().site.alias.clone(),
+        alias: settings.site.alias.clone(),
         client,
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: protocol::VERSION.into(),
         time: Timestamp::now(),
-        capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+        capabilities: CAPABILITIES.into_iter().chain(reopen).map(str::to_owned).collect(),
     })
 }

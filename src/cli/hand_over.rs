@@ -14,7 +14,7 @@ use crate::protocol::operator::{ActiveRequest, AssignRequest, CommentEditRequest
 pub struct AssignArguments {
     #[command(flatten)]
     target: Target,
-    /// A group of your own, one of another site's (see [exchange] in the configuration), or the alias of that site
+    /// A group of your own, one of another site's (see `exchange.group` in the configuration), or the alias of that site
     #[arg(value_name = "GROUP")]
     group: String,
     /// A remark, for both sites

@@ -192,6 +192,8 @@ pub const INTERNAL_COMMENTS: bool = false;
 /// `site.test_mode`
 pub const TEST_MODE: bool = false;
 
+/// `case.reopen_closed`
+pub const CASE_REOPEN_CLOSED: bool = true;
 /// `case.from_upstream`
 pub const CASE_FROM_UPSTREAM: FromUpstream = FromUpstream::Pass;
 

@@ -283,6 +283,8 @@ pub struct CaseSettings {
     /// The status of a case that waits for an answer of the client's (C-51), and of one that was answered.
     pub pending_status: String,
     pub resumed_status: String,
+    /// Whether a client may open a closed case again; else it submits a new one (C-50).
+    pub reopen_closed: bool,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.

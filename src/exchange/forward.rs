@@ -31,9 +31,12 @@ pub(super) fn forward(
     source: Option<&ExchangeKey>,
     settled: &mut Settled,
 ) -> Result<(), EngineError> {
+    let present = settle::upward_key(scene, incident);
     for one in &incident.references {
         let key = ExchangeKey::new(&one.peer, one.exchange);
-        if source == Some(&key) {
+        // What was submitted anew tells nothing to the case that went before.
+        let earlier = one.towards == Towards::Upstream && present.as_ref() != Some(&key);
+        if source == Some(&key) || earlier {
             continue;
         }
         let (changed, withheld) = settle::changed(transaction, &key, incident, scene)?;
@@ -51,7 +54,7 @@ pub(super) fn forward(
         settled.queued.insert(key.peer);
     }
     // Submitted, but the store does not know of it yet: compare with what is on its way.
-    if let Some(key) = settle::upward_key(scene, incident)
+    if let Some(key) = present
         && source != Some(&key)
         && !incident.references.iter().any(|reference| reference.exchange == key.exchange)
         && settle::changed(transaction, &key, incident, scene)?.0.is_some()

@@ -158,6 +158,10 @@ impl Engine {
         if record.paused {
             return refused(ProblemType::Inactive.with("the exchange of this case is switched off at this site"));
         }
+        let closed = matches!(record.leg, Leg::Downward(Downward::Closed { .. }));
+        if closed && operation.kind() == OperationKind::Reopen && !self.settings().case.reopen_closed {
+            return refused(ProblemType::Illegal.with("this site does not open a closed case again; submit it anew"));
+        }
         if operation.kind() == OperationKind::Create {
             return refused(ProblemType::Illegal.with("the exchange was created already"));
         }

@@ -70,6 +70,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
         let edit = self.edit_for(&incident, decision, request)?;
+        if decision == Decision::Reopen && self.stays_closed(&incident).await? {
+            return self.submit_anew(&incident, edit, &request.operator).await;
+        }
         if edit == Edit::default() {
             return Err(form("nothing to change was given".into()));
         }

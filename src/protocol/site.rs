@@ -8,6 +8,8 @@ use crate::case::Alias;
 
 /// What a site answers in [`SiteAnswer::capabilities`] beyond the operations of 1.0; a client uses it only then.
 pub mod capability {
+    /// A closed case can be opened again.
+    pub const REOPEN: &str = "reopen";
     /// `GET /v1/digests`, and `GET /v1/exchanges?exchange=` with `agreed`.
     pub const RECONCILE: &str = "reconcile";
     /// A Create whose form has `link`.

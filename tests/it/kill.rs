@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::attachment::noise;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
-use crate::support::{Pair, eventually};
+use crate::support::{Pair, Site, eventually};
 
 const COUNT: usize = 20;
 
@@ -113,39 +114,13 @@ crash_matrix! {
 async fn a_storm_of_kills_at_both_sites_loses_and_doubles_nothing() {
     const MANY: usize = 400;
     let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
-    // The seed is printed by a failure, and repeats the order of the kills.
-    let seed: u64 = std::env::var("CASEBRIDGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_nanos() as u64
-    });
-    println!("CASEBRIDGE_SEED={seed}");
-    let mut random = seed | 1;
-    let mut next = move |below: u64| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random % below
-    };
+    let mut next = dice();
     pair.give(MANY / 2).await;
     for round in 0..16 {
         if round == 4 {
             pair.end_user.insert(1000, MANY - MANY / 2).await;
         }
-        tokio::time::sleep(Duration::from_millis(next(400))).await;
-        let (end_user, partner) = (next(3) > 0, next(3) > 0);
-        if end_user {
-            pair.end_user.kill();
-        }
-        if partner {
-            pair.partner.kill();
-        }
-        tokio::time::sleep(Duration::from_millis(next(100))).await;
-        if partner {
-            pair.partner.spawn();
-        }
-        if end_user {
-            pair.end_user.spawn();
-        }
+        strike(&mut pair, &mut next).await;
     }
     pair.partner.ready().await;
     pair.end_user.ready().await;
@@ -153,4 +128,115 @@ async fn a_storm_of_kills_at_both_sites_loses_and_doubles_nothing() {
     pair.touch().await;
     pair.at_rest(MANY as i64).await;
     pair.touched_at_rest().await;
+}
+
+/// The seed is printed by a failure, and repeats the order of the kills.
+fn dice() -> impl FnMut(u64) -> u64 {
+    let seed: u64 = std::env::var("CASEBRIDGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64
+    });
+    println!("CASEBRIDGE_SEED={seed}");
+    let mut random = seed | 1;
+    move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    }
+}
+
+/// Kills either side, both or none after a moment, and starts it again.
+async fn strike(pair: &mut Pair, next: &mut impl FnMut(u64) -> u64) {
+    tokio::time::sleep(Duration::from_millis(next(400))).await;
+    let (end_user, partner) = (next(3) > 0, next(3) > 0);
+    if end_user {
+        pair.end_user.kill();
+    }
+    if partner {
+        pair.partner.kill();
+    }
+    tokio::time::sleep(Duration::from_millis(next(100))).await;
+    if partner {
+        pair.partner.spawn();
+    }
+    if end_user {
+        pair.end_user.spawn();
+    }
+}
+
+/// One person's round at a site: a remark, an edit of the last one, a field, a step, a file.
+async fn work_on(site: &Site, count: i64, round: u64, next: &mut impl FnMut(u64) -> u64) {
+    let store = site.store().await;
+    let say = |sql: &'static str| sqlx::query(sql);
+    for incident in 1..=count {
+        let text = format!("{} {round}", site.alias);
+        let change = match next(9) {
+            0 | 1 => say("INSERT INTO comment (incident, author, text) VALUES (?1, 'a person', ?2)"),
+            2 => say("UPDATE comment SET text = ?2 WHERE id = (SELECT max(id) FROM comment \
+                 WHERE incident = ?1 AND origin IS NULL AND author = 'a person' AND deleted = 0)"),
+            3 => say("UPDATE comment SET deleted = 1 WHERE id = (SELECT min(id) FROM comment \
+                 WHERE incident = ?1 AND origin IS NULL AND author = 'a person' AND deleted = 0) AND ?2 <> ''"),
+            4 => say("UPDATE incident SET solution = ?2 WHERE id = ?1"),
+            5 => say("UPDATE incident SET phase = 'review', solution = ?2 WHERE id = ?1 AND phase = 'initial_support'"),
+            6 => say("UPDATE incident SET phase = 'initial_support', solution = NULL, completion_code = NULL \
+                 WHERE id = ?1 AND phase <> 'initial_support' AND ?2 <> ''"),
+            7 => say("UPDATE incident SET phase = 'close' WHERE id = ?1 AND phase = 'review' AND ?2 <> ''"),
+            _ => {
+                site.attach(incident, &format!("{} {}", site.alias, next(3)), &noise(next(u64::MAX), 40_000)).await;
+                continue;
+            }
+        };
+        change.bind(incident).bind(text).execute(&store).await.unwrap();
+    }
+    store.close().await;
+}
+
+/// Everything that both sites are to have of every case.
+async fn shared_story(site: &Site) -> Vec<String> {
+    let store = site.store().await;
+    let mut told = Vec::new();
+    for sql in [
+        "SELECT host_event_id || ' ' || replace(phase, 'escalate', 'initial_support') || ' ' || coalesce(solution, '-') \
+           || ' ' || coalesce(case_id, '-') || ' ' || coalesce(case_status, '-') FROM incident",
+        "SELECT i.host_event_id || ' ' || c.uid || ' ' || c.edits || ' ' || c.deleted || ' ' || iif(c.deleted, '', c.text) \
+           FROM comment c JOIN incident i ON i.id = c.incident WHERE c.author = 'a person'",
+        "SELECT i.host_event_id || ' ' || a.name || ' ' || a.state || ' ' || coalesce(a.sha256, '-') \
+           FROM attachment a JOIN incident i ON i.id = a.incident",
+    ] {
+        told.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&store).await.unwrap());
+    }
+    store.close().await;
+    told.sort();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_kills_among_edits_and_files_ends_with_the_same_cases_at_both_sites() {
+    const COUNT: i64 = 40;
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let mut next = dice();
+    pair.end_user.insert(0, COUNT as usize).await;
+    pair.wait_all_open(COUNT).await;
+    for round in 0..12 {
+        for side in 0..2 {
+            let site = if side == 0 { &pair.end_user } else { &pair.partner };
+            work_on(site, COUNT, round, &mut next).await;
+        }
+        strike(&mut pair, &mut next).await;
+    }
+    pair.partner.ready().await;
+    pair.end_user.ready().await;
+    eventually("both sites to have the same", || async {
+        let (ours, theirs) = (shared_story(&pair.end_user).await, shared_story(&pair.partner).await);
+        (ours == theirs).then_some(())
+    })
+    .await;
+    let last = shared_story(&pair.end_user).await;
+    for site in [&pair.end_user, &pair.partner] {
+        let parked = site.get("/v1/parked").await.body;
+        assert_eq!(parked["total"], 0, "{}: {parked}", site.alias);
+        assert!(site.log().contains("operation_"), "{} took part", site.alias);
+    }
+    assert!(last.iter().any(|line| line.contains(" stored ")), "files took part");
 }

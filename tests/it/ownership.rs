@@ -224,3 +224,38 @@ async fn c_27_a_case_that_ends_without_a_solution_has_the_same_one_at_both_sites
     let theirs = pair.partner.when(1, "the cancellation", |shown| shown["phase"] == "close").await;
     assert_eq!(theirs["completion_code"], "abandoned_by_user");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_50_dissatisfied_with_what_is_resolved_closed_or_closed_for_good() {
+    // Only resolved, and closed at a partner that opens it again: back to work, the same case.
+    let pair = shared().await;
+    for end in ["resolve", "close"] {
+        pair.partner.act(&format!("/v1/incidents/1/{end}"), bert(json!({"solution": "Reseated"}))).await;
+        pair.end_user
+            .when(1, end, |shown| shown["solution"] == "Reseated" && shown["phase"] != "initial_support")
+            .await;
+        pair.end_user.act("/v1/incidents/1/reopen", anna(json!({"comment": "It fails again"}))).await;
+        let theirs = pair.partner.when(1, "the work to go on", |shown| shown["phase"] == "initial_support").await;
+        assert_eq!(theirs["case_id"], "CASE-1");
+    }
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident").await, 1);
+
+    // Closed for good: a new case; what the old one was stays in the history, and it hears nothing more.
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.edit_config("[case]\n", "[case]\nreopen_closed = false\n");
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    pair.partner.act("/v1/incidents/1/close", bert(json!({"solution": "Reseated"}))).await;
+    pair.end_user.step(1, "partner", "closed").await;
+    pair.end_user.act("/v1/incidents/1/reopen", anna(json!({"comment": "It fails again"}))).await;
+    let ours = pair.end_user.when(1, "the new case", |shown| shown["case_id"] == "CASE-2").await;
+    let history = ours["history"].to_string();
+    assert!(history.contains("case CASE-1 is closed and does not open again"), "{history}");
+    let theirs = pair.partner.get("/v1/incidents/2").await.body;
+    assert!(texts(&theirs).contains(&"anna: It fails again".to_owned()), "{theirs}");
+    let old = pair.partner.get("/v1/incidents/1").await.body;
+    assert_eq!((&old["phase"], texts(&old).len()), (&json!("close"), 0), "{old}");
+    assert_eq!(pair.end_user.get("/v1/parked").await.body["total"], 0);
+}

@@ -24,6 +24,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let opened_status = status("opened_status", defaults::CASE_OPENED_STATUS);
     let pending_status = status("pending_status", defaults::CASE_PENDING_STATUS);
     let resumed_status = status("resumed_status", defaults::CASE_RESUMED_STATUS);
+    let reopen_closed = table.flag("reopen_closed", defaults::CASE_REOPEN_CLOSED);
     let whose = [("pass", FromUpstream::Pass), ("own", FromUpstream::Own)];
     let from_upstream = table.choice("from_upstream", &whose, defaults::CASE_FROM_UPSTREAM);
     let accept = policies(&mut table, "accept");
@@ -35,6 +36,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
         opened_status,
         pending_status,
         resumed_status,
+        reopen_closed,
         from_upstream,
         accept,
         escalate,
