@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::case::text::line;
-use crate::case::{Direction, FieldMap, FieldName, Owner, Ownership, Rule, Towards, Values, Words};
+use crate::case::{Case, Direction, FieldMap, FieldName, Owner, Ownership, Rule, Towards, Values, Words};
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::faults::{Faults, Refused, Spot};
@@ -44,8 +44,9 @@ impl FieldMaps {
                 let Some(spot) = spots.get(&name) else { continue };
                 if let (FieldName::CaseStatus, Towards::Client, Some(values)) = (name, towards, &rule.values) {
                     let ours = [&case.opened_status, &case.pending_status, &case.resumed_status];
-                    let missing: Vec<&str> =
-                        ours.into_iter().map(String::as_str).filter(|status| !values.has(status)).collect();
+                    let fixed = [Case::RESOLVED, Case::CLOSED, Case::REOPENED, Case::REJECTED];
+                    let all = ours.into_iter().map(String::as_str).chain(fixed);
+                    let missing: Vec<&str> = all.filter(|status| !values.has(status)).collect();
                     unmapped(&missing, spot, faults);
                 }
                 if let Some(field) = name.owned() {

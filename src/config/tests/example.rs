@@ -48,6 +48,7 @@ fn the_example_shows_the_real_defaults() {
         password_file = "branch.password"
         [[client.field]]
         name = "case_status"
+        default = "keep"
         values = { "Open" = "New", "Pending Customer" = "Waiting", "In Progress" = "Active" }
         [submit.defaults]
         priority = "3 - Medium"
