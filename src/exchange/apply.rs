@@ -19,6 +19,7 @@ use crate::case::{
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{Write, Writer, Written};
+use crate::telemetry::discreet;
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
 pub(super) struct Arriving {
@@ -392,7 +393,7 @@ impl Engine {
                 incident = one.record.incident().map(|incident| incident.0),
                 operation = kind.as_str(),
                 seq = one.seq,
-                reason,
+                reason = &*discreet(reason),
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
             let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };

@@ -12,6 +12,7 @@ use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
+use crate::telemetry::discreet;
 
 impl Engine {
     /// Parks these exchanges, each with its reason, and says so in their histories.
@@ -43,7 +44,7 @@ impl Engine {
                 incident = incident.map(|incident| incident.0),
                 operation = entry.operation.as_str(),
                 seq = entry.seq,
-                reason = entry.reason,
+                reason = &*discreet(&entry.reason),
                 "needs a person; see `casebridge parked`"
             );
             writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));

@@ -20,6 +20,7 @@ use crate::peer::PeerError;
 use crate::state::{
     Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
 };
+use crate::telemetry::discreet;
 
 /// Where and when an event is settled.
 #[derive(Debug, Clone)]
@@ -253,7 +254,7 @@ fn withhold(
         incident = record.incident().map(|incident| incident.0),
         operation = kind.as_str(),
         seq = parked.seq,
-        reason = parked.reason,
+        reason = &*discreet(&parked.reason),
         "needs a person; see `casebridge parked`"
     );
     record.park(parked.clone());
@@ -445,7 +446,7 @@ pub fn rearmed(
             record.parked = None;
             put_into_words(transaction, key, &mut record, scene)?;
             record.wake_at(scene.now);
-        } else if stopped {
+        } else if stopped || matches!(record.leg, Leg::Downward(Downward::Rejected { .. })) {
             record.parked = None;
         }
         transaction.put_exchange(key, &record)?;

@@ -98,8 +98,8 @@ async fn each_site_keeps_its_own_words_and_both_agree_also_after_lost_state() {
     pair.partner.act("/v1/incidents/1/update", bert(json!({"status": "In Progress"}))).await;
     pair.end_user.when(1, "the status", |shown| shown["case_status"] == "In Arbeit").await;
     pair.partner.act("/v1/incidents/1/resolve", bert(json!({"solution": "Reseated"}))).await;
-    let resolved = pair.end_user.when(1, "the solution", |shown| shown["solution"] == "Reseated").await;
-    assert_eq!(resolved["completion_code"], "fulfilled");
+    let resolved = pair.end_user.when(1, "the end", |shown| shown["completion_code"] == "fulfilled").await;
+    assert_eq!((&resolved["solution"], &resolved["case_status"]), (&json!("Reseated"), &json!("Gelöst")));
     at_rest(&pair).await;
     let compared = pair.end_user.act("/v1/reconcile", bert(json!({"apply": false}))).await;
     assert_eq!((&compared["compared"], &compared["differences"]), (&json!(1), &json!([])), "{compared}");
