@@ -65,8 +65,9 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Resolve(changes) => ended(changes, work, arrival, Phase::Review),
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
         Operation::Reject(changes) => {
-            let edit = Edit { assignment: Some(None), ..carried(changes, arrival) };
-            edit.with_comment(arrival, REJECTED.into())
+            // How it ended there is no word on how it ends here: it is solved at this site, or submitted anew.
+            let carried = Edit { solution: None, completion_code: None, ..carried(changes, arrival) };
+            Edit { assignment: Some(None), ..carried }.with_comment(arrival, REJECTED.into())
         }
         Operation::Cancel(changes) => Edit {
             phase: Some(Phase::Close),

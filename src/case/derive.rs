@@ -208,6 +208,13 @@ fn overflow(changes: &mut Changes) -> Vec<Operation> {
     updates
 }
 
+impl Counterpart<'_> {
+    /// What the other side may know of a record's comments.
+    pub fn shared(&self, incident: &Incident) -> Vec<Comment> {
+        incident.comments.iter().filter(|comment| self.may_have(comment)).map(sent).collect()
+    }
+}
+
 /// What a deleted comment said stays where it was.
 fn sent(comment: &Comment) -> Comment {
     Comment { text: if comment.deleted { String::new() } else { comment.text.clone() }, ..comment.clone() }

@@ -146,6 +146,26 @@ impl Event {
     }
 }
 
+impl Incident {
+    /// Checks what another program may have written and a peer would refuse. The reason is a sentence for people.
+    pub fn check_told(&self) -> Result<(), String> {
+        if let Some(solution) = &self.work.solution {
+            paragraph(solution, 65_536).map_err(|fault| format!("solution {fault}"))?;
+        }
+        if let Some(expected) = self.work.expected_resolution {
+            instant(expected).map_err(|fault| format!("expected_resolution {fault}"))?;
+        }
+        if let Some(case) = &self.case {
+            case.check().map_err(|fault| format!("case_status {fault}"))?;
+        }
+        let own = self.comments.iter().filter(|comment| comment.origin.is_none());
+        for comment in own {
+            comment.check().map_err(|fault| format!("comment {} {fault}", comment.id))?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether the incident is to be handed to the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

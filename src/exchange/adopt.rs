@@ -213,37 +213,49 @@ impl Engine {
         {
             edit.case = Some(case.clone());
         }
+        let reference = incident.references.iter().find(|reference| reference.exchange == one.exchange);
+        // Operations of theirs are missing here: what they took away or took back is news too.
+        let behind = reference.is_some_and(|reference| reference.applied < one.sent);
         let ours_changed = |base: Option<bool>| base.unwrap_or(false);
-        if let Some(Some(solution)) = &theirs.solution
-            && work.solution.as_ref() != Some(solution)
+        let takes = |has_value: bool| has_value || behind || base.is_some();
+        if let Some(solution) = &theirs.solution
+            && work.solution != *solution
+            && takes(solution.is_some())
             && !ours_changed(base.map(|base| base.solution != work.solution.as_deref().map(Mark::of)))
         {
-            edit.solution = Some(Some(solution.clone()));
+            edit.solution = Some(solution.clone());
         }
-        if let Some(Some(code)) = theirs.completion_code
-            && work.completion_code != Some(code)
+        if let Some(code) = theirs.completion_code
+            && work.completion_code != code
+            && takes(code.is_some())
             && !ours_changed(base.map(|base| base.completion_code != work.completion_code))
         {
-            edit.completion_code = Some(Some(code));
+            edit.completion_code = Some(code);
         }
-        if let Some(Some(expected)) = theirs.expected_resolution
-            && work.expected_resolution != Some(expected)
+        if let Some(expected) = theirs.expected_resolution
+            && work.expected_resolution != expected
+            && takes(expected.is_some())
             && !ours_changed(base.map(|base| base.expected_resolution != work.expected_resolution))
         {
-            edit.expected_resolution = Some(Some(expected));
+            edit.expected_resolution = Some(expected);
         }
         let phase = match one.step {
             SnapshotStep::Resolved => Some(Phase::Review),
             SnapshotStep::Closed => Some(Phase::Close),
-            _ => None,
+            SnapshotStep::Open => Some(Phase::InitialSupport).filter(|_| takes(false)),
+            SnapshotStep::Received | SnapshotStep::Rejected => None,
         };
         edit.phase = phase.filter(|phase| {
-            work.phase != *phase
+            work.phase.group() != phase.group()
                 && !ours_changed(base.map(|base| base.phase != work.phase))
-                && work.phase != Phase::Close
+                && (work.phase != Phase::Close || takes(false))
         });
-        let known: HashSet<_> = incident.comments.iter().map(|comment| comment.id).collect();
-        let news = theirs.comments.iter().filter(|comment| !known.contains(&comment.id) && comment.check().is_ok());
+        let known: HashMap<_, _> = incident.comments.iter().map(|comment| (comment.id, comment)).collect();
+        let is_news = |comment: &&Comment| match known.get(&comment.id) {
+            Some(known) => known.origin.as_ref() == Some(alias) && known.edits < comment.edits,
+            None => true,
+        };
+        let news = theirs.comments.iter().filter(is_news).filter(|comment| comment.check().is_ok());
         edit.comments = news.map(|comment| Comment { origin: Some(alias.clone()), ..comment.clone() }).collect();
         edit
     }

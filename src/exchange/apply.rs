@@ -66,10 +66,13 @@ impl Arriving {
 impl Engine {
     /// Puts operations of different exchanges into effect, all in one transaction of the store and one of state; says
     /// for each, in order, what became of it.
-    pub(super) async fn apply(&self, arriving: &[Arriving]) -> Result<Vec<Fate>, EngineError> {
+    pub(super) async fn apply(&self, arriving: &mut [Arriving]) -> Result<Vec<Fate>, EngineError> {
         /// Rounds of somebody else changing the same records at the same moment.
         const TRIES: usize = 8;
         let between = self.between().await;
+        let needs =
+            |one: &Arriving| depends_on_record(&one.operation) || (between.relays() && one.transaction.is_some());
+        self.read_under_lock(arriving.iter_mut().filter(|one| needs(one)).collect()).await?;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
         let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
         for _ in 0..TRIES {
@@ -77,8 +80,6 @@ impl Engine {
             if open.is_empty() {
                 break;
             }
-            let needs =
-                |one: &Arriving| depends_on_record(&one.operation) || (between.relays() && one.transaction.is_some());
             let needed = |index: &&usize| needs(&arriving[**index]);
             let ids: Vec<IncidentId> =
                 open.iter().filter(needed).filter_map(|index| arriving[*index].record.incident()).collect();
@@ -125,6 +126,23 @@ impl Engine {
             .into_iter()
             .map(|fate| fate.ok_or_else(|| ProblemType::Busy.with("the record keeps changing; try again").into()))
             .collect()
+    }
+
+    /// The detector may have moved a shadow between the look at whose turn it is and now, when it cannot any more: what
+    /// is compared with the record has to be of the same moment.
+    async fn read_under_lock(&self, arriving: Vec<&mut Arriving>) -> Result<(), EngineError> {
+        if arriving.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<ExchangeKey> = arriving.iter().map(|one| one.key.clone()).collect();
+        let records = self
+            .state()
+            .read(move |view| keys.iter().map(|key| view.exchange(key)).collect::<Result<Vec<_>, _>>())
+            .await?;
+        for (one, record) in arriving.into_iter().zip(records) {
+            one.record = record.unwrap_or_else(|| one.record.clone());
+        }
+        Ok(())
     }
 
     async fn settle_taken(&self, between: &Between<'_>, taken: Vec<Taken>) -> Result<(), EngineError> {
@@ -432,7 +450,7 @@ impl Engine {
         let now = self.now();
         let effect = one.leg().map_err(|illegal| illegal.to_string());
         match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {
-            Ok((mut write, taken)) => {
+            Ok((mut write, mut taken)) => {
                 // Its number was counted when it was held. Said twice, the write changes nothing: comments have IDs.
                 if let Some(reference) = &mut write.reference {
                     reference.applies = None;
@@ -440,13 +458,16 @@ impl Engine {
                 if self.write_one(write).await? != Written::Done {
                     return Err(ProblemType::Busy.with("the record changed at the same moment; try again").into());
                 }
+                taken.after = Some(self.incident(id).await?);
                 let incidents = self.to_forward(&between, &[id]).await?;
                 let scene = self.scene();
                 let (next, settled) = self
                     .state()
                     .transact::<_, EngineError, _>(move |transaction| {
-                        let next = settle::applied_late(transaction, &taken, now)?;
-                        let mut settled = Settled::default();
+                        let (next, withheld) = settle::applied_late(transaction, &taken, &scene)?;
+                        let withheld = withheld.map(|parked| (taken.key.clone(), id, parked)).into_iter().collect();
+                        let mut settled = Settled { withheld, ..Settled::default() };
+                        settled.queued.insert(taken.key.peer.clone());
                         if let Some(incident) = incidents.get(&id) {
                             forward(transaction, &scene, incident, Some(&taken.key), &mut settled)?;
                         }
@@ -454,8 +475,6 @@ impl Engine {
                     })
                     .await?;
                 self.tell(settled).await?;
-                // Where our value stays, the detector says it again.
-                self.0.changed.notify_one();
                 Ok(next)
             }
             Err(reason) => {

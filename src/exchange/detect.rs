@@ -4,10 +4,12 @@ use tracing::{debug, info, warn};
 
 use super::forward::{Settled, forward};
 use super::settle::{self, Scene};
+use super::submit::anew;
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
 use crate::case::{
-    Action, Form, HistoryLine, Incident, PolicyAction, Standing, Submission, Towards, TransactionId, completed,
+    Action, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Standing, Submission, Towards, TransactionId,
+    completed,
 };
 use crate::state::{ExchangeKey, Transaction, View};
 use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
@@ -51,11 +53,15 @@ impl Engine {
         if !alone && self.any_has_exchange(&scene, &page.loaded.incidents).await? {
             return Ok(None);
         }
-        for (incident, reason) in &page.loaded.unreadable {
+        let (sound, unsound): (Vec<_>, Vec<_>) =
+            page.loaded.incidents.into_iter().map(|one| (one.check_told().err(), one)).partition(|one| one.0.is_none());
+        let unsound = unsound.into_iter().filter_map(|(reason, one)| Some((one.id, reason?)));
+        let unreadable: Vec<(IncidentId, String)> = page.loaded.unreadable.into_iter().chain(unsound).collect();
+        for (incident, reason) in &unreadable {
             let reason = discreet(reason);
             warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
-        let incidents = self.prepare(page.loaded.incidents).await?;
+        let incidents = self.prepare(sound.into_iter().map(|(_, one)| one).collect()).await?;
         let mut held = Vec::new();
         let mut decided = Vec::with_capacity(incidents.len());
         for incident in incidents {
@@ -143,6 +149,7 @@ impl Engine {
             expected_revision: Some(incident.revision),
             submission: Some(Submission::Requested),
             generation: again.then_some(incident.generation + 1),
+            edit: if again { anew() } else { Edit::default() },
             history: vec![HistoryLine {
                 incident: incident.id,
                 at: self.now(),

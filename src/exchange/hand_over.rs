@@ -74,11 +74,19 @@ impl Engine {
         if incident.active == request.active {
             return Err(action(format!("the exchange of incident {id} is {told} already")));
         }
+        if request.active {
+            // What was held back on its way in comes first, in its order: our own changes are made against it.
+            match self.retry(Some(id), &request.operator).await {
+                Ok(_) | Err(EngineError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        let incident = self.incident(id).await?;
         let edit = Edit { active: Some(request.active), ..Edit::default() };
         self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
         if request.active {
             self.detect_all().await?;
-            // What was held back on its way in follows in its order.
+            // What came in the meantime.
             match self.retry(Some(id), &request.operator).await {
                 Ok(_) | Err(EngineError::Refused(_)) => {}
                 Err(other) => return Err(other),

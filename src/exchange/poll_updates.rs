@@ -115,7 +115,7 @@ impl Engine {
                 Some(fault) => self.park_incoming(vec![(one, fault)]).await?,
             }
         }
-        let fates = self.apply(&arriving).await?;
+        let fates = self.apply(&mut arriving).await?;
         let refused = arriving
             .into_iter()
             .zip(fates)

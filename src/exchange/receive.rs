@@ -91,7 +91,7 @@ impl Engine {
             outcomes.extend(self.open(client, creates).await?);
         }
         if !arriving.is_empty() {
-            let fates = self.apply(&arriving).await?;
+            let fates = self.apply(&mut arriving).await?;
             crash_point(CrashPoint::ApplyCommitted);
             for ((index, one), fate) in indexes.into_iter().zip(&arriving).zip(fates) {
                 let outcome = match fate {
@@ -156,7 +156,12 @@ impl Engine {
             return Turn::Answer(Outcome::OutOfOrder { expected: record.applied + 1 });
         }
         if record.paused {
-            return refused(ProblemType::Inactive.with("the exchange of this case is switched off at this site"));
+            let problem = ProblemType::Inactive.with("the exchange of this case is switched off at this site");
+            return Turn::Answer(Outcome::Later { problem });
+        }
+        // The case is ours: its ID, link and status come from here.
+        if operation.changes().is_some_and(|changes| changes.case.is_some()) {
+            return refused(ProblemType::Content.with("`case` is told by the site that the case was submitted to"));
         }
         let closed = matches!(record.leg, Leg::Downward(Downward::Closed { .. }));
         if closed && operation.kind() == OperationKind::Reopen && !self.settings().case.reopen_closed {

@@ -42,6 +42,11 @@ impl Engine {
         if let Some(origin) = &known.origin {
             return Err(action(format!("comment {comment} was written at {origin} and is edited there")));
         }
+        if request.internal == Some(true) && !known.internal {
+            return Err(action(format!(
+                "comment {comment} may be at other sites already; delete it, and write an internal one"
+            )));
+        }
         if known.deleted {
             return Err(action(format!("comment {comment} was deleted")));
         }

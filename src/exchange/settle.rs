@@ -69,7 +69,9 @@ fn enqueue(
     scene: &Scene,
 ) -> Result<(), StateError> {
     let now = scene.now;
-    let seen = record.unseen.take().map_or(record.applied, |unseen| unseen.saturating_sub(1).min(record.applied));
+    // What is held has not taken effect.
+    let effective = record.held.as_ref().map_or(record.applied, |held| held.seq.saturating_sub(1));
+    let seen = record.unseen.take().map_or(effective, |unseen| unseen.saturating_sub(1).min(effective));
     for operation in operations {
         let operation = scene.hidden(&key.peer, operation);
         let Encoded { wire, ours, unmapped } = encode(scene.settings.fields(&key.peer), &operation)?;
@@ -582,10 +584,9 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
     }
-    let leg = record.leg.clone().operated(&taken.moves());
-    match leg {
-        Ok(leg) => step(&mut record, leg, now),
-        Err(illegal) => return Err(StateError::Damaged(illegal.to_string()).into()),
+    // One that has ended in between, by a decision here, stays ended.
+    if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
+        step(&mut record, leg, now);
     }
     record.applied = taken.seq;
     record.applied_digest = Some(taken.digest);
@@ -653,9 +654,10 @@ pub fn parked_incoming(
 pub fn applied_late(
     transaction: &mut Transaction<'_>,
     taken: &Taken,
-    now: Timestamp,
-) -> Result<Option<InboundEntry>, EngineError> {
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
+    scene: &Scene,
+) -> Result<(Option<InboundEntry>, Option<Parked>), EngineError> {
+    let now = scene.now;
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok((None, None)) };
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
     }
@@ -674,8 +676,12 @@ pub fn applied_late(
         operation: OperationKind::Update,
         reason: "it waited behind another operation".to_owned(),
     });
+    let withheld = match &taken.after {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(next)
+    Ok((next, withheld))
 }
 
 /// It still cannot follow.

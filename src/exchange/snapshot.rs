@@ -10,7 +10,6 @@ use crate::case::{
     Agreed, Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards,
     TransactionId,
 };
-use crate::config::Settings;
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
 };
@@ -30,7 +29,6 @@ impl Engine {
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
         let more = records.len() == limit;
-        let settings = self.settings();
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
@@ -39,7 +37,7 @@ impl Engine {
             .filter(|(_, record)| record.leg.towards() == Towards::Client)
             .map(|(key, record)| {
                 let incident = record.incident().and_then(|id| incidents.get(&id));
-                snapshot(&key, &record, incident, &settings)
+                self.snapshot(&key, &record, incident)
             })
             .collect();
         Ok(ExchangePage { cursor, exchanges, more })
@@ -58,9 +56,52 @@ impl Engine {
                 .as_ref()
                 .filter(|_| !one.in_motion)
                 .map(|incident| Agreed::of(incident, Towards::Client, settings.fields(client))),
-            ..snapshot(&one.key, &one.record, one.incident.as_ref(), &settings)
+            ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
+    }
+
+    /// How an exchange stands, with what the client may know of the record.
+    fn snapshot(&self, key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
+        let scene = self.scene();
+        let counterpart = scene.counterpart(&key.peer, Towards::Client, record.holder);
+        let (fields, hides) = (counterpart.fields, scene.settings.hides_addresses_from(&key.peer));
+        let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
+            (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
+            (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
+            (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
+            (_, Some(Phase::Review)) => SnapshotStep::Resolved,
+            _ => SnapshotStep::Open,
+        };
+        let ours = |incident: &Incident| {
+            let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
+            let changes = Changes {
+                case: incident.case.clone().map(|case| match &record.shadow.case {
+                    // A status without a word waits for a person; until then the peer knows the last one that had one.
+                    Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
+                    _ => case,
+                }),
+                solution: Some(incident.work.solution.clone()),
+                completion_code: Some(incident.work.completion_code),
+                expected_resolution: Some(incident.work.expected_resolution),
+                comments: counterpart.shared(incident),
+                attachments: announced.map(|one| one.note.clone()).collect(),
+            };
+            if hides { hide_in_changes(changes) } else { changes }
+        };
+        let reference = incident.and_then(|incident| {
+            incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
+        });
+        ExchangeSnapshot {
+            exchange: key.exchange,
+            incident: reference.and_then(|reference| reference.peer_incident).unwrap_or(IncidentId(0)),
+            transaction: transaction(record),
+            step,
+            applied: record.applied,
+            sent: record.sent,
+            record: tell(fields, incident.map(ours).unwrap_or_default()),
+            agreed: None,
+        }
     }
 
     /// The transactions of some exchanges; unknown ones are left out.
@@ -132,54 +173,5 @@ fn transaction_step(record: &ExchangeRecord) -> TransactionStep {
         Leg::Downward(Downward::Closed { .. }) => TransactionStep::Closed,
         Leg::Downward(Downward::Rejected { .. }) => TransactionStep::Rejected,
         Leg::Downward(Downward::Deciding { .. }) | Leg::Upward { .. } => TransactionStep::Pending,
-    }
-}
-
-fn snapshot(
-    key: &ExchangeKey,
-    record: &ExchangeRecord,
-    incident: Option<&Incident>,
-    settings: &Settings,
-) -> ExchangeSnapshot {
-    let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
-        (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
-        (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
-        (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
-        (_, Some(Phase::Review)) => SnapshotStep::Resolved,
-        _ => SnapshotStep::Open,
-    };
-    let fields = settings.fields(&key.peer);
-    let hides = settings.hides_addresses_from(&key.peer);
-    let ours = |incident: &Incident| {
-        let comments = incident.comments.iter().filter(|comment| comment.origin.as_ref() != Some(&key.peer));
-        let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
-        Changes {
-            case: incident.case.clone().map(|case| match &record.shadow.case {
-                // A status without a word waits for a person; until then the peer knows the last one that had one.
-                Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
-                _ => case,
-            }),
-            solution: Some(incident.work.solution.clone()),
-            completion_code: Some(incident.work.completion_code),
-            expected_resolution: Some(incident.work.expected_resolution),
-            comments: comments.cloned().collect(),
-            attachments: announced.map(|one| one.note.clone()).collect(),
-        }
-    };
-    let reference = incident.and_then(|incident| {
-        incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
-    });
-    ExchangeSnapshot {
-        exchange: key.exchange,
-        incident: reference.and_then(|reference| reference.peer_incident).unwrap_or(IncidentId(0)),
-        transaction: transaction(record),
-        step,
-        applied: record.applied,
-        sent: record.sent,
-        record: {
-            let ours = incident.map(ours).unwrap_or_default();
-            tell(fields, if hides { hide_in_changes(ours) } else { ours })
-        },
-        agreed: None,
     }
 }

@@ -14,6 +14,11 @@ use crate::store::{Write, Writer, Written};
 /// Rounds of somebody else, the detector perhaps, changing the record at the same moment.
 const TRIES: usize = 5;
 
+/// How the last hand-over ended is no news of the next one.
+pub(super) fn anew() -> Edit {
+    Edit { phase: Some(Phase::InitialSupport), solution: Some(None), completion_code: Some(None), ..Edit::default() }
+}
+
 impl Engine {
     /// Submits an incident, once: a second time is refused. What `form` leaves out comes from the saved draft and
     /// the settings.
@@ -57,6 +62,7 @@ impl Engine {
                 submission: Some(Submission::Requested),
                 form: Some(form),
                 generation: again.then_some(incident.generation + 1),
+                edit: if again { anew() } else { Edit::default() },
                 history: vec![self.line(id, action, operator, detail)],
                 ..Write::to(id, Writer::Operator)
             };

@@ -7,7 +7,7 @@ use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
     Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase, PhaseGroup,
-    Reference, Towards,
+    Reference, Standing, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -89,7 +89,15 @@ impl Engine {
 
     fn edit_for(&self, incident: &Incident, decision: Decision, request: &WorkRequest) -> Result<Edit, EngineError> {
         let ours = incident.references.iter().any(|reference| reference.towards == Towards::Client);
-        if decision == Decision::Cancel && !incident.references.iter().any(|one| one.towards == Towards::Upstream) {
+        if decision == Decision::Reject && !ours {
+            return Err(action(format!("incident {} is no client's; cancel it, or close it", incident.id)));
+        }
+        let rejected = |one: &Reference| one.standing == Standing::Rejected;
+        if decision == Decision::Reopen && ours && incident.references.iter().all(rejected) {
+            return Err(action(format!("incident {} was rejected; its client submits it anew", incident.id)));
+        }
+        let submitted = |one: &Reference| one.towards == Towards::Upstream && !rejected(one);
+        if decision == Decision::Cancel && !incident.references.iter().any(submitted) {
             return Err(action(format!(
                 "incident {} was submitted to nobody; there is nothing to cancel",
                 incident.id
@@ -107,6 +115,9 @@ impl Engine {
         };
         if let Some(solution) = &request.solution {
             crate::case::text::paragraph(solution, 65_536).map_err(|fault| form(format!("solution {fault}")))?;
+        }
+        if let Some(expected) = request.expected_resolution {
+            crate::case::text::instant(expected).map_err(|fault| form(format!("expected resolution {fault}")))?;
         }
         let (phase, status, ending) = match decision {
             Decision::Update => (None, None, None),

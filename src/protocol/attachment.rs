@@ -42,7 +42,7 @@ impl ContentRange {
         let (range, bytes) = text.strip_prefix("bytes ")?.split_once('/')?;
         let (start, last) = range.split_once('-')?;
         let (start, last, bytes) = (number(start)?, number(last)?, number(bytes)?);
-        (start <= last && last < bytes).then_some(Self { start, end: last + 1, bytes })
+        (start <= last && last < bytes).then(|| Self { start, end: last + 1, bytes })
     }
 }
 

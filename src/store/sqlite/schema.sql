@@ -128,6 +128,8 @@ END;
 -- An edit gets a number behind that of every comment, as if it had just been written.
 CREATE TRIGGER comment_edited AFTER UPDATE OF text, language, internal, deleted ON comment WHEN NEW.edits = OLD.edits BEGIN
   SELECT raise(ABORT, 'a comment from another site is edited there') WHERE NEW.origin IS NOT NULL;
+  SELECT raise(ABORT, 'a comment that other sites may have cannot become internal: set deleted = 1, and write another')
+  WHERE NEW.internal > OLD.internal;
   UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'comment';
   UPDATE comment SET edits = OLD.edits + 1, change = (SELECT seq FROM sqlite_sequence WHERE name = 'comment')
   WHERE id = NEW.id;
@@ -166,7 +168,7 @@ CREATE INDEX attachment_content ON attachment (content);
 CREATE TABLE content (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   source   TEXT NOT NULL,                                     -- the peer; empty for the site's own
-  sha256   TEXT NOT NULL,
+  sha256   TEXT NOT NULL CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'),
   bytes    INTEGER NOT NULL,
   received INTEGER NOT NULL DEFAULT 0,
   hash     BLOB,                                              -- SHA-256 of what was received so far, to go on with
