@@ -117,6 +117,7 @@ mod tests {
             password: password.to_owned().into(),
             internal_comments: false,
             attachments: crate::case::example::sharing(),
+            fields: Default::default(),
         }
     }
 

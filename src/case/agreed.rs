@@ -1,6 +1,7 @@
 //! What both sites hold alike once an exchange is at rest, in a form in which the two can be compared: what the rules of
 //! the tables make different on purpose is levelled out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::apply::{RESOLVED_ELSEWHERE, is_remark};
 use super::derive::Towards;
+use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
 use super::id::ExchangeId;
 use super::incident::{Case, Comment, Incident};
@@ -31,6 +33,9 @@ pub struct Agreed {
     /// The ID of each comment with a digest of its text.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub comments: BTreeMap<Uuid, String>,
+    /// The fields that this site's map keeps from travelling both ways: in them the two may differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// A field in which two records differ.
@@ -62,11 +67,30 @@ impl Subject {
             Subject::Comment(_) => "comment",
         }
     }
+
+    /// Its name in a field map, where it can be left out.
+    fn name(self) -> Option<FieldName> {
+        match self {
+            Subject::Solution => Some(FieldName::Solution),
+            Subject::CompletionCode => Some(FieldName::CompletionCode),
+            Subject::ExpectedResolution => Some(FieldName::ExpectedResolution),
+            Subject::Comment(_) => Some(FieldName::Comments),
+            Subject::Phase | Subject::Case => None,
+        }
+    }
+}
+
+const LEVELLED: [FieldName; 4] =
+    [FieldName::Solution, FieldName::CompletionCode, FieldName::ExpectedResolution, FieldName::Comments];
+
+/// The word that travels; one that has none is on its way to a person, and is compared as it is.
+fn travelling(fields: &FieldMap, field: FieldName, value: &str) -> String {
+    fields.word(field, value).unwrap_or_else(|| value.to_owned())
 }
 
 impl Agreed {
-    /// The record as it is held alike with the site in this direction.
-    pub fn of(incident: &Incident, towards: Towards) -> Self {
+    /// The record as it is held alike with the site in this direction, in the words that travel between the two.
+    pub fn of(incident: &Incident, towards: Towards, fields: &FieldMap) -> Self {
         let work = &incident.work;
         let group = work.phase.group();
         let in_resolution = group == PhaseGroup::Resolution;
@@ -77,8 +101,8 @@ impl Agreed {
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
         let code = match work.completion_code.unwrap_or(CompletionCode::Fulfilled) {
             _ if in_resolution => None,
-            _ if withdrawn => Some("withdrawn"),
-            code => Some(code.as_str()),
+            _ if withdrawn => Some("withdrawn".to_owned()),
+            code => Some(travelling(fields, FieldName::CompletionCode, code.as_str())),
         };
         // An internal comment stays at its site, or is internal at the other as well; a rule writes at the receiver alone.
         let shared = |comment: &&Comment| !comment.internal && !is_remark(comment);
@@ -87,39 +111,59 @@ impl Agreed {
             Towards::Upstream if incident.client.is_some() => &incident.upstream_case,
             _ => &incident.case,
         };
+        let told = |case: Case| Case { status: travelling(fields, FieldName::CaseStatus, &case.status), ..case };
+        let both_ways = |field| fields.is_shared(field);
         Self {
             phase: match group {
                 PhaseGroup::Resolution => "resolution".into(),
                 PhaseGroup::Validation => "validation".into(),
                 PhaseGroup::Done => "done".into(),
             },
-            solution: work.solution.as_ref().filter(is_given).map(|text| hide_addresses(text)),
-            completion_code: code.map(str::to_owned),
-            expected_resolution: work.expected_resolution.filter(|_| in_resolution),
-            case: case.clone().map(hide_in_case),
+            solution: work
+                .solution
+                .as_ref()
+                .filter(is_given)
+                .filter(|_| both_ways(FieldName::Solution))
+                .map(|text| hide_addresses(text)),
+            completion_code: code.filter(|_| both_ways(FieldName::CompletionCode)),
+            expected_resolution: work
+                .expected_resolution
+                .filter(|_| in_resolution && both_ways(FieldName::ExpectedResolution)),
+            case: case.clone().map(told).map(hide_in_case),
             comments: incident
                 .comments
                 .iter()
                 .filter(shared)
+                .filter(|_| both_ways(FieldName::Comments))
                 .map(|comment| {
                     (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
                 })
                 .collect(),
+            left_out: LEVELLED.into_iter().filter(|field| !both_ways(*field)).map(|one| one.as_str().into()).collect(),
         }
     }
 
     /// The same for equal records, whichever site makes it; part of the wire protocol.
     pub fn digest(&self) -> u64 {
+        // What is left out has no value here; that it was left out may be the settings of one site alone.
+        let told = match self.left_out.is_empty() {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(Self { left_out: Vec::new(), ..self.clone() }),
+        };
         // Only maps with keys that are no strings, and I/O, can fail; there is neither.
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let text = serde_json::to_vec(&told).unwrap_or_default();
         first(&Sha256::digest(text))
     }
 
-    /// What differs, field by field.
+    /// What differs, field by field, apart from what one of the two leaves out.
     pub fn differences(&self, theirs: &Agreed) -> Vec<Difference> {
+        let left_out = |field: Subject| {
+            let name = field.name().map(FieldName::as_str);
+            name.is_some_and(|name| self.left_out.iter().chain(&theirs.left_out).any(|left| left == name))
+        };
         let mut differences = Vec::new();
-        let mut field = |field, ours: Option<String>, theirs: Option<String>| {
-            if ours != theirs {
+        let mut field = |field: Subject, ours: Option<String>, theirs: Option<String>| {
+            if ours != theirs && !left_out(field) {
                 differences.push(Difference { field, ours, theirs });
             }
         };
@@ -183,7 +227,8 @@ mod tests {
         change(&mut sender);
         let (groups, client) = (Groups::default(), peer());
         let (towards, holder) = (Towards::Client, Holder::Us);
-        let across = Counterpart { peer: &client, towards, holder, groups: &groups, internal: false };
+        let across =
+            Counterpart { peer: &client, towards, holder, groups: &groups, internal: false, fields: FieldMap::plain() };
         for (seq, operation) in derive_operations(&shadow, &sender, across).iter().enumerate() {
             let at = Arrival { peer: &peer(), exchange: exchange(), seq: seq as u64 + 1, at: sender.created_at };
             let edit = apply(operation, &receiver.work, at);
@@ -194,7 +239,8 @@ mod tests {
             receiver.case = edit.case.or(receiver.case);
             receiver.comments.extend(edit.comments);
         }
-        let (ours, theirs) = (Agreed::of(&sender, DOWN), Agreed::of(&receiver, Towards::Upstream));
+        let (ours, theirs) =
+            (Agreed::of(&sender, DOWN, FieldMap::plain()), Agreed::of(&receiver, Towards::Upstream, FieldMap::plain()));
         assert_eq!(ours.differences(&theirs), [], "{name}");
         assert_eq!(ours.digest(), theirs.digest(), "{name}");
     }
@@ -229,8 +275,15 @@ mod tests {
         ours.comments = vec![Comment { text: "See 192.0.2.7".into(), ..comment(9, None) }];
         theirs.work.solution = ours.work.solution.as_deref().map(hide_addresses);
         theirs.comments = vec![Comment { text: hide_addresses("See 192.0.2.7"), ..comment(9, Some(peer())) }];
-        assert_eq!(Agreed::of(&ours, DOWN).differences(&Agreed::of(&theirs, Towards::Upstream)), []);
-        let told = serde_json::to_string(&Agreed::of(&ours, DOWN)).unwrap();
+        assert_eq!(
+            Agreed::of(&ours, DOWN, FieldMap::plain()).differences(&Agreed::of(
+                &theirs,
+                Towards::Upstream,
+                FieldMap::plain()
+            )),
+            []
+        );
+        let told = serde_json::to_string(&Agreed::of(&ours, DOWN, FieldMap::plain())).unwrap();
         assert!(!told.contains("192.0.2.7"), "{told}");
     }
 
@@ -242,7 +295,8 @@ mod tests {
         other.work.solution = Some("Reseated".into());
         other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
         other.comments.push(comment(9, None));
-        let differences = Agreed::of(&record, DOWN).differences(&Agreed::of(&other, DOWN));
+        let differences =
+            Agreed::of(&record, DOWN, FieldMap::plain()).differences(&Agreed::of(&other, DOWN, FieldMap::plain()));
         let told: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.theirs.as_deref())).collect();
         assert_eq!(told[..2], [("phase", Some("validation")), ("solution", Some("Reseated"))]);
         assert_eq!(told[2..4], [("completion code", Some("fulfilled")), ("case", Some("CASE-7 is Open"))]);
@@ -255,7 +309,7 @@ mod tests {
         let at = Arrival { peer: &peer(), exchange: exchange(), seq: 300, at: record.created_at };
         record.comments = apply(&Operation::Assign(Changes::default()), &record.work, at).comments;
         assert_eq!(record.comments.len(), 1);
-        assert_eq!(Agreed::of(&record, DOWN), Agreed::of(&incident(), DOWN));
+        assert_eq!(Agreed::of(&record, DOWN, FieldMap::plain()), Agreed::of(&incident(), DOWN, FieldMap::plain()));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::apply::{CANCELED_ELSEWHERE, is_remark};
+use super::fields::{FieldMap, FieldName};
 use super::form::Form;
 use super::id::Alias;
-use super::incident::{Comment, Incident};
+use super::incident::{Comment, Incident, Work};
 use super::operation::{Changes, Create, Operation};
 use super::ownership::{Groups, Holder};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
@@ -40,6 +41,8 @@ pub struct Counterpart<'a> {
     pub groups: &'a Groups,
     /// Whether internal comments may go there (C-33).
     pub internal: bool,
+    /// Which fields go there.
+    pub fields: &'a FieldMap,
 }
 
 impl Counterpart<'_> {
@@ -51,7 +54,17 @@ impl Counterpart<'_> {
     /// A comment never travels back to the peer that wrote it (C-32), one that a rule wrote here not at all, and an
     /// internal one not without leave.
     fn may_have(&self, comment: &Comment) -> bool {
-        !is_remark(comment) && comment.origin.as_ref() != Some(self.peer) && (self.internal || !comment.internal)
+        self.fields.sends(FieldName::Comments)
+            && !is_remark(comment)
+            && comment.origin.as_ref() != Some(self.peer)
+            && (self.internal || !comment.internal)
+    }
+
+    /// Solution and completion code as they are left, for an operation that states them whether they changed or not.
+    fn outcome(&self, work: &Work) -> (Option<Option<String>>, Option<Option<CompletionCode>>) {
+        let solution = work.solution.clone().filter(|_| self.fields.sends(FieldName::Solution));
+        let code = work.completion_code.filter(|_| self.fields.sends(FieldName::CompletionCode));
+        (solution.map(Some), code.map(Some))
     }
 }
 
@@ -102,8 +115,7 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
     let was = before.phase.group();
     match group {
         PhaseGroup::Resolution if was != PhaseGroup::Resolution && !accepts => {
-            changes.solution = after.work.solution.clone().map(Some);
-            changes.completion_code = after.work.completion_code.map(Some);
+            (changes.solution, changes.completion_code) = counterpart.outcome(&after.work);
             operations.push(Operation::Reopen(changes));
         }
         PhaseGroup::Resolution => {
@@ -132,11 +144,8 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
             }
         }
         PhaseGroup::Validation if was == PhaseGroup::Done => {
-            let resolution = Changes {
-                solution: after.work.solution.clone().map(Some),
-                completion_code: after.work.completion_code.map(Some),
-                ..Changes::default()
-            };
+            let (solution, completion_code) = counterpart.outcome(&after.work);
+            let resolution = Changes { solution, completion_code, ..Changes::default() };
             operations.push(Operation::Reopen(Changes { solution: None, completion_code: None, ..changes }));
             operations.push(Operation::Resolve(resolution));
         }
@@ -213,16 +222,21 @@ fn sent(comment: &Comment) -> Comment {
 
 fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Changes {
     let work = &after.work;
-    let news = |changed: bool| changed.then_some(());
+    let news = |field, changed: bool| (changed && counterpart.fields.sends(field)).then_some(());
     Changes {
         case: match counterpart.towards {
             Towards::Client if before.case != after.case => after.case.clone(),
             _ => None,
         },
-        solution: news(before.solution != work.solution.as_deref().map(Mark::of)).map(|()| work.solution.clone()),
-        completion_code: news(before.completion_code != work.completion_code).map(|()| work.completion_code),
-        expected_resolution: news(before.expected_resolution != work.expected_resolution)
-            .map(|()| work.expected_resolution),
+        solution: news(FieldName::Solution, before.solution != work.solution.as_deref().map(Mark::of))
+            .map(|()| work.solution.clone()),
+        completion_code: news(FieldName::CompletionCode, before.completion_code != work.completion_code)
+            .map(|()| work.completion_code),
+        expected_resolution: news(
+            FieldName::ExpectedResolution,
+            before.expected_resolution != work.expected_resolution,
+        )
+        .map(|()| work.expected_resolution),
         comments: after
             .comments
             .iter()
@@ -260,7 +274,7 @@ mod tests {
     }
 
     fn across<'a>(towards: Towards, groups: &'a Groups, peer: &'a Alias) -> Counterpart<'a> {
-        Counterpart { peer, towards, holder: Holder::Us, groups, internal: false }
+        Counterpart { peer, towards, holder: Holder::Us, groups, internal: false, fields: FieldMap::plain() }
     }
 
     #[test]

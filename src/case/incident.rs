@@ -222,6 +222,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// The statuses that a command gives a case which is resolved, closed, opened again or rejected.
+    pub const RESOLVED: &str = "Resolved";
+    pub const CLOSED: &str = "Closed";
+    pub const REOPENED: &str = "Reopened";
+    pub const REJECTED: &str = "Rejected";
+
     /// The ID and the link are checked by their types; the status is checked here.
     pub fn check(&self) -> Result<(), TextFault> {
         line(&self.status, 64).map(|_| ())

@@ -39,7 +39,7 @@ impl Kind {
         !matches!(self, Kind::Information | Kind::OnDemandInformation)
     }
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Event => "event",
             Kind::EventRma => "event_rma",

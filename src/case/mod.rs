@@ -9,6 +9,7 @@ pub mod attachment;
 pub mod conflict;
 pub mod deposit;
 pub mod derive;
+pub mod fields;
 pub mod form;
 pub mod hide;
 pub mod history;
@@ -38,6 +39,7 @@ pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteF
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
+pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};

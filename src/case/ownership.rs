@@ -106,6 +106,12 @@ impl Ownership {
         rule.is_ours(holder, towards) || (ends && rule == Owner::Holder)
     }
 
+    /// Whether the field belongs to the same one of the two sites in every phase, whoever has the case in hand.
+    pub fn is_always(&self, field: Field, owner: Owner) -> bool {
+        let phases = [PhaseGroup::Resolution, PhaseGroup::Validation, PhaseGroup::Done];
+        phases.into_iter().all(|phase| self.rule(field, phase) == owner)
+    }
+
     fn rule(&self, field: Field, phase: PhaseGroup) -> Owner {
         let of_phase = match phase {
             PhaseGroup::Resolution => self.resolution,

@@ -65,7 +65,7 @@ impl CompletionCode {
         CompletionCode::AbandonedByUser,
     ];
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             CompletionCode::Fulfilled => "fulfilled",
             CompletionCode::WithdrawnByUser => "withdrawn_by_user",

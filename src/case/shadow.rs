@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::apply::Edit;
+use super::fields::{FieldMap, FieldName};
 use super::incident::{Case, Incident};
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase};
@@ -81,21 +82,26 @@ impl Shadow {
     }
 
     /// After `operations` were made from the difference. What no row of the table let through is still to be told, by the
-    /// next operation that may carry it.
-    pub fn after(&self, operations: &[Operation], incident: &Incident, assigned: Option<bool>) -> Self {
+    /// next operation that may carry it. A field that does not go to the peer was not agreed on either.
+    pub fn after(
+        &self,
+        operations: &[Operation],
+        incident: &Incident,
+        assigned: Option<bool>,
+        fields: &FieldMap,
+    ) -> Self {
         let carried = |field: fn(&Changes) -> bool| {
             operations.iter().any(|one| one.kind() == OperationKind::Reopen || one.changes().is_some_and(field))
         };
         let now = Self::of(incident, assigned);
+        let code = carried(|changes| changes.completion_code.is_some()) && fields.sends(FieldName::CompletionCode);
+        let expected =
+            carried(|changes| changes.expected_resolution.is_some()) && fields.sends(FieldName::ExpectedResolution);
         Self {
-            completion_code: match carried(|changes| changes.completion_code.is_some()) {
-                true => now.completion_code,
-                false => self.completion_code,
-            },
-            expected_resolution: match carried(|changes| changes.expected_resolution.is_some()) {
-                true => now.expected_resolution,
-                false => self.expected_resolution,
-            },
+            solution: if fields.sends(FieldName::Solution) { now.solution } else { self.solution.clone() },
+            completion_code: if code { now.completion_code } else { self.completion_code },
+            expected_resolution: if expected { now.expected_resolution } else { self.expected_resolution },
+            comments: if fields.sends(FieldName::Comments) { now.comments } else { self.comments },
             ..now
         }
     }

@@ -137,6 +137,9 @@ pub fn attachments_features() -> Vec<String> {
     ["features*", "show system license*"].map(str::to_owned).to_vec()
 }
 
+/// `upstream.field.default` and `client.field.default`: a value without a word waits for a person.
+pub const FIELD_KEEP: bool = false;
+
 /// `listen.max_body`
 pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB);
 /// `listen.answer_within`

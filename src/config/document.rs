@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::reader::Reader;
-use super::section::{bundle, case, exchange, inbox, peers, policy, retry, schedule, site};
+use super::section::{bundle, case, exchange, fields, inbox, peers, policy, retry, schedule, site};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -23,6 +23,7 @@ pub(super) fn document(
     let mut aliases = Claims::default();
     let mut users = Claims::default();
     let mut directories = Claims::default();
+    let mut maps = fields::FieldMaps::default();
 
     let site = match file.optional_section("site") {
         Some(table) => table.and_then(|table| site::site(table, origin, &mut aliases)),
@@ -40,13 +41,13 @@ pub(super) fn document(
     let bundle = bundle::bundle(file.section("bundle"));
     let upstream = file
         .optional_section("upstream")
-        .map(|table| table.and_then(|table| peers::upstream(table, origin, &mut aliases)));
+        .map(|table| table.and_then(|table| peers::upstream(table, origin, &mut aliases, &mut maps)));
     let listen_spot = file.spot_of("listen");
     let listen =
         file.optional_section("listen").map(|table| table.and_then(|table| peers::listen(table, origin, disk)));
     let client_spot = file.spot_of("client");
     let clients = collect(file.sections("client", peers::CLIENT_LIMIT), |table| {
-        peers::client(table, origin, &mut aliases, &mut users)
+        peers::client(table, origin, &mut aliases, &mut users, &mut maps)
     });
     let retry = retry::retry(file.section("retry"));
     let submit = policy::submit(file.section("submit"));
@@ -56,6 +57,7 @@ pub(super) fn document(
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
 
+    maps.check(&case, &exchange.ownership, file.faults);
     partners(&file, upstream.is_some(), listen_spot, client_spot);
     file.finish();
     Ok(Settings {

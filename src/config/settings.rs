@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::case::{Alias, Form, Groups, Ownership, Policy, Sharing};
+use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -35,6 +35,13 @@ impl Settings {
         let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
         let clients = self.clients.iter().map(|client| (&client.alias, &client.attachments));
         upstream.chain(clients).find(|(alias, _)| *alias == peer).map(|(_, sharing)| sharing)
+    }
+
+    /// Which fields go to a peer and come from it, and in whose words.
+    pub fn fields(&self, peer: &Alias) -> &FieldMap {
+        let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.fields));
+        let clients = self.clients.iter().map(|client| (&client.alias, &client.fields));
+        upstream.chain(clients).find(|(alias, _)| *alias == peer).map_or(FieldMap::plain(), |(_, fields)| fields)
     }
 
     /// Whether a peer is to see no addresses.
@@ -187,6 +194,8 @@ pub struct Upstream {
     pub internal_comments: bool,
     /// `[upstream.attachments]`
     pub attachments: Sharing,
+    /// `[[upstream.field]]`
+    pub fields: FieldMap,
 }
 
 /// `[listen]`
@@ -221,6 +230,8 @@ pub struct Client {
     pub internal_comments: bool,
     /// `[client.attachments]`
     pub attachments: Sharing,
+    /// `[[client.field]]`
+    pub fields: FieldMap,
 }
 
 /// `[retry]`

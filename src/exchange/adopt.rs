@@ -7,14 +7,15 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::detect::reference;
+use super::fields::hear;
 use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Relayed,
-    Shadow, Standing, Towards, Upward,
+    Action, Alias, Changes, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase,
+    Relayed, Shadow, Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -134,6 +135,7 @@ impl Engine {
         let mut adopting = Vec::with_capacity(page.len());
         let mut writes = Vec::with_capacity(page.len());
         let mut refused = Vec::new();
+        let settings = self.settings();
         for ((one, record), id) in page.into_iter().zip(records).zip(ids) {
             let ours = |incident: &&Incident| record.is_some() || self.is_ours(&one, incident);
             let Some(incident) = incidents.get(&id).filter(ours) else {
@@ -142,19 +144,22 @@ impl Engine {
             };
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
-            let edit = self.catch_up(&one, incident, base, alias);
+            let (heard, reason) = hear(settings.fields(alias), &one.record);
+            refused.extend(reason.map(|reason| (key.clone(), reason)));
+            let level = base.map(|base| settings.fields(alias).level(base.clone(), &incident.work));
+            let edit = self.catch_up(&one, &heard, incident, level.as_ref(), alias);
             let given_back = one.step == SnapshotStep::Rejected;
             let relayed = self.relayed(edit, incident, given_back).unwrap_or_else(|reason| {
                 refused.push((key.clone(), reason));
                 Relayed::default()
             });
-            let standpoint = standpoint(&one, incident, &relayed.edit, base);
+            let standpoint = standpoint(&one, &heard, incident, &relayed.edit, base);
             let already = incident
                 .references
                 .iter()
                 .any(|r| r.exchange == one.exchange && r.applied == one.sent && r.transaction == one.transaction);
-            if !already || relayed != Relayed::default() || !one.record.attachments.is_empty() {
-                writes.push(self.adoption(&key, &one, incident, relayed, &standpoint));
+            if !already || relayed != Relayed::default() || !heard.attachments.is_empty() {
+                writes.push(self.adoption(&key, &one, &heard, incident, relayed, &standpoint));
             }
             adopting.push((key, standpoint, incident.id));
         }
@@ -192,8 +197,14 @@ impl Engine {
 
     /// What the upstream's record has and ours has not. Without a common base a value beats none, and the upstream's
     /// beats ours; with one, our own change stays and is sent.
-    fn catch_up(&self, one: &ExchangeSnapshot, incident: &Incident, base: Option<&Shadow>, alias: &Alias) -> Edit {
-        let theirs = &one.record;
+    fn catch_up(
+        &self,
+        one: &ExchangeSnapshot,
+        theirs: &Changes,
+        incident: &Incident,
+        base: Option<&Shadow>,
+        alias: &Alias,
+    ) -> Edit {
         let work = &incident.work;
         let mut edit = Edit::default();
         let known = if incident.client.is_some() { &incident.upstream_case } else { &incident.case };
@@ -253,6 +264,7 @@ impl Engine {
         &self,
         key: &ExchangeKey,
         one: &ExchangeSnapshot,
+        record: &Changes,
         incident: &Incident,
         relayed: Relayed,
         standpoint: &Standpoint,
@@ -278,7 +290,7 @@ impl Engine {
             submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),
-            attachments: self.incoming(&key.peer, &one.record.attachments),
+            attachments: self.incoming(&key.peer, &record.attachments),
             history: vec![history],
             ..Write::to(incident.id, Writer::Bridge)
         }
@@ -328,11 +340,12 @@ fn adopt_downward(
             (_, Some(case)) => Downward::Open { incident: id, case },
             (_, None) => Downward::Deciding { incident: id },
         };
+        let counterpart = scene.counterpart(peer, Towards::Client, reference.holder);
         let standpoint = Standpoint {
             leg: Leg::Downward(step),
-            // The client will read the whole record, so nothing is left to tell.
+            // The client will read the whole record, so nothing is left to tell but what has no word there.
             holder: reference.holder,
-            shadow: Shadow::of(incident, scene.counterpart(peer, Towards::Client, reference.holder).has(incident)),
+            shadow: counterpart.fields.wordless(Shadow::of(incident, counterpart.has(incident))),
             sent: 0,
             applied: reference.applied,
         };
@@ -344,6 +357,7 @@ fn adopt_downward(
 /// How the upstream sees the exchange.
 pub(super) fn standpoint(
     one: &ExchangeSnapshot,
+    record: &Changes,
     incident: &Incident,
     edit: &Edit,
     base: Option<&Shadow>,
@@ -351,7 +365,7 @@ pub(super) fn standpoint(
     let known = incident.references.iter().find(|reference| reference.exchange == one.exchange);
     let holder = known.map_or(Holder::at_first(Towards::Upstream), |reference| reference.holder);
     let incident = incident.id;
-    let case = one.record.case.as_ref().map(|case| case.id.clone());
+    let case = record.case.as_ref().map(|case| case.id.clone());
     let step = match (one.step, one.transaction.clone(), case) {
         (SnapshotStep::Rejected, ..) => Upward::Rejected,
         (SnapshotStep::Received, ..) | (_, None, _) => Upward::AwaitingTransaction,
@@ -369,10 +383,10 @@ pub(super) fn standpoint(
                 SnapshotStep::Closed => Phase::Close,
                 SnapshotStep::Received | SnapshotStep::Open | SnapshotStep::Rejected => Phase::InitialSupport,
             },
-            solution: one.record.solution.clone().flatten().as_deref().map(Mark::of),
-            completion_code: one.record.completion_code.flatten(),
-            expected_resolution: one.record.expected_resolution.flatten(),
-            case: one.record.case.clone(),
+            solution: record.solution.clone().flatten().as_deref().map(Mark::of),
+            completion_code: record.completion_code.flatten(),
+            expected_resolution: record.expected_resolution.flatten(),
+            case: record.case.clone(),
             comments: 0,
             attachments: 0,
             assigned: None,

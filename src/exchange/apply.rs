@@ -12,13 +12,14 @@ use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, Arrival, Case, Conflict, Edit, Field, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg, Meeting,
-    Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work, apply,
-    completed, depends_on_record, told,
+    Action, Arrival, Case, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg,
+    Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work,
+    apply, completed, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{Write, Writer, Written};
+use crate::telemetry::discreet;
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
 pub(super) struct Arriving {
@@ -28,6 +29,8 @@ pub(super) struct Arriving {
     /// The last operation of ours that the peer knew of.
     pub seen: Option<u64>,
     pub operation: Operation,
+    /// Fields of it that this site's settings leave alone.
+    pub left: Vec<FieldName>,
     pub raw: Box<RawValue>,
     /// Comes with every operation of an upstream.
     pub transaction: Option<TransactionId>,
@@ -190,6 +193,8 @@ impl Engine {
                         let reference = Some(reference(&one.key, changed.leg.towards(), None, standing));
                         settled.standings.push(Write { reference, ..Write::to(one.incident, Writer::Bridge) });
                     }
+                    let withheld = applied.withheld.map(|parked| (one.key.clone(), one.incident, parked));
+                    settled.withheld.extend(withheld);
                     stopped.extend(applied.stopped.map(|parked| (one.key.clone(), one.incident, parked)));
                 }
                 // In the same transaction: an operation that counts as taken is on its way to the other peer.
@@ -260,10 +265,12 @@ impl Engine {
         let agreed = Work { phase: one.record.shadow.phase, ..Work::default() };
         let work = record.map_or(&agreed, |record| &record.work);
         let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
-        let edit = apply(&one.operation, work, arrival);
+        let settings = self.settings();
+        let fields = settings.fields(&one.key.peer);
+        let edit = fields.taken(apply(&one.operation, work, arrival));
         let merged = match record {
             Some(record) => {
-                let (shadow, touched) = (&one.record.shadow, one.record.touched);
+                let (shadow, touched) = (&fields.level(one.record.shadow.clone(), work), one.record.touched);
                 let decides = one.record.leg.towards() == Towards::Client;
                 let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides };
                 meeting.merge(&one.operation, edit, |field| self.winner(&one.record, field, record.work.phase))
@@ -301,7 +308,8 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        history.push(line(action, Some(one.seq), told::received(&one.operation, &one.record.shadow, edit)));
+        let told = told::received(&one.operation, &one.record.shadow, edit);
+        history.push(line(action, Some(one.seq), with_left(told, &one.left)));
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
@@ -403,7 +411,7 @@ impl Engine {
                 incident = one.record.incident().map(|incident| incident.0),
                 operation = kind.as_str(),
                 seq = one.seq,
-                reason,
+                reason = &*discreet(reason),
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
             let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
@@ -430,7 +438,7 @@ impl Engine {
         &self,
         key: &ExchangeKey,
         seq: u64,
-        operation: Operation,
+        (operation, left): (Operation, Vec<FieldName>),
         raw: Box<RawValue>,
     ) -> Result<Option<InboundEntry>, EngineError> {
         let between = self.between().await;
@@ -438,7 +446,7 @@ impl Engine {
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
-        let one = Arriving { key: key.clone(), record, seq, seen: None, operation, raw, transaction: None };
+        let one = Arriving { key: key.clone(), record, seq, seen: None, operation, left, raw, transaction: None };
         let now = self.now();
         let effect = one.leg().map_err(|illegal| illegal.to_string());
         match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {
@@ -456,8 +464,9 @@ impl Engine {
                 let (next, settled) = self
                     .state()
                     .transact::<_, EngineError, _>(move |transaction| {
-                        let next = settle::applied_late(transaction, &taken, &scene)?;
-                        let mut settled = Settled::default();
+                        let (next, withheld) = settle::applied_late(transaction, &taken, &scene)?;
+                        let withheld = withheld.map(|parked| (taken.key.clone(), id, parked)).into_iter().collect();
+                        let mut settled = Settled { withheld, ..Settled::default() };
                         settled.queued.insert(taken.key.peer.clone());
                         if let Some(incident) = incidents.get(&id) {
                             forward(transaction, &scene, incident, Some(&taken.key), &mut settled)?;
@@ -493,6 +502,15 @@ fn kept(winner: Winner) -> &'static str {
         Winner::Theirs => "theirs",
         Winner::Undecided => "ours, until the peer decides",
     }
+}
+
+/// A line of history, with what this site's field map left alone.
+fn with_left(told: String, left: &[FieldName]) -> String {
+    if left.is_empty() {
+        return told;
+    }
+    let names: Vec<&str> = left.iter().map(|field| field.as_str()).collect();
+    format!("{told}; left alone, by this site's field map: {}", names.join(", "))
 }
 
 /// Both values, the one that is kept and the one that is not (C-47).

@@ -44,6 +44,8 @@ impl Engine {
         after: Option<ExchangeId>,
         through: Option<ExchangeId>,
     ) -> Result<Vec<(ExchangeId, u64)>, EngineError> {
+        let settings = self.settings();
+        let fields = settings.fields(peer);
         let mut digests = Vec::new();
         let mut last = after;
         loop {
@@ -65,7 +67,7 @@ impl Engine {
                     let digest = match reference.standing {
                         // What was given back is each site's own again.
                         Standing::Rejected => 0,
-                        _ => Agreed::of(&incident, towards).digest(),
+                        _ => Agreed::of(&incident, towards, fields).digest(),
                     };
                     digests.push((reference.exchange, digest));
                 }

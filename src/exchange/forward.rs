@@ -10,7 +10,7 @@ use super::settle::{self, Scene};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Edit, Holder, Incident, IncidentId, Phase, Reference, Relayed, Towards, relayed};
 use crate::config::settings::FromUpstream;
-use crate::state::{ExchangeKey, Transaction};
+use crate::state::{ExchangeKey, Parked, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
 
 /// What a pass queued and submitted, and where exchanges with clients stand after it.
@@ -19,6 +19,8 @@ pub(super) struct Settled {
     pub queued: HashSet<Alias>,
     pub standings: Vec<Write>,
     pub submitted: Vec<(IncidentId, ExchangeKey)>,
+    /// What could not be queued, for want of a word.
+    pub withheld: Vec<(ExchangeKey, IncidentId, Parked)>,
 }
 
 /// Queues what is new for every exchange of the incident but `source`, which the change came from. What was queued
@@ -38,7 +40,9 @@ pub(super) fn forward(
         if source == Some(&key) || earlier {
             continue;
         }
-        let Some(changed) = settle::changed(transaction, &key, incident, scene)? else { continue };
+        let (changed, withheld) = settle::changed(transaction, &key, incident, scene)?;
+        settled.withheld.extend(withheld.map(|parked| (key.clone(), incident.id, parked)));
+        let Some(changed) = changed else { continue };
         let standing = match one.towards {
             Towards::Client => changed.leg.standing(incident.work.phase == Phase::Review),
             Towards::Upstream => one.standing,
@@ -54,7 +58,7 @@ pub(super) fn forward(
     if let Some(key) = present
         && source != Some(&key)
         && !incident.references.iter().any(|reference| reference.exchange == key.exchange)
-        && settle::changed(transaction, &key, incident, scene)?.is_some()
+        && settle::changed(transaction, &key, incident, scene)?.0.is_some()
     {
         settled.queued.insert(key.peer);
     }
@@ -140,6 +144,6 @@ impl Engine {
     pub(super) async fn tell(&self, settled: Settled) -> Result<(), EngineError> {
         self.wake(&settled.queued);
         self.store().write(settled.standings).await?;
-        Ok(())
+        self.note_withheld(settled.withheld).await
     }
 }

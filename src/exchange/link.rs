@@ -108,5 +108,5 @@ impl Engine {
 /// Whether what was sent is a Create that names a case.
 pub(super) fn links(entry: &OutboxEntry) -> bool {
     entry.kind == OperationKind::Create
-        && matches!(serde_json::from_str(entry.operation.get()), Ok(Operation::Create(create)) if create.form.link.is_some())
+        && matches!(serde_json::from_str(entry.in_our_words()), Ok(Operation::Create(create)) if create.form.link.is_some())
 }

@@ -3,7 +3,7 @@
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
-//! - both ways: `read`, `apply`, `forward`, `health`, `retry`, `park`;
+//! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
@@ -17,6 +17,7 @@ mod clock_back;
 mod detect;
 mod digest;
 mod feed;
+mod fields;
 mod forward;
 mod hand_over;
 mod health;

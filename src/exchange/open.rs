@@ -78,14 +78,16 @@ impl Engine {
         }
         let undecided = opened.iter().any(|opened| opened.incident.submission == Submission::Undecided);
         let scene = self.scene();
-        let news = self
+        let (news, withheld) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                let mut news = false;
+                let (mut news, mut withheld) = (false, Vec::new());
                 for ((_, key, _, raw), opened) in creates.iter().zip(&opened) {
-                    news |= settle::opened(transaction, key, &opened.incident, digest(raw), &scene)?;
+                    let (told, parked) = settle::opened(transaction, key, &opened.incident, digest(raw), &scene)?;
+                    news |= told;
+                    withheld.extend(parked.map(|parked| (key.clone(), opened.incident.id, parked)));
                 }
-                Ok(news)
+                Ok((news, withheld))
             })
             .await?;
         crash_point(CrashPoint::OpenCommitted);
@@ -95,7 +97,7 @@ impl Engine {
         if news {
             self.feed(client).notify_waiters();
         }
-        Ok(())
+        self.note_withheld(withheld).await
     }
 
     /// The requests themselves become durable; `open_received` puts them into the store later.

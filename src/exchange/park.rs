@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use tracing::{error, info, warn};
 
+use super::fields::decode;
 use super::health::elapsed;
-use super::read::read;
 use super::{Engine, EngineError, settle};
 use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards};
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
+use crate::telemetry::discreet;
 
 impl Engine {
     /// Parks these exchanges, each with its reason, and says so in their histories.
@@ -43,13 +44,28 @@ impl Engine {
                 incident = incident.map(|incident| incident.0),
                 operation = entry.operation.as_str(),
                 seq = entry.seq,
-                reason = entry.reason,
+                reason = &*discreet(&entry.reason),
                 "needs a person; see `casebridge parked`"
             );
             writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));
         }
         self.store().write(writes).await?;
         self.note_why(incidents).await
+    }
+
+    /// Says in the histories what could not be queued for clients; the exchanges stand among the parked.
+    pub(super) async fn note_withheld(
+        &self,
+        withheld: Vec<(ExchangeKey, IncidentId, Parked)>,
+    ) -> Result<(), EngineError> {
+        if withheld.is_empty() {
+            return Ok(());
+        }
+        let line = |(key, incident, parked): &(ExchangeKey, IncidentId, Parked)| {
+            self.parked_line(key, *incident, parked, "our")
+        };
+        self.store().write(withheld.iter().map(line).collect()).await?;
+        self.note_why(withheld.into_iter().map(|(_, incident, _)| incident).collect()).await
     }
 
     pub(super) fn parked_line(&self, key: &ExchangeKey, incident: IncidentId, parked: &Parked, whose: &str) -> Write {
@@ -120,10 +136,10 @@ impl Engine {
         }
         let count = chosen.len() as u64;
         for (key, record) in chosen {
-            let (again, now) = (key.clone(), self.now());
+            let (again, scene) = (key.clone(), self.scene());
             let inbound = self
                 .state()
-                .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &again, now))
+                .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &again, &scene))
                 .await?;
             if let Some(incident) = record.incident() {
                 let line = self.line(incident, Action::OperationRetried, operator, "to be tried again".into());
@@ -132,7 +148,8 @@ impl Engine {
             if let Some(inbound) = inbound {
                 self.apply_held(&key, inbound).await?;
             }
-            if record.progress.is_stopped() {
+            let nothing_waits = record.pending.is_empty() || record.leg.towards() == Towards::Client;
+            if record.parked.is_some() && (record.progress.is_stopped() || nothing_waits) {
                 self.go_on(key, &record).await?;
             }
         }
@@ -141,7 +158,7 @@ impl Engine {
         Ok(count)
     }
 
-    /// What was left out while the exchange was stopped: our changes are sent, and the upstream's record is read anew.
+    /// What was left out while the exchange was stopped, or waited for a word: our changes are sent, and the upstream's record is read anew.
     async fn go_on(&self, key: ExchangeKey, record: &ExchangeRecord) -> Result<(), EngineError> {
         if record.leg.towards() == Towards::Upstream {
             self.adopt_again(&key.peer).await?;
@@ -156,10 +173,11 @@ impl Engine {
 
     /// Operations of the peer's that could not take effect when they came, in order, as far as they can now.
     async fn apply_held(&self, key: &ExchangeKey, first: InboundEntry) -> Result<(), EngineError> {
+        let settings = self.settings();
         let mut next = Some(first);
         while let Some(entry) = next {
-            next = match read(entry.operation.get()) {
-                Ok(operation) => self.apply_late(key, entry.seq, operation, entry.operation).await?,
+            next = match decode(settings.fields(&key.peer), entry.operation.get()) {
+                Ok(read) => self.apply_late(key, entry.seq, read, entry.operation).await?,
                 Err(problem) => {
                     let reason = problem.to_string();
                     let (key, now) = (key.clone(), self.now());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
-use super::read::read;
+use super::fields::decode;
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Operation};
 use crate::peer::PeerError;
@@ -70,6 +70,7 @@ impl Engine {
             .state()
             .read(move |view| keys.iter().map(|key| view.exchange(key)).collect::<Result<Vec<_>, _>>())
             .await?;
+        let settings = self.settings();
         let mut arriving = Vec::with_capacity(round.len());
         for (one, record) in round.into_iter().zip(records) {
             let key = ExchangeKey::new(alias, one.exchange);
@@ -95,9 +96,9 @@ impl Engine {
                 Some(held) => Some(format!("it waits behind operation {}", held.seq)),
                 None => record.paused.then(|| PAUSED.to_owned()),
             };
-            let (operation, fault) = match read(one.operation.get()) {
-                Ok(operation) => (operation, behind),
-                Err(problem) => (Operation::Update(Default::default()), Some(problem.to_string())),
+            let ((operation, left), fault) = match decode(settings.fields(alias), one.operation.get()) {
+                Ok(read) => (read, behind),
+                Err(problem) => ((Operation::Update(Default::default()), Vec::new()), Some(problem.to_string())),
             };
             let one = Arriving {
                 key,
@@ -105,6 +106,7 @@ impl Engine {
                 seq: one.seq,
                 seen: one.seen,
                 operation,
+                left,
                 raw: one.operation,
                 transaction: Some(one.transaction),
             };

@@ -147,6 +147,9 @@ impl Engine {
         let (send, ask): (Vec<Task>, Vec<Task>) =
             tasks.into_iter().partition(|task| matches!(task.what, What::Send(_)));
         self.ask_transactions(alias, upstream, ask).await?;
+        let (unmapped, send): (Vec<Task>, Vec<Task>) = send.into_iter().partition(|task| task.unmapped().is_some());
+        let reason = |task: Task| Some((task.unmapped()?.to_owned(), task.key));
+        self.park(unmapped.into_iter().filter_map(reason).map(|(reason, key)| (key, reason)).collect()).await?;
         /// So many operations in a row, each alone, and the upstream failed over every one: it is not about them.
         const ILL: usize = 3;
         // A batch that the upstream refuses as a whole is halved until the culprit stands alone; the others go through.
@@ -335,19 +338,24 @@ impl Engine {
         &self,
         again: Vec<(ExchangeKey, crate::case::IncidentId)>,
     ) -> Result<(), EngineError> {
-        let _alone = self.0.between_record_and_shadow.write().await;
+        let alone = self.0.between_record_and_shadow.write().await;
         let ids: Vec<_> = again.iter().map(|(_, incident)| *incident).collect();
         let incidents = self.store().load(&ids).await?.incidents;
         let scene = self.scene();
-        self.state()
+        let withheld = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
+                let mut withheld = Vec::new();
                 for (key, id) in &again {
                     let Some(incident) = incidents.iter().find(|incident| incident.id == *id) else { continue };
-                    settle::changed_again(transaction, key, incident, &scene)?;
+                    let parked = settle::changed_again(transaction, key, incident, &scene)?;
+                    withheld.extend(parked.map(|parked| (key.clone(), *id, parked)));
                 }
-                Ok(())
+                Ok(withheld)
             })
-            .await
+            .await?;
+        drop(alone);
+        self.note_withheld(withheld).await
     }
 
     async fn hear_received(&self, task: &Task) -> Result<(), EngineError> {
@@ -398,6 +406,12 @@ impl Engine {
 }
 
 impl Task {
+    /// Why it cannot be sent as it stands.
+    fn unmapped(&self) -> Option<&str> {
+        let What::Send(entry) = &self.what else { return None };
+        entry.unmapped.as_deref()
+    }
+
     /// Whether an operation of ours moves the exchange another step.
     fn moves(&self) -> bool {
         use OperationKind::{Cancel, Close, Reject, Reopen, Resolve};
@@ -421,7 +435,7 @@ impl Task {
         let What::Send(entry) = &self.what else { return None };
         let operation = match entry.kind {
             OperationKind::Create => None,
-            _ => serde_json::from_str(entry.operation.get()).ok(),
+            _ => serde_json::from_str(entry.in_our_words()).ok(),
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }

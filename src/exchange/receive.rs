@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
-use super::read::read;
+use super::fields::decode;
 use super::{Engine, EngineError};
-use crate::case::{Alias, Downward, ExchangeId, Leg, Operation, OperationKind, TransactionId};
+use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -18,7 +18,7 @@ struct Item {
     key: ExchangeKey,
     seq: u64,
     seen: Option<u64>,
-    operation: Result<Operation, Problem>,
+    operation: Result<(Operation, Vec<FieldName>), Problem>,
     raw: Box<serde_json::value::RawValue>,
 }
 
@@ -30,6 +30,7 @@ impl Engine {
         requests: Vec<OperationRequest>,
     ) -> Result<Vec<OperationResult>, EngineError> {
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
+        let settings = self.settings();
         let items = requests
             .into_iter()
             .enumerate()
@@ -38,7 +39,7 @@ impl Engine {
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
                 seen: request.seen,
-                operation: read(request.operation.get()),
+                operation: decode(settings.fields(client), request.operation.get()),
                 raw: request.operation,
             })
             .collect();
@@ -111,8 +112,8 @@ impl Engine {
     /// Whose turn it is: the sequence rule of invariant 2.
     fn sort(&self, item: Item, record: Option<ExchangeRecord>) -> Turn {
         let refused = |problem: Problem| Turn::Answer(Outcome::Refused { problem });
-        let operation = match item.operation {
-            Ok(operation) => operation,
+        let (operation, left) = match item.operation {
+            Ok(read) => read,
             Err(problem) => return refused(problem),
         };
         if item.seq == 0 {
@@ -178,6 +179,7 @@ impl Engine {
             seq: item.seq,
             seen: item.seen,
             operation,
+            left,
             raw: item.raw,
             transaction: None,
         }))
@@ -212,9 +214,18 @@ impl Engine {
             })
             .await?;
         let count = kept.len();
+        let settings = self.settings();
         for (key, entry) in kept {
-            let Ok(Operation::Create(create)) = read(entry.operation.get()) else { continue };
             let client = key.peer.clone();
+            let create = match decode(settings.fields(&client), entry.operation.get()) {
+                Ok((Operation::Create(create), _)) => create,
+                Ok(_) => continue,
+                // It had its words when it came; the map was changed since.
+                Err(problem) => {
+                    self.postpone(&key, &problem.to_string(), None).await?;
+                    continue;
+                }
+            };
             let outcomes = self.open(&client, vec![(0, key.clone(), create, entry.operation)]).await?;
             if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Received) {
                 self.postpone(&key, "the store does not take it yet", None).await?;

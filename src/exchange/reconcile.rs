@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::adopt::standpoint;
 use super::detect::reference;
 use super::digest::{Picture, shown};
+use super::fields::hear;
 use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle;
@@ -16,8 +17,8 @@ use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
-    Action, Agreed, Alias, Changes, Comment, Difference, Edit, ExchangeId, HistoryLine, IncidentId, Leg, Operation,
-    Phase, Relayed, Subject, Towards, Upward, told,
+    Action, Agreed, Alias, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine, IncidentId, Leg,
+    Operation, Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -36,6 +37,8 @@ const SHOWN: usize = 200;
 struct Drift {
     picture: Picture,
     theirs: ExchangeSnapshot,
+    /// Their record in our words.
+    record: Changes,
     differences: Vec<Difference>,
 }
 
@@ -132,9 +135,10 @@ impl Engine {
         let theirs = upstream.exchanges_of(exchanges).await?.exchanges;
         let mut theirs: HashMap<ExchangeId, ExchangeSnapshot> =
             theirs.into_iter().map(|one| (one.exchange, one)).collect();
+        let settings = self.settings();
         for exchange in exchanges {
             match (pictures.remove(exchange), theirs.remove(exchange)) {
-                (Some(picture), Some(snapshot)) => match drift(picture, snapshot) {
+                (Some(picture), Some(snapshot)) => match drift(picture, snapshot, settings.fields(alias)) {
                     Compared::InMotion => answer.in_motion += 1,
                     Compared::Alike => {}
                     Compared::Drift(drift) => {
@@ -169,15 +173,15 @@ impl Engine {
     /// The upstream's values come here, and what it lacks of our comments goes there. False when the record changed at
     /// the same moment: the next run looks again.
     async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
-        let Drift { picture, theirs, differences } = drift;
+        let Drift { picture, theirs, record, differences } = drift;
         let Some(incident) = &picture.incident else { return Ok(false) };
         let again = lacking(&incident.comments, differences, alias);
-        let told = taken(theirs, differences, alias);
+        let told = taken(theirs, record, differences, alias);
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
         };
-        let standpoint = standpoint(theirs, incident, &edit, Some(&picture.record.shadow));
+        let standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
         let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
         let write = Write {
             expected_revision: Some(incident.revision),
@@ -249,17 +253,20 @@ enum Compared {
 }
 
 /// Two pictures of one exchange. They are compared when both sites have got everything from each other.
-fn drift(picture: Picture, theirs: ExchangeSnapshot) -> Compared {
+fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compared {
     let record = &picture.record;
     let at_rest = !picture.in_motion && (record.sent, record.applied) == (theirs.applied, theirs.sent);
     let given_back = matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. });
     match (&picture.incident, &theirs.agreed) {
         _ if given_back => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
-            let differences = Agreed::of(incident, Towards::Upstream).differences(agreed);
+            let differences = Agreed::of(incident, Towards::Upstream, fields).differences(agreed);
             match differences.is_empty() {
                 true => Compared::Alike,
-                false => Compared::Drift(Box::new(Drift { picture, theirs, differences })),
+                false => {
+                    let (record, _) = hear(fields, &theirs.record);
+                    Compared::Drift(Box::new(Drift { picture, theirs, record, differences }))
+                }
             }
         }
         _ => Compared::InMotion,
@@ -273,8 +280,7 @@ fn may_be_unknown(picture: &Picture) -> bool {
 }
 
 /// What the upstream's record has and ours has not.
-fn taken(theirs: &ExchangeSnapshot, differences: &[Difference], alias: &Alias) -> Edit {
-    let record = &theirs.record;
+fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference], alias: &Alias) -> Edit {
     let mut edit = Edit::default();
     for difference in differences {
         match difference.field {
@@ -283,7 +289,7 @@ fn taken(theirs: &ExchangeSnapshot, differences: &[Difference], alias: &Alias) -
             Subject::CompletionCode => edit.completion_code = Some(record.completion_code.flatten()),
             Subject::ExpectedResolution => edit.expected_resolution = Some(record.expected_resolution.flatten()),
             Subject::Case => edit.case = record.case.clone(),
-            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(theirs, id, alias)),
+            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, id, alias)),
             Subject::Comment(_) => {}
         }
     }
@@ -299,8 +305,8 @@ fn phase(theirs: &ExchangeSnapshot) -> Phase {
 }
 
 /// The upstream tells its own comments whole; of ours it has the digest alone.
-fn theirs_of(theirs: &ExchangeSnapshot, id: Uuid, alias: &Alias) -> Option<Comment> {
-    let comment = theirs.record.comments.iter().find(|comment| comment.id == id && comment.check().is_ok())?;
+fn theirs_of(record: &Changes, id: Uuid, alias: &Alias) -> Option<Comment> {
+    let comment = record.comments.iter().find(|comment| comment.id == id && comment.check().is_ok())?;
     Some(Comment { origin: Some(alias.clone()), ..comment.clone() })
 }
 
@@ -316,13 +322,13 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
     let row = |difference: &Difference| {
         let repair = match difference.field {
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
-                (None, _) if theirs_of(&drift.theirs, id, alias).is_some() => Some("take it from the peer"),
+                (None, _) if theirs_of(&drift.record, id, alias).is_some() => Some("take it from the peer"),
                 (_, None) if !lacking(ours, std::slice::from_ref(difference), alias).is_empty() => {
                     Some("tell it the peer again")
                 }
                 _ => None,
             },
-            Subject::Case if drift.theirs.record.case.is_none() => None,
+            Subject::Case if drift.record.case.is_none() => None,
             _ => Some("take the peer's value"),
         };
         let text = |value: &Option<String>| value.as_ref().map(|value| cut(value, SHOWN));

@@ -40,8 +40,10 @@ impl Engine {
             return Err(ProblemType::Action.with(format!("{alias} does not know the exchange; it is parked")).into());
         }
         self.adopt_page(&alias, page).await?;
-        let now = self.now();
-        self.state().transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, now)).await?;
+        let scene = self.scene();
+        self.state()
+            .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, &scene))
+            .await?;
         self.0.to_push.notify_one();
         Ok(format!("incident {id} is settled anew, as {alias} has it"))
     }
@@ -58,6 +60,10 @@ impl Engine {
                 })
                 .await?
         };
+        let told = told.map_err(|parked| {
+            let kind = ProblemType::Action;
+            EngineError::from(kind.with(format!("{} {} is parked: {}", parked.operation, parked.seq, parked.reason)))
+        })?;
         if !told {
             return Err(ProblemType::Action
                 .with(format!("there is nothing to tell {} of incident {id}", key.peer))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::fields::{Encoded, encode, encode_again};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
@@ -19,6 +20,7 @@ use crate::peer::PeerError;
 use crate::state::{
     Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, SubmittedBy, Transaction,
 };
+use crate::telemetry::discreet;
 
 /// Where and when an event is settled.
 #[derive(Debug, Clone)]
@@ -39,7 +41,21 @@ impl Scene {
                 self.settings.clients.iter().any(|client| client.alias == *peer && client.internal_comments)
             }
         };
-        Counterpart { peer, towards, holder, groups: &self.settings.exchange.groups, internal }
+        Counterpart {
+            peer,
+            towards,
+            holder,
+            groups: &self.settings.exchange.groups,
+            internal,
+            fields: self.settings.fields(peer),
+        }
+    }
+}
+
+impl Scene {
+    /// An operation as a peer may see it.
+    fn hidden(&self, peer: &Alias, operation: Operation) -> Operation {
+        if self.settings.hides_addresses_from(peer) { hide_in_operation(operation) } else { operation }
     }
 }
 
@@ -53,23 +69,24 @@ fn enqueue(
     scene: &Scene,
 ) -> Result<(), StateError> {
     let now = scene.now;
-    let hides = scene.settings.hides_addresses_from(&key.peer);
     // What is held has not taken effect.
     let effective = record.held.as_ref().map_or(record.applied, |held| held.seq.saturating_sub(1));
     let seen = record.unseen.take().map_or(effective, |unseen| unseen.saturating_sub(1).min(effective));
     for operation in operations {
-        let operation = if hides { hide_in_operation(operation) } else { operation };
+        let operation = scene.hidden(&key.peer, operation);
+        let Encoded { wire, ours, unmapped } = encode(scene.settings.fields(&key.peer), &operation)?;
         record.sent += 1;
         record.touched.note(&operation, record.sent);
-        let text = serde_json::to_string(&operation).and_then(RawValue::from_string);
         let entry = OutboxEntry {
             exchange: key.exchange,
             seq: record.sent,
             kind: operation.kind(),
             seen,
             queued_at: now,
-            operation: text.map_err(|error| StateError::Encode(error.to_string()))?,
+            operation: wire,
             told: operation.changes().map(|_| told::sent(&operation, before)),
+            ours,
+            unmapped,
         };
         let position = transaction.enqueue(&key.peer, &entry)?;
         // Towards a client the feed's cursor acknowledges, in the order of positions; nothing is tracked per exchange.
@@ -139,20 +156,22 @@ pub fn submitted(
     Ok(true)
 }
 
-/// A local change of an incident that has an exchange. None when nothing was queued.
+/// A local change of an incident that has an exchange: where the exchange stands when something was queued, and what
+/// could not be.
 pub fn changed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
     scene: &Scene,
-) -> Result<Option<Changed>, StateError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+) -> Result<(Option<Changed>, Option<Parked>), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok((None, None)) };
     let before = record.clone();
-    difference(transaction, key, &mut record, incident, scene)?;
+    let withheld = difference(transaction, key, &mut record, incident, scene)?;
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
-    Ok((record.sent != before.sent).then_some(Changed { leg: record.leg, holder: record.holder }))
+    let changed = (record.sent != before.sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    Ok((changed, withheld))
 }
 
 /// Where an exchange stands after something was queued.
@@ -161,31 +180,41 @@ pub struct Changed {
     pub holder: Holder,
 }
 
+/// Queues what the shadow does not show. Hands back what newly needs a person instead: see [`withhold`].
 fn difference(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     record: &mut ExchangeRecord,
     incident: &Incident,
     scene: &Scene,
-) -> Result<(), StateError> {
+) -> Result<Option<Parked>, StateError> {
     record.paused = !incident.active;
     if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
-        return Ok(());
+        return Ok(None);
     }
     // What changes in the meantime is told when the exchange is active again: the shadow stays.
     if record.paused {
-        return Ok(());
+        return Ok(None);
     }
     if record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
-        return Ok(());
+        return Ok(None);
     }
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
-    let after = record.shadow.after(&operations, incident, counterpart.has(incident));
+    if record.leg.towards() == Towards::Client {
+        for operation in &operations {
+            let hidden = scene.hidden(&key.peer, operation.clone());
+            if let Some(unmapped) = encode(counterpart.fields, &hidden)?.unmapped {
+                return Ok(withhold(key, record, operation.kind(), unmapped, scene.now));
+            }
+        }
+        record.parked = None;
+    }
+    let after = record.shadow.after(&operations, incident, counterpart.has(incident), counterpart.fields);
     let before = std::mem::replace(&mut record.shadow, after);
     if operations.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     for operation in &operations {
         match operation.kind() {
@@ -202,7 +231,35 @@ fn difference(
             }
         }
     }
-    enqueue(transaction, key, record, operations, &before, scene)
+    enqueue(transaction, key, record, operations, &before, scene)?;
+    Ok(None)
+}
+
+/// A client's feed cannot leave out one exchange's operation and go on behind it: one with a value that has no word is
+/// not queued. The shadow stays, and the change is derived anew when the record changes, or when a person says so.
+fn withhold(
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    kind: OperationKind,
+    reason: String,
+    now: Timestamp,
+) -> Option<Parked> {
+    let parked = Parked { since: now, seq: record.sent + 1, operation: kind, reason };
+    if record.parked.as_ref().is_some_and(|known| known.reason == parked.reason && known.seq == parked.seq) {
+        return None;
+    }
+    warn!(
+        event = "operation_parked",
+        peer = %key.peer,
+        exchange = %key.exchange,
+        incident = record.incident().map(|incident| incident.0),
+        operation = kind.as_str(),
+        seq = parked.seq,
+        reason = &*discreet(&parked.reason),
+        "needs a person; see `casebridge parked`"
+    );
+    record.park(parked.clone());
+    Some(parked)
 }
 
 fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
@@ -380,13 +437,18 @@ pub fn parked(
 pub fn rearmed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
-    now: Timestamp,
+    scene: &Scene,
 ) -> Result<Option<InboundEntry>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
-    if record.parked.take().is_some() {
+    if record.parked.is_some() {
+        let stopped = record.progress.is_stopped();
         record.progress = Progress::default();
         if record.leg.towards() == Towards::Upstream {
-            record.wake_at(now);
+            record.parked = None;
+            put_into_words(transaction, key, &mut record, scene)?;
+            record.wake_at(scene.now);
+        } else if stopped || matches!(record.leg, Leg::Downward(Downward::Rejected { .. })) {
+            record.parked = None;
         }
         transaction.put_exchange(key, &record)?;
     }
@@ -394,6 +456,26 @@ pub fn rearmed(
         Some(held) => Ok(transaction.inbound(key, held.seq)?),
         None => Ok(None),
     }
+}
+
+/// What waits goes in the words of the settings as they are now: whatever kept the first one may lie in them.
+fn put_into_words(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    scene: &Scene,
+) -> Result<(), StateError> {
+    let fields = scene.settings.fields(&key.peer);
+    for place in &mut record.pending {
+        let Some(entry) = transaction.outbox(&key.peer, *place)? else { continue };
+        if fields.is_plain() && entry.ours.is_none() && entry.unmapped.is_none() {
+            continue;
+        }
+        let Encoded { wire, ours, unmapped } = encode_again(fields, &entry)?;
+        transaction.dequeue(&key.peer, *place)?;
+        *place = transaction.enqueue(&key.peer, &OutboxEntry { operation: wire, ours, unmapped, ..entry })?;
+    }
+    Ok(())
 }
 
 /// A client's Create that the store could not take yet is kept, durably.
@@ -420,11 +502,11 @@ pub fn opened(
     incident: &Incident,
     digest: u64,
     scene: &Scene,
-) -> Result<bool, EngineError> {
+) -> Result<(bool, Option<Parked>), EngineError> {
     let now = scene.now;
     let known = transaction.exchange(key)?;
     if known.as_ref().is_some_and(|record| record.incident().is_some()) {
-        return Ok(false);
+        return Ok((false, None));
     }
     if known.is_some() {
         transaction.remove_inbound(key, 1)?;
@@ -439,9 +521,9 @@ pub fn opened(
             now,
         )
     };
-    difference(transaction, key, &mut record, incident, scene)?;
+    let withheld = difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)?;
-    Ok(record.sent > 0)
+    Ok((record.sent > 0, withheld))
 }
 
 /// An operation of the peer's took effect here.
@@ -487,6 +569,8 @@ pub struct Applied {
     pub queued: Option<Changed>,
     /// Why the exchange is stopped from now on.
     pub stopped: Option<Parked>,
+    /// What could not be queued.
+    pub withheld: Option<Parked>,
 }
 
 /// Step, shadow and number follow in one transaction.
@@ -508,9 +592,10 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     record.heard = now;
     take(&mut record, taken);
     let sent = record.sent;
-    if let Some(incident) = &taken.after {
-        difference(transaction, &taken.key, &mut record, incident, scene)?;
-    }
+    let withheld = match &taken.after {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
     let leg = record.leg.clone().in_phase(record.shadow.phase);
     step(&mut record, leg, now);
     if record.leg.is_over() && record.pending.is_empty() {
@@ -528,7 +613,7 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     }
     transaction.put_exchange(&taken.key, &record)?;
     let queued = (record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder });
-    Ok(Applied { queued, stopped })
+    Ok(Applied { queued, stopped, withheld })
 }
 
 /// An operation of the upstream's in an exchange that is stopped: what it says is read from the upstream when a person
@@ -569,9 +654,9 @@ pub fn applied_late(
     transaction: &mut Transaction<'_>,
     taken: &Taken,
     scene: &Scene,
-) -> Result<Option<InboundEntry>, EngineError> {
+) -> Result<(Option<InboundEntry>, Option<Parked>), EngineError> {
     let now = scene.now;
-    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(None) };
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok((None, None)) };
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
     }
@@ -590,11 +675,12 @@ pub fn applied_late(
         operation: OperationKind::Update,
         reason: "it waited behind another operation".to_owned(),
     });
-    if let Some(incident) = &taken.after {
-        difference(transaction, &taken.key, &mut record, incident, scene)?;
-    }
+    let withheld = match &taken.after {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
     transaction.put_exchange(&taken.key, &record)?;
-    Ok(next)
+    Ok((next, withheld))
 }
 
 /// It still cannot follow.
@@ -616,21 +702,23 @@ pub fn held_again(
 pub fn checked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
     record.heard = now;
+    rest(&mut record, now);
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
 
-/// The changes that were gathered while too much was pending.
+/// The changes that were gathered while too much was pending, or that waited for a word.
 pub fn changed_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
     scene: &Scene,
-) -> Result<(), StateError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+) -> Result<Option<Parked>, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     record.changed_meanwhile = false;
-    difference(transaction, key, &mut record, incident, scene)?;
-    transaction.put_exchange(key, &record)
+    let withheld = difference(transaction, key, &mut record, incident, scene)?;
+    transaction.put_exchange(key, &record)?;
+    Ok(withheld)
 }
 
 /// The first `count` operations up to a position are durable at the client, and its histories say so.
@@ -704,21 +792,24 @@ pub fn adopted(
     Ok(news)
 }
 
-/// Everything that a client should know of its incident is told once more.
+/// Everything that a client should know of its incident is told once more; or what of it waits for a person.
 pub fn restated(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     incident: &Incident,
     scene: &Scene,
-) -> Result<bool, StateError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
+) -> Result<Result<bool, Parked>, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(Ok(false)) };
     let sent = record.sent;
     // Another status than any case has: a case that is there is told by an Update, which hands nothing over.
     let case = incident.case.as_ref().map(|case| Case { status: String::new(), ..case.clone() });
     record.shadow = Shadow { case, assigned: record.shadow.assigned, ..Shadow::default() };
     difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)?;
-    Ok(record.sent > sent)
+    Ok(match record.parked {
+        Some(parked) if record.sent == sent => Err(parked),
+        _ => Ok(record.sent > sent),
+    })
 }
 
 /// Comments of ours that the peer has lost are told once more; each has an ID, and arrives once.

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
+use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::{
-    Agreed, Alias, Case, Changes, Downward, ExchangeId, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
+    Agreed, Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards,
+    TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
@@ -44,6 +46,7 @@ impl Engine {
     /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out.
     pub async fn exchanges_of(&self, client: &Alias, exchanges: &[ExchangeId]) -> Result<ExchangePage, EngineError> {
         let cursor = self.feed_end(client).await?.to_string();
+        let settings = self.settings();
         let pictures = self.pictures(client, exchanges).await?;
         let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
         let exchanges = ours.map(|one| ExchangeSnapshot {
@@ -52,7 +55,7 @@ impl Engine {
                 .incident
                 .as_ref()
                 .filter(|_| !one.in_motion)
-                .map(|incident| Agreed::of(incident, Towards::Client)),
+                .map(|incident| Agreed::of(incident, Towards::Client, settings.fields(client))),
             ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
@@ -62,7 +65,7 @@ impl Engine {
     fn snapshot(&self, key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
         let scene = self.scene();
         let counterpart = scene.counterpart(&key.peer, Towards::Client, record.holder);
-        let hides = scene.settings.hides_addresses_from(&key.peer);
+        let (fields, hides) = (counterpart.fields, scene.settings.hides_addresses_from(&key.peer));
         let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
             (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
             (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
@@ -73,7 +76,11 @@ impl Engine {
         let ours = |incident: &Incident| {
             let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
             let changes = Changes {
-                case: incident.case.clone(),
+                case: incident.case.clone().map(|case| match &record.shadow.case {
+                    // A status without a word waits for a person; until then the peer knows the last one that had one.
+                    Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
+                    _ => case,
+                }),
                 solution: Some(incident.work.solution.clone()),
                 completion_code: Some(incident.work.completion_code),
                 expected_resolution: Some(incident.work.expected_resolution),
@@ -92,7 +99,7 @@ impl Engine {
             step,
             applied: record.applied,
             sent: record.sent,
-            record: incident.map(ours).unwrap_or_default(),
+            record: tell(fields, incident.map(ours).unwrap_or_default()),
             agreed: None,
         }
     }
@@ -118,13 +125,19 @@ impl Engine {
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let cases: HashMap<IncidentId, Option<Case>> =
             self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
-        let hides = self.settings().hides_addresses_from(client);
+        let settings = self.settings();
+        let hides = settings.hides_addresses_from(client);
         let shown = |case: Case| if hides { hide_in_case(case) } else { case };
         let answer = |(key, record): (ExchangeKey, ExchangeRecord)| TransactionAnswer {
             exchange: key.exchange,
             transaction: transaction(&record),
             step: transaction_step(&record),
-            case: record.incident().and_then(|id| cases.get(&id).cloned()).flatten().map(shown),
+            case: record
+                .incident()
+                .and_then(|id| cases.get(&id).cloned())
+                .flatten()
+                .map(shown)
+                .and_then(|case| tell_case(settings.fields(client), case, record.shadow.case.as_ref())),
         };
         Ok(TransactionList { transactions: records.into_iter().map(answer).collect() })
     }

@@ -134,11 +134,11 @@ impl Engine {
         }
         let (phase, status, ending) = match decision {
             Decision::Update => (None, None, None),
-            Decision::Resolve => (Some(Phase::Review), Some("Resolved"), Some(CompletionCode::Fulfilled)),
-            Decision::Close => (Some(Phase::Close), Some("Closed"), Some(CompletionCode::Fulfilled)),
-            Decision::Reopen => (Some(Phase::InitialSupport), Some("Reopened"), None),
+            Decision::Resolve => (Some(Phase::Review), Some(Case::RESOLVED), Some(CompletionCode::Fulfilled)),
+            Decision::Close => (Some(Phase::Close), Some(Case::CLOSED), Some(CompletionCode::Fulfilled)),
+            Decision::Reopen => (Some(Phase::InitialSupport), Some(Case::REOPENED), None),
             Decision::Cancel => (Some(Phase::Close), None, Some(CompletionCode::WithdrawnByUser)),
-            Decision::Reject => (Some(Phase::Close), Some("Rejected"), Some(CompletionCode::RequestRejected)),
+            Decision::Reject => (Some(Phase::Close), Some(Case::REJECTED), Some(CompletionCode::RequestRejected)),
         };
         let closed = incident.work.phase == Phase::Close;
         if closed && !matches!(decision, Decision::Update | Decision::Reopen) {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::case::{Agreed, Changes, ExchangeId, IncidentId, TransactionId};
+use crate::case::{Agreed, ExchangeId, IncidentId, TransactionId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangePage {
@@ -31,8 +31,10 @@ pub struct ExchangeSnapshot {
     pub applied: u64,
     /// The last operation to the client whose effect is in `record`.
     pub sent: u64,
-    /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send.
-    pub record: Changes,
+    /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send. In the words
+    /// that travel between the two sites.
+    #[schema(value_type = crate::case::Changes)]
+    pub record: serde_json::Value,
     /// The whole record for a comparison; present when single exchanges were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreed: Option<Agreed>,

@@ -59,6 +59,8 @@ problems! {
     BatchLimit = "batch-limit", 422, "Too many or too few items in one request";
     /// The content of an operation breaks a rule.
     Content = "content", 422, "The operation's content is not acceptable";
+    /// A value has no counterpart in the receiver's field map (C-29).
+    Unmapped = "unmapped", 422, "A value has no counterpart in the field map";
     UnknownOperation = "unknown-operation", 422, "There is no such operation";
     UnknownExchange = "unknown-exchange", 409, "This exchange was never created here";
     /// The same number came with another content.

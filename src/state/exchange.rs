@@ -135,6 +135,19 @@ pub struct OutboxEntry {
     /// What it changes, for the history; a Create speaks for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
+    /// The same in our words, where the peer has others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<Box<serde_json::value::RawValue>>,
+    /// Why it cannot go as it stands: a value of it has no word at the peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmapped: Option<String>,
+}
+
+impl OutboxEntry {
+    /// The operation in our words.
+    pub fn in_our_words(&self) -> &str {
+        self.ours.as_ref().unwrap_or(&self.operation).get()
+    }
 }
 
 /// An operation of a peer's that is durable here and not yet in effect: a Create that the store could not take yet, or

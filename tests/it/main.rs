@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod converge;
 mod damage;
+mod fields;
 mod flow;
 mod inbox;
 mod kill;

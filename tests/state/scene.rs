@@ -83,6 +83,8 @@ pub fn entry(number: u64, bytes: usize) -> OutboxEntry {
         queued_at: at(0),
         operation: serde_json::value::RawValue::from_string(text).unwrap(),
         told: None,
+        ours: None,
+        unmapped: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod attachments;
 pub(super) mod bundle;
 pub(super) mod case;
 pub(super) mod exchange;
+pub(super) mod fields;
 pub(super) mod inbox;
 pub(super) mod peers;
 pub(super) mod policy;

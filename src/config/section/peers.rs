@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::case::Towards;
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::disk::{Disk, Want};
@@ -15,14 +16,22 @@ use crate::config::units::show_duration;
 
 use super::address::Address;
 use super::attachments::attachments;
+use super::fields::FieldMaps;
 use super::site::{PATH_LIMIT, alias};
 
 /// The most clients of one site.
 pub const CLIENT_LIMIT: usize = 10_000;
+/// The most sections for fields of one peer.
+const FIELD_LIMIT: usize = 100;
 /// The longest user name, in bytes.
 const USER_LIMIT: usize = 128;
 
-pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Result<Upstream, Refused> {
+pub fn upstream(
+    mut table: Reader<'_>,
+    origin: &Origin,
+    aliases: &mut Claims,
+    maps: &mut FieldMaps,
+) -> Result<Upstream, Refused> {
     let alias = alias(&mut table, "alias = \"partner\", the alias in the [site] of the upstream", aliases);
     let allow_plain_http = table.flag("allow_plain_http", defaults::ALLOW_PLAIN_HTTP);
     let url = table
@@ -47,6 +56,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
     let hide_clients = table.flag("hide_clients", defaults::UPSTREAM_HIDE_CLIENTS);
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     let attachments = attachments(table.section("attachments"));
+    let fields = maps.read(table.sections("field", FIELD_LIMIT), Towards::Upstream);
     table.finish();
     Ok(Upstream {
         alias: alias?,
@@ -63,6 +73,7 @@ pub fn upstream(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) ->
         hide_clients,
         internal_comments,
         attachments,
+        fields,
     })
 }
 
@@ -93,6 +104,7 @@ pub fn client(
     origin: &Origin,
     aliases: &mut Claims,
     users: &mut Claims,
+    maps: &mut FieldMaps,
 ) -> Result<Client, Refused> {
     let alias = alias(&mut table, "alias = \"north\", the alias in the [site] of the client", aliases);
     let user = user(&mut table).and_then(|item| {
@@ -103,8 +115,9 @@ pub fn client(
     let password = secret::password(&mut table, origin);
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     let attachments = attachments(table.section("attachments"));
+    let fields = maps.read(table.sections("field", FIELD_LIMIT), Towards::Client);
     table.finish();
-    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments, attachments })
+    Ok(Client { alias: alias?, user: user?, password: password?, internal_comments, attachments, fields })
 }
 
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {

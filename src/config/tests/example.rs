@@ -36,6 +36,9 @@ fn the_example_shows_the_real_defaults() {
         user = "north"
         password_file = "upstream.password"
         ca_file = "partner-ca.pem"
+        [[upstream.field]]
+        name = "priority"
+        values = { "1 - Critical" = "P1", "2 - High" = "P2", "3 - Medium" = "P3", "4 - Low" = "P4" }
         [listen]
         address = "0.0.0.0:8443"
         tls = { certificate = "chain.pem", key = "key.pem" }
@@ -43,6 +46,10 @@ fn the_example_shows_the_real_defaults() {
         alias = "branch"
         user = "branch"
         password_file = "branch.password"
+        [[client.field]]
+        name = "case_status"
+        default = "keep"
+        values = { "Open" = "New", "Pending Customer" = "Waiting", "In Progress" = "Active" }
         [submit.defaults]
         priority = "3 - Medium"
         follow_up = "Email Full Text Update"
@@ -124,7 +131,16 @@ fn the_example_shows_every_key() {
         "exchange.owner",
         "schedule",
     ];
-    let lists = ["inbox", "client", "submit.policy", "case.accept", "case.escalate", "exchange.group"];
+    let lists = [
+        "inbox",
+        "client",
+        "client.field",
+        "upstream.field",
+        "submit.policy",
+        "case.accept",
+        "case.escalate",
+        "exchange.group",
+    ];
     let count = sections.len() + lists.len();
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
     let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();

@@ -33,6 +33,8 @@ fn entry() -> OutboxEntry {
         queued_at: at(1),
         operation: serde_json::value::RawValue::from_string("{}".into()).unwrap(),
         told: None,
+        ours: None,
+        unmapped: None,
     }
 }
 

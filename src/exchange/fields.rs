@@ -1,0 +1,85 @@
+//! The door between our words and a peer's: what is queued or read passes through the field map of the settings.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::read::read;
+use crate::case::{Case, Changes, FieldMap, FieldName, Operation, Unmapped};
+use crate::protocol::{Problem, ProblemType};
+use crate::state::{OutboxEntry, StateError};
+
+/// An operation of ours on its way through the door.
+pub(super) struct Encoded {
+    /// As it goes over the wire.
+    pub wire: Box<RawValue>,
+    /// In our words, where those are others.
+    pub ours: Option<Box<RawValue>>,
+    /// Why it cannot go: then both are as one.
+    pub unmapped: Option<String>,
+}
+
+pub(super) fn encode(fields: &FieldMap, operation: &Operation) -> Result<Encoded, StateError> {
+    let plain = serde_json::to_string(operation).and_then(RawValue::from_string).map_err(fault)?;
+    if fields.is_plain() {
+        return Ok(Encoded { wire: plain, ours: None, unmapped: None });
+    }
+    let mut whole = serde_json::to_value(operation).map_err(fault)?;
+    match whole.get_mut(CONTENT).map(|content| fields.translate_out(content)) {
+        Some(Err(unmapped)) => Ok(Encoded { wire: plain, ours: None, unmapped: Some(unmapped.to_string()) }),
+        _ => {
+            let wire = RawValue::from_string(whole.to_string()).map_err(fault)?;
+            Ok(Encoded { wire, ours: Some(plain), unmapped: None })
+        }
+    }
+}
+
+/// An operation that waits, with the map as it is now.
+pub(super) fn encode_again(fields: &FieldMap, entry: &OutboxEntry) -> Result<Encoded, StateError> {
+    encode(fields, &serde_json::from_str(entry.in_our_words()).map_err(fault)?)
+}
+
+fn fault(error: serde_json::Error) -> StateError {
+    StateError::Encode(error.to_string())
+}
+
+/// An operation of a peer's in our words, and the fields of it that are left alone.
+pub(super) fn decode(fields: &FieldMap, text: &str) -> Result<(Operation, Vec<FieldName>), Problem> {
+    if fields.is_plain() {
+        return Ok((read(text)?, Vec::new()));
+    }
+    // What does not read as JSON is told by `read`, with its place.
+    let Ok(mut whole) = serde_json::from_str::<Value>(text) else { return Ok((read(text)?, Vec::new())) };
+    let left = match whole.get_mut(CONTENT).map(|content| fields.translate_in(content)) {
+        Some(Ok(left)) => left,
+        Some(Err(unmapped)) => return Err(ProblemType::Unmapped.with(unmapped.to_string())),
+        None => Vec::new(),
+    };
+    Ok((read(&whole.to_string())?, left))
+}
+
+/// The record of a snapshot as the peer is told it: what has no word is left out.
+pub(super) fn tell(fields: &FieldMap, record: Changes) -> Value {
+    let mut whole = serde_json::to_value(record).unwrap_or_default();
+    fields.tell(&mut whole);
+    whole
+}
+
+/// The record of a peer's snapshot in our words, and why it is not whole.
+pub(super) fn hear(fields: &FieldMap, record: &Value) -> (Changes, Option<String>) {
+    let mut whole = record.clone();
+    let mut reasons: Vec<String> = fields.hear(&mut whole).iter().map(Unmapped::to_string).collect();
+    let changes = Changes::deserialize(whole).unwrap_or_else(|fault| {
+        reasons.push(fault.to_string());
+        Changes::default()
+    });
+    (changes, (!reasons.is_empty()).then(|| reasons.join("; ")))
+}
+
+/// A case as the peer is told it; `known` is what it was told before, where the status has no word.
+pub(super) fn tell_case(fields: &FieldMap, case: Case, known: Option<&Case>) -> Option<Case> {
+    let told = |case: Case| Some(Case { status: fields.word(FieldName::CaseStatus, &case.status)?, ..case });
+    told(case).or_else(|| known.cloned().and_then(told))
+}
+
+const CONTENT: &str = "content";
