@@ -423,7 +423,12 @@ async fn an_operator_works_a_case_with_commands_alone() {
     assert!(who.contains(&"operator anna") && who.contains(&"peer partner"), "{who:?}");
 
     for site in [north, partner] {
-        assert_eq!(site.command(&["outbox"]).ok().trim_end(), "Every operation was acknowledged.");
+        // A client's next poll acknowledges, and what it acknowledged is told to the histories first.
+        eventually("an empty outbox", || async {
+            let told = site.command(&["outbox"]).ok();
+            (told.trim_end() == "Every operation was acknowledged.").then_some(())
+        })
+        .await;
         assert_eq!(site.command(&["parked"]).ok().trim_end(), "Nothing needs a person.");
         let status = site.command(&["status"]).ok();
         assert!(status.contains("all is well") && status.contains("operations queued 0, parked 0"), "{status}");
