@@ -134,6 +134,8 @@ impl Committer {
         drop((records, db));
         // sled's own threads may hold its lock for a moment longer; this waits behind them.
         let _ = file.lock();
+        // And this is not to be held by a child that is being made just now.
+        let _ = file.unlock();
         drop(file);
         let _ = running.send(Running::Closed);
     }
