@@ -10,6 +10,7 @@ mod sharing;
 mod write;
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -72,24 +73,18 @@ impl SqliteStore {
             .pragma("cache_size", READERS_KIB)
             .pragma("temp_store", "memory");
         let acquire = settings.busy_timeout * 4;
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(acquire)
-            .test_before_acquire(false)
-            .connect_with(options.clone().pragma("cache_size", WRITER_KIB))
+        let pool = |connections, options| {
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(acquire);
+            connect(pool.test_before_acquire(false), options, settings.busy_timeout)
+        };
+        let writer = pool(1, options.clone().pragma("cache_size", WRITER_KIB))
             .await
-            .map_err(|error| cannot_open(&settings.path, error.into()))?;
+            .map_err(|fault| cannot_open(&settings.path, fault))?;
         let site = {
             let mut connection = writer.acquire().await?;
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(acquire)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await
-            .map_err(|error| cannot_open(&settings.path, error.into()))?;
+        let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
         Ok(Self { writer, readers, site })
     }
 
@@ -113,6 +108,22 @@ impl SqliteStore {
 }
 
 type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+/// Several that make a new store WAL at the same moment do not wait for each other inside SQLite, so they do here.
+async fn connect(
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+    patience: Duration,
+) -> Result<SqlitePool, StoreError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        match pool.clone().connect_with(options.clone()).await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) if tokio::time::Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            other => return other,
+        }
+    }
+}
 
 fn cannot_open(path: &Path, fault: StoreError) -> StoreError {
     match fault {
