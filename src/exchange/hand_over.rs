@@ -76,10 +76,7 @@ impl Engine {
         }
         if request.active {
             // What was held back on its way in comes first, in its order: our own changes are made against it.
-            match self.retry(Some(id), &request.operator).await {
-                Ok(_) | Err(EngineError::Refused(_)) => {}
-                Err(other) => return Err(other),
-            }
+            self.let_in(id, &request.operator).await?;
         }
         let incident = self.incident(id).await?;
         let edit = Edit { active: Some(request.active), ..Edit::default() };
@@ -87,11 +84,15 @@ impl Engine {
         if request.active {
             self.detect_all().await?;
             // What came in the meantime.
-            match self.retry(Some(id), &request.operator).await {
-                Ok(_) | Err(EngineError::Refused(_)) => {}
-                Err(other) => return Err(other),
-            }
+            self.let_in(id, &request.operator).await?;
         }
         Ok(())
+    }
+    /// What was held back on its way in follows; when there is nothing, that is no fault.
+    async fn let_in(&self, id: IncidentId, operator: &str) -> Result<(), EngineError> {
+        match self.retry(Some(id), operator).await {
+            Ok(_) | Err(EngineError::Refused(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 }
