@@ -535,6 +535,8 @@ pub struct Taken {
     pub operation: Operation,
     pub merged: Merged,
     pub transaction: Option<TransactionId>,
+    /// The record as it was before, where the operation met a change of ours that the peer never heard of.
+    pub before: Option<Incident>,
     /// The record afterwards, where something of ours has to be said again.
     pub after: Option<Incident>,
 }
@@ -583,6 +585,12 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
     }
+    let sent = record.sent;
+    // Said as if the detector had come first: what met is known to both histories then, whoever's value stays (C-47).
+    let untold = match &taken.before {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
     // One that has ended in between, by a decision here, stays ended.
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
@@ -591,11 +599,11 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     record.applied_digest = Some(taken.digest);
     record.heard = now;
     take(&mut record, taken);
-    let sent = record.sent;
     let withheld = match &taken.after {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
         None => None,
-    };
+    }
+    .or(untold);
     let leg = record.leg.clone().in_phase(record.shadow.phase);
     step(&mut record, leg, now);
     if record.leg.is_over() && record.pending.is_empty() {
