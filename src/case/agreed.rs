@@ -99,7 +99,8 @@ impl Agreed {
         // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
         let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
-        let code = match work.completion_code.unwrap_or(CompletionCode::Fulfilled) {
+        let is_told = |code: &CompletionCode| !fields.is_none_there(FieldName::CompletionCode, code.as_str());
+        let code = match work.completion_code.filter(is_told).unwrap_or(CompletionCode::Fulfilled) {
             _ if in_resolution => None,
             _ if withdrawn => Some("withdrawn".to_owned()),
             code => Some(travelling(fields, FieldName::CompletionCode, code.as_str())),

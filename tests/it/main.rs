@@ -26,6 +26,7 @@ mod poison;
 mod reconcile;
 mod relay_kill;
 mod relay_sites;
+mod relay_words;
 mod signals;
 mod slow_store;
 mod tenants;
