@@ -105,7 +105,9 @@ impl Engine {
                 }
             }
             let outcomes = self.store().write(writes).await?;
-            for ((index, one), outcome) in written.into_iter().zip(outcomes) {
+            for ((index, mut one), outcome) in written.into_iter().zip(outcomes) {
+                // What changed here before it was counted waits for that.
+                one.merged.restates |= outcome == Written::AlreadyApplied;
                 match outcome {
                     Written::Done | Written::AlreadyApplied => {
                         taken.push(one);

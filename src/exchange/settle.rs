@@ -11,9 +11,9 @@ use super::fields::{Encoded, encode, encode_again};
 use super::{EngineError, PENDING_LIMIT};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
-    Alias, Case, Changes, Comment, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
-    Operation, OperationKind, Progress, Shadow, SiteId, Towards, TransactionId, Upward, derive_create,
-    derive_operations, told,
+    Alias, Case, Changes, Counterpart, Downward, ExchangeId, Form, Holder, Incident, IncidentId, Leg, Merged,
+    Operation, OperationKind, Progress, Reference, Shadow, SiteId, Towards, TransactionId, Upward, derive_create,
+    derive_operations, is_canceled_elsewhere, told,
 };
 use crate::config::Settings;
 use crate::peer::PeerError;
@@ -174,6 +174,13 @@ pub fn changed(
     Ok((changed, withheld))
 }
 
+/// What was held on its way in while the exchange was paused has had its turn: our own changes follow.
+pub fn resumed(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.paused = false;
+    transaction.put_exchange(key, &record)
+}
+
 /// Where an exchange stands after something was queued.
 pub struct Changed {
     pub leg: Leg,
@@ -196,10 +203,16 @@ fn difference(
     if record.paused {
         return Ok(None);
     }
-    if record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
+    let is_behind =
+        |one: &Reference| (one.exchange, &one.peer) == (key.exchange, &key.peer) && one.applied > record.applied;
+    // An operation of the peer's is in the record, and was not counted before we died: it comes again. Until then it would
+    // look like a change of ours.
+    let is_behind = incident.references.iter().any(is_behind);
+    if is_behind || record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
         return Ok(None);
     }
+    record.changed_meanwhile = false;
     let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
     let operations = derive_operations(&record.shadow, incident, counterpart);
     if record.leg.towards() == Towards::Client {
@@ -812,6 +825,11 @@ pub fn restated(
     // Another status than any case has: a case that is there is told by an Update, which hands nothing over.
     let case = incident.case.as_ref().map(|case| Case { status: String::new(), ..case.clone() });
     record.shadow = Shadow { case, assigned: record.shadow.assigned, ..Shadow::default() };
+    // What a Cancel left here (C-19) is this site's own word for it; said again, it would cancel at the other site.
+    if is_canceled_elsewhere(&incident.work) {
+        let Shadow { phase, solution, completion_code, .. } = Shadow::of(incident, None);
+        record.shadow = Shadow { phase, solution, completion_code, ..record.shadow };
+    }
     difference(transaction, key, &mut record, incident, scene)?;
     transaction.put_exchange(key, &record)?;
     Ok(match record.parked {
@@ -820,17 +838,19 @@ pub fn restated(
     })
 }
 
-/// Comments of ours that the peer has lost are told once more; each has an ID, and arrives once.
+/// Comments and files of ours that the peer has lost are told once more; each has an ID or a digest, and arrives once.
 pub fn told_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
-    comments: Vec<Comment>,
+    lost: Changes,
     scene: &Scene,
 ) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
-    let update =
-        |comments: &[Comment]| Operation::Update(Changes { comments: comments.to_vec(), ..Changes::default() });
-    let operations = comments.chunks(Operation::COMMENT_LIMIT).map(update).collect();
+    let comments = lost.comments.chunks(Operation::COMMENT_LIMIT);
+    let comments = comments.map(|comments| Changes { comments: comments.to_vec(), ..Changes::default() });
+    let files = lost.attachments.chunks(Operation::ATTACHMENT_LIMIT);
+    let files = files.map(|attachments| Changes { attachments: attachments.to_vec(), ..Changes::default() });
+    let operations = comments.chain(files).map(Operation::Update).collect();
     let shadow = record.shadow.clone();
     enqueue(transaction, key, &mut record, operations, &shadow, scene)?;
     transaction.put_exchange(key, &record)

@@ -139,6 +139,7 @@ impl Place {
             poll_interval: Duration::from_secs(1),
             settle: SETTLE,
             max_bytes: 1024 * 1024,
+            max_attachment_bytes: 1024 * 1024,
         };
         change(&mut settings);
         let inbox = Inbox::new(settings, bundle_settings(), engine.clone());
@@ -220,6 +221,7 @@ async fn a_02_what_was_there_before_the_start_and_what_comes_later_are_taken_onc
         poll_interval: Duration::ZERO,
         settle: SETTLE,
         max_bytes: 1024,
+        max_attachment_bytes: 1024,
     };
     let mut restarted = Inbox::new(settings, bundle_settings(), engine.clone());
     restarted.pass().await;
