@@ -205,8 +205,10 @@ impl Engine {
     /// What was held on its way in comes before our own changes, as it does by command (C-59).
     async fn resume(&self, switched_on: Vec<(IncidentId, ExchangeKey)>) -> Result<(), EngineError> {
         for (incident, key) in switched_on {
-            self.let_in(incident, "casebridge").await?;
+            self.let_in(incident).await?;
             self.state().transact::<_, EngineError, _>(move |t| Ok(settle::resumed(t, &key)?)).await?;
+            // What came in the meantime.
+            self.let_in(incident).await?;
         }
         Ok(())
     }

@@ -76,24 +76,17 @@ impl Engine {
         if incident.active == request.active {
             return Err(action(format!("the exchange of incident {id} is {told} already")));
         }
-        if request.active {
-            // What was held back on its way in comes first, in its order: our own changes are made against it.
-            self.let_in(id, &request.operator).await?;
-        }
-        let incident = self.incident(id).await?;
         let edit = Edit { active: Some(request.active), ..Edit::default() };
         self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
         if request.active {
             self.detect_all().await?;
-            // What came in the meantime.
-            self.let_in(id, &request.operator).await?;
         }
         Ok(())
     }
 
     /// What was held back on its way in follows; when there is nothing, that is no fault.
-    pub(super) async fn let_in(&self, id: IncidentId, operator: &str) -> Result<(), EngineError> {
-        match self.retry(Some(id), operator).await {
+    pub(super) async fn let_in(&self, id: IncidentId) -> Result<(), EngineError> {
+        match self.retry(Some(id), "casebridge").await {
             Ok(_) | Err(EngineError::Refused(_)) => Ok(()),
             Err(other) => Err(other),
         }
