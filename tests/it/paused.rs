@@ -70,7 +70,7 @@ async fn a_client_whose_case_is_switched_off_is_told_to_come_later() {
         later.then_some(told)
     })
     .await;
-    assert_is_problem(&told["problem"], 503, "inactive", &["switched off"]);
+    assert_is_problem(&told["problem"], 409, "inactive", &["switched off"]);
     assert_eq!(caller.operate(update(2, 2, "Reseated")).await["outcome"], "applied", "another case does not notice");
     partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
     assert_eq!(caller.operate(update(1, next.into_inner(), "Reseated")).await["outcome"], "applied");

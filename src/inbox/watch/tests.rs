@@ -282,7 +282,10 @@ async fn a_12_a_huge_file_is_set_apart_without_being_read() {
     huge.set_len(1 << 40).unwrap();
     huge.set_modified(long_ago()).unwrap();
     assert_eq!(place.two_passes().await.quarantined, 1);
-    assert!(place.text("quarantine/huge.xml.reason").contains("has 1099511627776 bytes; at most 1048576 are read"));
+    let reason = place.text("quarantine/huge.xml.reason");
+    for part in ["has 1099511627776 bytes; at most 1048576 are read", "held in memory as a whole", "raise max_size"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
 }
 
 #[tokio::test]
