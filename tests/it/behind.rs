@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
-use crate::support::{Pair, eventually};
+use crate::support::{Fault, Pair, eventually};
 
 fn by(mut request: Value) -> Value {
     request["operator"] = "bert".into();
@@ -55,9 +55,18 @@ async fn what_a_peer_changed_just_before_a_kill_does_not_look_like_our_own_chang
     pair.end_user.spawn();
     pair.end_user.exited().await;
     assert_eq!(pair.end_user.count("SELECT count(*) FROM incident WHERE phase = 'review'").await, 1);
-    // Somebody changes the record before the daemon is back.
+    // Somebody changes the record before the daemon is back, and the detector looks before the partner can be asked.
     pair.end_user.execute("INSERT INTO comment (incident, author, text) VALUES (1, 'anna', 'meanwhile')").await;
+    pair.end_user.insert(1, 1).await;
+    pair.wire.set(Fault::Down);
     pair.end_user.start().await;
+    let waiting = eventually("the detector", || async {
+        let waiting = pair.end_user.get("/v1/outbox").await.body;
+        waiting.to_string().contains("create").then_some(waiting)
+    })
+    .await;
+    assert_eq!(waiting["total"], 1, "nothing of the first incident: {waiting}");
+    pair.wire.set(Fault::None);
     pair.partner.when(1, "what was said", |shown| shown["comments"][0]["text"] == "meanwhile").await;
     at_rest(&pair).await;
     let echoes = "SELECT count(*) FROM history WHERE who = 'peer north' AND (detail LIKE '%Reseated%' OR seq > 2)";
