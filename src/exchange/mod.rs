@@ -8,7 +8,7 @@
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
 //!
-//! `settle` is the only file that writes state.
+//! `settle` alone writes state.
 
 mod adopt;
 mod apply;
