@@ -226,7 +226,7 @@ async fn c_54_a_question_travels_down_two_hops_and_its_answer_up_two() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c_51_a_relay_asks_its_client_itself_and_the_answer_comes_back_to_whoever_works_on_it() {
     // Before it was handed on: the two alone.
-    let mut row = Row::start(RowPlan::default()).await;
+    let row = Row::start(RowPlan::default()).await;
     row.submitted().await;
     row.partner.act("/v1/incidents/1/accept", by(json!({}))).await;
     row.north.step(1, "partner", "open").await;
