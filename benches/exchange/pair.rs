@@ -28,7 +28,7 @@ impl Pair {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (common, inbox, upstream) = match kind {
             ONE_BY_ONE => ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "", "batch = 1\nin_flight = 1\n"),
-            FILES => ("", "[[inbox]]\ndir = \"DIR/inbox\"\nmax_size = \"1 GiB\"\nsettle = \"0s\"\n", ""),
+            FILES => ("", "[[inbox]]\ndir = \"DIR/inbox\"\nmax_attachment_size = \"1 GiB\"\nsettle = \"0s\"\n", ""),
             KEEN => ("[store]\npoll_interval = \"20ms\"\n", "", ""),
             _ => ("", "", ""),
         };

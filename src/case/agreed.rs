@@ -11,11 +11,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::apply::{RESOLVED_ELSEWHERE, is_remark};
+use super::attachment::ContentDigest;
 use super::derive::Towards;
 use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
 use super::id::ExchangeId;
 use super::incident::{Case, Comment, Incident};
+use super::ownership::Field;
 use super::phase::{CompletionCode, PhaseGroup};
 
 /// One exchange's record, as both sites should have it. Addresses are hidden in it, since they may be hidden from one of
@@ -33,6 +35,9 @@ pub struct Agreed {
     /// The ID of each comment with a digest of its text.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub comments: BTreeMap<Uuid, String>,
+    /// The name of each announced file with the first half of its SHA-256, until the case is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The fields that this site's map keeps from travelling both ways: in them the two may differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -46,7 +51,7 @@ pub struct Difference {
     pub theirs: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     Phase,
     Solution,
@@ -54,10 +59,11 @@ pub enum Subject {
     ExpectedResolution,
     Case,
     Comment(Uuid),
+    File(String),
 }
 
 impl Subject {
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Subject::Phase => "phase",
             Subject::Solution => "solution",
@@ -65,17 +71,29 @@ impl Subject {
             Subject::ExpectedResolution => "expected resolution",
             Subject::Case => "case",
             Subject::Comment(_) => "comment",
+            Subject::File(_) => "attachment",
+        }
+    }
+
+    /// The field that somebody owns, where it is one.
+    pub fn owned(&self) -> Option<Field> {
+        match self {
+            Subject::Phase => Some(Field::Phase),
+            Subject::Solution => Some(Field::Solution),
+            Subject::CompletionCode => Some(Field::CompletionCode),
+            Subject::ExpectedResolution => Some(Field::ExpectedResolution),
+            Subject::Case | Subject::Comment(_) | Subject::File(_) => None,
         }
     }
 
     /// Its name in a field map, where it can be left out.
-    fn name(self) -> Option<FieldName> {
+    fn name(&self) -> Option<FieldName> {
         match self {
             Subject::Solution => Some(FieldName::Solution),
             Subject::CompletionCode => Some(FieldName::CompletionCode),
             Subject::ExpectedResolution => Some(FieldName::ExpectedResolution),
             Subject::Comment(_) => Some(FieldName::Comments),
-            Subject::Phase | Subject::Case => None,
+            Subject::Phase | Subject::Case | Subject::File(_) => None,
         }
     }
 }
@@ -99,7 +117,8 @@ impl Agreed {
         // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
         let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
-        let code = match work.completion_code.unwrap_or(CompletionCode::Fulfilled) {
+        let is_told = |code: &CompletionCode| !fields.is_none_there(FieldName::CompletionCode, code.as_str());
+        let code = match work.completion_code.filter(is_told).unwrap_or(CompletionCode::Fulfilled) {
             _ if in_resolution => None,
             _ if withdrawn => Some("withdrawn".to_owned()),
             code => Some(travelling(fields, FieldName::CompletionCode, code.as_str())),
@@ -139,8 +158,18 @@ impl Agreed {
                     (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
                 })
                 .collect(),
+            files: BTreeMap::new(),
             left_out: LEVELLED.into_iter().filter(|field| !both_ways(*field)).map(|one| one.as_str().into()).collect(),
         }
+    }
+
+    /// With the files that were announced between the two. When a case is over, the next one may have them.
+    pub fn with_files(mut self, files: Option<&BTreeMap<String, ContentDigest>>) -> Self {
+        let short = |digest: &ContentDigest| digest.as_str().chars().take(32).collect();
+        if self.phase != "done" {
+            self.files = files.into_iter().flatten().map(|(name, digest)| (name.clone(), short(digest))).collect();
+        }
+        self
     }
 
     /// The same for equal records, whichever site makes it; part of the wire protocol.
@@ -157,13 +186,13 @@ impl Agreed {
 
     /// What differs, field by field, apart from what one of the two leaves out.
     pub fn differences(&self, theirs: &Agreed) -> Vec<Difference> {
-        let left_out = |field: Subject| {
+        let left_out = |field: &Subject| {
             let name = field.name().map(FieldName::as_str);
             name.is_some_and(|name| self.left_out.iter().chain(&theirs.left_out).any(|left| left == name))
         };
         let mut differences = Vec::new();
         let mut field = |field: Subject, ours: Option<String>, theirs: Option<String>| {
-            if ours != theirs && !left_out(field) {
+            if ours != theirs && !left_out(&field) {
                 differences.push(Difference { field, ours, theirs });
             }
         };
@@ -176,6 +205,10 @@ impl Agreed {
         let ids: std::collections::BTreeSet<_> = self.comments.keys().chain(theirs.comments.keys()).collect();
         for id in ids {
             field(Subject::Comment(*id), self.comments.get(id).cloned(), theirs.comments.get(id).cloned());
+        }
+        let names: std::collections::BTreeSet<_> = self.files.keys().chain(theirs.files.keys()).collect();
+        for name in names {
+            field(Subject::File(name.clone()), self.files.get(name).cloned(), theirs.files.get(name).cloned());
         }
         differences
     }

@@ -37,6 +37,12 @@ pub const RESOLVED_ELSEWHERE: &str = "Resolved by external system";
 /// The solution that a Cancel leaves (C-19).
 pub const CANCELED_ELSEWHERE: &str = "Incident canceled by external system";
 
+/// Whether a Cancel ended this record: no other operation leaves these two together.
+pub fn is_canceled_elsewhere(work: &Work) -> bool {
+    work.completion_code == Some(CompletionCode::AbandonedByUser)
+        && work.solution.as_deref() == Some(CANCELED_ELSEWHERE)
+}
+
 /// How the comments begin that the rules below write.
 const ASSIGNED: &str = "Incident was assigned locally from external system";
 const REJECTED: &str = "Incident was rejected by the external fulfillment system";

@@ -79,6 +79,8 @@ pub enum Winner {
 pub struct Conflict {
     pub field: Field,
     pub winner: Winner,
+    /// Our value was not sent yet.
+    pub unsent: bool,
     /// In words for the history.
     pub ours: String,
     pub theirs: String,
@@ -132,7 +134,7 @@ impl Meeting<'_> {
                     merged.unsent = true;
                 }
             }
-            merged.conflicts.push(Conflict { field, winner, ours, theirs });
+            merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
         }
         // An end that does not count fills nothing in.
         let stays = |one: &Conflict| one.field == Field::Phase && one.winner != Winner::Theirs;

@@ -1,7 +1,7 @@
 //! Which fields go to a peer and come from it, and in whose words (C-29, C-42). A map stands at the door: it turns what
 //! travels into the peer's words and what arrives into ours, and a value without a word passes in neither direction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -152,6 +152,11 @@ impl FieldName {
             _ => None,
         }
     }
+
+    /// Whether a value of it can mean no value at all at the other side: the receiver can do without one (C-29).
+    pub fn can_be_none(self) -> bool {
+        self.words() != Words::Never && !matches!(self, FieldName::Kind | FieldName::CaseStatus)
+    }
 }
 
 /// Our words for the values of a field, and the peer's: one to one, so that what goes out and comes back is what it was.
@@ -159,7 +164,20 @@ impl FieldName {
 pub struct Values {
     out: BTreeMap<String, String>,
     back: BTreeMap<String, String>,
+    /// Words of ours, and of the peer's, that are no value at the other side.
+    none_out: BTreeSet<String>,
+    none_in: BTreeSet<String>,
     keep: bool,
+}
+
+/// What a value is at the other side of a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Word {
+    Is(String),
+    /// No value, because the map says so.
+    None,
+    /// Nobody said.
+    Missing,
 }
 
 impl Values {
@@ -178,18 +196,32 @@ impl Values {
         Ok(())
     }
 
-    pub fn has(&self, ours: &str) -> bool {
-        self.keep || self.out.contains_key(ours)
+    /// A word of ours that is told as no value. False when it has a word of the peer's.
+    pub fn add_none_out(&mut self, ours: &str) -> bool {
+        !self.out.contains_key(ours) && self.none_out.insert(ours.to_owned())
     }
 
-    fn word(&self, value: &str, way: Way) -> Option<String> {
-        let (there, back) = match way {
-            Way::Out => (&self.out, &self.back),
-            Way::In => (&self.back, &self.out),
+    /// A word of the peer's that is no value here. False when it has a word of ours.
+    pub fn add_none_in(&mut self, theirs: &str) -> bool {
+        !self.back.contains_key(theirs) && self.none_in.insert(theirs.to_owned())
+    }
+
+    pub fn has(&self, ours: &str) -> bool {
+        self.keep || self.out.contains_key(ours) || self.none_out.contains(ours)
+    }
+
+    fn word(&self, value: &str, way: Way) -> Word {
+        let (there, back, none) = match way {
+            Way::Out => (&self.out, &self.back, &self.none_out),
+            Way::In => (&self.back, &self.out, &self.none_in),
         };
-        // Kept, a word of the other side's would come back as another one.
-        let kept = || (self.keep && !back.contains_key(value)).then(|| value.to_owned());
-        there.get(value).cloned().or_else(kept)
+        match there.get(value) {
+            Some(word) => Word::Is(word.clone()),
+            None if none.contains(value) => Word::None,
+            // Kept, a word of the other side's would come back as another one.
+            None if self.keep && !back.contains_key(value) => Word::Is(value.to_owned()),
+            None => Word::Missing,
+        }
     }
 }
 
@@ -253,9 +285,21 @@ impl FieldMap {
 
     /// The peer's word for a value of ours.
     pub fn word(&self, field: FieldName, value: &str) -> Option<String> {
+        match self.outward(field, value) {
+            Word::Is(word) => Some(word),
+            Word::None | Word::Missing => None,
+        }
+    }
+
+    /// Whether the peer is told no value where the record has this one.
+    pub fn is_none_there(&self, field: FieldName, value: &str) -> bool {
+        self.outward(field, value) == Word::None
+    }
+
+    fn outward(&self, field: FieldName, value: &str) -> Word {
         match self.0.get(&field).and_then(|rule| rule.values.as_ref()) {
             Some(values) => values.word(value, Way::Out),
-            None => Some(value.to_owned()),
+            None => Word::Is(value.to_owned()),
         }
     }
 
@@ -295,11 +339,14 @@ impl FieldMap {
                     if left.last() != Some(field) {
                         left.push(*field);
                     }
-                } else if let (Some(values), Value::String(text)) = (&rule.values, value) {
+                } else if let (Some(values), Some(text)) = (&rule.values, value.as_str()) {
                     match values.word(text, way) {
-                        Some(word) => *text = word,
-                        None => {
-                            let value = std::mem::take(text);
+                        Word::Is(word) => *value = Value::String(word),
+                        // Said of what both sites keep the same, and left out of what only the Create tells.
+                        Word::None if field.owned().is_some() => *value = Value::Null,
+                        Word::None => remove(content, place),
+                        Word::Missing => {
+                            let value = text.to_owned();
                             unmapped.push(Unmapped { field: *field, value, is_theirs: way == Way::In });
                             // A case is not told without its status.
                             remove(content, if *field == FieldName::CaseStatus { "/case" } else { place });
@@ -342,7 +389,7 @@ impl FieldMap {
 
     /// The shadow of a record that was read whole: what has no word was left out there.
     pub fn wordless(&self, mut shadow: Shadow) -> Shadow {
-        let has = |field, value: &str| self.word(field, value).is_some();
+        let has = |field, value: &str| self.outward(field, value) != Word::Missing;
         shadow.case = shadow.case.filter(|case| has(FieldName::CaseStatus, &case.status));
         shadow.completion_code = shadow.completion_code.filter(|code| has(FieldName::CompletionCode, code.as_str()));
         shadow

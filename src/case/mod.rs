@@ -34,7 +34,7 @@ pub mod told;
 pub(crate) mod example;
 
 pub use agreed::{Agreed, Difference, Subject};
-pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_remark};
+pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};

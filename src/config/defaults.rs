@@ -98,7 +98,10 @@ pub const INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(1), ms(20), h(1));
 /// `inbox.settle`
 pub const INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
 /// `inbox.max_size`
-pub const INBOX_MAX_SIZE: Bounded<u64> = bounded(64 * MIB, KIB, GIB);
+pub const INBOX_MAX_SIZE: Bounded<u64> = bounded(16 * MIB, KIB, 64 * MIB);
+
+/// `inbox.max_attachment_size`
+pub const INBOX_MAX_ATTACHMENT_SIZE: Bounded<u64> = bounded(GIB, KIB, 1024 * GIB);
 
 /// `upstream.allow_plain_http` and `listen.allow_plain_http`
 pub const ALLOW_PLAIN_HTTP: bool = false;

@@ -126,8 +126,10 @@ pub struct Inbox {
     pub poll_interval: Duration,
     /// A file must have been left alone for this long before it is read.
     pub settle: Duration,
-    /// The largest file that is read, in bytes.
+    /// The largest deposit, in bytes.
     pub max_bytes: u64,
+    /// The largest file that a deposit lists, in bytes.
+    pub max_attachment_bytes: u64,
 }
 
 /// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children

@@ -105,7 +105,9 @@ impl Engine {
                 }
             }
             let outcomes = self.store().write(writes).await?;
-            for ((index, one), outcome) in written.into_iter().zip(outcomes) {
+            for ((index, mut one), outcome) in written.into_iter().zip(outcomes) {
+                // What changed here before it was counted waits for that.
+                one.merged.restates |= outcome == Written::AlreadyApplied;
                 match outcome {
                     Written::Done | Written::AlreadyApplied => {
                         taken.push(one);
@@ -271,8 +273,7 @@ impl Engine {
         let merged = match record {
             Some(record) => {
                 let (shadow, touched) = (&fields.level(one.record.shadow.clone(), work), one.record.touched);
-                let decides = one.record.leg.towards() == Towards::Client;
-                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides };
+                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides: decides(one) };
                 meeting.merge(&one.operation, edit, |field| self.winner(&one.record, field, record.work.phase))
             }
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
@@ -313,6 +314,9 @@ impl Engine {
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
+        // A peer that does not tell what it has seen would take a word that lost for the last one.
+        let is_untold = one.seen.is_some() && decides(one) && merged.conflicts.iter().any(|conflict| conflict.unsent);
+        let before = record.filter(|_| is_untold).cloned();
         let (mut merged, upstream_case, own_case) = match record {
             Some(record) if leg.towards() == Towards::Upstream => {
                 let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject)?;
@@ -350,6 +354,7 @@ impl Engine {
             operation: one.operation.clone(),
             merged,
             transaction: one.transaction.clone(),
+            before,
             after: None,
         };
         Ok((write, taken))
@@ -488,6 +493,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether this is the site above, whose word on a contested field counts.
+fn decides(one: &Arriving) -> bool {
+    one.record.leg.towards() == Towards::Client
 }
 
 fn crash_point_after(arriving: &[Arriving]) {

@@ -8,10 +8,10 @@ use super::submit::anew;
 use super::{Engine, EngineError};
 use crate::case::policy::first_match;
 use crate::case::{
-    Action, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Standing, Submission, Towards, TransactionId,
-    completed,
+    Action, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Reference, Standing, Submission, Towards,
+    TransactionId, completed,
 };
-use crate::state::{ExchangeKey, Transaction, View};
+use crate::state::{ExchangeKey, ExchangeRecord, Transaction, View};
 use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
@@ -28,30 +28,45 @@ enum Decision {
     Leave,
 }
 
+/// What became of a page of changes.
+enum Looked {
+    /// It held so many records.
+    Settled(usize),
+    /// Some of it has an exchange already, and is to be looked at alone.
+    Shared { switched_on: Vec<(IncidentId, ExchangeKey)> },
+}
+
 impl Engine {
     /// One page of changes. Returns how many records it held; call again at once when it was full.
     pub async fn detect(&self) -> Result<usize, EngineError> {
+        let switched_on = {
+            let mut cursor = self.0.detecting.lock().await;
+            match self.detect_page(&mut cursor, false).await? {
+                Looked::Settled(count) => return Ok(count),
+                Looked::Shared { switched_on } => switched_on,
+            }
+        };
+        self.resume(switched_on).await?;
         let mut cursor = self.0.detecting.lock().await;
-        if let Some(count) = self.detect_page(&mut cursor, false).await? {
-            return Ok(count);
-        }
         // Read again, now that nobody moves the shadows: what a peer changed just now must not look like our change, nor
         // like one of ours that takes it back.
         let _alone = self.0.between_record_and_shadow.write().await;
-        Ok(self.detect_page(&mut cursor, true).await?.unwrap_or_default())
+        match self.detect_page(&mut cursor, true).await? {
+            Looked::Settled(count) => Ok(count),
+            Looked::Shared { .. } => Ok(0),
+        }
     }
 
-    /// None when some of the page has an exchange already, which is to be looked at `alone`.
-    async fn detect_page(&self, cursor: &mut Cursor, alone: bool) -> Result<Option<usize>, EngineError> {
+    async fn detect_page(&self, cursor: &mut Cursor, alone: bool) -> Result<Looked, EngineError> {
         let settings = self.settings();
         let page = self.store().changes(cursor, settings.store.batch).await?;
         let count = page.loaded.incidents.len() + page.loaded.unreadable.len();
         if count == 0 {
-            return Ok(Some(0));
+            return Ok(Looked::Settled(0));
         }
         let scene = self.scene();
         if !alone && self.any_has_exchange(&scene, &page.loaded.incidents).await? {
-            return Ok(None);
+            return Ok(Looked::Shared { switched_on: self.switched_on(&page.loaded.incidents).await? });
         }
         let (sound, unsound): (Vec<_>, Vec<_>) =
             page.loaded.incidents.into_iter().map(|one| (one.check_told().err(), one)).partition(|one| one.0.is_none());
@@ -101,7 +116,7 @@ impl Engine {
             info!(event = "incident_submitted", incident = incident.0, %peer, %exchange, "submitted");
         }
         self.tell(settled).await?;
-        Ok(Some(count))
+        Ok(Looked::Settled(count))
     }
 
     /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends
@@ -165,6 +180,37 @@ impl Engine {
             }],
             ..Write::to(incident.id, Writer::Operator)
         })
+    }
+
+    /// Exchanges that another program switched on again while something was held on its way in.
+    async fn switched_on(&self, incidents: &[Incident]) -> Result<Vec<(IncidentId, ExchangeKey)>, EngineError> {
+        let mut keys = Vec::new();
+        for incident in incidents.iter().filter(|incident| incident.active) {
+            let key = |one: &Reference| (incident.id, ExchangeKey::new(&one.peer, one.exchange));
+            keys.extend(incident.references.iter().map(key));
+        }
+        let waits = |record: Option<ExchangeRecord>| record.is_some_and(|one| one.paused && one.held.is_some());
+        let found = move |view: View<'_>| {
+            let mut waiting = Vec::new();
+            for (incident, key) in keys {
+                if waits(view.exchange(&key)?) {
+                    waiting.push((incident, key));
+                }
+            }
+            Ok(waiting)
+        };
+        Ok(self.state().read(found).await?)
+    }
+
+    /// What was held on its way in comes before our own changes, as it does by command (C-59).
+    async fn resume(&self, switched_on: Vec<(IncidentId, ExchangeKey)>) -> Result<(), EngineError> {
+        for (incident, key) in switched_on {
+            self.let_in(incident).await?;
+            self.state().transact::<_, EngineError, _>(move |t| Ok(settle::resumed(t, &key)?)).await?;
+            // What came in the meantime.
+            self.let_in(incident).await?;
+        }
+        Ok(())
     }
 
     /// Whether the peer may be changing one of these.

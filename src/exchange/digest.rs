@@ -1,9 +1,11 @@
 //! Digests over the exchanges with one peer, made from the store: a change that no detector saw is in them as well. The
 //! same at both ends, so that two sites find what differs between them without moving it.
 
+use std::collections::BTreeMap;
+
 use super::{Engine, EngineError};
 use crate::case::agreed::together;
-use crate::case::{Agreed, Alias, ExchangeId, Incident, IncidentId, Standing, Towards};
+use crate::case::{Agreed, Alias, ContentDigest, ExchangeId, Incident, IncidentId, Standing, Towards};
 use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 use crate::state::{ExchangeKey, ExchangeRecord};
 
@@ -15,6 +17,8 @@ pub(super) struct Picture {
     pub key: ExchangeKey,
     pub record: ExchangeRecord,
     pub incident: Option<Incident>,
+    /// What was announced between the two sites.
+    pub files: BTreeMap<String, ContentDigest>,
     /// Whether something is on its way, so that the two sites need not agree now.
     pub in_motion: bool,
 }
@@ -53,6 +57,8 @@ impl Engine {
             if page.is_empty() {
                 return Ok(digests);
             }
+            let ids: Vec<IncidentId> = page.iter().map(|incident| incident.id).collect();
+            let files = self.store().announced_files(peer, &ids).await?;
             for incident in page {
                 // A record comes once for each of its references, in the order of these.
                 let of_peer = incident.references.iter().filter(|one| one.peer == *peer);
@@ -67,7 +73,7 @@ impl Engine {
                     let digest = match reference.standing {
                         // What was given back is each site's own again.
                         Standing::Rejected => 0,
-                        _ => Agreed::of(&incident, towards, fields).digest(),
+                        _ => Agreed::of(&incident, towards, fields).with_files(files.get(&incident.id)).digest(),
                     };
                     digests.push((reference.exchange, digest));
                 }
@@ -79,11 +85,12 @@ impl Engine {
     pub(super) async fn pictures(&self, peer: &Alias, exchanges: &[ExchangeId]) -> Result<Vec<Picture>, EngineError> {
         self.detect_all().await?;
         let keys: Vec<ExchangeKey> = exchanges.iter().map(|exchange| ExchangeKey::new(peer, *exchange)).collect();
-        let (records, incidents) = {
+        let (records, incidents, mut files) = {
             let _alone = self.0.between_record_and_shadow.write().await;
             let records = self.records(&keys).await?;
             let ids: Vec<IncidentId> = records.iter().flatten().filter_map(ExchangeRecord::incident).collect();
-            (records, self.store().load(&ids).await?.incidents)
+            let incidents = self.store().load(&ids).await?.incidents;
+            (records, incidents, self.store().announced_files(peer, &ids).await?)
         };
         // Changes that came while the picture was taken are operations now.
         self.detect_all().await?;
@@ -91,6 +98,7 @@ impl Engine {
         let picture = |((key, record), later): ((ExchangeKey, Option<ExchangeRecord>), Option<ExchangeRecord>)| {
             let (record, later) = (record?, later?);
             Some(Picture {
+                files: record.incident().and_then(|id| files.remove(&id)).unwrap_or_default(),
                 in_motion: (record.sent, record.applied) != (later.sent, later.applied)
                     || !record.pending.is_empty()
                     || record.changed_meanwhile

@@ -1,6 +1,6 @@
 //! Who has a case in hand: a person gives it to another site, takes it back, or switches its exchange off and on.
 
-use super::work::{action, form};
+use super::work::{action, check_not_given_back, form};
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{Action, Case, Edit, Form, Holder, Incident, IncidentId, Reference, Towards};
@@ -16,6 +16,7 @@ impl Engine {
         let group = line(&request.group, GROUP_LIMIT).map_err(|fault| form(format!("group {fault}")))?;
         let settings = self.settings();
         let incident = self.incident(id).await?;
+        check_not_given_back(&incident)?;
         let groups = &settings.exchange.groups;
         let open = |one: &&Reference| one.standing.is_open() && groups.is_external(group, &one.peer);
         let target = incident.references.iter().find(open);
@@ -70,27 +71,22 @@ impl Engine {
     /// Stops the exchange of a record in both directions, or lets it go on (C-59).
     pub async fn set_active(&self, id: IncidentId, request: &ActiveRequest) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        check_not_given_back(&incident)?;
         let told = if request.active { "switched on" } else { "switched off" };
         if incident.active == request.active {
             return Err(action(format!("the exchange of incident {id} is {told} already")));
         }
-        if request.active {
-            // What was held back on its way in comes first, in its order: our own changes are made against it.
-            self.let_in(id, &request.operator).await?;
-        }
-        let incident = self.incident(id).await?;
         let edit = Edit { active: Some(request.active), ..Edit::default() };
         self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
         if request.active {
             self.detect_all().await?;
-            // What came in the meantime.
-            self.let_in(id, &request.operator).await?;
         }
         Ok(())
     }
+
     /// What was held back on its way in follows; when there is nothing, that is no fault.
-    async fn let_in(&self, id: IncidentId, operator: &str) -> Result<(), EngineError> {
-        match self.retry(Some(id), operator).await {
+    pub(super) async fn let_in(&self, id: IncidentId) -> Result<(), EngineError> {
+        match self.retry(Some(id), "casebridge").await {
             Ok(_) | Err(EngineError::Refused(_)) => Ok(()),
             Err(other) => Err(other),
         }

@@ -5,14 +5,15 @@
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
-//! - after lost state: `adopt`; after a jump of the clock: `clock_back`;
+//! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
 //!
-//! `settle` is the only file that writes state.
+//! `settle` alone writes state.
 
 mod adopt;
 mod apply;
 mod attachments;
+mod behind;
 mod clock_back;
 mod detect;
 mod digest;
@@ -174,6 +175,11 @@ impl Engine {
             contacts: Mutex::new(HashMap::new()),
         }));
         engine.check_due_index().await?;
+        let settings = engine.settings();
+        let clients = settings.clients.iter().map(|client| &client.alias);
+        for peer in clients.chain(settings.upstream.iter().map(|upstream| &upstream.alias)) {
+            engine.catch_up_references(peer).await?;
+        }
         engine.adopt_clients().await?;
         Ok(engine)
     }

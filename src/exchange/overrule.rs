@@ -1,6 +1,6 @@
 //! A person decides, for one case, which ID, link and status its client sees.
 
-use super::work::{action, client_reference, form};
+use super::work::{action, check_not_given_back, client_reference, form};
 use super::{Engine, EngineError};
 use crate::case::{Action, Case, CaseId, CaseLink, Edit, Incident, IncidentId, OwnCase};
 use crate::protocol::operator::OverrideRequest;
@@ -12,6 +12,7 @@ impl Engine {
     pub async fn overrule(&self, id: IncidentId, request: &OverrideRequest) -> Result<Case, EngineError> {
         let incident = self.incident(id).await?;
         client_reference(&incident)?;
+        check_not_given_back(&incident)?;
         let Some(shown) = incident.case.clone() else {
             return Err(action(format!("incident {id} has no case yet; accept it with a case ID of its own")));
         };

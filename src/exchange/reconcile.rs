@@ -17,8 +17,8 @@ use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
-    Action, Agreed, Alias, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine, IncidentId, Leg,
-    Operation, Phase, Relayed, Subject, Towards, Upward, told,
+    Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
+    Incident, IncidentId, Leg, Operation, Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -30,6 +30,7 @@ use crate::telemetry::{CrashPoint, crash_point};
 const SUSPECTS: usize = 1_000;
 /// Requests for digests in one run: enough to go through a million exchanges that all differ.
 const REQUESTS: usize = 2_000;
+const TAKE: &str = "take it from the peer";
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -40,6 +41,8 @@ struct Drift {
     /// Their record in our words.
     record: Changes,
     differences: Vec<Difference>,
+    /// Fields that this site owns: our value counts, and is told again (C-47).
+    ours: Vec<Subject>,
 }
 
 impl Engine {
@@ -141,7 +144,8 @@ impl Engine {
                 (Some(picture), Some(snapshot)) => match drift(picture, snapshot, settings.fields(alias)) {
                     Compared::InMotion => answer.in_motion += 1,
                     Compared::Alike => {}
-                    Compared::Drift(drift) => {
+                    Compared::Drift(mut drift) => {
+                        drift.ours = self.owned(&drift);
                         let done = match operator {
                             Some(operator) => self.repair(alias, &drift, operator).await?,
                             None => false,
@@ -170,18 +174,40 @@ impl Engine {
         Ok(())
     }
 
-    /// The upstream's values come here, and what it lacks of our comments goes there. False when the record changed at
+    /// The fields that differ and that this site owns, as the record stands here.
+    fn owned(&self, drift: &Drift) -> Vec<Subject> {
+        let Some(incident) = &drift.picture.incident else { return Vec::new() };
+        let settings = self.settings();
+        let (phase, holder) = (incident.work.phase.group(), drift.picture.record.holder);
+        let is_ours = |subject: &Subject| {
+            let field = subject.owned()?;
+            Some(settings.exchange.ownership.is_ours(field, phase, holder, Towards::Upstream))
+        };
+        let subjects = drift.differences.iter().map(|difference| &difference.field);
+        subjects.filter(|subject| is_ours(subject).unwrap_or(false)).cloned().collect()
+    }
+
+    /// The upstream's values come here, but for what this site owns; that, and what it lacks of our comments and files, goes
+    /// there. False when the record changed at
     /// the same moment: the next run looks again.
     async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
-        let Drift { picture, theirs, record, differences } = drift;
+        let Drift { picture, theirs, record, differences, ours } = drift;
         let Some(incident) = &picture.incident else { return Ok(false) };
-        let again = lacking(&incident.comments, differences, alias);
-        let told = taken(theirs, record, differences, alias);
+        let (kept, come): (Vec<_>, Vec<_>) =
+            differences.iter().cloned().partition(|difference| ours.contains(&difference.field));
+        let again = Changes {
+            comments: lacking(&incident.comments, differences, alias),
+            attachments: lacking_files(incident, differences, alias),
+            ..Changes::default()
+        };
+        let told = taken(theirs, record, &come, alias);
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
         };
-        let standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
+        let mut standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
+        // As the upstream has it: so ours is a change, and goes there by the outgoing table.
+        standpoint.shadow.follow(&taken(theirs, record, &kept, alias));
         let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
         let write = Write {
             expected_revision: Some(incident.revision),
@@ -193,13 +219,16 @@ impl Engine {
             edit,
             upstream_case,
             own_case,
+            attachments: self.incoming(alias, &lost_files(record, differences)),
             ..Write::to(incident.id, Writer::Bridge)
         };
+        let names = again.attachments.iter().map(|note| note.name.clone()).collect();
         let _undetected = self.0.detecting.lock().await;
         let between = self.between().await;
         if self.write_one(write).await? != Written::Done {
             return Ok(false);
         }
+        self.store().ready_again(incident.id, alias, names).await?;
         crash_point(CrashPoint::Reconciled);
         let incident = self.incident(incident.id).await?;
         let (key, scene, relays) = (picture.key.clone(), self.scene(), between.relays());
@@ -217,6 +246,7 @@ impl Engine {
             .await?;
         self.tell(settled).await?;
         self.0.to_push.notify_one();
+        self.0.transfers.tell();
         Ok(true)
     }
 
@@ -260,12 +290,13 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compa
     match (&picture.incident, &theirs.agreed) {
         _ if given_back => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
-            let differences = Agreed::of(incident, Towards::Upstream, fields).differences(agreed);
+            let here = Agreed::of(incident, Towards::Upstream, fields).with_files(Some(&picture.files));
+            let differences = here.differences(agreed);
             match differences.is_empty() {
                 true => Compared::Alike,
                 false => {
                     let (record, _) = hear(fields, &theirs.record);
-                    Compared::Drift(Box::new(Drift { picture, theirs, record, differences }))
+                    Compared::Drift(Box::new(Drift { picture, theirs, record, differences, ours: Vec::new() }))
                 }
             }
         }
@@ -283,14 +314,14 @@ fn may_be_unknown(picture: &Picture) -> bool {
 fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference], alias: &Alias) -> Edit {
     let mut edit = Edit::default();
     for difference in differences {
-        match difference.field {
+        match &difference.field {
             Subject::Phase => edit.phase = Some(phase(theirs)),
             Subject::Solution => edit.solution = Some(record.solution.clone().flatten()),
             Subject::CompletionCode => edit.completion_code = Some(record.completion_code.flatten()),
             Subject::ExpectedResolution => edit.expected_resolution = Some(record.expected_resolution.flatten()),
             Subject::Case => edit.case = record.case.clone(),
-            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, id, alias)),
-            Subject::Comment(_) => {}
+            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, *id, alias)),
+            Subject::Comment(_) | Subject::File(_) => {}
         }
     }
     edit
@@ -316,16 +347,40 @@ fn lacking(ours: &[Comment], differences: &[Difference], alias: &Alias) -> Vec<C
     ours.iter().filter(|one| one.origin.as_ref() != Some(alias) && is_lacking(one.id)).cloned().collect()
 }
 
+/// Our files that the upstream has not got.
+fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> Vec<AttachmentNote> {
+    let is_lacking = |name: &str| {
+        differences
+            .iter()
+            .any(|one| matches!(&one.field, Subject::File(file) if file == name) && one.theirs != one.ours)
+    };
+    let to_them = ours.announced.iter().filter(|one| one.peer == *alias && is_lacking(&one.note.name));
+    to_them.map(|one| one.note.clone()).collect()
+}
+
+/// Their files that we have not got.
+fn lost_files(record: &Changes, differences: &[Difference]) -> Vec<AttachmentNote> {
+    let is_lost = |name: &str| {
+        differences.iter().any(|one| matches!(&one.field, Subject::File(file) if file == name) && one.ours.is_none())
+    };
+    record.attachments.iter().filter(|note| is_lost(&note.name) && note.check().is_ok()).cloned().collect()
+}
+
 fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
     let ours = drift.picture.incident.as_ref().map(|incident| incident.comments.as_slice()).unwrap_or_default();
     let alias = &drift.picture.key.peer;
     let row = |difference: &Difference| {
-        let repair = match difference.field {
+        let one = std::slice::from_ref(difference);
+        let repair = match &difference.field {
+            Subject::File(_) if !lost_files(&drift.record, one).is_empty() => Some(TAKE),
+            Subject::File(_) => {
+                let incident = drift.picture.incident.as_ref();
+                incident.filter(|incident| !lacking_files(incident, one, alias).is_empty()).map(|_| "send it again")
+            }
+            field if drift.ours.contains(field) => Some("tell the peer ours, which counts"),
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
-                (None, _) if theirs_of(&drift.record, id, alias).is_some() => Some("take it from the peer"),
-                (_, None) if !lacking(ours, std::slice::from_ref(difference), alias).is_empty() => {
-                    Some("tell it the peer again")
-                }
+                (None, _) if theirs_of(&drift.record, *id, alias).is_some() => Some(TAKE),
+                (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
                 _ => None,
             },
             Subject::Case if drift.record.case.is_none() => None,
@@ -335,8 +390,9 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
         DriftRow {
             incident: drift.picture.record.incident().map(|id| id.0),
             exchange: drift.picture.key.exchange,
-            field: match difference.field {
+            field: match &difference.field {
                 Subject::Comment(id) => format!("comment {id}"),
+                Subject::File(name) => format!("attachment {}", cut(name, SHOWN)),
                 field => field.as_str().into(),
             },
             here: text(&difference.ours),

@@ -2,8 +2,9 @@
 //! everything is told once more.
 
 use super::poll_case::FORGOTTEN;
+use super::work::{action, check_not_given_back};
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, IncidentId, Reference, Towards};
+use crate::case::{Action, IncidentId, Leg, Reference, Towards, Upward};
 use crate::protocol::ProblemType;
 use crate::protocol::site::capability;
 use crate::state::ExchangeKey;
@@ -13,6 +14,7 @@ impl Engine {
     /// Settles the exchanges of one incident anew. Returns what was done, in a sentence.
     pub async fn resync(&self, id: IncidentId, operator: &str) -> Result<String, EngineError> {
         let incident = self.incident(id).await?;
+        check_not_given_back(&incident)?;
         let done = match incident.references.iter().find(|reference| reference.towards == Towards::Client) {
             Some(reference) => self.restate(id, reference).await?,
             None => self.read_again(id).await?,
@@ -27,6 +29,9 @@ impl Engine {
         let key = ExchangeKey::new(&alias, self.upward_exchange(id, &alias).await?);
         let again = key.clone();
         let record = self.state().read(move |view| view.exchange(&again)).await?;
+        if record.as_ref().is_some_and(|one| matches!(one.leg, Leg::Upward { step: Upward::Rejected, .. })) {
+            return Err(action(format!("{alias} rejected incident {id}; submit it anew")));
+        }
         if record.is_some_and(|record| !record.pending.is_empty() && record.parked.is_none()) {
             return Err(ProblemType::Action
                 .with(format!(

@@ -51,11 +51,9 @@ impl Engine {
         let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
         let exchanges = ours.map(|one| ExchangeSnapshot {
             // In motion there is nothing to compare.
-            agreed: one
-                .incident
-                .as_ref()
-                .filter(|_| !one.in_motion)
-                .map(|incident| Agreed::of(incident, Towards::Client, settings.fields(client))),
+            agreed: one.incident.as_ref().filter(|_| !one.in_motion).map(|incident| {
+                Agreed::of(incident, Towards::Client, settings.fields(client)).with_files(Some(&one.files))
+            }),
             ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })

@@ -106,8 +106,8 @@ impl Engine {
             return Err(action(format!("incident {} is no client's; cancel it, or close it", incident.id)));
         }
         let rejected = |one: &Reference| one.standing == Standing::Rejected;
-        if decision == Decision::Reopen && ours && incident.references.iter().all(rejected) {
-            return Err(action(format!("incident {} was rejected; its client submits it anew", incident.id)));
+        if matches!(decision, Decision::Reopen | Decision::Update) {
+            check_not_given_back(incident)?;
         }
         let submitted = |one: &Reference| one.towards == Towards::Upstream && !rejected(one);
         if decision == Decision::Cancel && !incident.references.iter().any(submitted) {
@@ -257,6 +257,15 @@ impl Engine {
             _ => Err(ProblemType::Busy.with("the record changed at the same moment; look at it and try again").into()),
         }
     }
+}
+
+/// What was given back to its client is over here: nothing of it travels, and the client submits it anew (C-18).
+pub(super) fn check_not_given_back(incident: &Incident) -> Result<(), EngineError> {
+    let mut with_clients = incident.references.iter().filter(|one| one.towards == Towards::Client).peekable();
+    if with_clients.peek().is_some() && with_clients.all(|one| one.standing == Standing::Rejected) {
+        return Err(action(format!("incident {} was rejected; its client submits it anew", incident.id)));
+    }
+    Ok(())
 }
 
 pub(super) fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {

@@ -90,7 +90,7 @@ impl Attachments {
             folders: Folders::of(&settings.dir),
             group: settings.group,
             settle: settings.settle,
-            max_bytes: settings.max_bytes,
+            max_bytes: settings.max_attachment_bytes,
             depositor,
             progress: Mutex::default(),
         };
@@ -204,7 +204,7 @@ impl Shared {
             }
         };
         if print.bytes > self.max_bytes {
-            unusable(Fault::TooLarge { bytes: print.bytes, limit: self.max_bytes }.to_string());
+            unusable(Fault::AttachmentTooLarge { bytes: print.bytes, limit: self.max_bytes }.to_string());
             return Ok(false);
         }
         let stored = match self.store(&path, print).await {

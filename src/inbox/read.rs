@@ -55,8 +55,10 @@ pub enum Fault {
     ForeignGroup { shown: String },
     #[error("file {number} is not acceptable: its {field} {fault}")]
     File { number: usize, field: &'static str, fault: TextFault },
-    #[error("the file has {bytes} bytes; at most {limit} are read")]
+    #[error("the deposit has {bytes} bytes; at most {limit} are read, since it is held in memory as a whole")]
     TooLarge { bytes: u64, limit: u64 },
+    #[error("the file has {bytes} bytes; at most {limit} are taken, by max_attachment_size of its inbox")]
+    AttachmentTooLarge { bytes: u64, limit: u64 },
     #[error("the file cannot be opened: permission denied")]
     Unreadable,
     #[error("the incident store does not take it: {0}")]
@@ -77,8 +79,9 @@ impl Fault {
             }
             Fault::ForeignGroup { .. } => "Deposit it in the inbox of that group, or leave the group out.",
             Fault::TooLarge { .. } => {
-                "Deposit large attachments beside the incident, or raise max_bytes in the settings of this inbox."
+                "Deposit large files beside the incident, in `attachments`, or raise max_size in the settings of this inbox."
             }
+            Fault::AttachmentTooLarge { .. } => "Raise max_attachment_size in the settings of this inbox.",
             Fault::Unreadable => "Let the daemon's user read the file, and move it back into the inbox.",
             Fault::Refused(_) => "Correct what the store names, and deposit the file again.",
         }

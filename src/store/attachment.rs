@@ -1,6 +1,8 @@
 //! Attachments on their way between sites: what goes to a peer, what is awaited from one, and the content itself, which
 //! is read and written in pieces and never whole.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -138,6 +140,17 @@ pub trait AttachmentStore: Send + Sync {
 
     /// Gives up a file that is awaited from a peer.
     async fn given_up(&self, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError>;
+
+    /// The files of these incidents that were announced between this site and `peer`, in either direction, by name; one that
+    /// came and is not there any more is none.
+    async fn announced_files(
+        &self,
+        peer: &Alias,
+        incidents: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError>;
+
+    /// Files that went to a peer, or were given up, are ready to go there once more.
+    async fn ready_again(&self, incident: IncidentId, peer: &Alias, names: Vec<String>) -> Result<(), StoreError>;
 
     /// How the files of one incident stand towards its peers.
     async fn transfers(&self, incident: IncidentId) -> Result<Vec<Transfer>, StoreError>;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, OwnCase, SiteId, Standing, Submission, Towards, TransactionId,
+    IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
@@ -223,6 +223,14 @@ pub trait IncidentStore: AttachmentStore {
 
     /// Up to `limit` records that have a reference at `peer` whose exchange comes after `after`, in order of exchange.
     async fn referenced(&self, peer: &Alias, after: Option<ExchangeId>, limit: usize) -> Result<Loaded, StoreError>;
+
+    /// Up to `limit` references at `peer`, each with its incident, whose exchange comes after `after`, in order of exchange.
+    async fn references(
+        &self,
+        peer: &Alias,
+        after: Option<ExchangeId>,
+        limit: usize,
+    ) -> Result<Vec<(IncidentId, Reference)>, StoreError>;
 
     /// Stores each incident once by its host event ID.
     async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError>;

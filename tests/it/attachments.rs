@@ -92,6 +92,34 @@ async fn a_connection_that_dies_every_300_kb_gets_a_file_through_both_ways_witho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_another_program_damaged_fails_alone_and_says_why() {
+    let pair = pair().await;
+    pair.wire.set(Fault::Down);
+    for (site, names) in [(&pair.end_user, ["a", "b"]), (&pair.partner, ["c", "d"])] {
+        for (seed, name) in names.iter().enumerate() {
+            site.attach(1, name, &noise(seed as u64, 1000)).await;
+        }
+    }
+    let ready = "SELECT count(*) FROM outgoing WHERE state = 'ready'";
+    eventually("both to be ready", || async { (pair.end_user.count(ready).await == 2).then_some(()) }).await;
+    pair.end_user.execute("UPDATE outgoing SET exchange = 'x' WHERE id = (SELECT min(id) FROM outgoing)").await;
+    pair.end_user
+        .execute(
+            "INSERT INTO incoming (incident, peer, exchange, name, content, state) \
+             SELECT 1, 'partner', 'x', 'lost', max(id), 'awaited' FROM content",
+        )
+        .await;
+    pair.wire.set(Fault::None);
+    pair.partner.has_file(1, "b", &noise(1, 1000)).await;
+    pair.end_user.has_file(1, "c", &noise(0, 1000)).await;
+    pair.end_user.has_file(1, "d", &noise(1, 1000)).await;
+    pair.end_user.transfer(1, "a to failed").await;
+    pair.end_user.transfer(1, "lost from failed").await;
+    let told = pair.end_user.told(1, "attachment_failed").await.join("; ");
+    assert_eq!(told.matches("an attachment's exchange does not read").count(), 2, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_either_side_goes_on_where_it_was() {
     let mut pair = pair().await;
     let content = noise(1, 12_000_000);

@@ -133,8 +133,7 @@ async fn c_29_a_value_without_a_word_parks_with_field_and_value_and_goes_on_when
     assert_eq!(reason(&pair.end_user).await, missing);
     assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE severity = '2'").await, 1);
     assert_eq!(pair.partner.count("SELECT count(*) FROM incident").await, 2, "no silent default");
-    let shown = pair.end_user.get("/v1/incidents/1").await.body;
-    assert!(told(&shown).contains("our create: severity"), "{shown}");
+    pair.end_user.when(1, "the history", |shown| told(shown).contains("our create: severity")).await;
 
     // Too early: it waits again.
     retry(&pair.end_user).await;

@@ -53,7 +53,11 @@ async fn one_incident_that_the_partner_refuses_parks_with_its_reason_and_2000_ot
     });
     pair.end_user.insert(0, 2001).await;
     pair.open(2000).await;
-    let parked = parked(&pair).await;
+    let parked = eventually("the culprit to be parked", || async {
+        let parked = parked(&pair).await;
+        (!parked.is_empty()).then_some(parked)
+    })
+    .await;
     assert_eq!(parked.len(), 1, "{parked:?}");
     let reason = parked[0]["reason"].as_str().unwrap();
     assert!(reason.contains("an incident of kind information cannot become a case"), "{reason}");
@@ -61,7 +65,11 @@ async fn one_incident_that_the_partner_refuses_parks_with_its_reason_and_2000_ot
     let shown = incident(&pair, &culprit).await;
     assert_eq!(shown["incident"], parked[0]["incident"]);
     assert!(shown["exchanges"][0]["waits_for"].as_str().unwrap().contains("a person here"), "{shown}");
-    assert_eq!(shown["history"].as_array().unwrap().last().unwrap()["action"], "operation_parked");
+    eventually("the history to say so", || async {
+        let shown = incident(&pair, &culprit).await;
+        (shown["history"].as_array()?.last()?["action"] == "operation_parked").then_some(())
+    })
+    .await;
     assert_eq!(pair.end_user.get("/v1/outbox").await.body["total"], 1, "it is not forgotten either");
     assert_eq!(pair.opened().await, (2000, 2000));
 

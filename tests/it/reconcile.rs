@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::attachment::noise;
 use crate::support::caller::{Caller, SECOND_CLIENT, exchange, second_client};
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::relay::{Call, Relayed, Said, Twist, operates};
@@ -143,6 +144,80 @@ async fn whatever_differs_is_repaired_also_by_a_site_that_dies_over_it() {
     .await;
     settled(&pair).await;
     assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_47_what_this_site_owns_is_told_to_the_other_and_not_taken_from_it() {
+    let owner = "[exchange.owner]\nsolution = \"client\"\nphase = \"client\"\n";
+    let (end_user, partner) = (format!("{SUBMIT_ALL}{owner}"), format!("{ACCEPT_ALL}{owner}"));
+    let pair = Relayed::start(Plan { end_user: &end_user, partner: &partner }).await;
+    pair.end_user.insert(0, 3).await;
+    pair.open(3).await;
+    settled(&pair).await;
+    silently(&pair.partner, "solution = 'theirs', expected_resolution = '2026-12-01T12:00:00Z' WHERE id = 1").await;
+    silently(&pair.end_user, "solution = 'ours' WHERE id = 2").await;
+    silently(&pair.end_user, "phase = 'close', solution = 'Reseated', completion_code = 'fulfilled' WHERE id = 3")
+        .await;
+    let plan = reconcile(&pair.end_user, false).await;
+    let repairs: Vec<(&str, &str)> = plan["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["field"].as_str().unwrap(), row["repair"].as_str().unwrap()))
+        .collect();
+    let (ours, take) = ("tell the peer ours, which counts", "take the peer's value");
+    assert_eq!(repairs[..3], [("solution", ours), ("expected resolution", take), ("solution", ours)], "{plan}");
+    assert_eq!(repairs[3..5], [("phase", ours), ("solution", ours)], "{plan}");
+
+    reconcile(&pair.end_user, true).await;
+    settled(&pair).await;
+    for site in [&pair.end_user, &pair.partner] {
+        site.when(1, "no solution", |shown| shown["solution"].is_null() && shown["expected_resolution"].is_string())
+            .await;
+        site.when(2, "our solution", |shown| shown["solution"] == "ours").await;
+        site.when(3, "our end", |shown| shown["phase"] == "close" && shown["solution"] == "Reseated").await;
+    }
+    settled(&pair).await;
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_one_site_has_lost_is_named_and_carried_again() {
+    let pair = at_rest(2).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    let (ours, theirs) = (noise(1, 300_000), noise(2, 70_000));
+    north.attach(1, "core", &ours).await;
+    partner.attach(2, "firmware", &theirs).await;
+    partner.has_file(1, "core", &ours).await;
+    north.has_file(2, "firmware", &theirs).await;
+    north.transfer(1, "core to sent").await;
+    partner.transfer(2, "firmware to sent").await;
+    settled(&pair).await;
+    assert_eq!(reconcile(north, false).await["differences"], json!([]));
+
+    // Gone from the list, and gone altogether.
+    for forgotten in [false, true] {
+        for (site, name) in [(partner, "core"), (north, "firmware")] {
+            execute(site, &format!("DELETE FROM attachment WHERE name = '{name}'")).await;
+            if forgotten {
+                execute(site, &format!("DELETE FROM incoming WHERE name = '{name}'")).await;
+            }
+        }
+        let plan = reconcile(north, false).await;
+        let fields: Vec<(&str, &str)> = plan["differences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["field"].as_str().unwrap(), row["repair"].as_str().unwrap()))
+            .collect();
+        assert_eq!(fields, [("attachment core", "send it again"), ("attachment firmware", "take it from the peer")]);
+        reconcile(north, true).await;
+        partner.has_file(1, "core", &ours).await;
+        north.has_file(2, "firmware", &theirs).await;
+        north.transfer(1, "core to sent").await;
+        settled(&pair).await;
+        assert_eq!(reconcile(north, false).await["differences"], json!([]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,6 +198,7 @@ conformance! { super::bench:
         a_page_that_is_none_of_this_list_is_an_error;
     reading:
         a_number_that_is_not_there_is_left_out,
+        references_come_without_their_records_in_order_of_their_exchange,
         referenced_records_come_in_order_of_their_exchange,
         a_record_with_two_references_comes_whole_for_each,
         history_is_the_newest_lines_oldest_first,
@@ -209,7 +210,8 @@ conformance! { super::bench:
         a_file_that_is_refused_is_told_once,
         a_content_is_known_only_to_whom_it_came_from,
         a_file_of_ours_goes_to_each_peer_once_and_not_back_to_its_own,
-        what_is_decided_and_what_became_of_it_is_told_once;
+        what_is_decided_and_what_became_of_it_is_told_once,
+        what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again;
 }
 
 #[tokio::test(flavor = "multi_thread")]

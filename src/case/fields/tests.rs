@@ -127,6 +127,26 @@ fn a_whole_record_leaves_out_what_has_no_word_and_names_it() {
 }
 
 #[test]
+fn c_29_a_value_with_an_explicit_none_is_no_value_at_the_other_side() {
+    let mut values = Values::new(true);
+    values.add("2 - High", "P2").unwrap();
+    assert!(values.add_none_out("4 - Low") && values.add_none_in("P9"));
+    assert!(!values.add_none_out("2 - High") && !values.add_none_in("P2"), "a value has one meaning");
+    let rule = |values: &Values| Rule { direction: Direction::Both, values: Some(values.clone()) };
+    let rules = [(FieldName::Priority, rule(&values)), (FieldName::CompletionCode, rule(&values))];
+    let map = FieldMap::new(rules.into());
+    let mut create = json!({"event": {"priority": "4 - Low"}, "form": {"priority": "2 - High"}});
+    map.translate_out(&mut create).unwrap();
+    assert_eq!(create, json!({"event": {}, "form": {"priority": "P2"}}), "though what has no word is kept");
+    let mut shared = json!({"completion_code": "4 - Low"});
+    map.translate_out(&mut shared).unwrap();
+    assert_eq!(shared, json!({"completion_code": null}), "what both keep the same is said to be gone");
+    let mut arriving = json!({"event": {"priority": "P9"}});
+    map.translate_in(&mut arriving).unwrap();
+    assert_eq!(arriving, json!({"event": {}}));
+}
+
+#[test]
 fn two_words_of_ours_cannot_be_one_of_the_peers() {
     let mut values = Values::new(false);
     values.add("Open", "New").unwrap();
@@ -147,14 +167,14 @@ proptest! {
             }
         }
         for (ours, theirs) in &values.out {
-            prop_assert_eq!(values.word(ours, Way::Out), Some(theirs.clone()));
-            prop_assert_eq!(values.word(theirs, Way::In), Some(ours.clone()));
+            prop_assert_eq!(values.word(ours, Way::Out), Word::Is(theirs.clone()));
+            prop_assert_eq!(values.word(theirs, Way::In), Word::Is(ours.clone()));
         }
-        if let Some(out) = values.word(&value, Way::Out) {
-            prop_assert_eq!(values.word(&out, Way::In), Some(value.clone()));
+        if let Word::Is(out) = values.word(&value, Way::Out) {
+            prop_assert_eq!(values.word(&out, Way::In), Word::Is(value.clone()));
         }
-        if let Some(back) = values.word(&value, Way::In) {
-            prop_assert_eq!(values.word(&back, Way::Out), Some(value));
+        if let Word::Is(back) = values.word(&value, Way::In) {
+            prop_assert_eq!(values.word(&back, Way::Out), Word::Is(value));
         }
     }
 }

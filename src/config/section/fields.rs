@@ -7,7 +7,7 @@ use crate::case::{Case, Direction, FieldMap, FieldName, Owner, Ownership, Rule, 
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::faults::{Faults, Refused, Spot};
-use crate::config::item::quoted;
+use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
 use crate::config::settings::CaseSettings;
 
@@ -90,11 +90,25 @@ fn field(mut table: Reader<'_>, names: &mut Claims) -> Result<(FieldName, Rule),
     });
     let keep = table.choice("default", &[("park", false), ("keep", true)], defaults::FIELD_KEEP);
     let section = table.optional_section("values").transpose();
+    let (none_out, none_in) = (table.item("none_out"), table.item("none_in"));
+    let (spot, faults) = (table.spot.clone(), table.faults);
     table.finish();
     let (name, direction) = (name?, direction.transpose()?);
-    let values = section?.map(|section| values(&section, name, keep));
+    let section = section?;
+    let mut map = section.as_ref().map(|section| values(section, name, keep));
+    if none_out.is_some() || none_in.is_some() {
+        let map = map.get_or_insert_with(|| Values::new(keep));
+        none(none_out, name, |word| map.add_none_out(word));
+        none(none_in, name, |word| map.add_none_in(word));
+    }
+    if let (Words::These(words), Some(map)) = (name.words(), &map) {
+        let entries = section.as_ref().map(Reader::entries).unwrap_or_default();
+        let named = |word: &str| map.has(word) || entries.iter().any(|(ours, _)| *ours == word);
+        let missing: Vec<&str> = words.iter().copied().filter(|word| !named(word)).collect();
+        unmapped(&missing, section.as_ref().map_or(&spot, |section| &section.spot), faults);
+    }
     let direction = direction.or(name.directions().first().copied()).unwrap_or(Direction::Once);
-    Ok((name, Rule { direction, values }))
+    Ok((name, Rule { direction, values: map }))
 }
 
 /// Ours on the left, the peer's on the right, one to one.
@@ -128,12 +142,28 @@ fn values(section: &Reader<'_>, name: FieldName, keep: bool) -> Values {
             item.refuse(message, "two words of ours need two of the peer's: what comes back could be either");
         }
     }
-    if let Words::These(words) = name.words() {
-        let named = |word: &str| entries.iter().any(|(ours, _)| *ours == word);
-        let missing: Vec<&str> = words.iter().copied().filter(|word| !keep && !named(word)).collect();
-        unmapped(&missing, &section.spot, section.faults);
-    }
     values
+}
+
+/// The words of a list that are no value at the other side (C-29).
+fn none(item: Option<Item<'_>>, name: FieldName, mut add: impl FnMut(&str) -> bool) {
+    let Some(item) = item else { return };
+    if !name.can_be_none() {
+        let message = format!("{} has a value at both sites, or no words", name.as_str());
+        let able: Vec<&str> = FieldName::ALL.iter().filter(|one| one.can_be_none()).map(|one| one.as_str()).collect();
+        item.refuse(message, format!("leave it out; fields that can be without a value: {}", able.join(", ")));
+        return;
+    }
+    let Ok(words) = item.list_of("words", "write the words in brackets, for example [\"a\", \"b\"]", WORD_COUNT) else {
+        return;
+    };
+    for word in words {
+        if let Ok(text) = word.line(WORD_LIMIT)
+            && !add(text)
+        {
+            word.refuse(format!("{} has a meaning already", quoted(text)), "a word has one meaning: name it once");
+        }
+    }
 }
 
 fn unmapped(missing: &[&str], spot: &Spot, faults: &Faults) {

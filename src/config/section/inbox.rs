@@ -33,6 +33,7 @@ pub fn inbox(
     let poll_interval = table.duration("poll_interval", defaults::INBOX_POLL_INTERVAL);
     let settle = table.duration("settle", defaults::INBOX_SETTLE);
     let max_bytes = table.size("max_size", defaults::INBOX_MAX_SIZE);
+    let max_attachment_bytes = table.size("max_attachment_size", defaults::INBOX_MAX_ATTACHMENT_SIZE);
     table.finish();
-    Ok(Inbox { dir: dir?, group, poll_interval, settle, max_bytes })
+    Ok(Inbox { dir: dir?, group, poll_interval, settle, max_bytes, max_attachment_bytes })
 }

@@ -139,6 +139,7 @@ impl Place {
             poll_interval: Duration::from_secs(1),
             settle: SETTLE,
             max_bytes: 1024 * 1024,
+            max_attachment_bytes: 1024 * 1024,
         };
         change(&mut settings);
         let inbox = Inbox::new(settings, bundle_settings(), engine.clone());
@@ -220,6 +221,7 @@ async fn a_02_what_was_there_before_the_start_and_what_comes_later_are_taken_onc
         poll_interval: Duration::ZERO,
         settle: SETTLE,
         max_bytes: 1024,
+        max_attachment_bytes: 1024,
     };
     let mut restarted = Inbox::new(settings, bundle_settings(), engine.clone());
     restarted.pass().await;
@@ -280,7 +282,10 @@ async fn a_12_a_huge_file_is_set_apart_without_being_read() {
     huge.set_len(1 << 40).unwrap();
     huge.set_modified(long_ago()).unwrap();
     assert_eq!(place.two_passes().await.quarantined, 1);
-    assert!(place.text("quarantine/huge.xml.reason").contains("has 1099511627776 bytes; at most 1048576 are read"));
+    let reason = place.text("quarantine/huge.xml.reason");
+    for part in ["has 1099511627776 bytes; at most 1048576 are read", "held in memory as a whole", "raise max_size"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::{
     AwaitedAttachment, ChangePage, Cursor, Deposited, IncidentStore, ListPage, ListQuery, Loaded, Open, Opened,
     StoreError, Write, Written,
 };
-use crate::case::{Alias, Attachment, Deposit, ExchangeId, HistoryLine, IncidentId, SiteId};
+use crate::case::{Alias, Attachment, Deposit, ExchangeId, HistoryLine, IncidentId, Reference, SiteId};
 use crate::config::settings;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -217,6 +217,16 @@ impl IncidentStore for SqliteStore {
         // One picture: a record and its references belong together.
         let mut connection = self.readers.begin().await?;
         read::referenced(&mut connection, peer, after, limit).await
+    }
+
+    async fn references(
+        &self,
+        peer: &Alias,
+        after: Option<ExchangeId>,
+        limit: usize,
+    ) -> Result<Vec<(IncidentId, Reference)>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        read::references_at(&mut connection, peer, after, limit).await
     }
 
     async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError> {

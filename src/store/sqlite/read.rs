@@ -157,6 +157,26 @@ async fn references(connection: &mut SqliteConnection, ids: &str) -> Result<Hang
     Ok(found)
 }
 
+/// Those that do not read are left out: their incidents are, too.
+pub async fn references_at(
+    connection: &mut SqliteConnection,
+    peer: &Alias,
+    after: Option<ExchangeId>,
+    limit: usize,
+) -> Result<Vec<(IncidentId, Reference)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT incident, peer, exchange, towards, transaction_id, applied, standing, peer_incident, holder FROM reference \
+         WHERE peer = ? AND exchange > ? ORDER BY exchange LIMIT ?",
+    )
+    .bind(peer.as_str())
+    .bind(after.map(|after| after.to_string()).unwrap_or_default())
+    .bind(limit as i64)
+    .fetch_all(&mut *connection)
+    .await?;
+    let sound = rows.iter().filter_map(|row| Some((IncidentId(row.try_get(0).ok()?), reference(row).ok()?)));
+    Ok(sound.collect())
+}
+
 fn reference(row: &SqliteRow) -> Result<Reference, String> {
     let wrong = |what: &str| format!("a reference's {what} does not read");
     let need = |index: usize, what: &str| row.try_get::<String, _>(index).map_err(|_| wrong(what));

@@ -1,10 +1,13 @@
 //! Which files go to which peer, and which come from one.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::read::json as to_json;
 use super::write::insert_history;
 use super::{SqliteStore, content};
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
@@ -49,6 +52,7 @@ pub async fn announce(
                     .bind(row.try_get::<i64, _>(0)?)
                     .execute(&mut *connection)
                     .await?;
+                restore(connection, row.try_get(0)?, at).await?;
                 continue;
             }
         }
@@ -83,6 +87,22 @@ pub async fn announce(
         }
     }
     Ok(())
+}
+
+/// A file that came, and that somebody has removed since, is there again: its content was kept.
+async fn restore(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<(), StoreError> {
+    let content: Option<i64> = sqlx::query_scalar(
+        "UPDATE incoming SET state = 'awaited' WHERE id = ? AND state = 'arrived' AND NOT EXISTS \
+           (SELECT 1 FROM attachment a WHERE a.incident = incoming.incident AND a.name = incoming.name) \
+         RETURNING content",
+    )
+    .bind(incoming)
+    .fetch_optional(&mut *connection)
+    .await?;
+    match content {
+        Some(content) => arrive(connection, content, at).await,
+        None => Ok(()),
+    }
 }
 
 async fn count(connection: &mut SqliteConnection, incident: IncidentId) -> Result<i64, StoreError> {
@@ -238,6 +258,32 @@ async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at
     tell(connection, IncidentId(row.try_get(0)?), Action::AttachmentFailed, detail, at).await
 }
 
+/// The rows of one page that read. One that another program damaged fails for good, with its reason, and holds up nobody.
+type Read<T> = (Vec<T>, Vec<(i64, String)>);
+
+fn sorted<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Read<T>, StoreError> {
+    let (mut sound, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match read(row) {
+            Ok(one) => sound.push(one),
+            Err(fault) => damaged.push((row.try_get(0)?, fault.to_string())),
+        }
+    }
+    Ok((sound, damaged))
+}
+
+fn due(row: &SqliteRow) -> Result<DueAttachment, StoreError> {
+    let peer: &str = row.try_get(2)?;
+    Ok(DueAttachment {
+        id: row.try_get(0)?,
+        incident: IncidentId(row.try_get(1)?),
+        peer: peer.parse().map_err(|_| StoreError::Failed("an attachment's peer does not read".into()))?,
+        name: row.try_get(3)?,
+        content: row.try_get(4)?,
+        bytes: row.try_get::<i64, _>(5)? as u64,
+    })
+}
+
 fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
     let damaged = |what: &str| StoreError::Failed(format!("an attachment's {what} does not read"));
     Ok(Moving {
@@ -275,18 +321,12 @@ impl AttachmentStore for SqliteStore {
         .bind(limit as i64)
         .fetch_all(&mut *connection)
         .await?;
-        let due = |row: &SqliteRow| {
-            let peer: &str = row.try_get(2)?;
-            Ok(DueAttachment {
-                id: row.try_get(0)?,
-                incident: IncidentId(row.try_get(1)?),
-                peer: peer.parse().map_err(|_| StoreError::Failed("an attachment's peer does not read".into()))?,
-                name: row.try_get(3)?,
-                content: row.try_get(4)?,
-                bytes: row.try_get::<i64, _>(5)? as u64,
-            })
-        };
-        rows.iter().map(due).collect()
+        drop(connection);
+        let (sound, damaged) = sorted(&rows, due)?;
+        for (id, reason) in damaged {
+            self.prepared(id, Prepared::Skipped { reason }, Timestamp::now()).await?;
+        }
+        Ok(sound)
     }
 
     async fn prepared(&self, id: i64, decision: Prepared, at: Timestamp) -> Result<(), StoreError> {
@@ -305,7 +345,12 @@ impl AttachmentStore for SqliteStore {
         .bind(limit as i64)
         .fetch_all(&mut *connection)
         .await?;
-        rows.iter().map(moving).collect()
+        drop(connection);
+        let (sound, damaged) = sorted(&rows, moving)?;
+        for (id, reason) in damaged {
+            self.gone(id, Err(reason), Timestamp::now()).await?;
+        }
+        Ok(sound)
     }
 
     async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
@@ -320,7 +365,12 @@ impl AttachmentStore for SqliteStore {
         .bind(limit as i64)
         .fetch_all(&mut *connection)
         .await?;
-        rows.iter().map(moving).collect()
+        drop(connection);
+        let (sound, damaged) = sorted(&rows, moving)?;
+        for (id, reason) in damaged {
+            self.given_up(id, reason, Timestamp::now()).await?;
+        }
+        Ok(sound)
     }
 
     async fn expected(
@@ -403,6 +453,54 @@ impl AttachmentStore for SqliteStore {
 
     async fn given_up(&self, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
         self.in_transaction(move |connection| Box::pin(given_up(connection, id, reason, at))).await
+    }
+
+    async fn announced_files(
+        &self,
+        peer: &Alias,
+        incidents: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        // What went out stands behind what came in: of two files with one name it is the later one.
+        let rows = sqlx::query(
+            "SELECT i.incident, i.name, c.sha256, 0 AS way FROM incoming i JOIN content c ON c.id = i.content \
+             WHERE i.peer = ?1 AND i.incident IN (SELECT value FROM json_each(?2)) AND (i.state <> 'arrived' \
+               OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = i.name)) \
+             UNION ALL \
+             SELECT o.incident, a.name, c.sha256, 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
+             JOIN content c ON c.id = o.content \
+             WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY way",
+        )
+        .bind(peer.as_str())
+        .bind(to_json(incidents))
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut files: HashMap<IncidentId, BTreeMap<String, ContentDigest>> = HashMap::new();
+        for row in rows {
+            let Ok(sha256) = row.try_get::<&str, _>(2)?.parse() else { continue };
+            files.entry(IncidentId(row.try_get(0)?)).or_default().insert(row.try_get(1)?, sha256);
+        }
+        Ok(files)
+    }
+
+    async fn ready_again(&self, incident: IncidentId, peer: &Alias, names: Vec<String>) -> Result<(), StoreError> {
+        let (peer, names) = (peer.clone(), to_json(&names));
+        self.in_transaction(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE outgoing SET state = 'ready', reason = NULL WHERE incident = ? AND peer = ? \
+                     AND state IN ('sent', 'failed') AND content IS NOT NULL \
+                     AND attachment IN (SELECT id FROM attachment WHERE name IN (SELECT value FROM json_each(?)))",
+                )
+                .bind(incident.0)
+                .bind(peer.as_str())
+                .bind(names)
+                .execute(&mut *connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn transfers(&self, incident: IncidentId) -> Result<Vec<Transfer>, StoreError> {

@@ -92,3 +92,18 @@ pub async fn a_store_that_is_open_twice_is_one_store(bench: &dyn Bench) {
     assert_eq!(load(&two, incident).await, load(&one, incident).await);
     assert!(!two.deposit(vec![deposit("edge-1")], at(1)).await.unwrap()[0].new);
 }
+
+pub async fn references_come_without_their_records_in_order_of_their_exchange(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let mut wanted = Vec::new();
+    for number in [3, 1, 2] {
+        let incident = deposited(&store, &format!("edge-{number}")).await;
+        write(&store, Write { reference: Some(reference(number, None)), ..Write::to(incident, Writer::Bridge) }).await;
+        wanted.push((incident, load(&store, incident).await.references.remove(0)));
+    }
+    wanted.sort_unstable_by_key(|(_, one)| one.exchange);
+    let first = store.references(&peer(), None, 2).await.unwrap();
+    assert_eq!(first, wanted[..2]);
+    assert_eq!(store.references(&peer(), Some(first[1].1.exchange), 2).await.unwrap(), wanted[2..]);
+    assert_eq!(store.references(&client(), None, 2).await.unwrap(), []);
+}

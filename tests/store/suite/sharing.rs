@@ -215,3 +215,31 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     let names: Vec<_> = load(&store, incident).await.announced.into_iter().map(|one| one.note.name).collect();
     assert_eq!(names, ["sent"]);
 }
+
+pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let note = note("core", b"core");
+    announced(&store, incident, &client(), 1, taken(&note)).await;
+    let awaited = store.downloads(&client(), 0, 10).await.unwrap().remove(0);
+    store.append(awaited.content, 0, b"core".to_vec(), at(1)).await.unwrap();
+    write(&store, Write { reference: Some(reference(2, None)), ..Write::to(incident, Writer::Bridge) }).await;
+    let known = |peer: Alias| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut files = store.announced_files(&peer, &[incident]).await.unwrap();
+            files.remove(&incident).unwrap_or_default().into_iter().collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(known(client()).await, [("core".to_owned(), note.sha256.clone())]);
+    assert_eq!(known(peer()).await, [], "not announced there yet");
+    let due = store.due_attachments(10).await.unwrap().remove(0);
+    store.prepared(due.id, Prepared::Ready { content: due.content }, at(2)).await.unwrap();
+    store.gone(due.id, Ok(()), at(3)).await.unwrap();
+    assert_eq!(known(peer()).await, [("core".to_owned(), note.sha256.clone())]);
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);
+    store.ready_again(incident, &peer(), vec!["other".into()]).await.unwrap();
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);
+    store.ready_again(incident, &peer(), vec!["core".into()]).await.unwrap();
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap().len(), 1);
+}

@@ -1,0 +1,191 @@
+//! The record changed here: what the shadow does not show is queued for the peer.
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::{Scene, enqueue, step, upward_exchange};
+use crate::case::{
+    Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Reference, Shadow, Towards, Upward,
+    derive_create, derive_operations,
+};
+use crate::exchange::PENDING_LIMIT;
+use crate::exchange::fields::encode;
+use crate::state::{ExchangeKey, ExchangeRecord, Parked, StateError, SubmittedBy, Transaction};
+use crate::telemetry::discreet;
+
+/// An incident is handed to the upstream for the first time in this generation. Says whether it was news.
+pub fn submitted(
+    transaction: &mut Transaction<'_>,
+    scene: &Scene,
+    incident: &Incident,
+    form: Form,
+    policy: Option<String>,
+) -> Result<bool, StateError> {
+    let Some(upstream) = &scene.upstream else { return Ok(false) };
+    let exchange = upward_exchange(scene, incident);
+    let key = ExchangeKey::new(upstream, exchange);
+    if transaction.exchange(&key)?.is_some() {
+        return Ok(false);
+    }
+    let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
+    let hidden = |alias: &Alias| if alias.is_hidden() { alias.clone() } else { alias.hidden(scene.site) };
+    let hides = scene.settings.upstream.as_ref().is_some_and(|upstream| upstream.hide_clients);
+    let mut trace_route: Vec<Alias> = match hides {
+        true => incident.trace_route.iter().map(hidden).collect(),
+        false => incident.trace_route.clone(),
+    };
+    trace_route.push(scene.alias.clone());
+    let mut record = ExchangeRecord {
+        submitted_by: policy.map(|policy| {
+            let form = incident.client.is_none().then(|| form.clone());
+            SubmittedBy { policy, at: scene.now, form }
+        }),
+        ..ExchangeRecord::begun(
+            Leg::Upward { incident: incident.id, step: Upward::Creating },
+            Shadow::of_create(incident, counterpart.has(incident)),
+            scene.now,
+        )
+    };
+    let mut operations = derive_create(incident, form, trace_route, counterpart);
+    if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
+        create.event.mark_as_test();
+    }
+    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene)?;
+    // What is in the record already and no part of a Create follows at once.
+    difference(transaction, &key, &mut record, incident, scene)?;
+    transaction.put_exchange(&key, &record)?;
+    Ok(true)
+}
+
+/// A local change of an incident that has an exchange: where the exchange stands when something was queued, and what
+/// could not be.
+pub fn changed(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<(Option<Changed>, Option<Parked>), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok((None, None)) };
+    let before = record.clone();
+    let withheld = difference(transaction, key, &mut record, incident, scene)?;
+    if record != before {
+        transaction.put_exchange(key, &record)?;
+    }
+    let changed = (record.sent != before.sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    Ok((changed, withheld))
+}
+
+/// What was held on its way in while the exchange was paused has had its turn: our own changes follow.
+pub fn resumed(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.paused = false;
+    transaction.put_exchange(key, &record)
+}
+
+/// Where an exchange stands after something was queued.
+pub struct Changed {
+    pub leg: Leg,
+    pub holder: Holder,
+}
+
+/// Queues what the shadow does not show. Hands back what newly needs a person instead: see [`withhold`].
+pub(super) fn difference(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<Option<Parked>, StateError> {
+    record.paused = !incident.active;
+    if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
+        return Ok(None);
+    }
+    // What changes in the meantime is told when the exchange is active again: the shadow stays.
+    if record.paused {
+        return Ok(None);
+    }
+    let is_behind =
+        |one: &Reference| (one.exchange, &one.peer) == (key.exchange, &key.peer) && one.applied > record.applied;
+    // An operation of the peer's is in the record, and was not counted before we died: it comes again. Until then it would
+    // look like a change of ours.
+    let is_behind = incident.references.iter().any(is_behind);
+    if is_behind || record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
+        record.changed_meanwhile = true;
+        return Ok(None);
+    }
+    record.changed_meanwhile = false;
+    let counterpart = scene.counterpart(&key.peer, record.leg.towards(), record.holder);
+    let operations = derive_operations(&record.shadow, incident, counterpart);
+    if record.leg.towards() == Towards::Client {
+        for operation in &operations {
+            let hidden = scene.hidden(&key.peer, operation.clone());
+            if let Some(unmapped) = encode(counterpart.fields, &hidden)?.unmapped {
+                return Ok(withhold(key, record, operation.kind(), unmapped, scene.now));
+            }
+        }
+        record.parked = None;
+    }
+    let after = record.shadow.after(&operations, incident, counterpart.has(incident), counterpart.fields);
+    let before = std::mem::replace(&mut record.shadow, after);
+    if operations.is_empty() {
+        return Ok(None);
+    }
+    for operation in &operations {
+        match operation.kind() {
+            OperationKind::Assign => record.holder = Holder::Peer,
+            OperationKind::Accept => record.holder = Holder::Us,
+            _ => {}
+        }
+    }
+    // Towards a client our word is what counts, from the moment that it is queued.
+    if record.leg.towards() == Towards::Client {
+        for operation in &operations {
+            if let Ok(leg) = record.leg.clone().operated(operation) {
+                step(record, leg, scene.now);
+            }
+        }
+    }
+    enqueue(transaction, key, record, operations, &before, scene)?;
+    Ok(None)
+}
+
+/// A client's feed cannot leave out one exchange's operation and go on behind it: one with a value that has no word is
+/// not queued. The shadow stays, and the change is derived anew when the record changes, or when a person says so.
+fn withhold(
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    kind: OperationKind,
+    reason: String,
+    now: Timestamp,
+) -> Option<Parked> {
+    let parked = Parked { since: now, seq: record.sent + 1, operation: kind, reason };
+    if record.parked.as_ref().is_some_and(|known| known.reason == parked.reason && known.seq == parked.seq) {
+        return None;
+    }
+    warn!(
+        event = "operation_parked",
+        peer = %key.peer,
+        exchange = %key.exchange,
+        incident = record.incident().map(|incident| incident.0),
+        operation = kind.as_str(),
+        seq = parked.seq,
+        reason = &*discreet(&parked.reason),
+        "needs a person; see `casebridge parked`"
+    );
+    record.park(parked.clone());
+    Some(parked)
+}
+
+/// The changes that were gathered while too much was pending, or that waited for a word.
+pub fn changed_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<Option<Parked>, StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+    record.changed_meanwhile = false;
+    let withheld = difference(transaction, key, &mut record, incident, scene)?;
+    transaction.put_exchange(key, &record)?;
+    Ok(withheld)
+}

@@ -1,0 +1,191 @@
+//! An operation of the peer's took effect here, or could not.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::answer::transacted;
+use super::change::difference;
+use super::{Changed, Scene, step};
+use crate::case::{Holder, Incident, IncidentId, Merged, Operation, OperationKind, TransactionId};
+use crate::exchange::EngineError;
+use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked, Transaction};
+
+/// An operation of the peer's took effect here.
+pub struct Taken {
+    pub key: ExchangeKey,
+    pub incident: IncidentId,
+    pub seq: u64,
+    pub digest: u64,
+    pub operation: Operation,
+    pub merged: Merged,
+    pub transaction: Option<TransactionId>,
+    /// The record as it was before, where the operation met a change of ours that the peer never heard of.
+    pub before: Option<Incident>,
+    /// The record afterwards, where something of ours has to be said again.
+    pub after: Option<Incident>,
+}
+
+impl Taken {
+    /// What the operation does to the exchange: one whose phase does not count here moves no step.
+    pub fn moves(&self) -> Operation {
+        match self.operation.changes() {
+            Some(changes) if self.merged.keeps_phase => Operation::Update(changes.clone()),
+            _ => self.operation.clone(),
+        }
+    }
+}
+
+/// What an operation of the peer's leaves in the record of its exchange.
+fn take(record: &mut ExchangeRecord, taken: &Taken) {
+    match taken.operation.kind() {
+        OperationKind::Assign => record.holder = Holder::Us,
+        OperationKind::Accept => record.holder = Holder::Peer,
+        _ => {}
+    }
+    record.shadow.follow(&taken.merged.agreed);
+    if taken.merged.unsent {
+        record.unseen.get_or_insert(taken.seq);
+    }
+}
+
+/// What followed from an operation of the peer's.
+#[derive(Default)]
+pub struct Applied {
+    /// Where the exchange stands, when something was queued in answer.
+    pub queued: Option<Changed>,
+    /// Why the exchange is stopped from now on.
+    pub stopped: Option<Parked>,
+    /// What could not be queued.
+    pub withheld: Option<Parked>,
+}
+
+/// Step, shadow and number follow in one transaction.
+pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) -> Result<Applied, EngineError> {
+    let now = scene.now;
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok(Applied::default()) };
+    if taken.seq <= record.applied {
+        return Ok(Applied::default());
+    }
+    if let Some(id) = &taken.transaction {
+        transacted(&mut record, id, now)?;
+    }
+    let sent = record.sent;
+    // Said as if the detector had come first: what met is known to both histories then, whoever's value stays (C-47).
+    let untold = match &taken.before {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
+    // One that has ended in between, by a decision here, stays ended.
+    if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
+        step(&mut record, leg, now);
+    }
+    record.applied = taken.seq;
+    record.applied_digest = Some(taken.digest);
+    record.heard = now;
+    take(&mut record, taken);
+    let withheld = match &taken.after {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    }
+    .or(untold);
+    let leg = record.leg.clone().in_phase(record.shadow.phase);
+    step(&mut record, leg, now);
+    if record.leg.is_over() && record.pending.is_empty() {
+        record.due = None;
+    }
+    let patience = scene.settings.retry.patience;
+    let stopped = record.progress.note(&taken.operation, now, patience).then(|| Parked {
+        since: now,
+        seq: taken.seq,
+        operation: taken.operation.kind(),
+        reason: format!("no progress: {} operations in a row said nothing new", patience.repeats),
+    });
+    if let Some(parked) = &stopped {
+        record.park(parked.clone());
+    }
+    transaction.put_exchange(&taken.key, &record)?;
+    let queued = (record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    Ok(Applied { queued, stopped, withheld })
+}
+
+/// An operation of the upstream's in an exchange that is stopped: what it says is read from the upstream when a person
+/// lets the exchange go on.
+pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u64) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.applied = record.applied.max(seq);
+    record.applied_digest = None;
+    Ok(transaction.put_exchange(key, &record)?)
+}
+
+/// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.
+pub fn parked_incoming(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    seq: u64,
+    kind: OperationKind,
+    operation: Box<RawValue>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    if seq <= record.applied {
+        return Ok(());
+    }
+    record.applied = seq;
+    record.applied_digest = None;
+    // What comes later waits behind the first one, in order.
+    record.held.get_or_insert(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
+    transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}
+
+/// An operation that was held on its way in took effect after all; its number was counted when it came. Hands back the
+/// next one that waits behind it.
+pub fn applied_late(
+    transaction: &mut Transaction<'_>,
+    taken: &Taken,
+    scene: &Scene,
+) -> Result<(Option<InboundEntry>, Option<Parked>), EngineError> {
+    let now = scene.now;
+    let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok((None, None)) };
+    if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
+        step(&mut record, leg, now);
+    }
+    take(&mut record, taken);
+    transaction.remove_inbound(&taken.key, taken.seq)?;
+    let mut next = None;
+    for seq in taken.seq + 1..=record.applied {
+        next = transaction.inbound(&taken.key, seq)?;
+        if next.is_some() {
+            break;
+        }
+    }
+    record.held = next.as_ref().map(|entry| Parked {
+        since: entry.received_at,
+        seq: entry.seq,
+        operation: OperationKind::Update,
+        reason: "it waited behind another operation".to_owned(),
+    });
+    let withheld = match &taken.after {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
+    transaction.put_exchange(&taken.key, &record)?;
+    Ok((next, withheld))
+}
+
+/// It still cannot follow.
+pub fn held_again(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    kind: OperationKind,
+    seq: u64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    record.held = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
+    transaction.put_exchange(key, &record)?;
+    Ok(())
+}

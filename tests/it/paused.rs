@@ -1,0 +1,77 @@
+//! A case whose exchange is switched off, and what comes first when it goes on (C-59).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::caller::{Caller, assert_is_problem, update};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::wire::free_port;
+use crate::support::{Pair, Site, eventually};
+
+fn by(mut request: Value) -> Value {
+    request["operator"] = "anna".into();
+    request
+}
+
+/// The place of the first line of this kind in the history.
+fn place(shown: &Value, action: &str, seq: i64) -> Option<usize> {
+    let mut lines = shown["history"].as_array()?.iter();
+    lines.position(|line| line["action"] == action && line["seq"] == seq)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_comes_before_our_own_changes_whoever_switches_the_exchange_on() {
+    for by_command in [true, false] {
+        let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+        pair.end_user.insert(0, 1).await;
+        pair.end_user.step(1, "partner", "open").await;
+        pair.end_user.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+        pair.partner.act("/v1/incidents/1/update", by(json!({"solution": "theirs"}))).await;
+        eventually("the update to be held", || async {
+            (pair.end_user.get("/v1/parked").await.body["total"] == 1).then_some(())
+        })
+        .await;
+        pair.end_user.execute("INSERT INTO comment (incident, author, text) VALUES (1, 'anna', 'ours')").await;
+        match by_command {
+            true => _ = pair.end_user.act("/v1/incidents/1/active", by(json!({"active": true}))).await,
+            false => pair.end_user.execute("UPDATE incident SET active = 1 WHERE id = 1").await,
+        }
+        let shown = pair.end_user.when(1, "both", |shown| {
+            let (taken, sent) = (place(shown, "operation_applied", 2), place(shown, "operation_sent", 2));
+            taken.is_some() && sent.is_some()
+        });
+        let shown = shown.await;
+        assert!(place(&shown, "operation_applied", 2) < place(&shown, "operation_sent", 2), "{shown}");
+        assert_eq!(shown["solution"], "theirs");
+        pair.partner.when(1, "what waited", |shown| shown["comments"][0]["text"] == "ours").await;
+        eventually("nothing to be held", || async {
+            (pair.end_user.get("/v1/parked").await.body["total"] == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_case_is_switched_off_is_told_to_come_later() {
+    let port = free_port();
+    let mut partner = Site::new("partner", &partner_config(port, ACCEPT_ALL));
+    partner.start().await;
+    let caller = Caller::north(port);
+    caller.create(1).await;
+    caller.create(2).await;
+    partner.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+    // Until the detector has seen it, they are taken.
+    let next = AtomicU64::new(2);
+    let told = eventually("the exchange to be off", || async {
+        let told = caller.operate(update(1, next.load(Ordering::SeqCst), "Reseated")).await;
+        let later = told["outcome"] == "later";
+        next.fetch_add(u64::from(!later), Ordering::SeqCst);
+        later.then_some(told)
+    })
+    .await;
+    assert_is_problem(&told["problem"], 409, "inactive", &["switched off"]);
+    assert_eq!(caller.operate(update(2, 2, "Reseated")).await["outcome"], "applied", "another case does not notice");
+    partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    assert_eq!(caller.operate(update(1, next.into_inner(), "Reseated")).await["outcome"], "applied");
+}
