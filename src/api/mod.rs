@@ -6,6 +6,8 @@ mod auth;
 mod body;
 mod digests;
 mod exchanges;
+#[cfg(test)]
+mod fuzz;
 mod hand_over;
 mod health;
 mod local;

@@ -11,6 +11,8 @@ pub mod deposit;
 pub mod derive;
 pub mod fields;
 pub mod form;
+#[cfg(test)]
+mod fuzz;
 pub mod hide;
 pub mod history;
 pub mod id;

@@ -59,7 +59,8 @@ impl Problems {
             more => format!("{more} problems"),
         };
         text.push_str(&format!("{}: {count}", normalize_untrusted_str(&self.file)));
-        text
+        // The renderer leaves these, and some terminals obey them.
+        text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}")
     }
 }
 

@@ -47,6 +47,8 @@ fn part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem
         return Ok(read);
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))
+    let read = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))?;
+    deserializer.end().map_err(|fault| ProblemType::Content.with(format!("after `{place}`: {fault}")))?;
+    Ok(read)
 }

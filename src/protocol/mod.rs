@@ -3,6 +3,8 @@
 pub mod attachment;
 pub mod digest;
 pub mod exchange;
+#[cfg(test)]
+mod fuzz;
 pub mod operation;
 pub mod operator;
 pub mod problem;

@@ -1,5 +1,7 @@
 //! Stories over real parts: real daemons as processes, real HTTP, real SQLite and sled.
 
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod support;
 
 mod adopt;
@@ -26,6 +28,7 @@ mod poison;
 mod reconcile;
 mod relay_kill;
 mod relay_sites;
+mod requests;
 mod signals;
 mod slow_store;
 mod tenants;
