@@ -14,6 +14,7 @@ mod local;
 mod openapi;
 mod operations;
 mod problem;
+mod query;
 mod site;
 mod transactions;
 mod updates;

@@ -25,6 +25,7 @@ pub mod ownership;
 pub mod phase;
 pub mod policy;
 pub mod progress;
+mod schema;
 pub mod shadow;
 pub mod sharing;
 pub mod shown;

@@ -82,7 +82,9 @@ impl Target {
         let directories = std::iter::once(data(&format!("fuzz/{}", self.name))).chain(samples);
         let mut paths: Vec<PathBuf> =
             directories.flat_map(|directory| fs::read_dir(directory).unwrap()).map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| path.is_file());
+        // Beside the samples stands what is said of them.
+        let is_sample = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "expected" && ending != "md");
+        paths.retain(|path| path.is_file() && is_sample(path));
         paths.sort();
         paths
     }

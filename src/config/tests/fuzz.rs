@@ -14,7 +14,7 @@ fn configurations() {
             "address = \"127.0.0.1:8443\"\n", "\"\"\"", "'''", "\"\\u001b\"", "[[", "]]", "{a = 1}", "= ", "#", "1979-05-27", "0x", "nan", "8 KiB", "30s",
         ],
         samples: &["config"],
-        tries: 1500,
+        tries: 500,
     };
     let directory = directory();
     let origin = origin(directory.path());
