@@ -214,6 +214,7 @@ pub struct PeerStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {
+    #[serde(deserialize_with = "super::object::object")]
     pub form: crate::case::Form,
     /// Who does it, for the history.
     pub operator: String,

@@ -31,7 +31,7 @@ pub struct Target {
 
 /// The most that reading, writing and reading again may hold at once, and may ask for in all, for an input of this length.
 const fn memory(bytes: usize) -> u64 {
-    (2 << 20) + 150 * bytes as u64
+    (4 << 20) + 400 * bytes as u64
 }
 const fn work(bytes: usize) -> u64 {
     (16 << 20) + 1500 * bytes as u64
@@ -134,7 +134,7 @@ fn shape(answer: &str) -> String {
 /// As much of an input as is needed for `same`.
 fn smaller(mut input: Vec<u8>, same: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut piece = input.len() / 2;
-    let mut patience = 400;
+    let mut patience = 200;
     while piece > 0 && patience > 0 {
         let mut at = 0;
         while at < input.len() && patience > 0 {
