@@ -9,7 +9,8 @@ use tracing::error;
 
 use super::StateError;
 use super::acknowledged::Acknowledged;
-use super::due::DueIndex;
+use super::due::{DueIndex, Place};
+use super::recent::Recent;
 use super::records::Records;
 use super::transaction::{Transaction, Writes};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -38,6 +39,7 @@ pub enum Running {
 /// What readers look at.
 pub struct Readable {
     pub records: Records,
+    pub recent: Recent,
     pub due: DueIndex,
 }
 
@@ -63,13 +65,8 @@ impl Committer {
         let mut open = true;
         while open {
             let Some(group) = self.next_group(&mut open) else { break };
-            let mut transaction = Transaction::new(&self.records);
             let mut answers = Vec::with_capacity(group.len());
-            for command in group {
-                answers.push(command(&mut transaction));
-                transaction.keep();
-            }
-            let writes = transaction.into_writes();
+            let Some(writes) = self.decide(group, &mut answers) else { break };
             let committed = self.commit(writes);
             for answer in answers {
                 answer(committed.clone());
@@ -82,6 +79,18 @@ impl Committer {
             }
         }
         self.release();
+    }
+
+    /// What the steps of a group write; none once the database is released.
+    fn decide(&self, group: Vec<Command>, answers: &mut Vec<Answer>) -> Option<Writes> {
+        let readable = self.durable.read().unwrap_or_else(PoisonError::into_inner);
+        let Readable { records, recent, .. } = readable.as_ref()?;
+        let mut transaction = Transaction::new(records, recent);
+        for command in group {
+            answers.push(command(&mut transaction));
+            transaction.keep();
+        }
+        Some(transaction.into_writes())
     }
 
     /// All that waits, up to the size of a group; none when no caller is left.
@@ -116,9 +125,10 @@ impl Committer {
         self.file.sync_data().map_err(io)?;
         self.acknowledged.write(commit).map_err(io)?;
         self.commit = commit;
-        if let Some(Readable { due, .. }) = readable.as_mut() {
-            for (key, place) in writes.into_places() {
-                due.put(key, place);
+        if let Some(Readable { recent, due, .. }) = readable.as_mut() {
+            for (key, record) in writes.into_exchanges() {
+                due.put(key.clone(), Place::of(&key, &record));
+                recent.put(key, record);
             }
         }
         crash_point(CrashPoint::StateFlushed);

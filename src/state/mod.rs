@@ -11,6 +11,7 @@ mod exchange;
 mod fuzz;
 mod keys;
 mod open;
+mod recent;
 mod record;
 mod records;
 mod transaction;
@@ -114,8 +115,8 @@ impl State {
         let durable = Durable::clone(&self.durable);
         let reading = move || {
             let open = durable.read().unwrap_or_else(PoisonError::into_inner);
-            let Readable { records, due } = open.as_ref().ok_or(StateError::Closed)?;
-            read(View { records, due })
+            let Readable { records, recent, due } = open.as_ref().ok_or(StateError::Closed)?;
+            read(View { records, recent, due })
         };
         match tokio::task::spawn_blocking(reading).await {
             Ok(read) => read,

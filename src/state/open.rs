@@ -14,6 +14,7 @@ use super::check::check;
 use super::commit::{Committer, Readable, Running};
 use super::due::DueIndex;
 use super::exchange::MetaRecord;
+use super::recent::Recent;
 use super::records::Records;
 use super::transaction::Transaction;
 use super::{QUEUE, State, StateError};
@@ -54,7 +55,8 @@ impl State {
 
         let (messages, receiver) = mpsc::channel(QUEUE);
         let (running_sender, running) = watch::channel(Running::Yes);
-        let durable = Arc::new(RwLock::new(Some(Readable { records: records.clone(), due })));
+        let durable =
+            Arc::new(RwLock::new(Some(Readable { records: records.clone(), recent: Recent::default(), due })));
         let committer = Committer {
             db,
             records,
@@ -97,7 +99,8 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
     let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
     let acknowledged = Acknowledged::open(path).map_err(io)?;
 
-    let mut transaction = Transaction::new(&records);
+    let recent = Recent::default();
+    let mut transaction = Transaction::new(&records, &recent);
     let last = transaction.commit().map_err(fault)?;
     match acknowledged.read().map_err(io)? {
         None => return Err(fault(StateError::Damaged("the number of the last commit does not read".into()))),
