@@ -28,7 +28,10 @@ north_is > /etc/casebridge/config.toml
 chgrp casebridge /etc/casebridge/*
 chmod 0640 /etc/casebridge/*
 
-CREDENTIALS_DIRECTORY=/etc/casebridge casebridge check-config > /dev/null
+export CREDENTIALS_DIRECTORY=/etc/casebridge
+casebridge check-config > /dev/null
+until_true casebridge test-peer
+ok "root checks the configuration and tries the connection"
 systemctl start casebridge.service
 ok "it starts, and tells systemd when it is ready"
 until_seen peer_up
@@ -79,6 +82,11 @@ systemctl stop casebridge.service
 until_seen stopped
 [ ! -e /run/casebridge ] && [ -e /var/lib/private/casebridge/incidents.db ]
 ok "stopped, it leaves its store and nothing in /run"
+casebridge state rebuild > /dev/null
+systemctl start casebridge.service
+until_true case_is_known
+systemctl stop casebridge.service
+ok "root has the state rebuilt, and it goes on"
 
 sed -i 's/^#u /u /' /etc/sysusers.d/casebridge.conf && systemd-sysusers casebridge.conf
 install -D -m 0644 systemd/casebridge.service.d/shared.conf.example /etc/systemd/system/casebridge.service.d/shared.conf
