@@ -17,12 +17,31 @@ fn other_words() -> FieldMap {
 }
 
 const WORDS: &[&str] = &[
-    "\"kind\":\"update\"", "\"kind\":\"create\"", "\"kind\":\"accept\"", "\"content\":{", "\"solution\":null",
-    "\"solution\":\"x\"", "\"completion_code\":\"fulfilled\"", "\"expected_resolution\":\"2026-11-21T10:00:00Z\"",
-    "\"expected_resolution\":\"-009999-01-02T01:59:59Z\"", "\"comments\":[", "\"attachments\":[", "\"case\":{\"id\":\"C\",\"status\":\"NEW\"}",
-    "\"link\":\"javascript:x\"", "\"link\":\"https://a\\u001b\"", "\"author\":\"\u{202e}\"", "\"edits\":4294967295", "\"deleted\":true",
-    "\"bytes\":18446744073709551615", "\"trace_route\":[\"north\"]", "\"created_at\":\"2026-11-21T10:00:00Z\"", "\"incident\":-1",
-    "\"event\":{\"host_event_id\":\"e\",\"synopsis\":\"s\"}", "\"form\":{\"cc\":[\"a@\u{202e}b\"]}", "In Progress", "WORKING",
+    "\"kind\":\"update\"",
+    "\"kind\":\"create\"",
+    "\"kind\":\"accept\"",
+    "\"content\":{",
+    "\"solution\":null",
+    "\"solution\":\"x\"",
+    "\"completion_code\":\"fulfilled\"",
+    "\"expected_resolution\":\"2026-11-21T10:00:00Z\"",
+    "\"expected_resolution\":\"-009999-01-02T01:59:59Z\"",
+    "\"comments\":[",
+    "\"attachments\":[",
+    "\"case\":{\"id\":\"C\",\"status\":\"NEW\"}",
+    "\"link\":\"javascript:x\"",
+    "\"link\":\"https://a\\u001b\"",
+    "\"author\":\"\u{202e}\"",
+    "\"edits\":4294967295",
+    "\"deleted\":true",
+    "\"bytes\":18446744073709551615",
+    "\"trace_route\":[\"north\"]",
+    "\"created_at\":\"2026-11-21T10:00:00Z\"",
+    "\"incident\":-1",
+    "\"event\":{\"host_event_id\":\"e\",\"synopsis\":\"s\"}",
+    "\"form\":{\"cc\":[\"a@\u{202e}b\"]}",
+    "In Progress",
+    "WORKING",
 ];
 
 #[test]
@@ -65,7 +84,8 @@ fn snapshots() {
 
 #[test]
 fn cursors() {
-    let words = &["-", "+", "{", "}", "urn:uuid:", "0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdef"];
+    let words =
+        &["-", "+", "{", "}", "urn:uuid:", "0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdef"];
     let target = Target { name: "cursor", words, samples: &[], tries: 4000 };
     target.run(|bytes| match String::from_utf8_lossy(bytes).parse::<Position>() {
         Ok(position) => {

@@ -49,9 +49,7 @@ pub struct OperationResult {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// Durable and in effect; said again when the operation arrives again.
-    Applied {
-        transaction: TransactionId,
-    },
+    Applied { transaction: TransactionId },
     /// Durable, not yet in effect: ask `GET /v1/transactions?exchange=` for the transaction ID.
     Received,
     /// Never, as it stands. Sending it again gives the same answer until somebody acts.

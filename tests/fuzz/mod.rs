@@ -60,7 +60,8 @@ impl Target {
             let input = mutator.mutate(&inputs);
             match tried(&look, &input) {
                 Ok(answer) if known.insert(shape(&answer)) => {
-                    let small = smaller(input, |less| tried(&look, less).is_ok_and(|other| shape(&other) == shape(&answer)));
+                    let same = |less: &[u8]| tried(&look, less).is_ok_and(|other| shape(&other) == shape(&answer));
+                    let small = smaller(input, 30, same);
                     if keep {
                         write(&directory, "", &small);
                     }
@@ -68,7 +69,7 @@ impl Target {
                 }
                 Ok(_) => {}
                 Err(fault) => {
-                    let small = smaller(input, |less| tried(&look, less).is_err());
+                    let small = smaller(input, 300, |less| tried(&look, less).is_err());
                     let path = write(&directory, "found-", &small);
                     let fault = tried(&look, &small).err().unwrap_or(fault);
                     panic!("{fault}\nthe input is kept as {}", path.display());
@@ -80,8 +81,10 @@ impl Target {
     fn first(&self) -> Vec<PathBuf> {
         let samples = self.samples.iter().map(|samples| data(samples));
         let directories = std::iter::once(data(&format!("fuzz/{}", self.name))).chain(samples);
-        let mut paths: Vec<PathBuf> =
-            directories.flat_map(|directory| fs::read_dir(directory).unwrap()).map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<PathBuf> = directories
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .collect();
         // Beside the samples stands what is said of them.
         let is_sample = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "expected" && ending != "md");
         paths.retain(|path| path.is_file() && is_sample(path));
@@ -93,7 +96,8 @@ impl Target {
 /// Fails where a sentence of ours repeats what could move a cursor or hide text, or too much of what came.
 #[track_caller]
 pub fn assert_harmless(sentence: &str, limit: usize) {
-    let hidden = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'));
+    let hidden =
+        |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'));
     assert!(!sentence.is_empty(), "something is said");
     assert!(!sentence.contains(hidden), "hostile characters are repeated: {sentence:?}");
     assert!(sentence.len() <= limit, "{} bytes are said: {sentence}", sentence.len());
@@ -131,10 +135,9 @@ fn shape(answer: &str) -> String {
     shape
 }
 
-/// As much of an input as is needed for `same`.
-fn smaller(mut input: Vec<u8>, same: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+/// As much of an input as is needed for `same`, after so many tries.
+fn smaller(mut input: Vec<u8>, mut patience: usize, same: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut piece = input.len() / 2;
-    let mut patience = 200;
     while piece > 0 && patience > 0 {
         let mut at = 0;
         while at < input.len() && patience > 0 {
