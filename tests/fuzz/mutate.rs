@@ -85,7 +85,7 @@ impl Mutator {
         match self.below(10) {
             0 => {
                 if let Some(byte) = input.get_mut(piece.start) {
-                    *byte ^= 1 << self.state % 8;
+                    *byte ^= 1 << (self.state % 8);
                 }
                 input
             }
