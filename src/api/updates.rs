@@ -13,6 +13,7 @@ use super::auth::Caller;
 use super::body::Answer;
 use super::problem::Refusal;
 use crate::protocol::{self, BATCH_LIMIT, ProblemType, UpdateAnswer};
+use crate::telemetry::{CrashPoint, crash_point};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -48,7 +49,13 @@ pub async fn updates(
     let longest = door.engine.settings().listen.as_ref().map(|listen| listen.max_wait).unwrap_or_default();
     let wait = Duration::from_secs(query.wait).min(longest);
     tokio::select! {
-        answer = door.engine.updates(&client, query.after.as_deref(), wait, query.limit) => Ok(Answer(answer?)),
+        answer = door.engine.updates(&client, query.after.as_deref(), wait, query.limit) => {
+            let answer = answer?;
+            if !answer.operations.is_empty() {
+                crash_point(CrashPoint::UpdatesAnswered);
+            }
+            Ok(Answer(answer))
+        }
         () = door.stop.cancelled() => Err(ProblemType::Busy.with("the site is stopping").into()),
     }
 }

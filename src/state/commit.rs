@@ -1,14 +1,12 @@
 //! The one thread that owns the database. It takes all commands that wait, gathers their writes in one batch,
-//! flushes, syncs the file itself, and only then answers them (see README, "State").
+//! syncs, and only then answers them (see README, "State").
 
-use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use tracing::error;
 
 use super::StateError;
-use super::acknowledged::Acknowledged;
 use super::due::DueIndex;
 use super::records::Records;
 use super::transaction::{Transaction, Writes};
@@ -45,12 +43,10 @@ pub struct Readable {
 pub type Durable = Arc<RwLock<Option<Readable>>>;
 
 pub struct Committer {
-    pub db: sled::Db,
     pub records: Records,
     pub durable: Durable,
-    /// A handle of our own on sled's file: `flush` alone does not reach the disk.
-    pub file: File,
-    pub acknowledged: Acknowledged,
+    /// Returns when the database can be opened again; called when nobody here holds it any more.
+    pub released: Box<dyn FnOnce() + Send>,
     /// The number of the last commit.
     pub commit: u64,
     pub group: usize,
@@ -111,10 +107,7 @@ impl Committer {
         let mut readable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         self.records.write(&writes)?;
         crash_point(CrashPoint::StateApplied);
-        self.db.flush()?;
-        let io = |error: std::io::Error| StateError::Io(error.to_string());
-        self.file.sync_data().map_err(io)?;
-        self.acknowledged.write(commit).map_err(io)?;
+        self.records.sync(commit)?;
         self.commit = commit;
         if let Some(Readable { due, .. }) = readable.as_mut() {
             for (key, place) in writes.into_places() {
@@ -127,16 +120,12 @@ impl Committer {
 
     /// Gives the database back, so that it can be opened again at once.
     fn release(self) {
-        let Self { db, records, durable, file, messages, running, .. } = self;
+        let Self { records, durable, released, messages, running, .. } = self;
         // Whoever still waits is told at once.
         drop(messages);
         *durable.write().unwrap_or_else(PoisonError::into_inner) = None;
-        drop((records, db));
-        // sled's own threads may hold its lock for a moment longer; this waits behind them.
-        let _ = file.lock();
-        // And this is not to be held by a child that is being made just now.
-        let _ = file.unlock();
-        drop(file);
+        drop(records);
+        released();
         let _ = running.send(Running::Closed);
     }
 }

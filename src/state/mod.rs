@@ -5,12 +5,14 @@ mod acknowledged;
 mod check;
 mod chunk;
 mod commit;
+mod database;
 mod due;
 mod exchange;
 mod keys;
 mod open;
 mod record;
 mod records;
+mod sled_database;
 mod transaction;
 mod view;
 
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use database::{Bytes, Database, Pair};
 pub use due::Lane;
 pub use exchange::{
     Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, SubmittedBy,

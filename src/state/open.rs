@@ -9,16 +9,18 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::acknowledged::Acknowledged;
 use super::check::check;
 use super::commit::{Committer, Readable, Running};
+use super::database::Database;
 use super::due::DueIndex;
 use super::exchange::MetaRecord;
 use super::records::Records;
+use super::sled_database::SledDatabase;
 use super::transaction::Transaction;
 use super::{QUEUE, State, StateError};
 use crate::case::SiteId;
 use crate::config::settings;
+use crate::telemetry::{CrashPoint, crash_point};
 
 /// Why the state did not open, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,63 +51,78 @@ impl State {
             std::thread::Builder::new().name("state-open".into()).spawn(move || open(&path, cache_bytes, site, now))
         };
         let panicked = |_| Err(refused(&path, StateError::Damaged("sled panicked while opening it".into())));
-        let Opened { db, records, due, file, acknowledged, commit, meta } =
-            opening.map_err(io)?.join().unwrap_or_else(panicked)?;
+        let (opened, lock) = opening.map_err(io)?.join().unwrap_or_else(panicked)?;
+        let released = Box::new(move || {
+            // sled's own threads may hold its lock for a moment longer; this waits behind them.
+            let _ = lock.lock();
+            // And this is not to be held by a child that is being made just now.
+            let _ = lock.unlock();
+        });
+        opened.start(settings.group, path, released)
+    }
 
+    /// The state of a site on a database of another kind than the daemon's.
+    pub fn on(database: Arc<dyn Database>, group: usize, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
+        let nowhere = PathBuf::new();
+        let opened = read(&nowhere, database, site, now, || Ok(()))?;
+        opened.start(group, nowhere, Box::new(|| ()))
+    }
+}
+
+struct Opened {
+    records: Records,
+    due: DueIndex,
+    commit: u64,
+    meta: MetaRecord,
+}
+
+impl Opened {
+    fn start(self, group: usize, path: PathBuf, released: Box<dyn FnOnce() + Send>) -> Result<State, OpenError> {
+        let Self { records, due, commit, meta } = self;
         let (messages, receiver) = mpsc::channel(QUEUE);
         let (running_sender, running) = watch::channel(Running::Yes);
         let durable = Arc::new(RwLock::new(Some(Readable { records: records.clone(), due })));
         let committer = Committer {
-            db,
             records,
             durable: Arc::clone(&durable),
-            file,
-            acknowledged,
+            released,
             commit,
-            group: settings.group,
+            group,
             messages: receiver,
             running: running_sender,
         };
+        let io = |error: std::io::Error| refused(&path, StateError::Io(error.to_string()));
         std::thread::Builder::new().name("state-committer".into()).spawn(move || committer.run()).map_err(io)?;
         Ok(State { durable, messages, running, meta, path })
     }
 }
 
-struct Opened {
-    db: sled::Db,
-    records: Records,
-    due: DueIndex,
-    file: File,
-    acknowledged: Acknowledged,
-    commit: u64,
-    meta: MetaRecord,
+/// Everything at which sled can panic.
+fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<(Opened, File), OpenError> {
+    let fault = |fault: StateError| refused(path, fault);
+    let database = SledDatabase::open(path, cache_bytes).map_err(fault)?;
+    let lock = database.lock().map_err(fault)?;
+    let made = || sync_all_below(path).map_err(|error| StateError::Io(error.to_string()));
+    Ok((read(path, Arc::new(database), site, now, made)?, lock))
 }
 
-/// Everything at which sled can panic.
-fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<Opened, OpenError> {
+/// Reads everything that is there, or makes the first record; `made` follows that.
+fn read(
+    path: &Path,
+    database: Arc<dyn Database>,
+    site: SiteId,
+    now: Timestamp,
+    made: impl Fn() -> Result<(), StateError>,
+) -> Result<Opened, OpenError> {
     let fault = |fault: StateError| refused(path, fault);
-    let io = |error: std::io::Error| refused(path, StateError::Io(error.to_string()));
-    let config = sled::Config::new()
-        .path(path)
-        // Fixed at creation. 8 MiB keeps values of 60 KiB out of the blob files that sled never syncs.
-        .segment_size(8 << 20)
-        .cache_capacity(cache_bytes)
-        .flush_every_ms(Some(500));
-    let db = config.open().map_err(|error| fault(error.into()))?;
-    let records = Records::open(&db).map_err(fault)?;
+    let records = Records::on(Arc::clone(&database));
     let due = check(&records).map_err(fault)?;
-    let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
-    let acknowledged = Acknowledged::open(path).map_err(io)?;
-
     let mut transaction = Transaction::new(&records);
     let last = transaction.commit().map_err(fault)?;
-    match acknowledged.read().map_err(io)? {
-        None => return Err(fault(StateError::Damaged("the number of the last commit does not read".into()))),
-        Some(told) if told > last => {
-            let reason = format!("commit {told} was acknowledged, and the last one there is {last}");
-            return Err(fault(StateError::Damaged(reason)));
-        }
-        Some(_) => {}
+    let told = database.acknowledged().map_err(fault)?;
+    if told > last {
+        let reason = format!("commit {told} was acknowledged, and the last one there is {last}");
+        return Err(fault(StateError::Damaged(reason)));
     }
     let (commit, meta) = match transaction.meta().map_err(fault)? {
         Some(meta) if meta.site != site => return Err(OpenError::ForeignStore { path: path.to_owned() }),
@@ -114,16 +131,17 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
             let meta = MetaRecord { epoch: Uuid::new_v4(), created_at: now, site };
             transaction.put_meta(&meta).map_err(fault)?;
             let mut writes = transaction.into_writes();
-            let written = writes.number(1).and_then(|()| records.write(&writes));
-            written.and_then(|()| Ok(db.flush().map(|_| ())?)).map_err(fault)?;
+            writes.number(1).and_then(|()| records.write(&writes)).map_err(fault)?;
+            crash_point(CrashPoint::StateCreated);
             (1, meta)
         }
     };
-    acknowledged.write(commit).map_err(io)?;
+    // What a process that was killed left unsynced was read just now, and may be told to a peer from here on.
+    database.sync(commit).map_err(fault)?;
     if commit == 1 {
-        sync_all_below(path).map_err(io)?;
+        made().map_err(fault)?;
     }
-    Ok(Opened { db, records, due, file, acknowledged, commit, meta })
+    Ok(Opened { records, due, commit, meta })
 }
 
 fn refused(path: &Path, fault: StateError) -> OpenError {

@@ -31,7 +31,12 @@ pub struct Answer {
 impl Site {
     /// A site with this configuration; `{dir}` in it stands for its directory.
     pub fn new(alias: &str, config: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
+        Self::within(&std::env::temp_dir(), alias, config)
+    }
+
+    /// The same, on another file system perhaps.
+    pub fn within(parent: &Path, alias: &str, config: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("cb-").tempdir_in(parent).unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
         write_secret(&dir.path().join("password"), "correct horse battery");
         let config = config.replace("{dir}", dir.path().to_str().unwrap());
