@@ -50,39 +50,52 @@ pub struct Committer {
     /// The number of the last commit.
     pub commit: u64,
     pub group: usize,
-    pub messages: mpsc::Receiver<Message>,
     pub running: tokio::sync::watch::Sender<Running>,
 }
 
 impl Committer {
-    pub fn run(mut self) {
+    /// Serves messages until the last one, or until the disk fails.
+    pub fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut open = true;
         while open {
-            let Some(group) = self.next_group(&mut open) else { break };
-            let mut transaction = Transaction::new(&self.records);
-            let mut answers = Vec::with_capacity(group.len());
-            for command in group {
-                answers.push(command(&mut transaction));
-                transaction.keep();
-            }
-            let writes = transaction.into_writes();
-            let committed = self.commit(writes);
-            for answer in answers {
-                answer(committed.clone());
-            }
-            if let Err(fault) = committed {
-                // Never tried again: the kernel may have dropped what it could not write.
-                error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
-                let _ = self.running.send(Running::Failed(fault.to_string()));
+            let Some(group) = self.next_group(&mut messages, &mut open) else { break };
+            if !self.take(group) {
                 return;
             }
         }
+        // Whoever still waits is told at once.
+        drop(messages);
         self.release();
     }
 
+    /// Decides, writes, syncs, and only then answers. False when the disk failed, which is final.
+    pub fn take(&mut self, group: Vec<Command>) -> bool {
+        if *self.running.borrow() != Running::Yes {
+            return false;
+        }
+        let mut transaction = Transaction::new(&self.records);
+        let mut answers = Vec::with_capacity(group.len());
+        for command in group {
+            answers.push(command(&mut transaction));
+            transaction.keep();
+        }
+        let writes = transaction.into_writes();
+        let committed = self.commit(writes);
+        for answer in answers {
+            answer(committed.clone());
+        }
+        if let Err(fault) = committed {
+            // Never tried again: the kernel may have dropped what it could not write.
+            error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
+            let _ = self.running.send(Running::Failed(fault.to_string()));
+            return false;
+        }
+        true
+    }
+
     /// All that waits, up to the size of a group; none when no caller is left.
-    fn next_group(&mut self, open: &mut bool) -> Option<Vec<Command>> {
-        let mut next = Some(self.messages.blocking_recv()?);
+    fn next_group(&self, messages: &mut mpsc::Receiver<Message>, open: &mut bool) -> Option<Vec<Command>> {
+        let mut next = Some(messages.blocking_recv()?);
         let mut group = Vec::new();
         while let Some(message) = next {
             match message {
@@ -92,7 +105,7 @@ impl Committer {
                     break;
                 }
             }
-            next = if group.len() < self.group { self.messages.try_recv().ok() } else { None };
+            next = if group.len() < self.group { messages.try_recv().ok() } else { None };
         }
         Some(group)
     }
@@ -120,9 +133,7 @@ impl Committer {
 
     /// Gives the database back, so that it can be opened again at once.
     fn release(self) {
-        let Self { records, durable, released, messages, running, .. } = self;
-        // Whoever still waits is told at once.
-        drop(messages);
+        let Self { records, durable, released, running, .. } = self;
         *durable.write().unwrap_or_else(PoisonError::into_inner) = None;
         drop(records);
         released();

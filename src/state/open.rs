@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +17,7 @@ use super::exchange::MetaRecord;
 use super::records::Records;
 use super::sled_database::SledDatabase;
 use super::transaction::Transaction;
-use super::{QUEUE, State, StateError};
+use super::{QUEUE, State, StateError, Way};
 use crate::case::SiteId;
 use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
@@ -58,14 +58,21 @@ impl State {
             // And this is not to be held by a child that is being made just now.
             let _ = lock.unlock();
         });
-        opened.start(settings.group, path, released)
+        let (messages, receiver) = mpsc::channel(QUEUE);
+        let (committer, state) = opened.ready(settings.group, path, released, Way::Thread(messages));
+        let thread = std::thread::Builder::new().name("state-committer".into());
+        thread.spawn(move || committer.run(receiver)).map_err(io)?;
+        Ok(state)
     }
 
-    /// The state of a site on a database of another kind than the daemon's.
-    pub fn on(database: Arc<dyn Database>, group: usize, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
+    /// The state of a site on a database of another kind than the daemon's. It has no thread: each step is a group of its
+    /// own, and done when its caller's task has asked for it. So whoever drives the tasks decides what happens when.
+    pub fn on(database: Arc<dyn Database>, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
         let nowhere = PathBuf::new();
         let opened = read(&nowhere, database, site, now, || Ok(()))?;
-        opened.start(group, nowhere, Box::new(|| ()))
+        let (committer, mut state) = opened.ready(1, nowhere, Box::new(|| ()), Way::Closed);
+        state.way = Way::Inline(Arc::new(Mutex::new(committer)));
+        Ok(state)
     }
 }
 
@@ -77,23 +84,13 @@ struct Opened {
 }
 
 impl Opened {
-    fn start(self, group: usize, path: PathBuf, released: Box<dyn FnOnce() + Send>) -> Result<State, OpenError> {
+    fn ready(self, group: usize, path: PathBuf, released: Box<dyn FnOnce() + Send>, way: Way) -> (Committer, State) {
         let Self { records, due, commit, meta } = self;
-        let (messages, receiver) = mpsc::channel(QUEUE);
         let (running_sender, running) = watch::channel(Running::Yes);
         let durable = Arc::new(RwLock::new(Some(Readable { records: records.clone(), due })));
-        let committer = Committer {
-            records,
-            durable: Arc::clone(&durable),
-            released,
-            commit,
-            group,
-            messages: receiver,
-            running: running_sender,
-        };
-        let io = |error: std::io::Error| refused(&path, StateError::Io(error.to_string()));
-        std::thread::Builder::new().name("state-committer".into()).spawn(move || committer.run()).map_err(io)?;
-        Ok(State { durable, messages, running, meta, path })
+        let committer =
+            Committer { records, durable: Arc::clone(&durable), released, commit, group, running: running_sender };
+        (committer, State { durable, way, running, meta, path })
     }
 }
 

@@ -36,8 +36,7 @@ impl Disk {
     /// From here on nothing more reaches the disk, and what was not synced is lost: the journal is not written either.
     pub fn cut(&self) {
         // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
-        const SCRIPT: &str =
-            r#"open(my $dir, "<", $ARGV[0]) or die $!; ioctl($dir, 0x8004587d, pack("L", 2)) or die $!"#;
+        const SCRIPT: &str = r#"open(my $dir, "<", $ARGV[0]) or die $!; my $how = pack("L", 2); ioctl($dir, 0x8004587d, $how) or die $!"#;
         run("perl", &["-e", SCRIPT, &text(self.mount.path())]);
     }
 
