@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use casebridge::case::PhaseGroup;
 use uuid::Uuid;
 
+/// Who writes comments. The rules write some in their own name.
+pub const PERSON: &str = "a person";
+
 /// One incident, by its event.
 #[derive(Default)]
 pub struct Expected {
-    /// Every comment that anybody wrote at any site.
+    /// Every comment that a person wrote at any site.
     pub comments: BTreeMap<Uuid, String>,
     /// Only the site at the top writes these.
     pub solution: Option<String>,
