@@ -92,7 +92,8 @@ impl Engine {
         // What is under way stands in the index until its answer is settled; whoever settles it tells.
         let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let latest = self.latest_due();
-        let look = move |view: View<'_>| Ok((view.next_due(&lane, &in_flight), !view.due_after(&lane, latest).is_empty()));
+        let look =
+            move |view: View<'_>| Ok((view.next_due(&lane, &in_flight), !view.due_after(&lane, latest).is_empty()));
         let (next, out_of_time) = self.state().read(look).await?;
         if out_of_time {
             return self.check_due_index().await;

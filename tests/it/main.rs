@@ -11,6 +11,7 @@ mod clock;
 mod converge;
 mod crash_points;
 mod damage;
+mod faults;
 mod fields;
 mod flow;
 mod inbox;

@@ -33,13 +33,16 @@ pub fn at_every_step(sites: &[Site], model: &Model) {
         let [lower, upper] = pair else { continue };
         let (below, above) = (lower.store.shelf.lock().unwrap(), upper.store.shelf.lock().unwrap());
         for incident in below.incidents.values() {
-            let Some(reference) = incident.references.iter().find(|one| one.towards == Towards::Upstream) else { continue };
+            let Some(reference) = incident.references.iter().find(|one| one.towards == Towards::Upstream) else {
+                continue;
+            };
             let Some(transaction) = &reference.transaction else {
                 assert!(incident.case.is_none() || lower.index > 0, "a case without a transaction");
                 continue;
             };
             let theirs = above.incidents.values().find(|one| one.id.to_string() == transaction.as_str());
-            let theirs = theirs.unwrap_or_else(|| panic!("transaction {transaction} was acknowledged and is not there"));
+            let theirs =
+                theirs.unwrap_or_else(|| panic!("transaction {transaction} was acknowledged and is not there"));
             assert_eq!(theirs.event.host_event_id, incident.event.host_event_id, "somebody else's transaction");
             if let Some(case) = &incident.case {
                 let id = theirs.case.as_ref().map(|case| &case.id);
@@ -55,7 +58,9 @@ pub fn once(sites: &[Site]) {
         let shelf = site.store.shelf.lock().unwrap();
         for lines in shelf.history.values() {
             let mut seen = HashSet::new();
-            for line in lines.iter().filter(|line| matches!(line.action.as_str(), "operation_applied" | "case_accepted")) {
+            for line in
+                lines.iter().filter(|line| matches!(line.action.as_str(), "operation_applied" | "case_accepted"))
+            {
                 let (Some(exchange), Some(seq)) = (line.exchange, line.seq) else { continue };
                 let new = seen.insert((exchange, seq));
                 assert!(new, "operation {seq} took effect twice at {}: {}", site.alias, line.detail);
@@ -78,7 +83,12 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
         let top = records.last().expect("there are sites");
         for (record, site) in records.iter().zip(sites) {
             let whose = format!("{event} at {}", site.alias);
-            let comments: BTreeMap<_, _> = record.comments.iter().filter(|one| one.author == PERSON).map(|one| (one.id, one.text.clone())).collect();
+            let comments: BTreeMap<_, _> = record
+                .comments
+                .iter()
+                .filter(|one| one.author == PERSON)
+                .map(|one| (one.id, one.text.clone()))
+                .collect();
             assert_eq!(comments, expected.comments, "the comments of {whose}");
             assert_eq!(record.work.solution, expected.solution, "the solution of {whose}");
             let phase = expected.phase.unwrap_or(PhaseGroup::Resolution);

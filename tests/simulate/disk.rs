@@ -93,7 +93,8 @@ impl Database for Disk {
 
     fn range(&self, from: Vec<u8>, to: Vec<u8>) -> Box<dyn Iterator<Item = Pair>> {
         let platter = self.0.lock().unwrap();
-        let found: Vec<Pair> = platter.seen.range(from..to).map(|(k, v)| Ok((k.as_slice().into(), v.clone()))).collect();
+        let found: Vec<Pair> =
+            platter.seen.range(from..to).map(|(k, v)| Ok((k.as_slice().into(), v.clone()))).collect();
         Box::new(found.into_iter())
     }
 

@@ -10,6 +10,7 @@ mod disk;
 mod executor;
 mod model;
 mod network;
+mod protocol;
 mod shelf;
 mod site;
 mod store;

@@ -70,7 +70,8 @@ impl Network {
     /// The number that an exchange's incident has at a site.
     fn transaction(&self, site: usize, exchange: ExchangeId) -> Option<casebridge::case::TransactionId> {
         let shelf = self.shelves[site].lock().unwrap();
-        let has = |incident: &&casebridge::case::Incident| incident.references.iter().any(|one| one.exchange == exchange);
+        let has =
+            |incident: &&casebridge::case::Incident| incident.references.iter().any(|one| one.exchange == exchange);
         shelf.incidents.values().find(has)?.id.to_string().parse().ok()
     }
 

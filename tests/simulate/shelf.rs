@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use casebridge::case::{Comment, Deposit, Event, Form, HistoryLine, Holder, Incident, IncidentId, Reference, Submission, Work};
+use casebridge::case::{
+    Comment, Deposit, Event, Form, HistoryLine, Holder, Incident, IncidentId, Reference, Submission, Work,
+};
 use casebridge::store::{Deposited, Open, Opened, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
 
@@ -31,9 +33,10 @@ impl Shelf {
 
     pub fn deposit(&mut self, deposits: Vec<Deposit>, at: Timestamp) -> Vec<Deposited> {
         let one = |deposit: Deposit| {
-            let known = self.incidents.values().find(|known| {
-                known.client.is_none() && known.event.host_event_id == deposit.event.host_event_id
-            });
+            let known = self
+                .incidents
+                .values()
+                .find(|known| known.client.is_none() && known.event.host_event_id == deposit.event.host_event_id);
             if let Some(known) = known {
                 return Deposited { incident: known.id, new: false };
             }
@@ -56,7 +59,8 @@ impl Shelf {
                 continue;
             }
             let id = self.next();
-            let case = open.accept.as_ref().map(|template| template.fill(id, &open.peer).expect("the template is good"));
+            let case =
+                open.accept.as_ref().map(|template| template.fill(id, &open.peer).expect("the template is good"));
             let mut incident = plain(id, open.create.event, open.create.form, open.at);
             incident.trace_route = open.create.trace_route;
             incident.client = Some(open.peer.clone());

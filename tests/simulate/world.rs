@@ -322,17 +322,14 @@ impl World {
         for (index, site) in self.sites.iter().enumerate() {
             site.disk.set_full(false);
             site.disk.heal();
-            // After a jump back and a restart something may wait for as long as the settings let a peer wish.
-            site.clock.advance(2 * HOUR);
             self.network.cut[index].store(false, Ordering::SeqCst);
         }
         self.finish();
         let mut quiet = 0;
         for _ in 0..PATIENCE {
             let before = self.network.carried.load(Ordering::SeqCst);
-            for site in &self.sites {
-                site.clock.advance(1000);
-            }
+            // After a jump back and a restart something may wait for as long as the settings let a peer wish.
+            self.sites.iter().for_each(|site| site.clock.advance(2 * HOUR));
             for index in 0..self.sites.len() {
                 for name in DUTIES {
                     let engine = self.network.engines.lock().unwrap()[index].clone();

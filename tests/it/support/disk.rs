@@ -40,6 +40,15 @@ impl Disk {
         run("perl", &["-e", SCRIPT, &text(self.mount.path())]);
     }
 
+    /// The file system finds an error in itself, and takes no more writes.
+    pub fn abort(&self) {
+        run("mount", &["-o", "remount,abort", &text(self.mount.path())]);
+    }
+
+    pub fn remount(&self, how: &str) {
+        run("mount", &["-o", &format!("remount,{how}"), &text(self.mount.path())]);
+    }
+
     /// The machine is on again. Nobody may have a file open.
     pub fn again(&self) {
         self.detach();
@@ -68,7 +77,7 @@ fn text(path: &Path) -> String {
 }
 
 #[track_caller]
-fn run(program: &str, arguments: &[&str]) {
+pub fn run(program: &str, arguments: &[&str]) {
     let done = Command::new(program).args(arguments).output().unwrap();
     assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
