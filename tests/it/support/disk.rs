@@ -55,6 +55,14 @@ impl Disk {
         self.attach();
     }
 
+    /// The same, after the check that a machine makes when a file system had an error.
+    pub fn repair(&self) {
+        self.detach();
+        // It says that it found something.
+        let _ = Command::new("e2fsck").args(["-f", "-y", &self.image()]).output().unwrap();
+        self.attach();
+    }
+
     fn detach(&self) {
         for _ in 0..200 {
             if Command::new("umount").arg(self.mount.path()).output().unwrap().status.success() {
