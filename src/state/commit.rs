@@ -87,6 +87,8 @@ impl Committer {
         if let Err(fault) = committed {
             // Never tried again: the kernel may have dropped what it could not write.
             error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
+            // Never closed either: sled would write once more, and panics where it cannot.
+            std::mem::forget(self.records.clone());
             let _ = self.running.send(Running::Failed(fault.to_string()));
             return false;
         }

@@ -85,11 +85,13 @@ async fn pair_on(disk: &std::path::Path, end_users: bool) -> Pair {
     } else {
         pair.partner = Site::within(disk, "partner", &partner_config(pair.wire.target_port(), ACCEPT_ALL));
     }
-    // Somebody else's disk.
+    // The log is on another disk.
     let site = if end_users { &pair.end_user } else { &pair.partner };
     let log = disk.with_extension("log");
     std::fs::write(&log, "").unwrap();
     std::os::unix::fs::symlink(log, site.path("log")).unwrap();
+    // The configuration is on it for good.
+    run("sync", &[]);
     pair
 }
 
@@ -139,7 +141,7 @@ async fn a_full_disk_at_the_end_user_refuses_and_recovers() {
     .await;
     disk.free();
     revive(&mut pair.end_user).await;
-    assert!(deposit(&pair.end_user, "afterwards").await.is_some());
+    eventually("deposits to be taken again", || deposit(&pair.end_user, "afterwards")).await;
     has_all(&pair.end_user, &taken).await;
     ends_whole(&pair).await;
 }
@@ -404,8 +406,11 @@ async fn a_cable_that_is_pulled_and_plugged_in_again() {
             (pair.end_user.log().matches("event=\"peer_down\"").count() > round).then_some(())
         })
         .await;
-        let status = pair.end_user.get("/v1/status").await.body;
-        assert_ne!(status["peers"][0]["health"], "up", "{status}");
+        eventually("status to tell it", || async {
+            let status = pair.end_user.get("/v1/status").await.body;
+            (status["peers"][0]["health"] != "up").then_some(())
+        })
+        .await;
         cable.plug();
         pair.wait_all_open(20 * round as i64 + 20).await;
     }

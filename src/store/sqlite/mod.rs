@@ -99,15 +99,28 @@ impl SqliteStore {
         let writer = self.writer.clone();
         let task = tokio::spawn(async move {
             let mut connection = writer.acquire().await?;
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let result = work(&mut transaction).await?;
-            crash_point(CrashPoint::StoreCommitting);
-            transaction.commit().await?;
-            crash_point(done);
-            Ok(result)
+            let outcome = transact(&mut connection, done, work).await;
+            if outcome.is_err() {
+                // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in them for
+                // ever after, and begins no other on this connection.
+                let _ = connection.close().await;
+            }
+            outcome
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
+}
+
+async fn transact<T, F>(connection: &mut SqliteConnection, done: CrashPoint, work: F) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+{
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let result = work(&mut transaction).await?;
+    crash_point(CrashPoint::StoreCommitting);
+    transaction.commit().await?;
+    crash_point(done);
+    Ok(result)
 }
 
 type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
