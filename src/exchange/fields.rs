@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::read::read;
 use crate::case::{Case, Changes, FieldMap, FieldName, Operation, Unmapped};
@@ -20,7 +20,7 @@ pub(super) struct Encoded {
 }
 
 pub(super) fn encode(fields: &FieldMap, operation: &Operation) -> Result<Encoded, StateError> {
-    let plain = serde_json::to_string(operation).and_then(RawValue::from_string).map_err(fault)?;
+    let plain = to_raw_value(operation).map_err(fault)?;
     if fields.is_plain() {
         return Ok(Encoded { wire: plain, ours: None, unmapped: None });
     }
@@ -28,7 +28,7 @@ pub(super) fn encode(fields: &FieldMap, operation: &Operation) -> Result<Encoded
     match whole.get_mut(CONTENT).map(|content| fields.translate_out(content)) {
         Some(Err(unmapped)) => Ok(Encoded { wire: plain, ours: None, unmapped: Some(unmapped.to_string()) }),
         _ => {
-            let wire = RawValue::from_string(whole.to_string()).map_err(fault)?;
+            let wire = to_raw_value(&whole).map_err(fault)?;
             Ok(Encoded { wire, ours: Some(plain), unmapped: None })
         }
     }

@@ -4,6 +4,7 @@
 use super::due::{DueIndex, Place};
 use super::exchange::ExchangeKey;
 use super::keys::{Kind, chunk_key, named_exchange, outbox_key, parked_key};
+use super::recent::Recent;
 use super::records::Records;
 use super::transaction::needs_a_person;
 use super::{ExchangeRecord, StateError, View, chunk, record};
@@ -23,7 +24,11 @@ pub fn check(records: &Records) -> Result<DueIndex, StateError> {
             }
         }
     }
-    expect("exchanges were recorded", View { records, due: &found.due }.count()?, found.exchanges)?;
+    expect(
+        "exchanges were recorded",
+        View { records, recent: &Recent::default(), due: &found.due }.count()?,
+        found.exchanges,
+    )?;
     expect("exchanges are parked", found.parked, entries(records, Kind::Parked)?)?;
     Ok(found.due)
 }

@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::StateError;
-use super::due::DueIndex;
+use super::due::{DueIndex, Place};
+use super::recent::Recent;
 use super::records::Records;
 use super::transaction::{Transaction, Writes};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -36,6 +37,7 @@ pub enum Running {
 /// What readers look at.
 pub struct Readable {
     pub records: Records,
+    pub recent: Recent,
     pub due: DueIndex,
 }
 
@@ -73,13 +75,8 @@ impl Committer {
         if *self.running.borrow() != Running::Yes {
             return false;
         }
-        let mut transaction = Transaction::new(&self.records);
         let mut answers = Vec::with_capacity(group.len());
-        for command in group {
-            answers.push(command(&mut transaction));
-            transaction.keep();
-        }
-        let writes = transaction.into_writes();
+        let Some(writes) = self.decide(group, &mut answers) else { return false };
         let committed = self.commit(writes);
         for answer in answers {
             answer(committed.clone());
@@ -93,6 +90,18 @@ impl Committer {
             return false;
         }
         true
+    }
+
+    /// What the steps of a group write; none once the database is released.
+    fn decide(&self, group: Vec<Command>, answers: &mut Vec<Answer>) -> Option<Writes> {
+        let readable = self.durable.read().unwrap_or_else(PoisonError::into_inner);
+        let Readable { records, recent, .. } = readable.as_ref()?;
+        let mut transaction = Transaction::new(records, recent);
+        for command in group {
+            answers.push(command(&mut transaction));
+            transaction.keep();
+        }
+        Some(transaction.into_writes())
     }
 
     /// All that waits, up to the size of a group; none when no caller is left.
@@ -124,9 +133,10 @@ impl Committer {
         crash_point(CrashPoint::StateApplied);
         self.records.sync(commit)?;
         self.commit = commit;
-        if let Some(Readable { due, .. }) = readable.as_mut() {
-            for (key, place) in writes.into_places() {
-                due.put(key, place);
+        if let Some(Readable { recent, due, .. }) = readable.as_mut() {
+            for (key, record) in writes.into_exchanges() {
+                due.put(key.clone(), Place::of(&key, &record));
+                recent.put(key, record);
             }
         }
         crash_point(CrashPoint::StateFlushed);

@@ -10,6 +10,7 @@ mod due;
 mod exchange;
 mod keys;
 mod open;
+mod recent;
 mod record;
 mod records;
 mod sled_database;
@@ -129,8 +130,8 @@ impl State {
         let durable = Durable::clone(&self.durable);
         let reading = move || {
             let open = durable.read().unwrap_or_else(PoisonError::into_inner);
-            let Readable { records, due } = open.as_ref().ok_or(StateError::Closed)?;
-            read(View { records, due })
+            let Readable { records, recent, due } = open.as_ref().ok_or(StateError::Closed)?;
+            read(View { records, recent, due })
         };
         if let Way::Inline(_) = self.way {
             return reading();

@@ -14,6 +14,7 @@ use super::commit::{Committer, Readable, Running};
 use super::database::Database;
 use super::due::DueIndex;
 use super::exchange::MetaRecord;
+use super::recent::Recent;
 use super::records::Records;
 use super::sled_database::SledDatabase;
 use super::transaction::Transaction;
@@ -87,7 +88,8 @@ impl Opened {
     fn ready(self, group: usize, path: PathBuf, released: Box<dyn FnOnce() + Send>, way: Way) -> (Committer, State) {
         let Self { records, due, commit, meta } = self;
         let (running_sender, running) = watch::channel(Running::Yes);
-        let durable = Arc::new(RwLock::new(Some(Readable { records: records.clone(), due })));
+        let durable =
+            Arc::new(RwLock::new(Some(Readable { records: records.clone(), recent: Recent::default(), due })));
         let committer =
             Committer { records, durable: Arc::clone(&durable), released, commit, group, running: running_sender };
         (committer, State { durable, way, running, meta, path })
@@ -114,7 +116,8 @@ fn read(
     let fault = |fault: StateError| refused(path, fault);
     let records = Records::on(Arc::clone(&database));
     let due = check(&records).map_err(fault)?;
-    let mut transaction = Transaction::new(&records);
+    let recent = Recent::default();
+    let mut transaction = Transaction::new(&records, &recent);
     let last = transaction.commit().map_err(fault)?;
     let told = database.acknowledged().map_err(fault)?;
     if told > last {

@@ -10,7 +10,10 @@ const VERSION: u8 = 1;
 const HEADER: usize = 5;
 
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StateError> {
-    let mut bytes = vec![VERSION, 0, 0, 0, 0];
+    /// More than most records need, in bytes.
+    const ROOM: usize = 2048;
+    let mut bytes = Vec::with_capacity(ROOM);
+    bytes.extend([VERSION, 0, 0, 0, 0]);
     serde_json::to_writer(&mut bytes, value).map_err(|error| StateError::Encode(error.to_string()))?;
     let sum = crc32fast::hash(&bytes[HEADER..]);
     bytes[1..HEADER].copy_from_slice(&sum.to_le_bytes());

@@ -2,15 +2,15 @@
 //! that fails leaves none. Nothing is durable before the whole group is.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::due::Place;
 use super::exchange::{Due, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord};
 use super::keys::{chunk_key, exchange_key, inbound_key, meta_key, outbox_key, parked_key, peer_key};
+use super::recent::Recent;
 use super::record::{decode, encode};
 use super::records::Records;
 use super::{StateError, chunk};
@@ -23,8 +23,8 @@ type Value = Option<sled::IVec>;
 #[derive(Default)]
 pub struct Writes {
     values: HashMap<Key, Value>,
-    /// Where the exchanges that were written stand among what is due.
-    places: HashMap<ExchangeKey, Option<Place>>,
+    /// The exchanges among them.
+    exchanges: HashMap<ExchangeKey, ExchangeRecord>,
 }
 
 impl Writes {
@@ -42,30 +42,31 @@ impl Writes {
         self.values.iter().map(|(key, value)| (key.as_slice(), value.as_ref()))
     }
 
-    pub(super) fn into_places(self) -> HashMap<ExchangeKey, Option<Place>> {
-        self.places
+    pub(super) fn into_exchanges(self) -> HashMap<ExchangeKey, ExchangeRecord> {
+        self.exchanges
     }
 }
 
 /// What stood in the writes before.
 enum Undo {
     Value(Key, Option<Value>),
-    Place(ExchangeKey, Option<Option<Place>>),
+    Exchange(ExchangeKey, Option<ExchangeRecord>),
 }
 
 /// A typed view of the records, with the group's writes on top.
 pub struct Transaction<'a> {
     records: &'a Records,
+    recent: &'a Recent,
     writes: Writes,
     /// What the present step changed, latest last.
     undo: Vec<Undo>,
-    /// The exchanges that this group has read or written: whether each needs a person; none when it is not there.
-    known: RefCell<HashMap<Key, Option<bool>>>,
+    /// The exchanges that were looked for and are not on the disk.
+    absent: RefCell<HashSet<ExchangeKey>>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(records: &'a Records) -> Self {
-        Self { records, writes: Writes::default(), undo: Vec::new(), known: RefCell::default() }
+    pub(super) fn new(records: &'a Records, recent: &'a Recent) -> Self {
+        Self { records, recent, writes: Writes::default(), undo: Vec::new(), absent: RefCell::default() }
     }
 
     pub(super) fn keep(&mut self) {
@@ -73,11 +74,10 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn roll_back(&mut self) {
-        self.known.borrow_mut().clear();
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Value(key, before) => restore(&mut self.writes.values, key, before),
-                Undo::Place(key, before) => restore(&mut self.writes.places, key, before),
+                Undo::Exchange(key, before) => restore(&mut self.writes.exchanges, key, before),
             }
         }
     }
@@ -138,21 +138,24 @@ impl<'a> Transaction<'a> {
     }
 
     pub fn exchange(&self, key: &ExchangeKey) -> Result<Option<ExchangeRecord>, StateError> {
-        let encoded = exchange_key(key);
-        if self.known.borrow().get(&encoded) == Some(&None) {
+        if let Some(record) = self.writes.exchanges.get(key).or_else(|| self.recent.get(key)) {
+            return Ok(Some(record.clone()));
+        }
+        if self.absent.borrow().contains(key) {
             return Ok(None);
         }
-        let record: Option<ExchangeRecord> = self.get(&encoded)?;
-        self.known.borrow_mut().insert(encoded, record.as_ref().map(needs_a_person));
+        let record = self.get(&exchange_key(key))?;
+        if record.is_none() {
+            self.absent.borrow_mut().insert(key.clone());
+        }
         Ok(record)
     }
 
     /// Stores the record, and keeps the due index, the list of parked ones and the count in step with it.
     pub fn put_exchange(&mut self, key: &ExchangeKey, record: &ExchangeRecord) -> Result<(), StateError> {
         let encoded = exchange_key(key);
-        let known = self.known.borrow().get(&encoded).copied();
-        let before = match known {
-            Some(known) => known,
+        let before = match self.writes.exchanges.get(key).or_else(|| self.recent.get(key)) {
+            Some(known) => Some(needs_a_person(known)),
             None => self.exchange(key)?.as_ref().map(needs_a_person),
         };
         let after = needs_a_person(record);
@@ -163,10 +166,11 @@ impl<'a> Transaction<'a> {
             let count: u64 = self.get(&meta_key(COUNT))?.unwrap_or(0);
             self.put("count", meta_key(COUNT), &(count + 1))?;
         }
-        let place = self.writes.places.insert(key.clone(), Place::of(key, record));
-        self.undo.push(Undo::Place(key.clone(), place));
-        self.known.borrow_mut().insert(encoded.clone(), Some(after));
-        self.put("exchange", encoded, record)
+        self.put("exchange", encoded.clone(), record)?;
+        debug_assert_eq!(self.get(&encoded).as_ref(), Ok(&Some(record.clone())), "it must read back as it is kept");
+        let before = self.writes.exchanges.insert(key.clone(), record.clone());
+        self.undo.push(Undo::Exchange(key.clone(), before));
+        Ok(())
     }
 
     /// Adds an operation to the peer's outbox and returns its position.

@@ -12,6 +12,7 @@ use super::exchange::{DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, Outbo
 use super::keys::{
     Kind, chunk_key, exchange_key, exchanges_of, inbound_key, meta_key, named_exchange, outbox_key, peer_key,
 };
+use super::recent::Recent;
 use super::record::decode;
 use super::records::Records;
 use super::transaction::{COUNT, position_key};
@@ -21,12 +22,16 @@ use crate::case::{Alias, ExchangeId};
 /// number that a peer has seen must not be given to another operation after a power cut.)
 pub struct View<'a> {
     pub(super) records: &'a Records,
+    pub(super) recent: &'a Recent,
     pub(super) due: &'a DueIndex,
 }
 
 impl View<'_> {
     pub fn exchange(&self, key: &ExchangeKey) -> Result<Option<ExchangeRecord>, StateError> {
-        self.records.get(&exchange_key(key))?.map(|bytes| decode(&bytes)).transpose()
+        match self.recent.get(key) {
+            Some(record) => Ok(Some(record.clone())),
+            None => self.records.get(&exchange_key(key))?.map(|bytes| decode(&bytes)).transpose(),
+        }
     }
 
     /// Up to `limit` exchanges of one lane with something to do at `now`, the longest due first.

@@ -1,22 +1,22 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `idle`, `attachment` (1 GiB, or as many MiB as
-//! `CASEBRIDGE_BENCH_MIB` says).
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `idle`, `attachment` (1 GiB, or as
+//! many MiB as `CASEBRIDGE_BENCH_MIB` says).
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod neighbours;
+mod pair;
+
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use tempfile::TempDir;
+use pair::{FILES, LIMIT, ONE_BY_ONE, Pair};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 /// Incidents of the main measurement.
 const MANY: usize = 10_000;
 /// Incidents where every step is taken one by one.
 const FEW: usize = 1_000;
-/// The longest that any part may take.
-const LIMIT: Duration = Duration::from_secs(600);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -35,6 +35,9 @@ fn main() {
         if runs("latency") {
             latency().await;
         }
+        if runs("neighbours") {
+            neighbours::measure().await;
+        }
         if runs("idle") {
             idle().await;
         }
@@ -43,9 +46,6 @@ fn main() {
         }
     });
 }
-
-const ONE_BY_ONE: &str = "one by one";
-const FILES: &str = "files";
 
 /// (a) One row, one durable commit, on the same disk, as SQLite does it with the settings of the store.
 async fn raw_commits() -> f64 {
@@ -99,16 +99,8 @@ async fn exchanged(kind: &str, count: usize, rounds: usize) -> f64 {
 /// One incident at an idle pair with default settings, from the commit of its row to its case ID.
 async fn latency() {
     let pair = Pair::start("").await;
-    let mut times = Vec::new();
-    for number in 0..21 {
-        let start = Instant::now();
-        pair.deposit(number, 1).await;
-        pair.wait_for_cases(number + 1).await;
-        times.push(start.elapsed().as_secs_f64() * 1000.0);
-        tokio::time::sleep(Duration::from_millis(137)).await;
-    }
-    times.sort_by(f64::total_cmp);
-    println!("time   one incident when idle, ms         median {:.0}, most {:.0}", times[10], times[20]);
+    let (median, most) = pair.single_incidents(0, 21).await;
+    println!("time   one incident when idle, ms         median {median:.0}, most {most:.0}");
 }
 
 /// What a pair costs that has nothing to do.
@@ -189,150 +181,4 @@ fn write_noise(path: &Path, mib: usize) {
         }
         file.write_all(&piece).unwrap();
     }
-}
-
-struct Pair {
-    end_user: Daemon,
-    partner: Daemon,
-    store: SqlitePool,
-}
-
-impl Pair {
-    async fn start(kind: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (common, inbox, upstream) = match kind {
-            ONE_BY_ONE => ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "", "batch = 1\nin_flight = 1\n"),
-            FILES => ("", "[[inbox]]\ndir = \"DIR/inbox\"\nmax_size = \"1 GiB\"\nsettle = \"0s\"\n", ""),
-            _ => ("", "", ""),
-        };
-        let partner = Daemon::start(&format!(
-            "[site]\nalias = \"partner\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}\
-             [listen]\naddress = \"127.0.0.1:{port}\"\n\
-             [[client]]\nalias = \"north\"\nuser = \"north\"\npassword_file = \"password\"\n\
-             [case]\nlink_template = \"https://partner.example/{{case}}\"\n[[case.accept]]\nname = \"all\"\n"
-        ))
-        .await;
-        let end_user = Daemon::start(&format!(
-            "[site]\nalias = \"north\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}{inbox}\
-             [upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:{port}\"\nuser = \"north\"\n\
-             password_file = \"password\"\n{upstream}[[submit.policy]]\nname = \"all\"\n"
-        ))
-        .await;
-        let options = SqliteConnectOptions::new().filename(end_user.path("incidents.db")).busy_timeout(LIMIT);
-        let store = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-        Self { end_user, partner, store }
-    }
-
-    /// Rows of about a kilobyte, in one transaction, as another program inserts them.
-    async fn deposit(&self, first: usize, count: usize) {
-        sqlx::query(
-            "WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1 + ?2) \
-             INSERT INTO incident (host_event_id, synopsis, description, device, serial, priority, severity, \
-               problem_class, service_type, event_type, event_type_group, occurred_at, manifest) \
-             SELECT 'edge1-JN119A7C1AFA-20261121-' || i, 'Chassis alarm on edge1: power supply ' || i || ' failed', \
-               printf('%.600c', 'x'), 'edge1.ber.north.example', 'JN119A7C1AFA', '2 - High', 'major', 'Support', \
-               'reactive', 'PSU_FAILURE', 'hardware', '2026-11-21T12:00:00Z', '{\"router/model\":\"mx960\"}' FROM n",
-        )
-        .bind(first as i64)
-        .bind(count as i64)
-        .execute(&self.store)
-        .await
-        .unwrap();
-    }
-
-    async fn wait_for_cases(&self, count: usize) {
-        let start = Instant::now();
-        loop {
-            let open: i64 = sqlx::query_scalar("SELECT count(*) FROM incident WHERE case_id IS NOT NULL")
-                .fetch_one(&self.store)
-                .await
-                .unwrap();
-            if open as usize >= count {
-                return;
-            }
-            assert!(start.elapsed() < LIMIT, "{open} of {count} cases after {LIMIT:?}");
-            tokio::time::sleep(Duration::from_millis(if count < 1000 { 2 } else { 20 })).await;
-        }
-    }
-
-    /// CPU seconds of end user and partner so far.
-    fn cpu(&self) -> (f64, f64) {
-        (self.end_user.cpu(), self.partner.cpu())
-    }
-}
-
-struct Daemon {
-    dir: TempDir,
-    child: Child,
-}
-
-impl Daemon {
-    async fn start(config: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("cb-bench-").tempdir().unwrap();
-        let config = config.replace("DIR", dir.path().to_str().unwrap());
-        std::fs::create_dir_all(dir.path().join("inbox/attachments")).unwrap();
-        std::fs::write(dir.path().join("config.toml"), config).unwrap();
-        write_secret(&dir.path().join("password"));
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_casebridge"))
-            .args(["run", "--config"])
-            .arg(dir.path().join("config.toml"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let daemon = Self { dir, child };
-        let start = Instant::now();
-        while !std::fs::read_to_string(daemon.path("log")).unwrap().contains("event=\"ready\"") {
-            assert!(start.elapsed() < Duration::from_secs(30), "the daemon does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        daemon
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / 100.0
-    }
-
-    /// Resident, in MiB.
-    fn memory(&self) -> u64 {
-        self.status("VmRSS")
-    }
-
-    /// The most that ever was resident, in MiB.
-    fn peak(&self) -> u64 {
-        self.status("VmHWM")
-    }
-
-    /// The store's WAL, in MiB: the file is used anew and never made shorter.
-    fn wal(&self) -> u64 {
-        std::fs::metadata(self.path("incidents.db-wal")).map_or(0, |file| file.len() >> 20)
-    }
-
-    fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn write_secret(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, "correct horse battery").unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
