@@ -11,7 +11,6 @@ use crate::support::certificates::Authority;
 use crate::support::disk::{Disk, run};
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, end_user_config, partner_config};
 use crate::support::site::write_secret;
-use crate::support::wire::free_port;
 use crate::support::{Fault, Pair, Site, eventually};
 
 /// Hands one event to a site; its incident, if the site says that it has it.
