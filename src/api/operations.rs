@@ -12,6 +12,7 @@ use super::auth::Caller;
 use super::body::{self, Answer};
 use super::problem::Refusal;
 use crate::protocol::{self, BATCH_LIMIT, OperationAnswer, OperationBatch, ProblemType};
+use crate::telemetry::{CrashPoint, crash_point};
 
 /// Takes a batch of operations, each once and in order; one result each. What is answered is durable.
 #[utoipa::path(post, path = "/v1/operations", tag = "protocol", security(("client" = [])),
@@ -44,5 +45,6 @@ pub async fn operations(
     let engine = door.engine.clone();
     let received = tokio::spawn(async move { engine.receive(&client, batch.operations).await }).await;
     let results = received.map_err(|_| ProblemType::Internal.with("the site's log says more"))??;
+    crash_point(CrashPoint::OperationsAnswered);
     Ok(Answer(OperationAnswer { results }))
 }

@@ -14,6 +14,7 @@ use super::body::Answer;
 use super::problem::Refusal;
 use super::query::{count, within};
 use crate::protocol::{self, BATCH_LIMIT, ProblemType, UpdateAnswer};
+use crate::telemetry::{CrashPoint, crash_point};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -46,7 +47,13 @@ pub async fn updates(
     let wait = Duration::from_secs(query.wait.unwrap_or_default()).min(longest);
     let limit = within(query.limit, BATCH_LIMIT);
     tokio::select! {
-        answer = door.engine.updates(&client, query.after.as_deref(), wait, limit) => Ok(Answer(answer?)),
+        answer = door.engine.updates(&client, query.after.as_deref(), wait, limit) => {
+            let answer = answer?;
+            if !answer.operations.is_empty() {
+                crash_point(CrashPoint::UpdatesAnswered);
+            }
+            Ok(Answer(answer))
+        }
         () = door.stop.cancelled() => Err(ProblemType::Busy.with("the site is stopping").into()),
     }
 }

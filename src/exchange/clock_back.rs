@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::retry::later;
@@ -14,10 +15,20 @@ use crate::state::{ExchangeKey, Lane};
 const JUMP: i64 = 60_000;
 
 impl Engine {
-    /// At the start nobody knows whether the clock went back meanwhile. Every delay that the settings allow may be right.
+    /// At the start nobody knows whether the clock went back meanwhile, nor whether something that was under way at a jump
+    /// has told its time from before. Every delay that the settings allow may be right.
     pub(super) async fn check_due_index(&self) -> Result<(), EngineError> {
+        self.bring_forward(self.longest_delay()).await
+    }
+
+    /// The latest instant for which anything can rightly stand in the due index.
+    pub(super) fn latest_due(&self) -> Timestamp {
+        later(self.now(), self.longest_delay())
+    }
+
+    fn longest_delay(&self) -> Duration {
         let retry = self.settings().retry;
-        self.bring_forward(retry.max.max(retry.retry_after_max)).await
+        retry.max.max(retry.retry_after_max)
     }
 
     /// While the daemon runs, the jump itself is seen; then only the back-off counts.

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use super::apply::{Arriving, Fate, rounds};
 use super::fields::decode;
 use super::{Engine, EngineError, settle};
-use crate::case::{Alias, Operation};
+use crate::case::{Alias, Operation, Sequence};
 use crate::peer::PeerError;
 use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
 use crate::state::{ExchangeKey, PeerRecord};
@@ -78,15 +78,15 @@ impl Engine {
                 warn!(event = "exchange_unknown", peer = %alias, exchange = %one.exchange, "nothing here belongs to it");
                 continue;
             };
-            if one.seq <= record.applied {
-                continue;
-            }
-            if one.seq > record.applied + 1 {
-                let expected = record.applied + 1;
-                error!(event = "feed_gap", peer = %alias, exchange = %one.exchange, seq = one.seq, expected, "re-adopting");
-                self.adopt_again(alias).await?;
-                self.0.to_push.notify_one();
-                return Ok(false);
+            match Sequence::of(one.seq, record.applied) {
+                Sequence::Next => {}
+                Sequence::Repeated => continue,
+                Sequence::Early { expected } => {
+                    error!(event = "feed_gap", peer = %alias, exchange = %one.exchange, seq = one.seq, expected, "re-adopting");
+                    self.adopt_again(alias).await?;
+                    self.0.to_push.notify_one();
+                    return Ok(false);
+                }
             }
             if record.progress.is_stopped() {
                 self.state().transact(move |transaction| settle::passed_over(transaction, &key, one.seq)).await?;

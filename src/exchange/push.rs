@@ -18,7 +18,7 @@ use crate::case::{
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
-use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, View};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -91,7 +91,13 @@ impl Engine {
         self.mind_the_clock().await?;
         // What is under way stands in the index until its answer is settled; whoever settles it tells.
         let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let next = self.state().read(move |view| Ok(view.next_due(&lane, &in_flight))).await?;
+        let latest = self.latest_due();
+        let look =
+            move |view: View<'_>| Ok((view.next_due(&lane, &in_flight), !view.due_after(&lane, latest).is_empty()));
+        let (next, out_of_time) = self.state().read(look).await?;
+        if out_of_time {
+            return self.check_due_index().await;
+        }
         let wait = next.map_or(longest, |at| elapsed(self.now(), at).min(longest));
         // Out of time is as good a reason to look as being told.
         let _ = tokio::time::timeout(wait, told.notified()).await;

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::fields::decode;
 use super::{Engine, EngineError};
-use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, TransactionId};
+use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, Sequence, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -143,7 +143,8 @@ impl Engine {
             }
             _ => {}
         }
-        if item.seq <= record.applied {
+        let turn = Sequence::of(item.seq, record.applied);
+        if turn == Sequence::Repeated {
             let repeated = item.seq < record.applied
                 || operation.kind() == OperationKind::Create
                 || record.applied_digest.is_none_or(|known| known == digest(&item.raw));
@@ -152,8 +153,8 @@ impl Engine {
             }
             return refused(ProblemType::SequenceConflict.with(format!("operation {} was another one", item.seq)));
         }
-        if item.seq > record.applied + 1 {
-            return Turn::Answer(Outcome::OutOfOrder { expected: record.applied + 1 });
+        if let Sequence::Early { expected } = turn {
+            return Turn::Answer(Outcome::OutOfOrder { expected });
         }
         if record.paused {
             let problem = ProblemType::Inactive.with("the exchange of this case is switched off at this site");

@@ -12,6 +12,7 @@ use super::{Engine, EngineError, settle};
 use crate::case::Alias;
 use crate::state::{ExchangeKey, View};
 use crate::store::{Write, Writer};
+use crate::telemetry::{CrashPoint, crash_point};
 
 /// Entries that one pass takes at the most; the rest goes with the next one.
 const PASS: usize = 5_000;
@@ -86,6 +87,7 @@ impl Engine {
         };
         let (writes, mut told, left) = self.state().read(lines).await?;
         self.store().write(writes).await?;
+        crash_point(CrashPoint::TakenTold);
         let taken = told.clone();
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Fault;
+use crate::telemetry::{CrashPoint, crash_point};
 
 /// The longest safe name before its hash, in bytes.
 const SAFE_LIMIT: usize = 120;
@@ -73,7 +74,9 @@ impl Folders {
 
 /// Moves a file into `folder` under its safe name, with a number behind it if that is taken.
 pub(super) fn put(from: &Path, folder: &Path, safe: &str) -> io::Result<()> {
-    fs::rename(from, folder.join(free(folder, safe, &[""])))
+    fs::rename(from, folder.join(free(folder, safe, &[""])))?;
+    crash_point(CrashPoint::DepositMoved);
+    Ok(())
 }
 
 /// Moves a file into quarantine. The reason is durable before the file goes, so that no file is ever there without one.
@@ -94,12 +97,14 @@ pub(super) fn set_apart(
         fault.remedy(),
     );
     let moved = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    crash_point(CrashPoint::ReasonWritten);
     let moved = moved.and_then(|()| fs::rename(from, folder.join(name)));
     if let Err(error) = moved {
         // The file was not moved; a reason alone would only mislead. If it cannot be removed either, it does no harm.
         let _ = fs::remove_file(reason);
         return Err(error);
     }
+    crash_point(CrashPoint::QuarantineMoved);
     File::open(folder)?.sync_all()
 }
 

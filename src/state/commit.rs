@@ -1,14 +1,12 @@
 //! The one thread that owns the database. It takes all commands that wait, gathers their writes in one batch,
-//! flushes, syncs the file itself, and only then answers them (see README, "State").
+//! syncs, and only then answers them (see README, "State").
 
-use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 use tracing::error;
 
 use super::StateError;
-use super::acknowledged::Acknowledged;
 use super::due::{DueIndex, Place};
 use super::recent::Recent;
 use super::records::Records;
@@ -47,38 +45,51 @@ pub struct Readable {
 pub type Durable = Arc<RwLock<Option<Readable>>>;
 
 pub struct Committer {
-    pub db: sled::Db,
     pub records: Records,
     pub durable: Durable,
-    /// A handle of our own on sled's file: `flush` alone does not reach the disk.
-    pub file: File,
-    pub acknowledged: Acknowledged,
+    /// Returns when the database can be opened again; called when nobody here holds it any more.
+    pub released: Box<dyn FnOnce() + Send>,
     /// The number of the last commit.
     pub commit: u64,
     pub group: usize,
-    pub messages: mpsc::Receiver<Message>,
     pub running: tokio::sync::watch::Sender<Running>,
 }
 
 impl Committer {
-    pub fn run(mut self) {
+    /// Serves messages until the last one, or until the disk fails.
+    pub fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut open = true;
         while open {
-            let Some(group) = self.next_group(&mut open) else { break };
-            let mut answers = Vec::with_capacity(group.len());
-            let Some(writes) = self.decide(group, &mut answers) else { break };
-            let committed = self.commit(writes);
-            for answer in answers {
-                answer(committed.clone());
-            }
-            if let Err(fault) = committed {
-                // Never tried again: the kernel may have dropped what it could not write.
-                error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
-                let _ = self.running.send(Running::Failed(fault.to_string()));
+            let Some(group) = self.next_group(&mut messages, &mut open) else { break };
+            if !self.take(group) {
                 return;
             }
         }
+        // Whoever still waits is told at once.
+        drop(messages);
         self.release();
+    }
+
+    /// Decides, writes, syncs, and only then answers. False when the disk failed, which is final.
+    pub fn take(&mut self, group: Vec<Command>) -> bool {
+        if *self.running.borrow() != Running::Yes {
+            return false;
+        }
+        let mut answers = Vec::with_capacity(group.len());
+        let Some(writes) = self.decide(group, &mut answers) else { return false };
+        let committed = self.commit(writes);
+        for answer in answers {
+            answer(committed.clone());
+        }
+        if let Err(fault) = committed {
+            // Never tried again: the kernel may have dropped what it could not write.
+            error!(event = "state_failed", reason = %fault, "the state cannot be written; stopping");
+            // Never closed either: sled would write once more, and panics where it cannot.
+            std::mem::forget(self.records.clone());
+            let _ = self.running.send(Running::Failed(fault.to_string()));
+            return false;
+        }
+        true
     }
 
     /// What the steps of a group write; none once the database is released.
@@ -94,8 +105,8 @@ impl Committer {
     }
 
     /// All that waits, up to the size of a group; none when no caller is left.
-    fn next_group(&mut self, open: &mut bool) -> Option<Vec<Command>> {
-        let mut next = Some(self.messages.blocking_recv()?);
+    fn next_group(&self, messages: &mut mpsc::Receiver<Message>, open: &mut bool) -> Option<Vec<Command>> {
+        let mut next = Some(messages.blocking_recv()?);
         let mut group = Vec::new();
         while let Some(message) = next {
             match message {
@@ -105,7 +116,7 @@ impl Committer {
                     break;
                 }
             }
-            next = if group.len() < self.group { self.messages.try_recv().ok() } else { None };
+            next = if group.len() < self.group { messages.try_recv().ok() } else { None };
         }
         Some(group)
     }
@@ -120,10 +131,7 @@ impl Committer {
         let mut readable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         self.records.write(&writes)?;
         crash_point(CrashPoint::StateApplied);
-        self.db.flush()?;
-        let io = |error: std::io::Error| StateError::Io(error.to_string());
-        self.file.sync_data().map_err(io)?;
-        self.acknowledged.write(commit).map_err(io)?;
+        self.records.sync(commit)?;
         self.commit = commit;
         if let Some(Readable { recent, due, .. }) = readable.as_mut() {
             for (key, record) in writes.into_exchanges() {
@@ -137,16 +145,10 @@ impl Committer {
 
     /// Gives the database back, so that it can be opened again at once.
     fn release(self) {
-        let Self { db, records, durable, file, messages, running, .. } = self;
-        // Whoever still waits is told at once.
-        drop(messages);
+        let Self { records, durable, released, running, .. } = self;
         *durable.write().unwrap_or_else(PoisonError::into_inner) = None;
-        drop((records, db));
-        // sled's own threads may hold its lock for a moment longer; this waits behind them.
-        let _ = file.lock();
-        // And this is not to be held by a child that is being made just now.
-        let _ = file.unlock();
-        drop(file);
+        drop(records);
+        released();
         let _ = running.send(Running::Closed);
     }
 }

@@ -5,6 +5,7 @@ mod acknowledged;
 mod check;
 mod chunk;
 mod commit;
+mod database;
 mod due;
 mod exchange;
 #[cfg(test)]
@@ -14,15 +15,17 @@ mod open;
 mod recent;
 mod record;
 mod records;
+mod sled_database;
 mod transaction;
 mod view;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use database::{Bytes, Database, Pair};
 pub use due::Lane;
 pub use exchange::{
     Due, DueEntry, ExchangeKey, ExchangeRecord, InboundEntry, MetaRecord, OutboxEntry, Parked, PeerRecord, SubmittedBy,
@@ -31,7 +34,7 @@ pub use open::{OpenError, set_aside};
 pub use transaction::Transaction;
 pub use view::View;
 
-use commit::{Command, Durable, Message, Readable, Running};
+use commit::{Command, Committer, Durable, Message, Readable, Running};
 
 /// The largest value in one piece, in bytes: with 8 MiB segments this never reaches sled's unsynced blob files.
 const VALUE_LIMIT: usize = 60 * 1024;
@@ -68,11 +71,19 @@ impl From<sled::Error> for StateError {
     }
 }
 
+/// How a step gets to the committer.
+#[derive(Clone)]
+enum Way {
+    Thread(mpsc::Sender<Message>),
+    Inline(Arc<Mutex<Committer>>),
+    Closed,
+}
+
 /// The open state of one site. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
     durable: Durable,
-    messages: mpsc::Sender<Message>,
+    way: Way,
     running: watch::Receiver<Running>,
     meta: MetaRecord,
     path: std::path::PathBuf,
@@ -102,7 +113,13 @@ impl State {
                 });
             })
         });
-        self.messages.send(Message::Step(command)).await.map_err(|_| StateError::Closed)?;
+        match &self.way {
+            Way::Thread(messages) => messages.send(Message::Step(command)).await.map_err(|_| StateError::Closed)?,
+            Way::Inline(committer) => {
+                committer.lock().unwrap_or_else(PoisonError::into_inner).take(vec![command]);
+            }
+            Way::Closed => return Err(StateError::Closed.into()),
+        }
         receiver.await.unwrap_or_else(|_| Err(StateError::Closed.into()))
     }
 
@@ -118,6 +135,9 @@ impl State {
             let Readable { records, recent, due } = open.as_ref().ok_or(StateError::Closed)?;
             read(View { records, recent, due })
         };
+        if let Way::Inline(_) = self.way {
+            return reading();
+        }
         match tokio::task::spawn_blocking(reading).await {
             Ok(read) => read,
             Err(fault) if fault.is_panic() => Err(StateError::Panicked),
@@ -128,9 +148,13 @@ impl State {
     /// Makes durable what was asked for so far, takes nothing more, and releases the database: when this returns without
     /// an error it can be opened again, though clones of this state are left.
     pub async fn close(mut self) -> Result<(), StateError> {
+        let Way::Thread(messages) = std::mem::replace(&mut self.way, Way::Closed) else {
+            *self.durable.write().unwrap_or_else(PoisonError::into_inner) = None;
+            return Ok(());
+        };
         // A committer that has ended already takes no message.
-        let _ = self.messages.send(Message::Close).await;
-        drop(self.messages);
+        let _ = messages.send(Message::Close).await;
+        drop(messages);
         let ended = self.running.wait_for(|running| *running != Running::Yes);
         match tokio::time::timeout(CLOSE_WITHIN, ended).await {
             Ok(Ok(running)) => match &*running {

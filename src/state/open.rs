@@ -3,23 +3,25 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::acknowledged::Acknowledged;
 use super::check::check;
 use super::commit::{Committer, Readable, Running};
+use super::database::Database;
 use super::due::DueIndex;
 use super::exchange::MetaRecord;
 use super::recent::Recent;
 use super::records::Records;
+use super::sled_database::SledDatabase;
 use super::transaction::Transaction;
-use super::{QUEUE, State, StateError};
+use super::{QUEUE, State, StateError, Way};
 use crate::case::SiteId;
 use crate::config::settings;
+use crate::telemetry::{CrashPoint, crash_point};
 
 /// Why the state did not open, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,65 +52,77 @@ impl State {
             std::thread::Builder::new().name("state-open".into()).spawn(move || open(&path, cache_bytes, site, now))
         };
         let panicked = |_| Err(refused(&path, StateError::Damaged("sled panicked while opening it".into())));
-        let Opened { db, records, due, file, acknowledged, commit, meta } =
-            opening.map_err(io)?.join().unwrap_or_else(panicked)?;
-
+        let (opened, lock) = opening.map_err(io)?.join().unwrap_or_else(panicked)?;
+        let released = Box::new(move || {
+            // sled's own threads may hold its lock for a moment longer; this waits behind them.
+            let _ = lock.lock();
+            // And this is not to be held by a child that is being made just now.
+            let _ = lock.unlock();
+        });
         let (messages, receiver) = mpsc::channel(QUEUE);
-        let (running_sender, running) = watch::channel(Running::Yes);
-        let durable =
-            Arc::new(RwLock::new(Some(Readable { records: records.clone(), recent: Recent::default(), due })));
-        let committer = Committer {
-            db,
-            records,
-            durable: Arc::clone(&durable),
-            file,
-            acknowledged,
-            commit,
-            group: settings.group,
-            messages: receiver,
-            running: running_sender,
-        };
-        std::thread::Builder::new().name("state-committer".into()).spawn(move || committer.run()).map_err(io)?;
-        Ok(State { durable, messages, running, meta, path })
+        let (committer, state) = opened.ready(settings.group, path, released, Way::Thread(messages));
+        let thread = std::thread::Builder::new().name("state-committer".into());
+        thread.spawn(move || committer.run(receiver)).map_err(io)?;
+        Ok(state)
+    }
+
+    /// The state of a site on a database of another kind than the daemon's. It has no thread: each step is a group of its
+    /// own, and done when its caller's task has asked for it. So whoever drives the tasks decides what happens when.
+    pub fn on(database: Arc<dyn Database>, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
+        let nowhere = PathBuf::new();
+        let opened = read(&nowhere, database, site, now, || Ok(()))?;
+        let (committer, mut state) = opened.ready(1, nowhere, Box::new(|| ()), Way::Closed);
+        state.way = Way::Inline(Arc::new(Mutex::new(committer)));
+        Ok(state)
     }
 }
 
 struct Opened {
-    db: sled::Db,
     records: Records,
     due: DueIndex,
-    file: File,
-    acknowledged: Acknowledged,
     commit: u64,
     meta: MetaRecord,
 }
 
-/// Everything at which sled can panic.
-fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<Opened, OpenError> {
-    let fault = |fault: StateError| refused(path, fault);
-    let io = |error: std::io::Error| refused(path, StateError::Io(error.to_string()));
-    let config = sled::Config::new()
-        .path(path)
-        // Fixed at creation. 8 MiB keeps values of 60 KiB out of the blob files that sled never syncs.
-        .segment_size(8 << 20)
-        .cache_capacity(cache_bytes)
-        .flush_every_ms(Some(500));
-    let db = config.open().map_err(|error| fault(error.into()))?;
-    let records = Records::open(&db).map_err(fault)?;
-    let due = check(&records).map_err(fault)?;
-    let file = File::options().read(true).write(true).open(path.join("db")).map_err(io)?;
-    let acknowledged = Acknowledged::open(path).map_err(io)?;
+impl Opened {
+    fn ready(self, group: usize, path: PathBuf, released: Box<dyn FnOnce() + Send>, way: Way) -> (Committer, State) {
+        let Self { records, due, commit, meta } = self;
+        let (running_sender, running) = watch::channel(Running::Yes);
+        let durable =
+            Arc::new(RwLock::new(Some(Readable { records: records.clone(), recent: Recent::default(), due })));
+        let committer =
+            Committer { records, durable: Arc::clone(&durable), released, commit, group, running: running_sender };
+        (committer, State { durable, way, running, meta, path })
+    }
+}
 
+/// Everything at which sled can panic.
+fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<(Opened, File), OpenError> {
+    let fault = |fault: StateError| refused(path, fault);
+    let database = SledDatabase::open(path, cache_bytes).map_err(fault)?;
+    let lock = database.lock().map_err(fault)?;
+    let made = || sync_all_below(path).map_err(|error| StateError::Io(error.to_string()));
+    Ok((read(path, Arc::new(database), site, now, made)?, lock))
+}
+
+/// Reads everything that is there, or makes the first record; `made` follows that.
+fn read(
+    path: &Path,
+    database: Arc<dyn Database>,
+    site: SiteId,
+    now: Timestamp,
+    made: impl Fn() -> Result<(), StateError>,
+) -> Result<Opened, OpenError> {
+    let fault = |fault: StateError| refused(path, fault);
+    let records = Records::on(Arc::clone(&database));
+    let due = check(&records).map_err(fault)?;
     let recent = Recent::default();
     let mut transaction = Transaction::new(&records, &recent);
     let last = transaction.commit().map_err(fault)?;
-    match acknowledged.read().map_err(io)? {
-        None => return Err(fault(StateError::Damaged("the number of the last commit does not read".into()))),
-        Some(told) if told > last => {
-            let reason = format!("commit {told} was acknowledged, and the last one there is {last}");
-            return Err(fault(StateError::Damaged(reason)));
-        }
-        Some(_) => {}
+    let told = database.acknowledged().map_err(fault)?;
+    if told > last {
+        let reason = format!("commit {told} was acknowledged, and the last one there is {last}");
+        return Err(fault(StateError::Damaged(reason)));
     }
     let (commit, meta) = match transaction.meta().map_err(fault)? {
         Some(meta) if meta.site != site => return Err(OpenError::ForeignStore { path: path.to_owned() }),
@@ -117,16 +131,17 @@ fn open(path: &Path, cache_bytes: u64, site: SiteId, now: Timestamp) -> Result<O
             let meta = MetaRecord { epoch: Uuid::new_v4(), created_at: now, site };
             transaction.put_meta(&meta).map_err(fault)?;
             let mut writes = transaction.into_writes();
-            let written = writes.number(1).and_then(|()| records.write(&writes));
-            written.and_then(|()| Ok(db.flush().map(|_| ())?)).map_err(fault)?;
+            writes.number(1).and_then(|()| records.write(&writes)).map_err(fault)?;
+            crash_point(CrashPoint::StateCreated);
             (1, meta)
         }
     };
-    acknowledged.write(commit).map_err(io)?;
+    // What a process that was killed left unsynced was read just now, and may be told to a peer from here on.
+    database.sync(commit).map_err(fault)?;
     if commit == 1 {
-        sync_all_below(path).map_err(io)?;
+        made().map_err(fault)?;
     }
-    Ok(Opened { db, records, due, file, acknowledged, commit, meta })
+    Ok(Opened { records, due, commit, meta })
 }
 
 fn refused(path: &Path, fault: StateError) -> OpenError {

@@ -1,8 +1,34 @@
 //! Named places between two persistence steps at which a test can kill the process. A release build holds none of it.
 
-/// Every place. Each lies right after one durable step and before the next.
+/// Every place: behind each durable step and before the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
+    // The store: a write is made and not committed; and behind the commit of each verb that writes.
+    StoreCommitting,
+    StoreDeposited,
+    StoreOpened,
+    StoreLinked,
+    StoreWritten,
+    AttachmentAdded,
+    AttachmentDecided,
+    ContentBegun,
+    ContentAppended,
+    AttachmentGone,
+    AttachmentGivenUp,
+    // The state: made; a group written, synced, and counted as acknowledged.
+    StateCreated,
+    StateApplied,
+    StateSynced,
+    StateFlushed,
+    // The inbox: each move of a file, and the reason beside one in quarantine.
+    DepositMoved,
+    ReasonWritten,
+    QuarantineMoved,
+    // Acknowledgements: answers that are about to go out at a partner, and what a client took, told in the histories.
+    OperationsAnswered,
+    UpdatesAnswered,
+    TakenTold,
+    // Between two of these, where the flow goes on from one to the next.
     DepositStored,
     HeldMarked,
     DetectCommitted,
@@ -18,14 +44,33 @@ pub enum CrashPoint {
     FeedWrittenBack,
     FeedCommitted,
     FeedAcknowledged,
-    StateApplied,
-    StateFlushed,
     AdoptedPage,
     Reconciled,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 19] = [
+    pub const ALL: [CrashPoint; 38] = [
+        CrashPoint::StoreCommitting,
+        CrashPoint::StoreDeposited,
+        CrashPoint::StoreOpened,
+        CrashPoint::StoreLinked,
+        CrashPoint::StoreWritten,
+        CrashPoint::AttachmentAdded,
+        CrashPoint::AttachmentDecided,
+        CrashPoint::ContentBegun,
+        CrashPoint::ContentAppended,
+        CrashPoint::AttachmentGone,
+        CrashPoint::AttachmentGivenUp,
+        CrashPoint::StateCreated,
+        CrashPoint::StateApplied,
+        CrashPoint::StateSynced,
+        CrashPoint::StateFlushed,
+        CrashPoint::DepositMoved,
+        CrashPoint::ReasonWritten,
+        CrashPoint::QuarantineMoved,
+        CrashPoint::OperationsAnswered,
+        CrashPoint::UpdatesAnswered,
+        CrashPoint::TakenTold,
         CrashPoint::DepositStored,
         CrashPoint::HeldMarked,
         CrashPoint::DetectCommitted,
@@ -41,8 +86,6 @@ impl CrashPoint {
         CrashPoint::FeedWrittenBack,
         CrashPoint::FeedCommitted,
         CrashPoint::FeedAcknowledged,
-        CrashPoint::StateApplied,
-        CrashPoint::StateFlushed,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
     ];

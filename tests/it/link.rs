@@ -91,7 +91,7 @@ async fn linked_although(at_partner: bool, point: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partner_that_dies_over_a_link_links_once() {
-    for point in ["IncidentOpened", "OpenCommitted"] {
+    for point in ["StoreLinked", "IncidentOpened", "OpenCommitted"] {
         linked_although(true, point).await;
     }
 }

@@ -8,7 +8,9 @@ mod circles;
 mod cli;
 mod clock;
 mod converge;
+mod crash_points;
 mod damage;
+mod faults;
 mod fields;
 mod flow;
 #[path = "../fuzz/mod.rs"]
@@ -26,6 +28,7 @@ mod ownership;
 mod paused;
 mod peer_test;
 mod poison;
+mod power_cut;
 mod reconcile;
 mod relay_kill;
 mod relay_sites;

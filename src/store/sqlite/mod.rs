@@ -24,6 +24,7 @@ use super::{
 };
 use crate::case::{Alias, Attachment, Deposit, ExchangeId, HistoryLine, IncidentId, Reference, SiteId};
 use crate::config::settings;
+use crate::telemetry::{CrashPoint, crash_point};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -89,8 +90,8 @@ impl SqliteStore {
     }
 
     /// Runs `work` in one transaction that takes the write lock at once. In a task of its own: a caller that goes away,
-    /// such as a dropped request, cannot leave it half done.
-    async fn in_transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// such as a dropped request, cannot leave it half done. `done` lies behind its commit.
+    async fn in_transaction<T, F>(&self, done: CrashPoint, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
@@ -98,13 +99,28 @@ impl SqliteStore {
         let writer = self.writer.clone();
         let task = tokio::spawn(async move {
             let mut connection = writer.acquire().await?;
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let result = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(result)
+            let outcome = transact(&mut connection, done, work).await;
+            if outcome.is_err() {
+                // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in them for
+                // ever after, and begins no other on this connection.
+                let _ = connection.close().await;
+            }
+            outcome
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
+}
+
+async fn transact<T, F>(connection: &mut SqliteConnection, done: CrashPoint, work: F) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+{
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let result = work(&mut transaction).await?;
+    crash_point(CrashPoint::StoreCommitting);
+    transaction.commit().await?;
+    crash_point(done);
+    Ok(result)
 }
 
 type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
@@ -230,22 +246,26 @@ impl IncidentStore for SqliteStore {
     }
 
     async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError> {
-        self.in_transaction(move |connection| Box::pin(deposit::deposit(connection, deposits, at))).await
+        self.in_transaction(CrashPoint::StoreDeposited, move |connection| {
+            Box::pin(deposit::deposit(connection, deposits, at))
+        })
+        .await
     }
 
     async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
-        self.in_transaction(move |connection| Box::pin(open::open(connection, opens))).await
+        self.in_transaction(CrashPoint::StoreOpened, move |connection| Box::pin(open::open(connection, opens))).await
     }
 
     async fn link(&self, opens: Vec<Open>) -> Result<Vec<Option<Opened>>, StoreError> {
-        self.in_transaction(move |connection| Box::pin(link::link(connection, opens))).await
+        self.in_transaction(CrashPoint::StoreLinked, move |connection| Box::pin(link::link(connection, opens))).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        self.in_transaction(move |connection| Box::pin(write::write(connection, writes))).await
+        self.in_transaction(CrashPoint::StoreWritten, move |connection| Box::pin(write::write(connection, writes)))
+            .await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
@@ -270,6 +290,9 @@ impl IncidentStore for SqliteStore {
     }
 
     async fn add_attachment(&self, id: i64, content: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.in_transaction(move |connection| Box::pin(deposit::add_attachment(connection, id, content, at))).await
+        self.in_transaction(CrashPoint::AttachmentAdded, move |connection| {
+            Box::pin(deposit::add_attachment(connection, id, content, at))
+        })
+        .await
     }
 }

@@ -14,6 +14,7 @@ use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine
 use crate::store::{
     Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
 };
+use crate::telemetry::CrashPoint;
 
 /// The times that a content may turn out to be another file before it is given up.
 const TRIES: i64 = 3;
@@ -330,7 +331,10 @@ impl AttachmentStore for SqliteStore {
     }
 
     async fn prepared(&self, id: i64, decision: Prepared, at: Timestamp) -> Result<(), StoreError> {
-        self.in_transaction(move |connection| Box::pin(prepared(connection, id, decision, at))).await
+        self.in_transaction(CrashPoint::AttachmentDecided, move |connection| {
+            Box::pin(prepared(connection, id, decision, at))
+        })
+        .await
     }
 
     async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
@@ -431,7 +435,7 @@ impl AttachmentStore for SqliteStore {
     }
 
     async fn append(&self, content: i64, start: u64, data: Vec<u8>, at: Timestamp) -> Result<Appended, StoreError> {
-        self.in_transaction(move |connection| {
+        self.in_transaction(CrashPoint::ContentAppended, move |connection| {
             Box::pin(async move { content::append(connection, content, start, &data, at).await })
         })
         .await
@@ -439,7 +443,7 @@ impl AttachmentStore for SqliteStore {
 
     async fn begin_content(&self, sha256: &ContentDigest, bytes: u64) -> Result<Begun, StoreError> {
         let sha256 = sha256.clone();
-        self.in_transaction(move |connection| {
+        self.in_transaction(CrashPoint::ContentBegun, move |connection| {
             Box::pin(async move { content::begin(connection, content::OWN, &sha256, bytes).await })
         })
         .await
@@ -448,11 +452,17 @@ impl AttachmentStore for SqliteStore {
     async fn gone(&self, id: i64, outcome: Result<(), String>, at: Timestamp) -> Result<(), StoreError> {
         let end = if outcome.is_ok() { ("sent", Action::AttachmentSent) } else { ("failed", Action::AttachmentFailed) };
         let reason = outcome.err();
-        self.in_transaction(move |connection| Box::pin(settle(connection, id, "ready", end, reason, at))).await
+        self.in_transaction(CrashPoint::AttachmentGone, move |connection| {
+            Box::pin(settle(connection, id, "ready", end, reason, at))
+        })
+        .await
     }
 
     async fn given_up(&self, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
-        self.in_transaction(move |connection| Box::pin(given_up(connection, id, reason, at))).await
+        self.in_transaction(CrashPoint::AttachmentGivenUp, move |connection| {
+            Box::pin(given_up(connection, id, reason, at))
+        })
+        .await
     }
 
     async fn announced_files(
@@ -485,7 +495,7 @@ impl AttachmentStore for SqliteStore {
 
     async fn ready_again(&self, incident: IncidentId, peer: &Alias, names: Vec<String>) -> Result<(), StoreError> {
         let (peer, names) = (peer.clone(), to_json(&names));
-        self.in_transaction(move |connection| {
+        self.in_transaction(CrashPoint::AttachmentDecided, move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE outgoing SET state = 'ready', reason = NULL WHERE incident = ? AND peer = ? \

@@ -4,6 +4,7 @@ pub mod attachment;
 pub mod caller;
 pub mod certificates;
 pub mod command;
+pub mod disk;
 pub mod pair;
 pub mod relay;
 pub mod row;

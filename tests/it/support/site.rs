@@ -20,6 +20,8 @@ pub struct Site {
     crash_at: Option<String>,
     /// What the daemon finds in its environment.
     environment: Vec<(&'static str, String)>,
+    /// The program that the daemon is started by, with its arguments. It becomes the daemon.
+    wrapper: Vec<String>,
 }
 
 /// An answer of the daemon over its local socket.
@@ -31,7 +33,12 @@ pub struct Answer {
 impl Site {
     /// A site with this configuration; `{dir}` in it stands for its directory.
     pub fn new(alias: &str, config: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
+        Self::within(&std::env::temp_dir(), alias, config)
+    }
+
+    /// The same, on another file system perhaps.
+    pub fn within(parent: &Path, alias: &str, config: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("cb-").tempdir_in(parent).unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
         write_secret(&dir.path().join("password"), "correct horse battery");
         let config = config.replace("{dir}", dir.path().to_str().unwrap());
@@ -42,7 +49,15 @@ impl Site {
             .timeout(Duration::from_secs(30))
             .build()
             .unwrap();
-        Self { alias: alias.into(), dir, child: None, client, crash_at: None, environment: Vec::new() }
+        Self {
+            alias: alias.into(),
+            dir,
+            child: None,
+            client,
+            crash_at: None,
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -65,11 +80,19 @@ impl Site {
         self.environment.push((name, value.into()));
     }
 
+    /// The daemon is started by this from now on, which has to become it in the end (`exec`).
+    pub fn under(&mut self, wrapper: &[&str]) {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Starts the daemon and returns without waiting for it.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.alias);
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_casebridge"));
+        let daemon = env!("CARGO_BIN_EXE_casebridge").to_owned();
+        let mut words = self.wrapper.iter().chain([&daemon]);
+        let mut command = Command::new(words.next().expect("there is the daemon at least"));
+        command.args(words);
         command.args(["run", "--config"]).arg(self.path("config.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         for name in ["CASEBRIDGE_CRASH_AT", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"] {

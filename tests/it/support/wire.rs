@@ -18,6 +18,8 @@ pub enum Fault {
     LoseRequest,
     /// Operations arrive; the connection dies as soon as their answer begins.
     LoseAnswer,
+    /// Connections stay, and whatever is sent vanishes.
+    Swallow,
     /// Each connection dies once it has carried so many bytes, both ways together.
     CutAfter(u64),
 }
@@ -113,6 +115,9 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried
             if count == 0 || lost || now(&there) == Fault::Down || !weigh(count) {
                 return;
             }
+            if now(&there) == Fault::Swallow {
+                continue;
+            }
             if to_server.write_all(&buffer[..count]).await.is_err() {
                 return;
             }
@@ -125,6 +130,9 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried
             let lost = now(&fault) == Fault::LoseAnswer && operating.load(Ordering::SeqCst);
             if count == 0 || lost || now(&fault) == Fault::Down || !weigh_back(count) {
                 return;
+            }
+            if now(&fault) == Fault::Swallow {
+                continue;
             }
             if to_client.write_all(&buffer[..count]).await.is_err() {
                 return;

@@ -1,0 +1,510 @@
+//! Real faults under real daemons: disks, clocks, networks, names and limits. In each: nothing is acknowledged that is not
+//! kept, the log says what is wrong, and all is well again without a hand. `tests/faults` runs these, as root.
+
+use std::time::Duration;
+
+use casebridge::case::ContentDigest;
+use serde_json::json;
+
+use crate::support::attachment::noise;
+use crate::support::certificates::Authority;
+use crate::support::disk::{Disk, run};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, end_user_config, partner_config};
+use crate::support::site::write_secret;
+use crate::support::{Fault, Pair, Site, eventually};
+
+/// Hands one event to a site; its incident, if the site says that it has it.
+async fn deposit(site: &Site, event: &str) -> Option<i64> {
+    let body = json!({"event": {"host_event_id": event, "synopsis": "Chassis alarm"}}).to_string();
+    let answer = site.request("POST", "/v1/deposits").body(body).send().await.ok()?;
+    let good = answer.status().is_success();
+    let answer: serde_json::Value = answer.json().await.ok()?;
+    good.then(|| answer["incident"].as_i64().expect("its number"))
+}
+
+/// Deposits until the site refuses or dies; what it said that it has.
+async fn deposit_until_refused(site: &Site, name: &str) -> Vec<String> {
+    let mut taken = Vec::new();
+    for number in 0..5000 {
+        let event = format!("{name}-{number}");
+        if deposit(site, &event).await.is_none() {
+            return taken;
+        }
+        taken.push(event);
+    }
+    panic!("nothing was ever refused");
+}
+
+async fn has_all(site: &Site, events: &[String]) {
+    let store = site.store().await;
+    let there: Vec<String> = sqlx::query_scalar("SELECT host_event_id FROM incident").fetch_all(&store).await.unwrap();
+    store.close().await;
+    for event in events {
+        assert!(there.contains(event), "{event} was acknowledged");
+    }
+}
+
+/// What systemd does: a daemon that has ended is started again, until it is ready.
+async fn revive(site: &mut Site) {
+    eventually_mut(site, "it to be ready", |site| {
+        if !site.is_running() {
+            site.kill();
+            site.spawn();
+        }
+        site.request("GET", "/readyz")
+    })
+    .await;
+}
+
+async fn eventually_mut(site: &mut Site, what: &str, mut ask: impl FnMut(&mut Site) -> reqwest::RequestBuilder) {
+    for _ in 0..300 {
+        if ask(site).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("waited in vain for {what}: {}", site.log());
+}
+
+async fn logged(site: &Site, what: &str) {
+    eventually(what, || async { site.log().contains(what).then_some(()) }).await;
+}
+
+/// Each of the end user's incidents stands at the partner, once, with its case written back.
+async fn ends_whole(pair: &Pair) {
+    let count = pair.end_user.count("SELECT count(*) FROM incident").await;
+    pair.at_rest(count).await;
+}
+
+/// A pair of which one site stands on this disk.
+async fn pair_on(disk: &std::path::Path, end_users: bool) -> Pair {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    if end_users {
+        pair.end_user = Site::within(disk, "north", &end_user_config(pair.wire.port(), SUBMIT_ALL));
+    } else {
+        pair.partner = Site::within(disk, "partner", &partner_config(pair.wire.target_port(), ACCEPT_ALL));
+    }
+    // The log is on another disk.
+    let site = if end_users { &pair.end_user } else { &pair.partner };
+    let log = disk.with_extension("log");
+    std::fs::write(&log, "").unwrap();
+    std::os::unix::fs::symlink(log, site.path("log")).unwrap();
+    // The configuration is on it for good.
+    run("sync", &[]);
+    pair
+}
+
+/// Memory as a disk, of this size; empties itself at the end.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(size: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display().to_string();
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", &path]);
+        Self(dir)
+    }
+
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = std::fs::File::create(self.0.path().join("filler")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_full_disk_at_the_end_user_refuses_and_recovers() {
+    let disk = Small::new("80m");
+    let mut pair = pair_on(disk.0.path(), true).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 20).await;
+    pair.wait_all_open(20).await;
+    disk.fill();
+    let taken = deposit_until_refused(&pair.end_user, "full").await;
+    eventually("the log to tell", || async {
+        let log = pair.end_user.log();
+        (log.contains("No space left") || log.contains("disk is full")).then_some(())
+    })
+    .await;
+    disk.free();
+    revive(&mut pair.end_user).await;
+    eventually("deposits to be taken again", || deposit(&pair.end_user, "afterwards")).await;
+    has_all(&pair.end_user, &taken).await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_full_disk_at_the_partner_keeps_the_end_user_waiting_and_loses_nothing() {
+    let disk = Small::new("80m");
+    let mut pair = pair_on(disk.0.path(), false).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 20).await;
+    pair.wait_all_open(20).await;
+    disk.fill();
+    pair.end_user.insert(100, 400).await;
+    eventually("the log to tell", || async {
+        let log = pair.partner.log();
+        (log.contains("No space left") || log.contains("disk is full")).then_some(())
+    })
+    .await;
+    // What was acknowledged so far is there.
+    let acknowledged = pair.end_user.count("SELECT count(*) FROM reference WHERE transaction_id IS NOT NULL").await;
+    assert!(acknowledged < 420, "the disk was full");
+    disk.free();
+    revive(&mut pair.partner).await;
+    pair.wait_all_open(420).await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_disk_that_may_only_be_read_is_told_at_the_start() {
+    let disk = Disk::new();
+    let mut pair = pair_on(&disk.path(), true).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 3).await;
+    pair.wait_all_open(3).await;
+    assert_eq!(pair.end_user.stop().await, 0);
+    disk.remount("ro");
+    let told = pair.end_user.command(&["run"]);
+    assert!(told.code != 0 && told.err.contains("Read-only file system"), "{}: {}", told.code, told.err);
+    disk.remount("rw");
+    pair.end_user.start().await;
+    pair.end_user.insert(10, 3).await;
+    pair.wait_all_open(6).await;
+    ends_whole(&pair).await;
+    pair.end_user.kill();
+    drop(pair);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_disk_that_becomes_read_only_refuses_and_recovers_after_a_restart() {
+    let disk = Disk::new();
+    let mut pair = pair_on(&disk.path(), true).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    let mut taken = Vec::new();
+    for number in 0..10 {
+        let event = format!("before-{number}");
+        assert!(deposit(&pair.end_user, &event).await.is_some());
+        taken.push(event);
+    }
+    disk.abort();
+    taken.extend(deposit_until_refused(&pair.end_user, "aborted").await);
+    pair.end_user.kill();
+    disk.repair();
+    revive(&mut pair.end_user).await;
+    has_all(&pair.end_user, &taken).await;
+    ends_whole(&pair).await;
+    pair.end_user.kill();
+    drop(pair);
+}
+
+/// The end user's syncs of this kind fail for a while.
+async fn syncs_fail(call: &str) {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 5).await;
+    pair.wait_all_open(5).await;
+    assert_eq!(pair.end_user.stop().await, 0);
+    let inject = format!("inject={call}:error=EIO:when=20..60");
+    // With -D the tracer stands aside, and the child is the daemon.
+    pair.end_user.under(&[
+        "strace",
+        "-D",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={call}"),
+        "-e",
+        &inject,
+    ]);
+    pair.end_user.start().await;
+    let mut taken = Vec::new();
+    for number in 0..80 {
+        let event = format!("sync-{number}");
+        if deposit(&pair.end_user, &event).await.is_some() {
+            taken.push(event);
+        }
+        if !pair.end_user.is_running() {
+            break;
+        }
+    }
+    assert!(taken.len() < 80, "some of it was refused");
+    logged(&pair.end_user, "error").await;
+    pair.end_user.under(&[]);
+    pair.end_user.kill();
+    revive(&mut pair.end_user).await;
+    has_all(&pair.end_user, &taken).await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace: tests/faults"]
+async fn a_sync_of_the_state_that_fails_stops_the_daemon_and_a_restart_goes_on() {
+    syncs_fail("fdatasync").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace: tests/faults"]
+async fn a_sync_of_the_store_that_fails_refuses_the_deposit() {
+    syncs_fail("fsync").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a C compiler: tests/faults"]
+async fn a_clock_that_jumps_by_hours_under_running_daemons_changes_nothing() {
+    let made = tempfile::tempdir().unwrap();
+    let library = made.path().join("clock.so").display().to_string();
+    // Ours and not libfaketime, which asks for memory before there is an allocator.
+    run("cc", &["-O2", "-shared", "-fPIC", "-o", &library, "tests/data/clock.c"]);
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let set = |site: &Site, hours: i64| std::fs::write(site.path("clock"), (hours * 3600).to_string()).unwrap();
+    for site in [&mut pair.partner, &mut pair.end_user] {
+        set(site, 0);
+        let clock = site.path("clock").display().to_string();
+        site.environment("LD_PRELOAD", library.clone());
+        site.environment("CASEBRIDGE_CLOCK", clock);
+        site.start().await;
+    }
+    let mut count = 0;
+    let jumps = [(10, 0), (-14, 0), (-14, 30), (0, -2), (0, 0)];
+    for (round, (ours, theirs)) in jumps.into_iter().enumerate() {
+        pair.end_user.insert(1000 * round, 10).await;
+        set(&pair.end_user, ours);
+        set(&pair.partner, theirs);
+        pair.end_user.insert(1000 * round + 500, 10).await;
+        count += 20;
+        pair.wait_all_open(count).await;
+    }
+    logged(&pair.end_user, "clock_went_back").await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes its time: tests/faults"]
+async fn a_network_that_loses_cuts_and_swallows_delays_and_nothing_else() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.edit_config("request_timeout = \"5s\"", "request_timeout = \"1s\"");
+    pair.end_user.edit_config("connect_timeout = \"2s\"", "connect_timeout = \"1s\"");
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    let faults = [
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+        Fault::CutAfter(3000),
+        Fault::Swallow,
+        Fault::CutAfter(20_000),
+        Fault::Down,
+        Fault::LoseAnswer,
+        Fault::Swallow,
+    ];
+    for (round, fault) in faults.into_iter().enumerate() {
+        pair.end_user.insert(100 * round, 15).await;
+        pair.wire.set(fault);
+        pair.end_user.insert(100 * round + 50, 15).await;
+        let tried = pair.wire.tried();
+        eventually("a few tries", || async { (pair.wire.tried() > tried + 2).then_some(()) }).await;
+        pair.wire.set(Fault::None);
+    }
+    logged(&pair.end_user, "peer_down").await;
+    pair.wait_all_open(8 * 30).await;
+    ends_whole(&pair).await;
+}
+
+/// Two network namespaces with a cable between them.
+struct Cable {
+    ours: String,
+    theirs: String,
+}
+
+impl Cable {
+    fn new() -> Self {
+        let id = std::process::id();
+        let cable = Self { ours: format!("cb-a-{id}"), theirs: format!("cb-b-{id}") };
+        let (ours, theirs) = (cable.ours.as_str(), cable.theirs.as_str());
+        run("ip", &["netns", "add", ours]);
+        run("ip", &["netns", "add", theirs]);
+        run("ip", &["link", "add", "cable", "netns", ours, "type", "veth", "peer", "name", "cable", "netns", theirs]);
+        for (space, address) in [(ours, "10.77.0.1/24"), (theirs, "10.77.0.2/24")] {
+            run("ip", &["-n", space, "addr", "add", address, "dev", "cable"]);
+            run("ip", &["-n", space, "link", "set", "lo", "up"]);
+            run("ip", &["-n", space, "link", "set", "cable", "up"]);
+        }
+        cable
+    }
+
+    fn pull(&self) {
+        run("ip", &["-n", &self.ours, "link", "set", "cable", "down"]);
+    }
+
+    fn plug(&self) {
+        run("ip", &["-n", &self.ours, "link", "set", "cable", "up"]);
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for space in [&self.ours, &self.theirs] {
+            let _ = std::process::Command::new("ip").args(["netns", "del", space]).status();
+        }
+    }
+}
+
+/// The pair speaks TLS at this address and name.
+fn over_tls(pair: &Pair, listen: &str, url: &str, host: &str) {
+    let authority = Authority::new("Test CA");
+    let pem = authority.issue(host, 2090);
+    std::fs::write(pair.partner.path("chain.pem"), &pem.certificate).unwrap();
+    write_secret(&pair.partner.path("key.pem"), &pem.key);
+    std::fs::write(pair.end_user.path("ca.pem"), authority.pem()).unwrap();
+    let tls = "[listen.tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n[[client]]";
+    pair.partner.edit_config("[[client]]", tls);
+    pair.partner.edit_config(&format!("127.0.0.1:{}", pair.wire.target_port()), listen);
+    let old = format!("url = \"http://127.0.0.1:{}\"", pair.wire.port());
+    pair.end_user.edit_config(&old, &format!("ca_file = \"ca.pem\"\nurl = \"{url}\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_cable_that_is_pulled_and_plugged_in_again() {
+    let cable = Cable::new();
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    over_tls(&pair, "10.77.0.2:8443", "https://10.77.0.2:8443", "10.77.0.2");
+    pair.end_user.edit_config("request_timeout = \"5s\"", "request_timeout = \"1s\"");
+    pair.end_user.edit_config("connect_timeout = \"2s\"", "connect_timeout = \"1s\"");
+    pair.partner.under(&["ip", "netns", "exec", &cable.theirs]);
+    pair.end_user.under(&["ip", "netns", "exec", &cable.ours]);
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    for round in 0..3 {
+        pair.end_user.insert(100 * round, 10).await;
+        pair.wait_all_open(20 * round as i64 + 10).await;
+        cable.pull();
+        pair.end_user.insert(100 * round + 50, 10).await;
+        eventually("it to be noticed", || async {
+            (pair.end_user.log().matches("event=\"peer_down\"").count() > round).then_some(())
+        })
+        .await;
+        eventually("status to tell it", || async {
+            let status = pair.end_user.get("/v1/status").await.body;
+            (status["peers"][0]["health"] != "up").then_some(())
+        })
+        .await;
+        cable.plug();
+        pair.wait_all_open(20 * round as i64 + 20).await;
+    }
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_name_that_does_not_resolve_for_a_while() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let port = pair.wire.target_port();
+    over_tls(&pair, &format!("127.0.0.1:{port}"), &format!("https://partner.test:{port}"), "partner.test");
+    let hosts = pair.end_user.path("hosts");
+    std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+    let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    pair.end_user.under(&["unshare", "-m", "sh", "-c", &script, "sh"]);
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 10).await;
+    logged(&pair.end_user, "the host name is unknown").await;
+    // In place: the daemon sees this very file.
+    std::fs::write(&hosts, "127.0.0.1 localhost partner.test\n").unwrap();
+    pair.wait_all_open(10).await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs prlimit: tests/faults"]
+async fn a_partner_without_file_descriptors_goes_on_when_it_has_some_again() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.under(&["prlimit", "--nofile=64"]);
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 10).await;
+    pair.wait_all_open(10).await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.extend(std::net::TcpStream::connect(("127.0.0.1", pair.wire.target_port())));
+    }
+    pair.end_user.insert(100, 50).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(pair.partner.is_running());
+    drop(held);
+    pair.wait_all_open(60).await;
+    ends_whole(&pair).await;
+}
+
+/// A group of processes that may have so much memory.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    fn new(name: &str, bytes: u64) -> Self {
+        let root = std::path::Path::new("/sys/fs/cgroup");
+        let old = root.join("memory");
+        let (at, limit) = if old.is_dir() { (old, "memory.limit_in_bytes") } else { (root.to_owned(), "memory.max") };
+        let group = at.join(format!("casebridge-{name}-{}", std::process::id()));
+        std::fs::create_dir(&group).unwrap();
+        std::fs::write(group.join(limit), bytes.to_string()).unwrap();
+        Self(group)
+    }
+
+    fn joined(&self) -> String {
+        format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_memory_limit_is_kept_under_many_incidents_and_a_large_file() {
+    const MEGABYTES: u64 = 64;
+    let groups = [Group::new("a", MEGABYTES << 20), Group::new("b", MEGABYTES << 20)];
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    for (site, group) in [(&mut pair.partner, &groups[0]), (&mut pair.end_user, &groups[1])] {
+        site.edit_config("level = \"debug\"", "level = \"info\"");
+        site.under(&["sh", "-c", &group.joined(), "sh"]);
+        site.start().await;
+    }
+    let content = noise(7, 20_000_000);
+    pair.end_user.insert(0, 1000).await;
+    pair.end_user.attach(1, "core", &content).await;
+    pair.wait_all_open(1000).await;
+    eventually("the file", || async {
+        let there = pair.partner.file(1, "core").await?;
+        (ContentDigest::of(&there) == ContentDigest::of(&content)).then_some(())
+    })
+    .await;
+    for site in [&mut pair.partner, &mut pair.end_user] {
+        assert!(site.is_running(), "{} was not killed for its memory", site.alias);
+        assert_eq!(site.log().matches("event=\"starting\"").count(), 1);
+    }
+    ends_whole(&pair).await;
+}

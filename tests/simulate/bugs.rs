@@ -1,0 +1,15 @@
+//! Bugs that are built into the simulated parts on purpose, to show that the simulation finds such things.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// The store forgets which exchanges it has opened an incident for.
+    OpensTwice,
+    /// The store does not look whether an operation has taken effect.
+    AppliesTwice,
+    /// The store's cursor passes over a change now and then.
+    LeavesOutAChange,
+    /// The disk says that it is synced, and is not.
+    LiesAboutSync,
+    /// Something on the way says "applied" in the partner's name.
+    AcknowledgesNothing,
+}

@@ -1,0 +1,230 @@
+//! What stands in a simulated store, and the rules by which it changes: those of the SQL schema, over a map.
+
+use std::collections::BTreeMap;
+
+use casebridge::case::{
+    Comment, Deposit, Event, Form, HistoryLine, Holder, Incident, IncidentId, Reference, Submission, Work,
+};
+use casebridge::store::{Deposited, Open, Opened, StoreError, Write, Writer, Written};
+use jiff::Timestamp;
+
+use super::bugs::Bug;
+
+/// Every commit is durable.
+#[derive(Default)]
+pub struct Shelf {
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    /// The number of each record's last change by somebody other than the bridge.
+    pub changes: BTreeMap<IncidentId, i64>,
+    pub history: BTreeMap<IncidentId, Vec<HistoryLine>>,
+    clock: i64,
+    positions: i64,
+}
+
+impl Shelf {
+    fn news(&mut self, incident: IncidentId) {
+        self.clock += 1;
+        self.changes.insert(incident, self.clock);
+    }
+
+    fn next(&self) -> IncidentId {
+        IncidentId(self.incidents.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
+    pub fn deposit(&mut self, deposits: Vec<Deposit>, at: Timestamp) -> Vec<Deposited> {
+        let one = |deposit: Deposit| {
+            let known = self
+                .incidents
+                .values()
+                .find(|known| known.client.is_none() && known.event.host_event_id == deposit.event.host_event_id);
+            if let Some(known) = known {
+                return Deposited { incident: known.id, new: false };
+            }
+            let id = self.next();
+            self.incidents.insert(id, plain(id, deposit.event, deposit.form, at));
+            self.news(id);
+            Deposited { incident: id, new: true }
+        };
+        deposits.into_iter().map(one).collect()
+    }
+
+    pub fn open(&mut self, opens: Vec<Open>, bug: Option<Bug>) -> Result<Vec<Opened>, StoreError> {
+        let mut opened = Vec::new();
+        for open in opens {
+            let belongs = |one: &&Incident| {
+                one.references.iter().any(|known| known.peer == open.peer && known.exchange == open.exchange)
+            };
+            if let Some(known) = self.incidents.values().find(belongs).filter(|_| bug != Some(Bug::OpensTwice)) {
+                opened.push(Opened { incident: known.clone(), new: false });
+                continue;
+            }
+            let id = self.next();
+            let case =
+                open.accept.as_ref().map(|template| template.fill(id, &open.peer).expect("the template is good"));
+            let mut incident = plain(id, open.create.event, open.create.form, open.at);
+            incident.trace_route = open.create.trace_route;
+            incident.client = Some(open.peer.clone());
+            incident.submission = open.submission;
+            incident.references.push(Reference {
+                peer: open.peer.clone(),
+                exchange: open.exchange,
+                towards: casebridge::case::Towards::Client,
+                peer_incident: Some(open.create.incident),
+                transaction: None,
+                applied: 1,
+                holder: Holder::Us,
+                standing: match case {
+                    Some(_) => casebridge::case::Standing::Created,
+                    None => casebridge::case::Standing::Acknowledged,
+                },
+            });
+            incident.case = case;
+            for comment in open.create.comments {
+                self.positions += 1;
+                let origin = Some(open.peer.clone());
+                incident.comments.push(Comment { origin, position: self.positions, ..comment });
+            }
+            self.incidents.insert(id, incident.clone());
+            if open.submission != Submission::Held {
+                self.news(id);
+            }
+            opened.push(Opened { incident, new: true });
+        }
+        Ok(opened)
+    }
+
+    pub fn write(&mut self, writes: Vec<Write>, bug: Option<Bug>) -> Vec<Written> {
+        writes.into_iter().map(|write| self.write_one(write, bug)).collect()
+    }
+
+    fn write_one(&mut self, write: Write, bug: Option<Bug>) -> Written {
+        let Some(incident) = self.incidents.get_mut(&write.incident) else { return Written::Gone };
+        if let Some(reference) = &write.reference {
+            let applied = find(incident, reference).map_or(0, |known| known.applied);
+            if reference.applies.is_some_and(|seq| seq <= applied) && bug != Some(Bug::AppliesTwice) {
+                return Written::AlreadyApplied;
+            }
+        }
+        if write.expected_revision.is_some_and(|expected| expected != incident.revision) {
+            return Written::Stale;
+        }
+        let mut news = false;
+        if revises(&write) {
+            incident.revision += 1;
+            news = write.writer == Writer::Operator;
+            let edit = &write.edit;
+            incident.work.phase = edit.phase.unwrap_or(incident.work.phase);
+            set(&mut incident.work.solution, &edit.solution);
+            set(&mut incident.work.completion_code, &edit.completion_code);
+            set(&mut incident.work.expected_resolution, &edit.expected_resolution);
+            set(&mut incident.assignment, &edit.assignment);
+            set(&mut incident.active, &edit.active);
+            set(&mut incident.submission, &write.submission);
+            set(&mut incident.form, &write.form);
+            set(&mut incident.generation, &write.generation);
+            set(&mut incident.own_case, &write.own_case);
+            set(&mut incident.case, &edit.case.clone().map(Some));
+            set(&mut incident.upstream_case, &write.upstream_case.clone().map(Some));
+        }
+        if let Some(reference) = write.reference {
+            match find(incident, &reference) {
+                Some(known) => {
+                    known.transaction = reference.transaction.or(known.transaction.take());
+                    let applied = reference.recount.or(reference.applies).unwrap_or(0);
+                    known.applied = reference.recount.unwrap_or(known.applied.max(applied));
+                    known.standing = reference.standing;
+                    known.holder = reference.holder.unwrap_or(known.holder);
+                }
+                None => incident.references.push(Reference {
+                    peer: reference.peer,
+                    exchange: reference.exchange,
+                    towards: reference.towards,
+                    peer_incident: None,
+                    transaction: reference.transaction,
+                    applied: reference.recount.or(reference.applies).unwrap_or(0),
+                    holder: reference.holder.unwrap_or(Holder::at_first(reference.towards)),
+                    standing: reference.standing,
+                }),
+            }
+        }
+        for comment in write.edit.comments {
+            match incident.comments.iter_mut().find(|known| known.id == comment.id) {
+                Some(known) if comment.edits <= known.edits || comment.origin != known.origin => continue,
+                Some(known) => {
+                    self.positions += 1;
+                    *known = Comment { position: self.positions, ..comment };
+                    news |= known.origin.is_none();
+                }
+                None => {
+                    self.positions += 1;
+                    news |= comment.origin.is_none();
+                    incident.comments.push(Comment { position: self.positions, ..comment });
+                }
+            }
+        }
+        let lines = self.history.entry(write.incident).or_default();
+        for line in write.history {
+            let once = matches!(line.action.as_str(), "acknowledged" | "operation_sent");
+            let same = |known: &HistoryLine| {
+                (known.exchange, known.seq, &known.action) == (line.exchange, line.seq, &line.action)
+            };
+            if !once || !lines.iter().any(same) {
+                lines.push(line);
+            }
+        }
+        if news {
+            self.news(write.incident);
+        }
+        Written::Done
+    }
+}
+
+fn find<'a>(incident: &'a mut Incident, write: &casebridge::store::ReferenceWrite) -> Option<&'a mut Reference> {
+    incident.references.iter_mut().find(|one| one.peer == write.peer && one.exchange == write.exchange)
+}
+
+fn set<T: Clone>(place: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        *place = value.clone();
+    }
+}
+
+fn revises(write: &Write) -> bool {
+    let edit = &write.edit;
+    edit.phase.is_some()
+        || edit.solution.is_some()
+        || edit.completion_code.is_some()
+        || edit.expected_resolution.is_some()
+        || edit.case.is_some()
+        || edit.assignment.is_some()
+        || edit.active.is_some()
+        || write.submission.is_some()
+        || write.form.is_some()
+        || write.generation.is_some()
+        || write.upstream_case.is_some()
+        || write.own_case.is_some()
+}
+
+fn plain(id: IncidentId, event: Event, form: Form, at: Timestamp) -> Incident {
+    Incident {
+        id,
+        revision: 1,
+        generation: 0,
+        group: None,
+        client: None,
+        trace_route: Vec::new(),
+        created_at: at,
+        event,
+        submission: Submission::Undecided,
+        assignment: None,
+        active: true,
+        form,
+        work: Work::default(),
+        case: None,
+        upstream_case: None,
+        own_case: Default::default(),
+        references: Vec::new(),
+        comments: Vec::new(),
+        announced: Vec::new(),
+    }
+}

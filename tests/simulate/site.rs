@@ -1,0 +1,137 @@
+//! One site of a story: what outlives its process, and how a process comes up on it.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use casebridge::case::{Alias, SiteId};
+use casebridge::clock::Clock;
+use casebridge::config::Settings;
+use casebridge::exchange::{Engine, Parts};
+use casebridge::peer::Upstream;
+use casebridge::state::State;
+use uuid::Uuid;
+
+use super::bugs::Bug;
+use super::disk::Disk;
+use super::executor::Gates;
+use super::network::{Network, Wire};
+use super::shelf::Shelf;
+use super::store::Store;
+
+pub struct Site {
+    pub index: usize,
+    pub alias: Alias,
+    pub store: Store,
+    pub disk: Disk,
+    pub clock: Clock,
+    settings: Settings,
+    /// Of the process that runs.
+    pub state: Option<State>,
+    pub starting: bool,
+}
+
+/// The value of a future that does not wait.
+pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+impl Site {
+    /// The site number `index` of so many, the last of which is at the top.
+    pub fn new(index: usize, count: usize, gates: &Gates, bug: Option<Bug>) -> Self {
+        let disk = Disk::lying(bug == Some(Bug::LiesAboutSync));
+        let store = Store {
+            index,
+            site: SiteId(Uuid::from_u128(index as u128 + 1)),
+            shelf: Arc::new(Mutex::new(Shelf::default())),
+            disk: disk.clone(),
+            gates: gates.clone(),
+            bug,
+        };
+        let noon = "2026-11-21T12:00:00Z".parse().unwrap();
+        let settings = settings(index, count);
+        Self {
+            index,
+            alias: settings.site.alias.clone(),
+            store,
+            disk,
+            clock: Clock::manual(noon),
+            settings,
+            state: None,
+            starting: false,
+        }
+    }
+
+    /// A process that comes up; it is in the network when it has read its state. None when the disk does not let it.
+    pub fn start(&mut self, network: &Arc<Network>) -> Option<impl Future<Output = ()> + use<>> {
+        let database = Arc::new(self.disk.clone());
+        let state = State::on(database, self.store.site, self.clock.now()).ok()?;
+        self.state = Some(state.clone());
+        self.starting = true;
+        let (index, network) = (self.index, Arc::clone(network));
+        let upstream: Option<Arc<dyn Upstream>> = match self.settings.upstream {
+            Some(_) => Some(Arc::new(Wire { from: index, network: Arc::clone(&network) })),
+            None => None,
+        };
+        let parts = Parts {
+            settings: self.settings.clone(),
+            store: Arc::new(self.store.clone()),
+            state,
+            upstream,
+            clock: self.clock.clone(),
+        };
+        Some(async move {
+            // One that cannot start is started again, like one that died.
+            let engine = Engine::start(parts).await.ok();
+            network.engines.lock().unwrap()[index] = engine;
+        })
+    }
+}
+
+const NAMES: [&str; 3] = ["north", "partner", "vendor"];
+
+/// What each site is to do: the lowest submits everything, those in the middle hand everything on, the last accepts it.
+fn settings(index: usize, count: usize) -> Settings {
+    static PARSED: OnceLock<Mutex<Vec<((usize, usize), Settings)>>> = OnceLock::new();
+    let mut parsed = PARSED.get_or_init(Mutex::default).lock().unwrap();
+    if let Some((_, settings)) = parsed.iter().find(|(key, _)| *key == (index, count)) {
+        return settings.clone();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_secret(&dir.path().join("password"));
+    let mut text = format!("[site]\nalias = \"{}\"\ndata_dir = \"{}\"\n", NAMES[index], dir.path().display());
+    if index > 0 {
+        text += "[listen]\naddress = \"127.0.0.1:1\"\n";
+        text += &format!("[[client]]\nalias = \"{}\"\nuser = \"u\"\npassword_file = \"password\"\n", NAMES[index - 1]);
+        text += &format!("[case]\nid_template = \"{}-{{incident}}\"\n", NAMES[index]);
+        text += "link_template = \"https://desk.example/{case}\"\n";
+    }
+    let is_last = index + 1 == count;
+    text += match (index, is_last) {
+        (0, _) => "[[submit.policy]]\nname = \"all\"\n",
+        (_, true) => "[[case.accept]]\nname = \"all\"\n",
+        (_, false) => "[[case.escalate]]\nname = \"all\"\n",
+    };
+    if !is_last {
+        text += &format!("[upstream]\nalias = \"{}\"\nurl = \"http://127.0.0.1:1\"\n", NAMES[index + 1]);
+        text += "user = \"u\"\npassword_file = \"password\"\n";
+    }
+    let parse = Settings::parse(&text, "config.toml", dir.path());
+    let mut settings = parse.map_err(|fault| fault.to_string()).unwrap();
+    // Real delays have a random part of their own. Here the world decides when something is tried again.
+    (settings.retry.first, settings.retry.max) = (Duration::ZERO, Duration::ZERO);
+    parsed.push(((index, count), settings.clone()));
+    settings
+}
+
+fn write_secret(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut &file, b"correct horse battery").unwrap();
+}

@@ -1,0 +1,195 @@
+//! A store whose every call takes as long as the world wants, and which can be full. A call that is cut off by the death
+//! of its site has taken effect, or has not.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use casebridge::case::{
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, SiteId, Transfer,
+};
+use casebridge::store::{
+    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
+    IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
+};
+use jiff::Timestamp;
+
+use super::bugs::Bug;
+use super::disk::Disk;
+use super::executor::{Gates, Wait};
+use super::shelf::Shelf;
+
+#[derive(Clone)]
+pub struct Store {
+    pub index: usize,
+    pub site: SiteId,
+    pub shelf: Arc<Mutex<Shelf>>,
+    pub disk: Disk,
+    pub gates: Gates,
+    pub bug: Option<Bug>,
+}
+
+impl Store {
+    async fn commit<T>(&self, work: impl FnOnce(&mut Shelf) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.gates.pass(Wait::Disk(self.index)).await;
+        if self.disk.is_full() {
+            return Err(StoreError::Busy("database or disk is full".into()));
+        }
+        let outcome = work(&mut self.shelf.lock().unwrap());
+        self.gates.pass(Wait::Disk(self.index)).await;
+        outcome
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Shelf) -> T) -> T {
+        look(&self.shelf.lock().unwrap())
+    }
+}
+
+fn number(cursor: &Cursor) -> i64 {
+    cursor.0.parse().unwrap_or(0)
+}
+
+fn loaded(incidents: Vec<Incident>) -> Loaded {
+    Loaded { incidents, unreadable: Vec::new() }
+}
+
+#[async_trait]
+impl IncidentStore for Store {
+    fn site(&self) -> SiteId {
+        self.site
+    }
+
+    async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError> {
+        Ok(self.read(|shelf| {
+            let mut changed: Vec<(i64, IncidentId)> =
+                shelf.changes.iter().map(|(id, at)| (*at, *id)).filter(|(at, _)| *at > number(after)).collect();
+            changed.sort_unstable();
+            changed.truncate(limit);
+            let last = changed.last().map_or(number(after), |(at, _)| *at);
+            if self.bug == Some(Bug::LeavesOutAChange) && last % 7 == 0 {
+                changed.pop();
+            }
+            let incidents = changed.iter().map(|(_, id)| shelf.incidents[id].clone()).collect();
+            ChangePage { loaded: loaded(incidents), cursor: Cursor(last.to_string()), more: changed.len() == limit }
+        }))
+    }
+
+    async fn has_changes(&self, after: &Cursor) -> Result<bool, StoreError> {
+        Ok(self.read(|shelf| shelf.changes.values().any(|at| *at > number(after))))
+    }
+
+    async fn load(&self, incidents: &[IncidentId]) -> Result<Loaded, StoreError> {
+        self.gates.pass(Wait::Disk(self.index)).await;
+        let mut wanted = incidents.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Ok(self.read(|shelf| loaded(wanted.iter().filter_map(|id| shelf.incidents.get(id).cloned()).collect())))
+    }
+
+    async fn referenced(&self, peer: &Alias, after: Option<ExchangeId>, limit: usize) -> Result<Loaded, StoreError> {
+        Ok(self.read(|shelf| {
+            let mut found: Vec<(ExchangeId, Incident)> = Vec::new();
+            for incident in shelf.incidents.values() {
+                let of_peer = incident.references.iter().filter(|one| one.peer == *peer);
+                found.extend(of_peer.map(|one| (one.exchange, incident.clone())));
+            }
+            found.retain(|(exchange, _)| after.is_none_or(|after| *exchange > after));
+            found.sort_by_key(|(exchange, _)| *exchange);
+            loaded(found.into_iter().take(limit).map(|(_, incident)| incident).collect())
+        }))
+    }
+
+    async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError> {
+        self.commit(|shelf| Ok(shelf.deposit(deposits, at))).await
+    }
+
+    async fn open(&self, opens: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
+        self.commit(|shelf| shelf.open(opens, self.bug)).await
+    }
+
+    async fn link(&self, opens: Vec<Open>) -> Result<Vec<Option<Opened>>, StoreError> {
+        Ok(opens.iter().map(|_| None).collect())
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.commit(|shelf| Ok(shelf.write(writes, self.bug))).await
+    }
+
+    async fn list(&self, _: &ListQuery) -> Result<ListPage, StoreError> {
+        Ok(ListPage::default())
+    }
+
+    async fn history(&self, incident: IncidentId, limit: usize) -> Result<Vec<HistoryLine>, StoreError> {
+        let lines = self.read(|shelf| shelf.history.get(&incident).cloned()).unwrap_or_default();
+        Ok(lines[lines.len().saturating_sub(limit)..].to_vec())
+    }
+
+    async fn attachments(&self, _: IncidentId) -> Result<Vec<Attachment>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn awaited_attachments(&self, _: i64, _: usize) -> Result<Vec<AwaitedAttachment>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn add_attachment(&self, _: i64, _: i64, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn no_files<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("there are no files in this world".into()))
+}
+
+#[async_trait]
+impl AttachmentStore for Store {
+    async fn due_attachments(&self, _: usize) -> Result<Vec<DueAttachment>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn prepared(&self, _: i64, _: Prepared, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn uploads(&self, _: &Alias, _: i64, _: usize) -> Result<Vec<Moving>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn downloads(&self, _: &Alias, _: i64, _: usize) -> Result<Vec<Moving>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn expected(&self, _: &Alias, _: ExchangeId, _: &ContentDigest) -> Result<Option<Expected>, StoreError> {
+        Ok(None)
+    }
+
+    async fn offered(&self, _: &Alias, _: ExchangeId, _: &ContentDigest) -> Result<Option<Offered>, StoreError> {
+        Ok(None)
+    }
+
+    async fn content(&self, _: i64, _: u64, _: usize) -> Result<Vec<u8>, StoreError> {
+        no_files()
+    }
+
+    async fn append(&self, _: i64, _: u64, _: Vec<u8>, _: Timestamp) -> Result<Appended, StoreError> {
+        no_files()
+    }
+
+    async fn begin_content(&self, _: &ContentDigest, _: u64) -> Result<Begun, StoreError> {
+        no_files()
+    }
+
+    async fn gone(&self, _: i64, _: Result<(), String>, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn given_up(&self, _: i64, _: String, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
+        Ok(Vec::new())
+    }
+}

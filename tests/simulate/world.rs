@@ -1,0 +1,377 @@
+//! The world: at each step one thing happens, and the dice say which.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use casebridge::case::{Case, Comment, Deposit, Edit, Event, Incident, IncidentId, Phase};
+use casebridge::exchange::{Engine, Pushed};
+use casebridge::store::{Write, Writer};
+use uuid::Uuid;
+
+use super::bugs::Bug;
+use super::check;
+use super::dice::Dice;
+use super::executor::{Executor, Gates};
+use super::model::{Expected, Model, PERSON};
+use super::network::Network;
+use super::site::{Site, at_once};
+
+/// Whether a story is told while it happens.
+pub static TELL: AtomicBool = AtomicBool::new(false);
+
+/// Things that happen in one story before everything is well again.
+const STEPS: u64 = 500;
+/// The most incidents of one story.
+const INCIDENTS: u64 = 4;
+/// Rounds after which everything has to be at rest.
+const PATIENCE: usize = 60;
+const HOUR: i64 = 3_600_000;
+
+pub struct World {
+    seed: u64,
+    dice: Arc<Dice>,
+    executor: Executor,
+    gates: Gates,
+    network: Arc<Network>,
+    sites: Vec<Site>,
+    model: Model,
+}
+
+/// What a daemon's loops do, each as often as the dice say.
+const DUTIES: [&str; 7] = ["detect", "probe", "push", "push too", "poll", "open", "tell"];
+
+fn duty(engine: Engine, name: &'static str) -> impl Future<Output = ()> {
+    async move {
+        // What a loop does before each pass: it looks when something is due. Nobody lets the time pass in between.
+        match name {
+            "push" | "push too" => drop(at_once(engine.wait_for_due(Duration::ZERO))),
+            "open" => drop(at_once(engine.wait_for_received(Duration::ZERO))),
+            _ => {}
+        }
+        let outcome = match name {
+            "detect" => engine.detect_all().await,
+            "probe" => engine.probe().await,
+            "push" | "push too" => loop {
+                match engine.push().await {
+                    Ok(Pushed::Some(_)) => {}
+                    other => break other.map(|_| ()),
+                }
+            },
+            "poll" => loop {
+                match engine.poll_updates(Duration::ZERO).await {
+                    Ok(1..) => {}
+                    other => break other.map(|_| ()),
+                }
+            },
+            "open" => engine.open_received().await.map(|_| ()),
+            _ => engine.tell_taken().await,
+        };
+        // A fault is the next pass's affair, as in the daemon's loops.
+        if let (Err(fault), true) = (outcome, TELL.load(Ordering::Relaxed)) {
+            println!("  {name}: {fault}");
+        }
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let dice = Arc::new(Dice::new(seed));
+        let count = if seed % 3 == 2 { 3 } else { 2 };
+        let gates = Gates::default();
+        let sites: Vec<Site> = (0..count).map(|index| Site::new(index, count, &gates, bug)).collect();
+        let network = Arc::new(Network {
+            aliases: sites.iter().map(|site| site.alias.clone()).collect(),
+            engines: Mutex::new(sites.iter().map(|_| None).collect()),
+            disks: sites.iter().map(|site| site.disk.clone()).collect(),
+            shelves: sites.iter().map(|site| Arc::clone(&site.store.shelf)).collect(),
+            gates: gates.clone(),
+            dice: Arc::clone(&dice),
+            faulty: AtomicBool::new(true),
+            cut: sites.iter().map(|_| AtomicBool::new(false)).collect(),
+            mail: Mutex::default(),
+            past: Mutex::default(),
+            carried: AtomicU64::new(0),
+            bug,
+            wrong: Mutex::default(),
+        });
+        Self { seed, dice, executor: Executor::default(), gates, network, sites, model: Model::default() }
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if TELL.load(Ordering::Relaxed) {
+            let what = what();
+            println!("{what}");
+        }
+    }
+
+    pub fn run(&mut self) {
+        for step in 0..STEPS {
+            match self.dice.below(100) {
+                0..40 => self.go_on(),
+                40..70 => self.let_pass(),
+                70..92 => self.begin(),
+                _ => self.fate(),
+            }
+            self.look(step % 16 == 0);
+        }
+    }
+
+    /// One task goes one step on.
+    fn go_on(&mut self) {
+        if let Some(id) = self.dice.pick(&self.executor.ready()) {
+            self.step(id);
+        }
+    }
+
+    fn step(&mut self, id: u64) {
+        if let Some((site, name)) = self.executor.step(id) {
+            self.dice.note(name);
+            self.tell(|| format!("  {name} at {} goes on", self.sites[site].alias));
+        }
+        for (site, work) in std::mem::take(&mut *self.network.mail.lock().unwrap()) {
+            self.executor.spawn(site, "serve", work);
+        }
+    }
+
+    /// The disk answers, or the network carries something: in any order, which is delay and reordering.
+    fn let_pass(&mut self) {
+        if let Some((id, what)) = self.dice.pick(&self.gates.closed()) {
+            self.tell(|| format!("  {what:?} lets pass"));
+            self.gates.open(id);
+        }
+    }
+
+    /// A site that runs does one of its duties; one that is down comes up.
+    fn begin(&mut self) {
+        let index = self.dice.below(self.sites.len() as u64) as usize;
+        let engine = self.network.engines.lock().unwrap()[index].clone();
+        let Some(engine) = engine else {
+            if !self.executor.is_busy(index, "start") {
+                self.start(index);
+            }
+            return;
+        };
+        let name = DUTIES[self.dice.below(DUTIES.len() as u64) as usize];
+        if !self.executor.is_busy(index, name) {
+            self.executor.spawn(index, name, duty(engine, name));
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let network = Arc::clone(&self.network);
+        if let Some(starting) = self.sites[index].start(&network) {
+            self.tell(|| format!("{} starts", self.sites[index].alias));
+            self.executor.spawn(index, "start", starting);
+        }
+    }
+
+    /// Something that nobody at the sites' daemons has asked for.
+    fn fate(&mut self) {
+        let index = self.dice.below(self.sites.len() as u64) as usize;
+        match self.dice.below(28) {
+            0..4 => self.deposit(),
+            4..10 => self.comment(index),
+            10..15 => self.work_on(),
+            15..17 => self.kill(index, false),
+            17..19 => self.kill(index, true),
+            19 => {
+                self.tell(|| format!("{}: its next sync fails", self.sites[index].alias));
+                self.sites[index].disk.fail_sync();
+            }
+            20 => {
+                let full = !self.sites[index].disk.is_full();
+                self.tell(|| format!("{}: disk full: {full}", self.sites[index].alias));
+                self.sites[index].disk.set_full(full);
+            }
+            21 => {
+                let cut = self.network.cut[index].fetch_xor(true, Ordering::SeqCst);
+                self.tell(|| format!("{}: the way up is cut: {}", self.sites[index].alias, !cut));
+            }
+            22 => {
+                let jump = (self.dice.below(48) as i64 - 24) * HOUR;
+                self.tell(|| format!("{}: the clock jumps by {} h", self.sites[index].alias, jump / HOUR));
+                self.sites[index].clock.advance(jump);
+            }
+            23..25 => {
+                self.tell(|| "something comes again".into());
+                self.network.replay();
+                self.take_mail();
+            }
+            _ => self.sites.iter().for_each(|site| site.clock.advance(self.dice.below(5000) as i64)),
+        }
+    }
+
+    fn take_mail(&mut self) {
+        for (site, work) in std::mem::take(&mut *self.network.mail.lock().unwrap()) {
+            self.executor.spawn(site, "serve", work);
+        }
+    }
+
+    /// The process dies wherever it is; with the power, what was not synced is lost as well.
+    fn kill(&mut self, index: usize, power: bool) {
+        self.tell(|| format!("{} dies{}", self.sites[index].alias, if power { ", its power is cut" } else { "" }));
+        self.executor.end(index);
+        self.network.engines.lock().unwrap()[index] = None;
+        let site = &mut self.sites[index];
+        site.state = None;
+        if power {
+            let kept = self.dice.below(site.disk.unsynced() as u64 + 1) as usize;
+            site.disk.cut_power(kept);
+        }
+        // Whoever waited for its answer is told.
+        self.take_mail();
+    }
+
+    fn deposit(&mut self) {
+        let number = self.model.0.len() as u64;
+        if number >= INCIDENTS {
+            return;
+        }
+        let event = format!("edge-{number}");
+        self.tell(|| format!("{event} happens"));
+        let shelf = &mut *self.sites[0].store.shelf.lock().unwrap();
+        let deposit = Deposit {
+            event: Event { host_event_id: event.clone(), synopsis: "Chassis alarm".into(), ..Event::default() },
+            ..Deposit::default()
+        };
+        shelf.deposit(vec![deposit], self.sites[0].clock.now());
+        self.model.0.insert(event, Expected::default());
+    }
+
+    /// One of the incidents that a site has.
+    fn some_incident(&self, index: usize) -> Option<Incident> {
+        let shelf = self.sites[index].store.shelf.lock().unwrap();
+        let all: Vec<IncidentId> = shelf.incidents.keys().copied().collect();
+        shelf.incidents.get(&self.dice.pick(&all)?).cloned()
+    }
+
+    fn comment(&mut self, index: usize) {
+        let Some(incident) = self.some_incident(index) else { return };
+        let id = Uuid::from_u128(u128::from(self.dice.below(u64::MAX)) << 64 | u128::from(self.dice.below(u64::MAX)));
+        let event = incident.event.host_event_id.clone();
+        let text = format!("said at {}", self.sites[index].alias);
+        self.tell(|| format!("a comment on {event} at {}", self.sites[index].alias));
+        let written_at = self.sites[index].clock.now();
+        let comment = Comment { id, author: PERSON.into(), written_at, text: text.clone(), ..Comment::default() };
+        self.edit(index, incident.id, Edit { comments: vec![comment], ..Edit::default() });
+        self.model.0.get_mut(&event).expect("it was deposited").comments.insert(id, text);
+    }
+
+    /// Somebody at the top works on a case.
+    fn work_on(&mut self) {
+        let index = self.sites.len() - 1;
+        let Some(incident) = self.some_incident(index) else { return };
+        let Some(case) = incident.case.clone() else { return };
+        let expected = self.model.0.get_mut(&incident.event.host_event_id).expect("it was deposited");
+        let number = self.dice.below(1000);
+        let mut edit = Edit::default();
+        match self.dice.below(4) {
+            0 => {
+                expected.solution = Some(format!("solution {number}"));
+                edit.solution = Some(expected.solution.clone());
+            }
+            1 if incident.work.phase == Phase::InitialSupport => {
+                expected.solution = Some(format!("solution {number}"));
+                edit.solution = Some(expected.solution.clone());
+                expected.phase = Some(Phase::Review.group());
+                edit.phase = Some(Phase::Review);
+            }
+            1 => {
+                expected.phase = Some(Phase::InitialSupport.group());
+                edit.phase = Some(Phase::InitialSupport);
+            }
+            _ => {
+                let status = format!("status {number}");
+                expected.status = Some(status.clone());
+                edit.case = Some(Case { status, ..case });
+            }
+        }
+        self.tell(|| format!("{} at the top: {edit:?}", incident.event.host_event_id));
+        self.edit(index, incident.id, edit);
+    }
+
+    fn edit(&self, index: usize, incident: IncidentId, edit: Edit) {
+        let write = Write { edit, ..Write::to(incident, Writer::Operator) };
+        self.sites[index].store.shelf.lock().unwrap().write(vec![write], None);
+    }
+
+    /// After each step: who has to die dies, and everything is as it must be.
+    fn look(&mut self, closely: bool) {
+        for index in 0..self.sites.len() {
+            let failed = self.sites[index].state.as_ref().is_some_and(|state| at_once(state.failed()).is_some());
+            if failed {
+                // Whether what could not be synced is on the disk, nobody knows.
+                let power = self.dice.one_in(2);
+                self.kill(index, power);
+            }
+        }
+        if let Some(wrong) = self.network.wrong.lock().unwrap().take() {
+            panic!("{wrong}");
+        }
+        check::at_every_step(&self.sites, &self.model);
+        if closely {
+            check::once(&self.sites);
+        }
+    }
+
+    /// Everything is well again and goes on until it is at rest. Returns the digest of the story.
+    pub fn end(mut self) -> u64 {
+        self.tell(|| "everything is well again".into());
+        self.network.faulty.store(false, Ordering::SeqCst);
+        for (index, site) in self.sites.iter().enumerate() {
+            site.disk.set_full(false);
+            site.disk.heal();
+            self.network.cut[index].store(false, Ordering::SeqCst);
+        }
+        self.finish();
+        let mut quiet = 0;
+        for _ in 0..PATIENCE {
+            let before = self.network.carried.load(Ordering::SeqCst);
+            // After a jump back and a restart something may wait for as long as the settings let a peer wish.
+            self.sites.iter().for_each(|site| site.clock.advance(2 * HOUR));
+            for index in 0..self.sites.len() {
+                for name in DUTIES {
+                    let engine = self.network.engines.lock().unwrap()[index].clone();
+                    match engine {
+                        Some(engine) => self.executor.spawn(index, name, duty(engine, name)),
+                        None => self.start(index),
+                    }
+                    self.finish();
+                }
+            }
+            quiet = if self.network.carried.load(Ordering::SeqCst) == before { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                break;
+            }
+        }
+        assert_eq!(quiet, 3, "seed {}: it does not come to rest", self.seed);
+        check::once(&self.sites);
+        check::at_the_end(&self.sites, &self.model);
+        for (index, site) in self.sites.iter().enumerate() {
+            let engine = self.network.engines.lock().unwrap()[index].clone().expect("it runs");
+            let parked = at_once(engine.parked(10)).expect("the state does not wait").expect("it reads");
+            assert_eq!(parked.total, 0, "{}: {:?}", site.alias, parked.parked);
+            let outbox = at_once(engine.outbox(10)).expect("the state does not wait").expect("it reads");
+            assert_eq!(outbox.total, 0, "{}: something is left in the outbox", site.alias);
+        }
+        self.dice.digest()
+    }
+
+    /// Until nobody has anything to do.
+    fn finish(&mut self) {
+        for step in 0.. {
+            assert!(step < 100_000, "somebody never ends: {:?}", self.executor.waiting());
+            let (ready, closed) = (self.executor.ready(), self.gates.closed());
+            if let Some(id) = ready.first() {
+                self.step(*id);
+            } else if let Some((id, _)) = closed.first() {
+                self.gates.open(*id);
+            } else {
+                break;
+            }
+            self.look(false);
+        }
+        assert!(self.executor.is_idle(), "each waits for the other: {:?}", self.executor.waiting());
+    }
+}
