@@ -27,6 +27,9 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod exchange;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 pub mod inbox;
 pub mod jobs;
 pub mod peer;

@@ -21,6 +21,7 @@ use crate::protocol::{self, AttachmentAnswer, ContentRange, ProblemType};
 #[into_params(parameter_in = Query)]
 pub struct AttachmentQuery {
     /// The exchange in which the file was announced.
+    #[param(value_type = ExchangeId)]
     exchange: String,
 }
 
@@ -42,7 +43,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h s
 
 /// How many bytes of a file that the client announced are here, in the header `Upload-Offset`: where to go on.
 #[utoipa::path(head, path = "/v1/attachments/{sha256}", tag = "protocol", security(("client" = [])),
-    params(("sha256" = String, Path), AttachmentQuery), responses(
+    params(("sha256" = ContentDigest, Path), AttachmentQuery), responses(
     (status = 200, headers(("Upload-Offset" = u64, description = "Bytes that are here"))),
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
@@ -63,8 +64,8 @@ pub async fn offset(
 /// One piece of a file that the client announced; `Content-Range` says which. Answered once it is durable. The last one is
 /// checked against the digest.
 #[utoipa::path(put, path = "/v1/attachments/{sha256}", tag = "protocol", security(("client" = [])),
-    params(("sha256" = String, Path), AttachmentQuery,
-        ("Content-Range" = String, Header, description = "`bytes FIRST-LAST/LENGTH`; 65,536 to 1,048,576 bytes, fewer at the end")),
+    params(("sha256" = ContentDigest, Path), AttachmentQuery,
+        ("Content-Range" = String, Header, pattern = r"^bytes [0-9]+-[0-9]+/[0-9]+$", description = "`bytes FIRST-LAST/LENGTH`; 65,536 to 1,048,576 bytes, fewer at the end")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
     (status = 200, body = AttachmentAnswer),
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
@@ -93,8 +94,8 @@ pub async fn put(
 
 /// A piece of a file that was announced to the client: from the beginning, or as `Range` says; at most 1,048,576 bytes.
 #[utoipa::path(get, path = "/v1/attachments/{sha256}", tag = "protocol", security(("client" = [])),
-    params(("sha256" = String, Path), AttachmentQuery,
-        ("Range" = Option<String>, Header, description = "`bytes=FIRST-` or `bytes=FIRST-LAST`")), responses(
+    params(("sha256" = ContentDigest, Path), AttachmentQuery,
+        ("Range" = Option<String>, Header, pattern = r"^bytes=[0-9]+-[0-9]*$", description = "`bytes=FIRST-` or `bytes=FIRST-LAST`")), responses(
     (status = 206, body = Vec<u8>, content_type = "application/octet-stream",
         headers(("Content-Range" = String, description = "`bytes FIRST-LAST/LENGTH`"))),
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),

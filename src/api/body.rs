@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
 use crate::protocol::problem::misread;
-use crate::protocol::{Problem, ProblemType};
+use crate::protocol::{Object, Problem, ProblemType};
 
 /// The most bytes beyond the limit that are read and thrown away: a caller that is cut off while it sends would see a
 /// broken connection in place of the answer.
@@ -64,7 +64,7 @@ pub async fn json<T: DeserializeOwned>(
     }
     let bytes = read(body, limit, within).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|fault| ProblemType::BadRequest.with(misread(&fault, "")))?;
     deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;
     Ok(value)

@@ -16,9 +16,11 @@ use crate::protocol::{self, DigestPage, ProblemType};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DigestQuery {
-    /// Exchanges after this one.
+    /// Exchanges after this one; empty for the beginning.
+    #[param(pattern = "^([0-9a-f]{32})?$")]
     after: Option<String>,
-    /// Exchanges up to this one.
+    /// Exchanges up to this one; empty for the end.
+    #[param(pattern = "^([0-9a-f]{32})?$")]
     through: Option<String>,
 }
 

@@ -10,17 +10,21 @@ use super::Door;
 use super::auth::Caller;
 use super::body::Answer;
 use super::problem::Refusal;
+use super::query::{count, within};
 use crate::case::ExchangeId;
 use crate::protocol::{self, BATCH_LIMIT, ExchangePage, ProblemType, TRANSACTION_LIMIT};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ExchangeQuery {
-    /// The last exchange of the page before.
+    /// The last exchange of the page before; empty for the first page.
+    #[param(pattern = "^([0-9a-f]{32})?$")]
     after: Option<String>,
     /// The most exchanges in the answer, 1 to 1,000.
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "count")]
+    limit: Option<u64>,
     /// These exchanges alone: IDs with commas between them, at most 100.
+    #[param(pattern = "^[0-9a-f]{32}(,[0-9a-f]{32}){0,99}$")]
     exchange: Option<String>,
 }
 
@@ -43,8 +47,7 @@ pub async fn exchanges(
         return Ok(Answer(door.engine.exchanges_of(&client, &exchanges).await?));
     }
     let after = bound("after", query.after.as_deref())?;
-    let limit = query.limit.unwrap_or(BATCH_LIMIT).clamp(1, BATCH_LIMIT);
-    Ok(Answer(door.engine.exchanges(&client, after, limit).await?))
+    Ok(Answer(door.engine.exchanges(&client, after, within(query.limit, BATCH_LIMIT)).await?))
 }
 
 /// The end of a range; an empty one is open.

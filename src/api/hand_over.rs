@@ -98,7 +98,7 @@ pub async fn comment(
 
 /// Changes a comment that was written at this site, or deletes it.
 #[utoipa::path(post, path = "/v1/incidents/{id}/comments/{comment}", tag = "local",
-    params(("id" = i64, Path), ("comment" = String, Path)), request_body = CommentEditRequest, responses(
+    params(("id" = i64, Path), ("comment" = String, Path, format = "uuid")), request_body = CommentEditRequest, responses(
     (status = 200, body = ActionAnswer),
     (status = 409, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json")

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use super::Door;
 use super::body::{self, Answer};
 use super::problem::Refusal;
+use super::query::{count, within};
 use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
@@ -66,13 +67,14 @@ pub(super) fn incident_id(id: Id) -> Result<IncidentId, Refusal> {
 #[into_params(parameter_in = Query)]
 pub struct Limit {
     /// The most rows in the answer, 1 to 10,000; 100 when left out.
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "count")]
+    limit: Option<u64>,
 }
 
 impl Limit {
     fn rows(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, Refusal> {
         let Query(limit) = query.map_err(|_| ProblemType::BadRequest.with("`limit` is a whole number"))?;
-        Ok(limit.limit.unwrap_or(100).clamp(1, 10_000))
+        Ok(within(Some(limit.limit.unwrap_or(100)), 10_000))
     }
 }
 

@@ -6,12 +6,15 @@ mod auth;
 mod body;
 mod digests;
 mod exchanges;
+#[cfg(test)]
+mod fuzz;
 mod hand_over;
 mod health;
 mod local;
 mod openapi;
 mod operations;
 mod problem;
+mod query;
 mod site;
 mod transactions;
 mod updates;

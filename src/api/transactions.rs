@@ -17,6 +17,7 @@ use crate::protocol::{self, ProblemType, TransactionAnswer, TransactionList};
 #[into_params(parameter_in = Query)]
 pub struct TransactionQuery {
     /// Exchange IDs, with commas between them; at most 100.
+    #[param(pattern = "^[0-9a-f]{32}(,[0-9a-f]{32}){0,99}$")]
     exchange: String,
 }
 

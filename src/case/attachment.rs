@@ -75,7 +75,6 @@ pub struct AttachmentNote {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     pub bytes: u64,
-    #[schema(value_type = String)]
     pub sha256: ContentDigest,
 }
 

@@ -8,7 +8,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::link::LinkTo;
-use super::text::{TextFault, line, paragraph};
+use super::text::{TextFault, line, paragraph, shown};
 
 /// What the submitting person fills in. Everything may be left out; a policy or the settings can supply defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -157,7 +157,7 @@ impl FromStr for MailAddress {
     type Err = FormFault;
 
     fn from_str(text: &str) -> Result<Self, FormFault> {
-        let fault = || FormFault::Address { shown: text.chars().filter(|c| !c.is_control()).take(80).collect() };
+        let fault = || FormFault::Address { shown: shown(text, 80) };
         let (local, domain) = text.rsplit_once('@').ok_or_else(fault)?;
         let local_fits = (1..=64).contains(&local.len())
             && local.chars().all(|c| c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c))

@@ -86,7 +86,6 @@ pub struct HistoryLine {
     pub who: String,
     pub action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub exchange: Option<ExchangeId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,

@@ -212,10 +212,8 @@ pub struct Work {
 /// What the upstream opened for an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Case {
-    #[schema(value_type = String)]
     pub id: CaseId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub link: Option<CaseLink>,
     /// The upstream's own word for the state of the case; one line, at most 64 bytes.
     pub status: String,

@@ -12,9 +12,7 @@ use super::id::{CaseId, TransactionId};
 #[serde(rename_all = "snake_case")]
 pub enum LinkTo {
     /// The number of the incident at the site above.
-    #[schema(value_type = String)]
     Transaction(TransactionId),
-    #[schema(value_type = String)]
     CaseId(CaseId),
 }
 

@@ -11,6 +11,8 @@ pub mod deposit;
 pub mod derive;
 pub mod fields;
 pub mod form;
+#[cfg(test)]
+mod fuzz;
 pub mod hide;
 pub mod history;
 pub mod id;
@@ -23,6 +25,7 @@ pub mod ownership;
 pub mod phase;
 pub mod policy;
 pub mod progress;
+mod schema;
 pub mod shadow;
 pub mod sharing;
 pub mod shown;

@@ -84,7 +84,6 @@ pub struct Create {
     #[schema(value_type = i64)]
     pub incident: IncidentId,
     /// The aliases of the sites that the case has passed, in hop order, the submitting site last.
-    #[schema(value_type = Vec<String>)]
     pub trace_route: Vec<Alias>,
     pub event: Event,
     #[serde(default)]

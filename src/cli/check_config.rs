@@ -24,7 +24,7 @@ pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
 
 fn count(config: &Path, problems: &Problems) -> Failure {
     let what = format!("{} cannot be used", config.display());
-    let why = match problems.list().len() {
+    let why = match problems.count() {
         1 => "it has 1 problem".to_owned(),
         count => format!("it has {count} problems"),
     };

@@ -36,7 +36,7 @@ pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
             }
             Err(failure) => {
                 if arguments.files.len() > 1 {
-                    eprintln!("{}", failure.show(print::colour_err()));
+                    print::err(&failure.show(print::colour_err()));
                 }
                 failed.push(failure);
             }

@@ -184,7 +184,7 @@ pub async fn main() -> ExitCode {
     match dispatch(cli).await {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
-            eprintln!("{}", failure.show(print::colour_err()));
+            print::err(&failure.show(print::colour_err()));
             failure.exit.into()
         }
     }

@@ -29,6 +29,11 @@ pub fn out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes to standard error. When nobody can read it, the exit code still says what happened.
+pub fn err(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// A value as JSON, several lines, safe on a terminal too.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     match serde_json::to_string_pretty(value) {

@@ -1,6 +1,7 @@
 //! Collects the faults while the file is read, so that reading goes on behind each of them.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::problems::{Problem, Problems};
@@ -64,8 +65,8 @@ impl Faults {
     pub fn settle<T>(self, result: Result<T, Refused>, file: &str, text: &str) -> Result<T, Problems> {
         let mut list = self.list.into_inner();
         let source = Source::new(text);
-        let line_of = |fault: &Fault| source.place(fault.spot.span.clone(), None).line;
-        let broken: Vec<usize> = list.iter().filter(|fault| fault.nature == Nature::Syntax).map(line_of).collect();
+        let line_of = |fault: &Fault| source.line(fault.spot.span.start);
+        let broken: HashSet<usize> = list.iter().filter(|fault| fault.nature == Nature::Syntax).map(line_of).collect();
         if !broken.is_empty() {
             list.retain(|fault| match fault.nature {
                 Nature::Syntax => true,
@@ -79,11 +80,13 @@ impl Faults {
             message: fault.message,
             help: fault.help,
         };
-        let mut problems = list.into_iter().map(problem);
+        list.sort_by_key(|fault| (fault.spot.span.start, fault.spot.span.end));
+        let more = list.len().saturating_sub(Problems::LIMIT);
+        let mut problems = list.into_iter().take(Problems::LIMIT).map(problem);
         match (problems.next(), result) {
             (None, Ok(value)) => Ok(value),
-            (Some(first), _) => Err(Problems::new(file, first, problems.collect())),
-            (None, Err(Refused(fault))) => Err(Problems::new(file, problem(fault), Vec::new())),
+            (Some(first), _) => Err(Problems::new(file, first, problems.collect(), more)),
+            (None, Err(Refused(fault))) => Err(Problems::new(file, problem(fault), Vec::new(), 0)),
         }
     }
 }

@@ -14,7 +14,7 @@ const LIMIT: u64 = 1 << 20;
 pub(super) fn read(path: &Path, name: &str) -> Result<String, Problems> {
     let refuse = |message: String, help: &str, place: Option<Place>| {
         let problem = Problem { key: String::new(), message, help: help.to_owned(), place };
-        Problems::new(name, problem, Vec::new())
+        Problems::new(name, problem, Vec::new(), 0)
     };
     let read = || {
         let mut bytes = Vec::new();

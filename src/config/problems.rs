@@ -22,18 +22,23 @@ pub struct Problem {
 
 /// The faults of one file, in the order of their lines; never empty.
 ///
-/// `Display` shows all of them without colour, as [`Problems::render`] does.
+/// `Display` shows them without colour, as [`Problems::render`] does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     file: String,
     list: Vec<Problem>,
+    /// How many there are beyond the list.
+    more: usize,
 }
 
 impl Problems {
-    pub(super) fn new(file: &str, first: Problem, mut rest: Vec<Problem>) -> Self {
+    /// The most that are told: a file with more of them is another one than was meant.
+    pub(super) const LIMIT: usize = 100;
+
+    pub(super) fn new(file: &str, first: Problem, mut rest: Vec<Problem>, more: usize) -> Self {
         rest.insert(0, first);
         rest.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.span.start, place.span.end)));
-        Self { file: file.to_owned(), list: rest }
+        Self { file: file.to_owned(), list: rest, more }
     }
 
     /// The name of the file, as it was given to [`super::Settings::load`] or [`super::Settings::parse`].
@@ -41,12 +46,17 @@ impl Problems {
         &self.file
     }
 
-    /// At least one.
+    /// At least one, at most 100.
     pub fn list(&self) -> &[Problem] {
         &self.list
     }
 
-    /// All faults as a person reads them: rule, `file:line:column`, the line with a mark below it, remedy.
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.more
+    }
+
+    /// The faults as a person reads them: rule, `file:line:column`, the line with a mark below it, remedy.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
@@ -54,12 +64,14 @@ impl Problems {
             text.push_str(&renderer.render(&[problem.group(&self.file)]));
             text.push_str("\n\n");
         }
-        let count = match self.list.len() {
+        let count = match self.count() {
             1 => "1 problem".to_owned(),
-            more => format!("{more} problems"),
+            count if self.more > 0 => format!("{count} problems, of which these are the first"),
+            count => format!("{count} problems"),
         };
         text.push_str(&format!("{}: {count}", normalize_untrusted_str(&self.file)));
-        text
+        // The renderer leaves these, and some terminals obey them.
+        text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}")
     }
 }
 
@@ -76,10 +88,13 @@ impl Problem {
         let title = if self.key.is_empty() { self.message.clone() } else { format!("{}: {}", self.key, self.message) };
         let group = Level::ERROR.primary_title(title);
         let group = match &self.place {
-            Some(Place { line, shown, mark, .. }) => {
+            Some(Place { line, shown: Some(shown), mark, .. }) => {
                 let Range { start, end } = mark.clone();
                 let mark = AnnotationKind::Primary.span(start..end);
                 group.element(Snippet::source(shown).line_start(*line).path(file).annotation(mark))
+            }
+            Some(Place { line, column, shown: None, .. }) => {
+                group.element(Origin::path(file).line(*line).char_column(*column))
             }
             None => group.element(Origin::path(file)),
         };

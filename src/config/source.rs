@@ -11,8 +11,8 @@ pub struct Place {
     pub line: usize,
     /// In characters, counted from 1. Where the line is cut before a secret, a fault inside the secret stands at the cut.
     pub column: usize,
-    /// The line, cut before a secret.
-    pub(super) shown: String,
+    /// The line, cut before a secret; none where it is too long to be looked at.
+    pub(super) shown: Option<String>,
     /// What to mark in it, in bytes.
     pub(super) mark: Range<usize>,
 }
@@ -33,6 +33,9 @@ struct Line<'t> {
 /// The most bytes that are marked: a longer value would push its own beginning out of sight.
 const MARKED: usize = 72;
 
+/// The longest line that is shown, in bytes.
+const SHOWN: usize = 400;
+
 /// What stands in place of the part of a line that is not shown.
 const HIDDEN: &str = "...";
 
@@ -52,11 +55,16 @@ impl<'t> Source<'t> {
         Self { lines }
     }
 
+    /// In which line a byte stands, counted from 1.
+    pub fn line(&self, byte: usize) -> usize {
+        self.lines.partition_point(|line| line.start <= byte).max(1)
+    }
+
     /// The place of `span`. With `cut`, the line is shown up to there only, in bytes from the start of the file.
     pub fn place(&self, span: Range<usize>, cut: Option<usize>) -> Place {
-        let after = self.lines.partition_point(|line| line.start <= span.start);
-        let Some(line) = self.lines.get(after.saturating_sub(1)) else {
-            return Place { span, line: 1, column: 1, shown: String::new(), mark: 0..0 };
+        let number = self.line(span.start);
+        let Some(line) = self.lines.get(number - 1) else {
+            return Place { span, line: 1, column: 1, shown: Some(String::new()), mark: 0..0 };
         };
         let cut = cut.map(|cut| cut.saturating_sub(line.start)).into_iter().chain(line.secret).min();
         let mut shown = line.text.to_owned();
@@ -69,7 +77,8 @@ impl<'t> Source<'t> {
         let end = span.end.saturating_sub(line.start).min(start + MARKED);
         let end = floor(&shown, end).max(start);
         let column = shown.get(..start).map_or(0, |before| before.chars().count()) + 1;
-        Place { span, line: after.max(1), column, mark: start..end, shown }
+        let shown = Some(shown).filter(|shown| shown.len() <= SHOWN);
+        Place { span, line: number, column, mark: start..end, shown }
     }
 }
 
@@ -134,7 +143,7 @@ mod tests {
 
     fn shown(text: &str, line: usize) -> String {
         let start = text.split('\n').take(line - 1).map(|line| line.len() + 1).sum();
-        Source::new(text).place(start..start, None).shown
+        Source::new(text).place(start..start, None).shown.unwrap()
     }
 
     #[test]
@@ -142,7 +151,7 @@ mod tests {
         let text = "a = 1\r\nbé = ü\n";
         let place = Source::new(text).place(13..15, None);
         assert_eq!((place.line, place.column, place.mark.clone()), (2, 6, 6..8));
-        assert_eq!(place.shown, "bé = ü");
+        assert_eq!(place.shown.as_deref(), Some("bé = ü"));
         let end = Source::new(text).place(text.len()..text.len(), None);
         assert_eq!((end.line, end.column), (3, 1));
         let nothing = Source::new("").place(0..0, None);

@@ -1,6 +1,7 @@
 //! Faults of syntax: all of them, in words for people who do not know TOML by heart.
 
 use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use toml::de::{DeTable, Error};
@@ -11,13 +12,13 @@ use super::faults::{Fault, Faults, Nature, Spot};
 /// in its place.
 pub(super) fn check<'t>(text: &'t str, faults: &Faults) -> Cow<'t, str> {
     let (_, mut errors) = DeTable::parse_recoverable(text);
-    let lone_keys: Vec<usize> =
+    let lone_keys: BTreeSet<usize> =
         errors.iter().filter(|error| is_lone_key(error)).map(|error| span(error).start).collect();
     let sound = if lone_keys.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(without_lines(text, &lone_keys)) };
     if let Cow::Owned(sound) = &sound {
         // Behind the first of these lines nothing was read yet.
         let (_, more) = DeTable::parse_recoverable(sound);
-        let known: Vec<Range<usize>> = errors.iter().map(span).collect();
+        let known: HashSet<Range<usize>> = errors.iter().map(span).collect();
         errors.extend(more.into_iter().filter(|error| !known.contains(&span(error))));
     }
     for error in &errors {
@@ -39,12 +40,12 @@ fn is_lone_key(error: &Error) -> bool {
 }
 
 /// The text with blanks in place of the lines in which these bytes stand.
-fn without_lines(text: &str, bytes: &[usize]) -> String {
+fn without_lines(text: &str, bytes: &BTreeSet<usize>) -> String {
     let mut start = 0;
     let line = |line: &str| {
         let range = start..start + line.len();
         start = range.end;
-        if !bytes.iter().any(|byte| range.contains(byte)) {
+        if bytes.range(range).next().is_none() {
             return line.to_owned();
         }
         let content = line.trim_end_matches(['\r', '\n']);

@@ -33,10 +33,12 @@ impl std::str::FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, FeedError> {
         let (epoch, number) = text.split_once('-').ok_or(FeedError)?;
-        Ok(Self {
+        let position = Self {
             epoch: Uuid::try_parse(epoch).map_err(|_| FeedError)?,
             number: number.parse().map_err(|_| FeedError)?,
-        })
+        };
+        // Both parts could be spelled in other ways, none of which this site has given out.
+        if position.to_string() == text { Ok(position) } else { Err(FeedError) }
     }
 }
 

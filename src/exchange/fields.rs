@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::read::read;
+use crate::case::text::shown;
 use crate::case::{Case, Changes, FieldMap, FieldName, Operation, Unmapped};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{OutboxEntry, StateError};
@@ -48,8 +49,11 @@ pub(super) fn decode(fields: &FieldMap, text: &str) -> Result<(Operation, Vec<Fi
     if fields.is_plain() {
         return Ok((read(text)?, Vec::new()));
     }
-    // What does not read as JSON is told by `read`, with its place.
-    let Ok(mut whole) = serde_json::from_str::<Value>(text) else { return Ok((read(text)?, Vec::new())) };
+    let mut whole: Value = serde_json::from_str(text).map_err(|fault| match read(text) {
+        Err(problem) => problem,
+        // A value that is not for us may be one that cannot be read; the map cannot be held to the rest either.
+        Ok(_) => ProblemType::Content.with(format!("at `operation`: {}", shown(&fault.to_string(), 200))),
+    })?;
     let left = match whole.get_mut(CONTENT).map(|content| fields.translate_in(content)) {
         Some(Ok(left)) => left,
         Some(Err(unmapped)) => return Err(ProblemType::Unmapped.with(unmapped.to_string())),
@@ -70,7 +74,7 @@ pub(super) fn hear(fields: &FieldMap, record: &Value) -> (Changes, Option<String
     let mut whole = record.clone();
     let mut reasons: Vec<String> = fields.hear(&mut whole).iter().map(Unmapped::to_string).collect();
     let changes = Changes::deserialize(whole).unwrap_or_else(|fault| {
-        reasons.push(fault.to_string());
+        reasons.push(shown(&fault.to_string(), 200));
         Changes::default()
     });
     (changes, (!reasons.is_empty()).then(|| reasons.join("; ")))

@@ -20,6 +20,8 @@ mod digest;
 mod feed;
 mod fields;
 mod forward;
+#[cfg(test)]
+mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;

@@ -17,6 +17,26 @@ use crate::telemetry::discreet;
 impl Engine {
     /// Parks these exchanges, each with its reason, and says so in their histories.
     pub(super) async fn park(&self, reasons: Vec<(ExchangeKey, String)>) -> Result<(), EngineError> {
+        let warn = |key: &ExchangeKey, incident: Option<IncidentId>, entry: &Parked| {
+            warn!(
+                event = "operation_parked",
+                peer = %key.peer,
+                exchange = %key.exchange,
+                incident = incident.map(|incident| incident.0),
+                operation = entry.operation.as_str(),
+                seq = entry.seq,
+                reason = &*discreet(&entry.reason),
+                "needs a person; see `casebridge parked`"
+            );
+        };
+        self.park_and_tell(reasons, warn).await
+    }
+
+    async fn park_and_tell(
+        &self,
+        reasons: Vec<(ExchangeKey, String)>,
+        tell: impl Fn(&ExchangeKey, Option<IncidentId>, &Parked),
+    ) -> Result<(), EngineError> {
         if reasons.is_empty() {
             return Ok(());
         }
@@ -37,16 +57,7 @@ impl Engine {
         let mut writes = Vec::new();
         let incidents = parked.iter().filter_map(|(_, incident, _)| *incident).collect();
         for (key, incident, entry) in parked {
-            warn!(
-                event = "operation_parked",
-                peer = %key.peer,
-                exchange = %key.exchange,
-                incident = incident.map(|incident| incident.0),
-                operation = entry.operation.as_str(),
-                seq = entry.seq,
-                reason = &*discreet(&entry.reason),
-                "needs a person; see `casebridge parked`"
-            );
+            tell(&key, incident, &entry);
             writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));
         }
         self.store().write(writes).await?;
@@ -118,7 +129,19 @@ impl Engine {
             if overdue.is_empty() {
                 return Ok(());
             }
-            self.park(overdue).await?;
+            // One alert stands for them all.
+            let tell = |key: &ExchangeKey, incident: Option<IncidentId>, entry: &Parked| {
+                info!(
+                    event = "operation_given_up",
+                    peer = %key.peer,
+                    exchange = %key.exchange,
+                    incident = incident.map(|incident| incident.0),
+                    operation = entry.operation.as_str(),
+                    seq = entry.seq,
+                    "parked; see `casebridge parked`"
+                );
+            };
+            self.park_and_tell(overdue, tell).await?;
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::case::{Operation, OperationKind};
-use crate::protocol::{Problem, ProblemType};
+use crate::protocol::{Object, Problem, ProblemType};
 
 /// What every operation is, whatever its kind.
 #[derive(Deserialize)]
@@ -43,10 +43,12 @@ const CONTENT: &str = "operation.content";
 
 fn part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem> {
     // Keeping track of the place costs as much as reading does: it is looked for only where there is a fault.
-    if let Ok(read) = serde_json::from_str(text) {
+    if let Ok(Object(read)) = serde_json::from_str(text) {
         return Ok(read);
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))
+    let Object(read) = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|fault| ProblemType::Content.with(crate::protocol::problem::misread(&fault, place)))?;
+    deserializer.end().map_err(|fault| ProblemType::Content.with(format!("after `{place}`: {fault}")))?;
+    Ok(read)
 }

@@ -17,6 +17,8 @@ pub mod incident;
 mod encoding;
 mod engine;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod late;
 mod look;
 mod place;

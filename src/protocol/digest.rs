@@ -24,7 +24,6 @@ pub struct DigestPage {
 pub struct DigestPart {
     /// The last exchange of the part; the last part ends where the range does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub through: Option<ExchangeId>,
     pub count: u64,
     /// 16 hexadecimal digits: the beginning of the SHA-256 over the exchanges' IDs and digests.
@@ -33,7 +32,6 @@ pub struct DigestPart {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangeDigest {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     /// 16 hexadecimal digits: the beginning of the SHA-256 of its `agreed` record as JSON.
     pub digest: String,

@@ -18,13 +18,11 @@ pub struct ExchangePage {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangeSnapshot {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     /// The number of the incident at the client, as its Create told it.
     #[schema(value_type = i64)]
     pub incident: IncidentId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub transaction: Option<TransactionId>,
     pub step: SnapshotStep,
     /// The last operation of the client's that took effect.

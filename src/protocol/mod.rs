@@ -3,6 +3,9 @@
 pub mod attachment;
 pub mod digest;
 pub mod exchange;
+#[cfg(test)]
+mod fuzz;
+pub mod object;
 pub mod operation;
 pub mod operator;
 pub mod problem;
@@ -15,6 +18,7 @@ pub mod why;
 pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
+pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};
 pub use reconcile::{DriftRow, ReconcileAnswer, ReconcileRequest};

@@ -10,13 +10,13 @@ use crate::case::{ExchangeId, TransactionId};
 /// What is posted. At most [`super::BATCH_LIMIT`] operations, in order per exchange.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct OperationBatch {
+    #[schema(min_items = 1, max_items = 1000)]
     pub operations: Vec<OperationRequest>,
 }
 
 /// One operation. The operation itself is read apart from the batch, so that a bad one spoils no other.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct OperationRequest {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     /// Counts the operations of one exchange in one direction, from 1.
     #[schema(minimum = 1)]
@@ -38,7 +38,6 @@ pub struct OperationAnswer {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationResult {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     pub seq: u64,
     #[serde(flatten)]
@@ -50,10 +49,7 @@ pub struct OperationResult {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// Durable and in effect; said again when the operation arrives again.
-    Applied {
-        #[schema(value_type = String)]
-        transaction: TransactionId,
-    },
+    Applied { transaction: TransactionId },
     /// Durable, not yet in effect: ask `GET /v1/transactions?exchange=` for the transaction ID.
     Received,
     /// Never, as it stands. Sending it again gives the same answer until somebody acts.

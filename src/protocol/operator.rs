@@ -64,6 +64,7 @@ pub struct IncidentQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case_id: Option<String>,
     /// `id` (default), `created_at`, `priority`, `device`, `group`; a leading `-` reverses.
+    #[param(pattern = "^-?(id|created_at|priority|device|group)$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +102,6 @@ pub struct IncidentDetail {
 /// One exchange of an incident, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExchangeDetail {
-    #[schema(value_type = String)]
     pub exchange: crate::case::ExchangeId,
     pub peer: String,
     /// `upstream` or `client`.
@@ -133,7 +133,6 @@ pub struct ExchangeDetail {
 pub struct OutboxRow {
     pub peer: String,
     pub position: u64,
-    #[schema(value_type = String)]
     pub exchange: crate::case::ExchangeId,
     pub incident: Option<i64>,
     pub seq: u64,
@@ -162,7 +161,6 @@ pub struct OutboxPage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ParkedRow {
     pub incident: Option<i64>,
-    #[schema(value_type = String)]
     pub exchange: crate::case::ExchangeId,
     pub peer: String,
     pub operation: String,
@@ -216,6 +214,7 @@ pub struct PeerStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {
+    #[serde(deserialize_with = "super::object::object")]
     pub form: crate::case::Form,
     /// Who does it, for the history.
     pub operator: String,

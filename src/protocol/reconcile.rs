@@ -30,7 +30,6 @@ pub struct ReconcileAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DriftRow {
     pub incident: Option<i64>,
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     pub field: String,
     pub here: Option<String>,

@@ -18,10 +18,8 @@ pub mod capability {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SiteAnswer {
-    #[schema(value_type = String)]
     pub alias: Alias,
     /// The name under which the upstream knows the caller.
-    #[schema(value_type = String)]
     pub client: Alias,
     /// The program's version.
     pub version: String,

@@ -13,11 +13,9 @@ pub struct TransactionList {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TransactionAnswer {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     /// Absent while the Create is durable but not yet in the upstream's incident store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub transaction: Option<TransactionId>,
     pub step: TransactionStep,
     #[serde(default, skip_serializing_if = "Option::is_none")]

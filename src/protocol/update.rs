@@ -16,13 +16,11 @@ pub struct UpdateAnswer {
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UpdateOperation {
-    #[schema(value_type = String)]
     pub exchange: ExchangeId,
     pub seq: u64,
     /// As in a request: the last operation of the receiver's that had taken effect here when this one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
-    #[schema(value_type = String)]
     pub transaction: TransactionId,
     /// `{"kind": "accept", "content": {...}}`
     #[schema(value_type = crate::case::Operation)]

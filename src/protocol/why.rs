@@ -11,7 +11,6 @@ use crate::case::ExchangeId;
 pub struct WhyAnswer {
     pub incident: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub exchange: Option<ExchangeId>,
     pub waits_for: String,
     /// `here`, the alias of the peer, or `nobody` when nothing is left to do.

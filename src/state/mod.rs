@@ -7,6 +7,8 @@ mod chunk;
 mod commit;
 mod due;
 mod exchange;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod open;
 mod recent;

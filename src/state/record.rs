@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
+use crate::case::text::shown;
 
 /// The version that this program writes. A newer one is refused.
 const VERSION: u8 = 1;
@@ -22,7 +23,8 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StateError> {
 
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
     let payload = verify(bytes)?;
-    serde_json::from_slice(payload).map_err(|error| StateError::Damaged(format!("a record does not read: {error}")))
+    serde_json::from_slice(payload)
+        .map_err(|error| StateError::Damaged(format!("a record does not read: {}", shown(&error.to_string(), 200))))
 }
 
 /// Checks version and checksum without reading the content.

@@ -29,8 +29,9 @@ pub enum InstallError {
 /// Sets up the process's log. `level` is a filter such as `info` or `casebridge::exchange=debug,info`.
 pub fn install(format: Format, level: &str) -> Result<(), InstallError> {
     let fault = |reason: String| InstallError::Level { level: level.to_owned(), reason };
-    // The libraries' own chatter counts from a warning on; whoever wants it says so in `level`.
-    let directives = format!("tokio_cron_scheduler=warn,sqlx=warn,sled=warn,hyper_util=warn,reqwest=warn,{level}");
+    // What store and state have to say comes with our own events. The other libraries' chatter counts from a warning on;
+    // whoever wants more says so in `level`.
+    let directives = format!("tokio_cron_scheduler=warn,sqlx=off,sled=off,hyper_util=warn,reqwest=warn,{level}");
     EnvFilter::builder().parse(level).map_err(|error| fault(error.to_string()))?;
     let filter = EnvFilter::builder().parse(directives).map_err(|error| fault(error.to_string()))?;
     let registry = tracing_subscriber::registry().with(filter);

@@ -1,7 +1,5 @@
 //! Stories over real parts: real daemons as processes, real HTTP, real SQLite and sled.
 
-mod support;
-
 mod adopt;
 mod attachments;
 mod behind;
@@ -13,6 +11,8 @@ mod converge;
 mod damage;
 mod fields;
 mod flow;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod given_back;
 mod inbox;
 mod kill;
@@ -30,8 +30,11 @@ mod reconcile;
 mod relay_kill;
 mod relay_sites;
 mod relay_words;
+mod requests;
 mod signals;
 mod slow_store;
+mod support;
 mod tenants;
 mod why;
 mod wire;
+

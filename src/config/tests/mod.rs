@@ -3,6 +3,7 @@
 mod any_input;
 mod bad_files;
 mod example;
+mod fuzz;
 mod load;
 mod values;
 

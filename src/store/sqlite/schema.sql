@@ -15,7 +15,8 @@ CREATE TABLE change_clock (
 INSERT INTO change_clock VALUES (1, 0);
 
 CREATE TABLE incident (
-  id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- The bound leaves room for those that come after, and JSON readers keep it exactly.
+  id                  INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id < 9007199254740992),
   revision            INTEGER NOT NULL DEFAULT 1,             -- the bridge's own
   bridge              INTEGER NOT NULL DEFAULT 0,             -- the bridge's own: counts its writes
   change_seq          INTEGER NOT NULL DEFAULT 0,             -- the bridge's own

@@ -1,0 +1,31 @@
+//! What the OpenAPI document says of names. It counts in characters, where the types count in bytes and are stricter.
+
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Alias, CaseId, CaseLink, ContentDigest, ExchangeId, TransactionId};
+
+/// A line that is not blank, without control characters and those that reorder what a person sees.
+const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069][^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
+
+macro_rules! texts {
+    ($($name:ty: $least:expr, $most:expr, $pattern:expr;)+) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let text = ObjectBuilder::new().schema_type(Type::String);
+                text.min_length(Some($least)).max_length(Some($most)).pattern(Some($pattern)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+texts! {
+    Alias: 1, Alias::LIMIT, "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+    TransactionId: 1, TransactionId::LIMIT, LINE;
+    CaseId: 1, CaseId::LIMIT, LINE;
+    CaseLink: 7, CaseLink::LIMIT, r"^https?://[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
+    ExchangeId: 32, 32, "^[0-9a-f]{32}$";
+    ContentDigest: 64, 64, "^[0-9a-f]{64}$";
+}
