@@ -50,7 +50,7 @@ impl Writes {
 /// What stood in the writes before.
 enum Undo {
     Value(Key, Option<Value>),
-    Exchange(ExchangeKey, Option<ExchangeRecord>),
+    Exchange(ExchangeKey, Option<Box<ExchangeRecord>>),
 }
 
 /// A typed view of the records, with the group's writes on top.
@@ -77,7 +77,7 @@ impl<'a> Transaction<'a> {
         while let Some(undo) = self.undo.pop() {
             match undo {
                 Undo::Value(key, before) => restore(&mut self.writes.values, key, before),
-                Undo::Exchange(key, before) => restore(&mut self.writes.exchanges, key, before),
+                Undo::Exchange(key, before) => restore(&mut self.writes.exchanges, key, before.map(|record| *record)),
             }
         }
     }
@@ -169,7 +169,7 @@ impl<'a> Transaction<'a> {
         self.put("exchange", encoded.clone(), record)?;
         debug_assert_eq!(self.get(&encoded).as_ref(), Ok(&Some(record.clone())), "it must read back as it is kept");
         let before = self.writes.exchanges.insert(key.clone(), record.clone());
-        self.undo.push(Undo::Exchange(key.clone(), before));
+        self.undo.push(Undo::Exchange(key.clone(), before.map(Box::new)));
         Ok(())
     }
 
