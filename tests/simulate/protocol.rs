@@ -349,18 +349,16 @@ impl World {
         if let Some(answer) = &self.lower.push.heard {
             worlds.push(self.with(|world| {
                 let stored = std::mem::replace(&mut world.lower.push.stored, true);
-                match world.take_pushed(answer, stored) {
-                    true => world.lower.push = Loop::default(),
-                    false => {}
+                if world.take_pushed(answer, stored) {
+                    world.lower.push = Loop::default();
                 }
             }));
         }
         if let Some(answer) = &self.lower.poll.heard {
             worlds.push(self.with(|world| {
                 let stored = std::mem::replace(&mut world.lower.poll.stored, true);
-                match world.take_polled(answer, stored, flaw) {
-                    true => world.lower.poll = Loop::default(),
-                    false => {}
+                if world.take_polled(answer, stored, flaw) {
+                    world.lower.poll = Loop::default();
                 }
             }));
         }

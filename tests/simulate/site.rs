@@ -1,9 +1,10 @@
 //! One site of a story: what outlives its process, and how a process comes up on it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -98,9 +99,9 @@ const NAMES: [&str; 3] = ["north", "partner", "vendor"];
 
 /// What each site is to do: the lowest submits everything, those in the middle hand everything on, the last accepts it.
 fn settings(index: usize, count: usize) -> Settings {
-    static PARSED: OnceLock<Mutex<Vec<((usize, usize), Settings)>>> = OnceLock::new();
-    let mut parsed = PARSED.get_or_init(Mutex::default).lock().unwrap();
-    if let Some((_, settings)) = parsed.iter().find(|(key, _)| *key == (index, count)) {
+    static PARSED: Mutex<BTreeMap<(usize, usize), Settings>> = Mutex::new(BTreeMap::new());
+    let mut parsed = PARSED.lock().unwrap();
+    if let Some(settings) = parsed.get(&(index, count)) {
         return settings.clone();
     }
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +127,7 @@ fn settings(index: usize, count: usize) -> Settings {
     let mut settings = parse.map_err(|fault| fault.to_string()).unwrap();
     // Real delays have a random part of their own. Here the world decides when something is tried again.
     (settings.retry.first, settings.retry.max) = (Duration::ZERO, Duration::ZERO);
-    parsed.push(((index, count), settings.clone()));
+    parsed.insert((index, count), settings.clone());
     settings
 }
 

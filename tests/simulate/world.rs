@@ -41,36 +41,34 @@ pub struct World {
 /// What a daemon's loops do, each as often as the dice say.
 const DUTIES: [&str; 7] = ["detect", "probe", "push", "push too", "poll", "open", "tell"];
 
-fn duty(engine: Engine, name: &'static str) -> impl Future<Output = ()> {
-    async move {
-        // What a loop does before each pass: it looks when something is due. Nobody lets the time pass in between.
-        match name {
-            "push" | "push too" => drop(at_once(engine.wait_for_due(Duration::ZERO))),
-            "open" => drop(at_once(engine.wait_for_received(Duration::ZERO))),
-            _ => {}
-        }
-        let outcome = match name {
-            "detect" => engine.detect_all().await,
-            "probe" => engine.probe().await,
-            "push" | "push too" => loop {
-                match engine.push().await {
-                    Ok(Pushed::Some(_)) => {}
-                    other => break other.map(|_| ()),
-                }
-            },
-            "poll" => loop {
-                match engine.poll_updates(Duration::ZERO).await {
-                    Ok(1..) => {}
-                    other => break other.map(|_| ()),
-                }
-            },
-            "open" => engine.open_received().await.map(|_| ()),
-            _ => engine.tell_taken().await,
-        };
-        // A fault is the next pass's affair, as in the daemon's loops.
-        if let (Err(fault), true) = (outcome, TELL.load(Ordering::Relaxed)) {
-            println!("  {name}: {fault}");
-        }
+async fn duty(engine: Engine, name: &'static str) {
+    // What a loop does before each pass: it looks when something is due. Nobody lets the time pass in between.
+    match name {
+        "push" | "push too" => drop(at_once(engine.wait_for_due(Duration::ZERO))),
+        "open" => drop(at_once(engine.wait_for_received(Duration::ZERO))),
+        _ => {}
+    }
+    let outcome = match name {
+        "detect" => engine.detect_all().await,
+        "probe" => engine.probe().await,
+        "push" | "push too" => loop {
+            match engine.push().await {
+                Ok(Pushed::Some(_)) => {}
+                other => break other.map(|_| ()),
+            }
+        },
+        "poll" => loop {
+            match engine.poll_updates(Duration::ZERO).await {
+                Ok(1..) => {}
+                other => break other.map(|_| ()),
+            }
+        },
+        "open" => engine.open_received().await.map(|_| ()),
+        _ => engine.tell_taken().await,
+    };
+    // A fault is the next pass's affair, as in the daemon's loops.
+    if let (Err(fault), true) = (outcome, TELL.load(Ordering::Relaxed)) {
+        println!("  {name}: {fault}");
     }
 }
 
