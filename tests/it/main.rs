@@ -40,4 +40,3 @@ mod support;
 mod tenants;
 mod why;
 mod wire;
-

@@ -1,11 +1,13 @@
 //! A store whose every call takes as long as the world wants, and which can be full. A call that is cut off by the death
 //! of its site has taken effect, or has not.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, SiteId, Transfer,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Reference, SiteId,
+    Transfer,
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
@@ -98,6 +100,23 @@ impl IncidentStore for Store {
         }))
     }
 
+    async fn references(
+        &self,
+        peer: &Alias,
+        after: Option<ExchangeId>,
+        limit: usize,
+    ) -> Result<Vec<(IncidentId, Reference)>, StoreError> {
+        Ok(self.read(|shelf| {
+            let all =
+                shelf.incidents.values().flat_map(|one| one.references.iter().map(|reference| (one.id, reference)));
+            let of_peer = all.filter(|(_, one)| one.peer == *peer && after.is_none_or(|after| one.exchange > after));
+            let mut found: Vec<(IncidentId, Reference)> = of_peer.map(|(id, one)| (id, one.clone())).collect();
+            found.sort_by_key(|(_, one)| one.exchange);
+            found.truncate(limit);
+            found
+        }))
+    }
+
     async fn deposit(&self, deposits: Vec<Deposit>, at: Timestamp) -> Result<Vec<Deposited>, StoreError> {
         self.commit(|shelf| Ok(shelf.deposit(deposits, at))).await
     }
@@ -186,6 +205,18 @@ impl AttachmentStore for Store {
     }
 
     async fn given_up(&self, _: i64, _: String, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn announced_files(
+        &self,
+        _: &Alias,
+        _: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn ready_again(&self, _: IncidentId, _: &Alias, _: Vec<String>) -> Result<(), StoreError> {
         no_files()
     }
 
