@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::{Output, print};
+use crate::config::settings::Login;
 use crate::config::{Problem, Problems, Settings};
 
 /// Checks the file, the secrets that it names, and the directories.
@@ -76,7 +77,12 @@ fn summary(config: &Path, settings: &Settings) -> String {
     };
     let mut lines = vec![("site", format!("{} ({})", settings.site.alias, role(settings)))];
     if let Some(upstream) = &settings.upstream {
-        lines.push(("submits to", format!("{} at {}, as {}", upstream.alias, upstream.url, upstream.user)));
+        let login = match &upstream.login {
+            Login::Password { user, .. } => format!("as {user}"),
+            Login::Token(_) => "with a token".to_owned(),
+            Login::Certificate => "with a certificate".to_owned(),
+        };
+        lines.push(("submits to", format!("{} at {}, {login}", upstream.alias, upstream.url)));
     }
     if let Some(listen) = &settings.listen {
         let tls = if listen.tls.is_some() { "TLS" } else { "without TLS" };

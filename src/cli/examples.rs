@@ -138,6 +138,17 @@ Examples:
   casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
 ";
 
+/// Under the help of `token new`.
+pub const TOKEN: &str = "\
+The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
+to the client, and revoke the old one then.
+
+Examples:
+  casebridge token new --client north
+  casebridge token new --client north --expires 2028-01-01T00:00:00Z --note \"second site\"
+  casebridge token revoke 5f0a11c3
+";
+
 /// The end of the help of the program itself.
 pub fn main() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
@@ -149,7 +160,7 @@ pub fn main() -> String {
 pub fn all() -> Vec<&'static str> {
     [
         MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT,
+        ASSIGN, COMMENT, TOKEN,
     ]
     .into_iter()
     .flat_map(str::lines)

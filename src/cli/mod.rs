@@ -1,6 +1,6 @@
 //! The commands: parse, call, print.
 //!
-//! While a daemon runs it owns the state, so all commands but `run`, `check-config`, `test-peer`, `state` and `demo` ask
+//! While a daemon runs it owns the state, so all commands but `run`, `check-config`, `test-peer`, `token`, `state` and `demo` ask
 //! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
 //! `print` makes everything that came from outside safe for a terminal.
 
@@ -24,6 +24,7 @@ mod socket;
 mod status;
 mod submit;
 mod test_peer;
+mod token;
 mod who;
 mod why;
 mod work;
@@ -160,6 +161,9 @@ enum Command {
     Comment(hand_over::CommentArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
+    /// The credentials that this site hands out to its clients
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// The state database, while the daemon is stopped
     #[command(subcommand)]
     State(StateCommand),
@@ -223,6 +227,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
+        Command::Token(command) => token::run(&site.config, command),
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }
 }

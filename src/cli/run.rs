@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::exit::{Exit, Failure};
 use super::print;
-use crate::config::Settings;
+use crate::config::{Problems, Settings};
 use crate::daemon::{self, DaemonError};
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: &Path) -> Result<(), Failure> {
-    let settings = settings(config)?;
-    daemon::run(config, settings).await.map_err(|error| failure(&error))
+    let text = Settings::text(config).map_err(problems)?;
+    let settings = Settings::load_text(config, &text).map_err(problems)?;
+    daemon::run(config, text, settings).await.map_err(|error| failure(&error))
 }
 
 /// Sets the state database aside.
@@ -27,8 +28,11 @@ pub fn rebuild_state(config: &Path) -> Result<(), Failure> {
 
 /// The whole configuration, or its problems as people read them.
 pub fn settings(config: &Path) -> Result<Settings, Failure> {
-    Settings::load(config)
-        .map_err(|problems| Failure::rendered(Exit::Configuration, problems.render(print::colour_err())))
+    Settings::load(config).map_err(problems)
+}
+
+fn problems(problems: Problems) -> Failure {
+    Failure::rendered(Exit::Configuration, problems.render(print::colour_err()))
 }
 
 fn failure(error: &DaemonError) -> Failure {

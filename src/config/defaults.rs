@@ -60,6 +60,14 @@ pub const SOCKET_MODE: u32 = 0o660;
 /// `site.stop_within`: shorter than the 90 s after which systemd kills.
 pub const STOP_WITHIN: Bounded<Duration> = bounded(s(20), s(1), m(5));
 
+/// `site.tokens_file`: `tokens.json` in the data directory.
+pub fn tokens_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("tokens.json")
+}
+
+/// `site.reread_secrets`
+pub const REREAD_SECRETS: Bounded<Duration> = bounded(s(10), ms(50), h(1));
+
 /// `site.why_notes`
 pub const WHY_NOTES: bool = false;
 
@@ -149,6 +157,20 @@ pub const LISTEN_MAX_BODY: Bounded<u64> = bounded(16 * MIB, 64 * KIB, 256 * MIB)
 pub const LISTEN_ANSWER_WITHIN: Bounded<Duration> = bounded(s(2), ms(10), m(1));
 /// `listen.read_timeout`
 pub const LISTEN_READ_TIMEOUT: Bounded<Duration> = bounded(s(20), ms(100), m(5));
+/// `listen.write_timeout`: a page of 4 MiB over a line of 1 Mbit/s.
+pub const LISTEN_WRITE_TIMEOUT: Bounded<Duration> = bounded(m(1), ms(100), m(10));
+/// `listen.connections`
+pub const LISTEN_CONNECTIONS: Bounded<usize> = bounded(2048, 4, 65_536);
+/// `listen.connections_per_address`: many sites may come through one.
+pub const LISTEN_CONNECTIONS_PER_ADDRESS: Bounded<usize> = bounded(256, 2, 65_536);
+/// `listen.failures_per_minute`
+pub const LISTEN_FAILURES_PER_MINUTE: Bounded<usize> = bounded(30, 1, 10_000);
+/// `client.limits.requests_per_second`: more than a site asks that sends each change by itself.
+pub const CLIENT_REQUESTS_PER_SECOND: Bounded<usize> = bounded(2000, 1, 100_000);
+/// `client.limits.burst`, requests
+pub const CLIENT_BURST: Bounded<usize> = bounded(4000, 1, 100_000);
+/// `client.limits.at_once`, requests: more than a site's own `in_flight`, its files and its poll come to.
+pub const CLIENT_AT_ONCE: Bounded<usize> = bounded(64, 2, 4096);
 /// `listen.max_wait`: the longest `upstream.poll_interval` of a client.
 pub const LISTEN_MAX_WAIT: Bounded<Duration> = bounded(m(10), s(1), h(1));
 

@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::reader::Reader;
-use super::section::{bundle, case, exchange, fields, inbox, peers, policy, retry, schedule, site};
+use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -21,7 +21,7 @@ pub(super) fn document(
 ) -> Result<Settings, Refused> {
     let mut file = Reader::new(table, faults);
     let mut aliases = Claims::default();
-    let mut users = Claims::default();
+    let mut names = client::Names::default();
     let mut directories = Claims::default();
     let mut maps = fields::FieldMaps::default();
 
@@ -41,13 +41,17 @@ pub(super) fn document(
     let bundle = bundle::bundle(file.section("bundle"));
     let upstream = file
         .optional_section("upstream")
-        .map(|table| table.and_then(|table| peers::upstream(table, origin, &mut aliases, &mut maps)));
+        .map(|table| table.and_then(|table| upstream::upstream(table, origin, &mut aliases, &mut maps)));
     let listen_spot = file.spot_of("listen");
     let listen =
-        file.optional_section("listen").map(|table| table.and_then(|table| peers::listen(table, origin, disk)));
+        file.optional_section("listen").map(|table| table.and_then(|table| listen::listen(table, origin, disk)));
+    // What is wrong with the door is not held against the clients.
+    let has_client_ca = listen.as_ref().is_some_and(|listen| {
+        listen.as_ref().map_or(true, |one| one.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()))
+    });
     let client_spot = file.spot_of("client");
-    let clients = collect(file.sections("client", peers::CLIENT_LIMIT), |table| {
-        peers::client(table, origin, &mut aliases, &mut users, &mut maps)
+    let clients = collect(file.sections("client", client::CLIENT_LIMIT), |table| {
+        client::client(table, origin, has_client_ca, &mut aliases, &mut names, &mut maps)
     });
     let retry = retry::retry(file.section("retry"));
     let submit = policy::submit(file.section("submit"));
@@ -56,6 +60,8 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+
+    let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
     maps.check(&case, &exchange.ownership, file.faults);
     partners(&file, upstream.is_some(), listen_spot, client_spot);
@@ -75,6 +81,8 @@ pub(super) fn document(
         case,
         exchange,
         schedule,
+        tokens: tokens?,
+        secrets: origin.secrets(),
     })
 }
 

@@ -6,6 +6,7 @@
 //! The way of a value: `section/` names the key and its rule, `reader` takes it out of the parsed text, `units` and
 //! `secret` understand it, `faults` collects what is wrong, `problems` shows it.
 
+pub mod certificate;
 mod claims;
 pub mod defaults;
 mod disk;
@@ -22,6 +23,7 @@ pub mod settings;
 mod source;
 mod spelling;
 mod syntax;
+pub mod token;
 mod units;
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ use disk::Disk;
 use faults::{Faults, Refused};
 use origin::Origin;
 
+pub use origin::Watched;
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;
@@ -43,14 +46,23 @@ impl Settings {
     /// Reads the file and the secrets that it names, and checks everything, on the disk as well: inboxes must be writable,
     /// TLS files readable.
     pub fn load(path: &Path) -> Result<Settings, Problems> {
+        Self::load_text(path, &Self::text(path)?)
+    }
+
+    /// The text of a file, to be read with [`Settings::load_text`], now and again.
+    pub fn text(path: &Path) -> Result<String, Problems> {
+        file::read(path, &path.to_string_lossy())
+    }
+
+    /// [`Settings::load`], with this text in place of the file's. The secrets are read anew.
+    pub fn load_text(path: &Path, text: &str) -> Result<Settings, Problems> {
         let name = path.to_string_lossy();
-        let text = file::read(path, &name)?;
         let origin = Origin::of(path.parent().unwrap_or(Path::new("")));
         let faults = Faults::default();
         let mut disk = Disk::default();
-        let settings = read(&text, &origin, &faults, &mut disk);
+        let settings = read(text, &origin, &faults, &mut disk);
         disk.check(&faults);
-        faults.settle(settings, &name, &text)
+        faults.settle(settings, &name, text)
     }
 
     /// Reads a text as a file of the name `name` in the directory `base_dir`. The disk is asked for nothing but the

@@ -12,9 +12,12 @@ use super::faults::Refused;
 use super::item::{Item, quoted};
 use super::origin::Origin;
 use super::reader::Reader;
+use super::token;
 
 /// The lengths of a password in bytes. The upper one is that of A-37.
 pub(super) const PASSWORD: std::ops::RangeInclusive<usize> = 8..=32;
+/// The longest file of a token, in bytes.
+const TOKEN_LIMIT: u64 = 256;
 /// The longest certificate file in bytes.
 const CERTIFICATE_LIMIT: u64 = 1 << 20;
 
@@ -30,16 +33,48 @@ pub(super) fn password(table: &mut Reader<'_>, origin: &Origin) -> Result<Secret
         let help = "name a file that holds the password, for example password_file = \"upstream.password\"";
         return Err(refused.unwrap_or_else(|| table.missing("password_file", help)));
     };
-    let path = locate(&item, origin)?;
+    password_in(&item, origin)
+}
+
+/// The password in the file that this key names.
+pub(super) fn password_in(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
     let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
     // One byte more than a password with its line break, so that a longer file is noticed and not read.
     let bytes = read_private(&path, *PASSWORD.end() as u64 + 3).map_err(refuse)?;
     check(bytes, &path).map_err(refuse)
 }
 
-/// `ca_file`: certificates of an authority, PEM.
+/// `token_file`: the path of a file that holds nothing but a token, or a credential of systemd's.
+pub(super) fn token(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let bytes = read_private(&path, TOKEN_LIMIT).map_err(|fault| item.refuse(fault.message, fault.help))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = text.trim_ascii_end();
+    if token::is_token(text) {
+        return Ok(text.to_owned().into());
+    }
+    let message = format!("{} holds no token", quoted(&path.to_string_lossy()));
+    Err(item.refuse(message, "it must hold one line: what `casebridge token new` showed at the upstream"))
+}
+
+/// `key_file`: a private key, PEM.
+pub(super) fn key(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
+    let bytes = read_private(&path, CERTIFICATE_LIMIT).map_err(refuse)?;
+    match String::from_utf8(bytes) {
+        Ok(text) if text.contains("PRIVATE KEY-----") => Ok(text.into()),
+        _ => {
+            let message = format!("{} holds no private key in PEM form", quoted(&path.to_string_lossy()));
+            Err(item.refuse(message, "it must have a line that reads -----BEGIN PRIVATE KEY-----"))
+        }
+    }
+}
+
+/// Certificates, PEM.
 pub(super) fn certificates(item: &Item<'_>, origin: &Origin) -> Result<Vec<u8>, Refused> {
-    let path = origin.resolve(item.line(4096)?);
+    let path = locate(item, origin)?;
     let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
     let bytes = read(&path, CERTIFICATE_LIMIT).map_err(refuse)?;
     if bytes.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
@@ -58,7 +93,14 @@ pub(super) struct Fault {
     pub help: String,
 }
 
+/// The file of a secret.
 fn locate(item: &Item<'_>, origin: &Origin) -> Result<PathBuf, Refused> {
+    let path = named(item, origin)?;
+    origin.holds_secret(&path);
+    Ok(path)
+}
+
+fn named(item: &Item<'_>, origin: &Origin) -> Result<PathBuf, Refused> {
     let text = item.line(4096)?;
     let Some(name) = text.strip_prefix("credential:") else { return Ok(origin.resolve(text)) };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -106,7 +148,7 @@ fn check(bytes: Vec<u8>, path: &Path) -> Result<SecretString, Fault> {
 }
 
 /// Reads a file that holds a secret: one that every user can open is refused.
-fn read_private(path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
+pub(super) fn read_private(path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
     check_private(path)?;
     read(path, limit)
 }

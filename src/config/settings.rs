@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::origin::Watched;
+use super::token::Token;
 use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
 
 /// All settings of one site.
@@ -27,9 +29,20 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// The credentials that this site handed out, without those that were revoked.
+    pub tokens: Vec<Token>,
+    /// Every file that holds a credential: the daemon reads them again when they change.
+    pub secrets: Vec<Watched>,
 }
 
 impl Settings {
+    /// The largest body that a client may send.
+    pub fn max_body(&self, client: &Alias) -> usize {
+        let own = self.clients.iter().find(|one| one.alias == *client).and_then(|one| one.limits.max_body_bytes);
+        let listen = self.listen.as_ref().map_or(0, |listen| listen.max_body_bytes);
+        own.map_or(listen, |own| own.min(listen))
+    }
+
     /// What is said about a peer's files.
     pub fn sharing(&self, peer: &Alias) -> Option<&Sharing> {
         let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.attachments));
@@ -67,6 +80,10 @@ pub struct Site {
     pub why_notes: bool,
     /// Whether everything that this site submits is marked as a test.
     pub test_mode: bool,
+    /// Where the tokens stand that `casebridge token new` makes.
+    pub tokens_file: PathBuf,
+    /// How often the files with credentials are looked at for a change.
+    pub reread_secrets: Duration,
 }
 
 /// `[log]`
@@ -173,10 +190,11 @@ pub struct Upstream {
     pub alias: Alias,
     /// Its address, without a path: `https://partner.example:8443`.
     pub url: String,
-    /// The user name that it knows us by, at most 128 bytes.
-    pub user: String,
-    /// 8 to 32 bytes, from a file of its own.
-    pub password: SecretString,
+    /// Whether everything travels there unencrypted, over a network.
+    pub is_exposed: bool,
+    pub login: Login,
+    /// Our own certificate chain and its key, PEM, for an upstream that asks for one.
+    pub identity: Option<Identity>,
     /// Certificate authority of the upstream, PEM. Without it the system's roots count.
     pub ca: Option<Vec<u8>>,
     /// How long one poll for updates may wait at the upstream, and so how often an idle site asks.
@@ -200,6 +218,24 @@ pub struct Upstream {
     pub fields: FieldMap,
 }
 
+/// How we show the upstream who we are.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A user name of at most 128 bytes and a password of 8 to 32.
+    Password { user: String, password: SecretString },
+    /// What the upstream's `casebridge token new` showed.
+    Token(SecretString),
+    /// The certificate alone.
+    Certificate,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub certificate: Vec<u8>,
+    pub key: SecretString,
+}
+
 /// `[listen]`
 #[derive(Debug, Clone)]
 pub struct Listen {
@@ -211,6 +247,13 @@ pub struct Listen {
     pub answer_within: Duration,
     /// The most time that reading a request may take.
     pub read_timeout: Duration,
+    /// The most time until what was answered is taken by the client's machine.
+    pub write_timeout: Duration,
+    /// The most connections at once, and from one address.
+    pub connections: usize,
+    pub connections_per_address: usize,
+    /// How many wrong credentials an address may try in a minute.
+    pub failures_per_minute: usize,
     /// The longest wait that a client may ask for when it polls.
     pub max_wait: Duration,
 }
@@ -220,20 +263,46 @@ pub struct Listen {
 pub struct ListenTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The authority of the clients' certificates, PEM.
+    pub client_ca: Option<Vec<u8>>,
 }
 
 /// `[[client]]`: a site that submits to us.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub alias: Alias,
-    pub user: String,
-    pub password: SecretString,
+    /// Absent where tokens or its certificate do.
+    pub login: Option<ClientLogin>,
+    /// The DNS name in the certificate without which nobody is this client.
+    pub certificate_name: Option<String>,
     /// Whether internal comments go there (C-33).
     pub internal_comments: bool,
+    pub limits: ClientLimits,
     /// `[client.attachments]`
     pub attachments: Sharing,
     /// `[[client.field]]`
     pub fields: FieldMap,
+}
+
+/// User name and password of a client.
+#[derive(Debug, Clone)]
+pub struct ClientLogin {
+    pub user: String,
+    pub password: SecretString,
+    /// The one before, which counts as well while it is being changed at the other side.
+    pub previous_password: Option<SecretString>,
+}
+
+/// `[client.limits]`: what one client may ask, so that it harms no other.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientLimits {
+    pub requests_per_second: usize,
+    /// So many at once after a rest.
+    pub burst: usize,
+    /// Requests under way.
+    pub at_once: usize,
+    /// The largest body, where it is not `listen.max_body`.
+    pub max_body_bytes: Option<usize>,
 }
 
 /// `[retry]`

@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::DaemonError;
+use super::connections::Bounded;
+use super::tls::{self, Encrypted};
 use crate::api::{self, Door};
 use crate::case::Deposit;
 use crate::config::Settings;
@@ -45,10 +47,10 @@ impl Doors {
     /// Reads certificate and key again; connections that are open keep theirs.
     pub async fn reload_tls(&self, settings: &Settings) -> std::io::Result<()> {
         let tls = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref());
-        match (&self.tls, tls) {
-            (Some(config), Some(tls)) => config.reload_from_pem_file(&tls.certificate, &tls.key).await,
-            _ => Ok(()),
+        if let (Some(config), Some(tls)) = (&self.tls, tls) {
+            config.reload_from_config(tls::configuration(tls).await?);
         }
+        Ok(())
     }
 }
 
@@ -96,7 +98,7 @@ fn open_local(
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(settings.site.socket_mode)).map_err(io)?;
     listener.set_nonblocking(true).map_err(io)?;
     let handle = Handle::new();
-    let mut server = axum_server::from_unix(listener).map_err(io)?.handle(handle.clone());
+    let mut server = axum_server::from_unix(listener).map_err(io)?.handle(handle.clone()).http1_only();
     bound_headers(server.http_builder(), Duration::from_secs(20));
     let service = api::local_router(door).into_make_service();
     let path = path.clone();
@@ -118,7 +120,8 @@ async fn open_peers(doors: &mut Doors, door: Door, listen: &Listen, tasks: &Task
     doors.address = Some(listener.local_addr().map_err(refused)?);
     let handle = Handle::new();
     doors.peers = Some(handle.clone());
-    let service = api::peer_router(door).into_make_service();
+    let service = api::peer_router(door).into_make_service_with_connect_info::<SocketAddr>();
+    let bounded = Bounded::new(listen);
     let closed = |outcome: std::io::Result<()>| {
         if let Err(error) = outcome {
             error!(event = "door_closed", door = "peers", reason = %error, "clients are not answered any more");
@@ -126,17 +129,19 @@ async fn open_peers(doors: &mut Doors, door: Door, listen: &Listen, tasks: &Task
     };
     match &listen.tls {
         Some(tls) => {
-            let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.map_err(DaemonError::Tls)?;
+            let config = RustlsConfig::from_config(tls::configuration(tls).await.map_err(DaemonError::Tls)?);
             doors.tls = Some(config.clone());
-            let mut server = axum_server::from_tcp_rustls(listener, config).map_err(refused)?.handle(handle);
+            let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
+            let mut server = server.acceptor(Encrypted::new(config, bounded)).http1_only();
             bound_headers(server.http_builder(), listen.read_timeout);
             tasks.spawn(async move { closed(server.serve(service).await) });
         }
         None => {
             if !listen.address.ip().is_loopback() {
-                warn!(event = "plain_http", address = %listen.address, "passwords and incidents travel unencrypted");
+                warn!(event = "plain_http", address = %listen.address, "credentials and cases travel unencrypted");
             }
-            let mut server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
+            let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
+            let mut server = server.acceptor(bounded).http1_only();
             bound_headers(server.http_builder(), listen.read_timeout);
             tasks.spawn(async move { closed(server.serve(service).await) });
         }
@@ -144,7 +149,8 @@ async fn open_peers(doors: &mut Doors, door: Door, listen: &Listen, tasks: &Task
     Ok(())
 }
 
-/// A caller that sends its headers slowly, or none, is cut off.
+/// A caller that sends its headers slowly, or none, is cut off. Only a server that does not wait to see which version of HTTP
+/// it is to speak counts that time from the first moment on.
 fn bound_headers<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
     builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(within).max_headers(64);
 }

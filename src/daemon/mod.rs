@@ -1,12 +1,15 @@
 //! Settings become parts; they run until told to stop. The only room that spawns long-lived tasks.
 
+mod connections;
 mod error;
 mod late;
 mod listen;
 mod loops;
 mod reload;
+mod secrets;
 mod start;
 mod systemd;
+mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +20,14 @@ use tracing::{error, info, warn};
 
 use crate::config::Settings;
 use crate::config::settings::LogFormat;
-use crate::jobs::Scheduler;
+use crate::jobs::{ExpiryCheck, Scheduler};
 use crate::telemetry;
 
 pub use error::DaemonError;
+use secrets::Secrets;
 
-/// Runs a site until SIGTERM or SIGINT. `config` is read again at SIGHUP.
-pub async fn run(config: &Path, settings: Settings) -> Result<(), DaemonError> {
+/// Runs a site until SIGTERM or SIGINT. `config` is read again at SIGHUP; `text` is what stands in it.
+pub async fn run(config: &Path, text: String, settings: Settings) -> Result<(), DaemonError> {
     let format = match settings.log.format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
@@ -32,7 +36,7 @@ pub async fn run(config: &Path, settings: Settings) -> Result<(), DaemonError> {
     telemetry::install(format, &settings.log.level)?;
     let alias = settings.site.alias.to_string();
     info!(event = "starting", site = alias, version = env!("CARGO_PKG_VERSION"), "starting");
-    let outcome = serve(config, settings).await;
+    let outcome = serve(config, text, settings).await;
     match &outcome {
         Ok(()) => info!(event = "stopped", site = alias, "stopped"),
         Err(error) => error!(event = "failed", site = alias, reason = %error, "stopped by a fault"),
@@ -40,7 +44,7 @@ pub async fn run(config: &Path, settings: Settings) -> Result<(), DaemonError> {
     outcome
 }
 
-async fn serve(config: &Path, settings: Settings) -> Result<(), DaemonError> {
+async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::signals)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(DaemonError::signals)?;
@@ -68,11 +72,14 @@ async fn serve(config: &Path, settings: Settings) -> Result<(), DaemonError> {
         "ready"
     );
 
+    ExpiryCheck::look(&engine).await;
+    let mut secrets = Secrets::of(text, &started);
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok("SIGTERM"),
             _ = interrupt.recv() => break Ok("SIGINT"),
-            _ = hang_up.recv() => reload::reload(config, &engine, &doors).await,
+            _ = hang_up.recv() => reload::reload(config, &mut secrets, &engine, &doors).await,
+            () = secrets.changed() => reload::reread(config, &mut secrets, &engine, &doors).await,
             reason = engine.state_failed() => break Err(DaemonError::StateFailed(reason)),
         }
     };

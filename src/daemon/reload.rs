@@ -1,57 +1,97 @@
-//! SIGHUP: takes what can change while running, and says what cannot.
+//! SIGHUP, and new credentials: takes what can change while running, and says what cannot.
 
 use std::path::Path;
 
 use tracing::{error, info, warn};
 
 use super::listen::Doors;
+use super::secrets::Secrets;
 use super::{start, systemd};
-use crate::config::Settings;
+use crate::config::settings::Listen;
+use crate::config::{Problem, Problems, Settings};
 use crate::exchange::Engine;
+use crate::jobs::ExpiryCheck;
 
-pub async fn reload(config: &Path, engine: &Engine, doors: &Doors) {
+/// Reads the configuration and its secrets again.
+pub async fn reload(config: &Path, secrets: &mut Secrets, engine: &Engine, doors: &Doors) {
     systemd::reloading();
-    match load(config).await {
-        Ok(mut settings) => {
-            let fixed = keep_fixed(&engine.settings(), &mut settings);
-            match start::upstream(&settings) {
-                Ok(upstream) => {
-                    if let Err(reason) = doors.reload_tls(&settings).await {
-                        error!(event = "tls_not_reloaded", %reason, "the certificate in use stays");
-                    }
-                    if let Err(fault) = engine.reload(settings, upstream).await {
-                        error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
-                    }
-                    if !fixed.is_empty() {
-                        warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
-                    }
-                    info!(event = "reloaded", "the settings are in force");
-                }
-                Err(fault) => error!(event = "reload_refused", reason = %fault, "the settings in use stay"),
+    let path = config.to_owned();
+    let text = tokio::task::spawn_blocking(move || Settings::text(&path)).await;
+    match text.map_err(|fault| fault.to_string()).and_then(|text| text.map_err(|problems| lines(&problems))) {
+        Ok(text) => {
+            let settings = load(config, text.clone()).await;
+            if let Ok(settings) = &settings {
+                secrets.took(text, settings);
+            }
+            if take(settings, engine, doors).await {
+                info!(event = "reloaded", "the settings are in force");
             }
         }
-        Err(problems) => {
-            for line in problems.lines() {
-                error!(event = "reload_refused", reason = line, "the settings in use stay");
-            }
-        }
+        Err(reason) => refuse(&reason),
     }
     systemd::reloaded();
 }
 
-async fn load(config: &Path) -> Result<Settings, String> {
-    let path = config.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || Settings::load(&path)).await;
-    match loaded {
-        Ok(Ok(settings)) => Ok(settings),
-        Ok(Err(problems)) => Err(problems
-            .list()
-            .iter()
-            .map(|problem| format!("{}: {} {}", problem.key, problem.message, problem.help))
-            .collect::<Vec<_>>()
-            .join("\n")),
-        Err(fault) => Err(fault.to_string()),
+/// Reads the secrets again, because one of their files has changed. The configuration stays as it was read last.
+pub async fn reread(config: &Path, secrets: &mut Secrets, engine: &Engine, doors: &Doors) {
+    // Before they are read: what changes from now on is seen by the next look.
+    secrets.passed_over();
+    let text = secrets.text().to_owned();
+    let settings = load(config, text.clone()).await;
+    if let Ok(settings) = &settings {
+        secrets.took(text, settings);
     }
+    if take(settings, engine, doors).await {
+        info!(event = "secrets_reread", "a file with credentials has changed; what is in it counts");
+    }
+}
+
+/// Puts settings into force. False when they are of no use.
+async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors) -> bool {
+    let mut settings = match settings {
+        Ok(settings) => settings,
+        Err(reason) => {
+            refuse(&reason);
+            return false;
+        }
+    };
+    let fixed = keep_fixed(&engine.settings(), &mut settings);
+    let upstream = match start::upstream(&settings) {
+        Ok(upstream) => upstream,
+        Err(fault) => {
+            refuse(&fault.to_string());
+            return false;
+        }
+    };
+    if let Err(reason) = doors.reload_tls(&settings).await {
+        error!(event = "tls_not_reloaded", %reason, "the certificate in use stays");
+    }
+    if let Err(fault) = engine.reload(settings, upstream).await {
+        error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
+    }
+    ExpiryCheck::look(engine).await;
+    engine.tell_endings();
+    if !fixed.is_empty() {
+        warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
+    }
+    true
+}
+
+fn refuse(reason: &str) {
+    for line in reason.lines() {
+        error!(event = "reload_refused", reason = line, "the settings in use stay");
+    }
+}
+
+async fn load(config: &Path, text: String) -> Result<Settings, String> {
+    let path = config.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || Settings::load_text(&path, &text)).await;
+    loaded.map_err(|fault| fault.to_string())?.map_err(|problems| lines(&problems))
+}
+
+fn lines(problems: &Problems) -> String {
+    let line = |problem: &Problem| format!("{}: {} {}", problem.key, problem.message, problem.help);
+    problems.list().iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Keeps what only a restart can change, and names the keys that would have changed.
@@ -74,7 +114,13 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let in_flight = |settings: &Settings| settings.upstream.as_ref().map(|upstream| upstream.in_flight);
     keep("[upstream] in_flight", in_flight(old) == in_flight(new));
     let address = |settings: &Settings| settings.listen.as_ref().map(|listen| (listen.address, listen.tls.is_some()));
+    let bounds = |settings: &Settings| {
+        let bounds = |listen: &Listen| (listen.connections, listen.connections_per_address, listen.write_timeout);
+        settings.listen.as_ref().map(bounds)
+    };
     keep("[listen] address", address(old) == address(new));
+    // With another address the whole section waits.
+    keep("[listen] connections, write_timeout", address(old) != address(new) || bounds(old) == bounds(new));
     new.site = old.site.clone();
     new.log = old.log.clone();
     new.store = old.store.clone();

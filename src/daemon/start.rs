@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::DaemonError;
 use super::late::LateAttachments;
@@ -32,7 +32,12 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
 /// The way to the upstream, where there is one.
 pub fn upstream(settings: &Settings) -> Result<Option<Arc<dyn Upstream>>, DaemonError> {
     match &settings.upstream {
-        Some(upstream) => Ok(Some(Arc::new(HttpUpstream::new(upstream)?))),
+        Some(upstream) => {
+            if upstream.is_exposed {
+                warn!(event = "plain_http", peer = %upstream.alias, address = upstream.url, "credentials and cases travel unencrypted");
+            }
+            Ok(Some(Arc::new(HttpUpstream::new(upstream)?)))
+        }
         None => Ok(None),
     }
 }

@@ -1,9 +1,12 @@
 //! What people ask: how does the site stand, what waits, what is parked, everything about one incident.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use super::{Engine, EngineError, why};
 use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
+use crate::config::Settings;
+use crate::config::settings::Client;
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
@@ -11,6 +14,19 @@ use crate::protocol::operator::{
 };
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
 use crate::store::{ListFilter, ListOrder, ListQuery};
+
+/// Clients as which nobody can come in, a sentence each for the first of them.
+fn locked_out(settings: &Settings) -> Vec<String> {
+    /// So many are named.
+    const NAMED: usize = 5;
+    let with_token: HashSet<&Alias> = settings.tokens.iter().map(|token| &token.client).collect();
+    let out = settings.clients.iter().filter(|client| {
+        client.login.is_none() && client.certificate_name.is_none() && !with_token.contains(&client.alias)
+    });
+    let sentence =
+        |client: &Client| format!("nobody can come in as {0}; see `casebridge token new --client {0}`", client.alias);
+    out.take(NAMED).map(sentence).collect()
+}
 
 /// Entries counted before a count becomes "at least".
 const COUNT_LIMIT: usize = 100_000;
@@ -46,6 +62,8 @@ impl Engine {
                 warnings.push(format!("{}: {error}", peer.alias));
             }
         }
+        warnings.extend(self.ending_soon());
+        warnings.extend(locked_out(&settings));
         if parked > 0 {
             warnings.push(format!("{parked} exchanges need a person; see `casebridge parked`"));
         }

@@ -1,19 +1,16 @@
-//! Once a day: certificates that end soon are warned of, days ahead.
+//! Once a day: certificates and tokens that end soon are warned of, days ahead.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tracing::{error, warn};
-use x509_parser::pem::Pem;
+use tracing::warn;
 
 use super::Job;
+use crate::config::{Settings, certificate};
 use crate::exchange::Engine;
 
-/// Warned of when fewer days are left.
-const DAYS: i64 = 30;
-
-/// Looks at our own certificate and at the upstream's authority.
+/// Looks at everything that this site relies on, and at what its peers showed.
 pub struct ExpiryCheck {
     engine: Engine,
 }
@@ -21,6 +18,13 @@ pub struct ExpiryCheck {
 impl ExpiryCheck {
     pub fn new(engine: Engine) -> Self {
         Self { engine }
+    }
+
+    /// Tells the engine what this site relies on, for `status`.
+    pub async fn look(engine: &Engine) {
+        let settings = engine.settings();
+        let looked = tokio::task::spawn_blocking(move || own(&settings)).await;
+        engine.rely_on(looked.unwrap_or_default());
     }
 }
 
@@ -35,56 +39,28 @@ impl Job for ExpiryCheck {
     }
 
     async fn run(&self) -> String {
-        let settings = self.engine.settings();
-        let mut files = Vec::new();
-        if let Some(tls) = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref()) {
-            match std::fs::read(&tls.certificate) {
-                Ok(pem) => files.push(("[listen.tls] certificate", pem)),
-                Err(reason) => {
-                    warn!(event = "certificate_unreadable", %reason, "[listen.tls] certificate cannot be read")
-                }
-            }
-        }
-        if let Some(ca) = settings.upstream.as_ref().and_then(|upstream| upstream.ca.clone()) {
-            files.push(("[upstream] ca_file", ca));
-        }
-        let mut checked = 0;
-        for (name, pem) in &files {
-            for days in days_left(pem, Timestamp::now()) {
-                checked += 1;
-                if days < 0 {
-                    error!(event = "certificate_expired", certificate = name, days, "a certificate has expired");
-                } else if days < DAYS {
-                    warn!(event = "certificate_expires", certificate = name, days, "a certificate expires soon");
-                }
-            }
-        }
-        format!("{checked} certificates looked at")
+        Self::look(&self.engine).await;
+        format!("{} certificates and tokens looked at", self.engine.tell_endings())
     }
 }
 
-/// The days that each certificate of a PEM file is still good for; below zero when it has ended.
-fn days_left(pem: &[u8], now: Timestamp) -> Vec<i64> {
-    Pem::iter_from_buffer(pem)
-        .flatten()
-        .filter_map(|pem| Some(pem.parse_x509().ok()?.validity().not_after.timestamp()))
-        .map(|end| (end - now.as_second()).div_euclid(86_400))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_days_until_the_end_are_counted() {
-        let mut parameters = rcgen::CertificateParams::new(vec!["noc.example".into()]).unwrap();
-        parameters.not_after = rcgen::date_time_ymd(2027, 1, 31);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = parameters.self_signed(&key).unwrap().pem();
-        let days = |now: &str| days_left(pem.as_bytes(), now.parse().unwrap());
-        assert_eq!(days("2027-01-01T00:00:00Z"), [30]);
-        assert_eq!(days("2027-02-02T00:00:00Z"), [-2]);
-        assert!(days_left(b"no certificate", Timestamp::UNIX_EPOCH).is_empty());
+/// The certificates of this site, as its settings name them.
+fn own(settings: &Settings) -> Vec<(String, Timestamp)> {
+    let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
+    if let Some(tls) = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref()) {
+        match std::fs::read(&tls.certificate) {
+            Ok(pem) => files.push(("[listen.tls] certificate", pem)),
+            Err(reason) => warn!(event = "certificate_unreadable", %reason, "[listen.tls] certificate cannot be read"),
+        }
+        files.extend(tls.client_ca.clone().map(|pem| ("[listen.tls] client_ca_file", pem)));
     }
+    if let Some(upstream) = &settings.upstream {
+        files.extend(upstream.ca.clone().map(|pem| ("[upstream] ca_file", pem)));
+        let identity = upstream.identity.as_ref().map(|identity| identity.certificate.clone());
+        files.extend(identity.map(|pem| ("[upstream] certificate_file", pem)));
+    }
+    let ends = |(name, pem): (&str, Vec<u8>)| {
+        certificate::ends(&pem).into_iter().map(|ends| (name.to_owned(), ends)).collect::<Vec<_>>()
+    };
+    files.into_iter().flat_map(ends).collect()
 }

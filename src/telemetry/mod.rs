@@ -7,7 +7,9 @@
 mod crash;
 mod discreet;
 mod install;
+mod seldom;
 
 pub use crash::{CrashPoint, crash_point};
 pub use discreet::discreet;
 pub use install::{Format, InstallError, install};
+pub use seldom::Seldom;

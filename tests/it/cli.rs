@@ -70,6 +70,7 @@ fn every_command_explains_itself() {
         "resume",
         "comment",
         "test-peer",
+        "token",
         "state",
         "help",
     ];

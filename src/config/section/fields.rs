@@ -11,6 +11,8 @@ use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
 use crate::config::settings::CaseSettings;
 
+/// The most sections for fields of one peer.
+pub const FIELD_LIMIT: usize = 100;
 /// The most words of one map, and the most bytes of a word.
 const WORD_COUNT: usize = 1000;
 const WORD_LIMIT: usize = 256;

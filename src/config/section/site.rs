@@ -7,11 +7,12 @@ use tracing_subscriber::EnvFilter;
 use crate::case::Alias;
 use crate::config::claims::Claims;
 use crate::config::defaults;
-use crate::config::faults::Refused;
+use crate::config::faults::{Refused, Spot};
 use crate::config::item::{Item, quoted};
 use crate::config::origin::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings::{Log, LogFormat, OnDamage, Site, State, Store};
+use crate::config::token::{self, Token};
 use crate::config::units;
 
 /// The longest path of a Unix socket, in bytes (unix(7): 108 with the final zero).
@@ -27,8 +28,30 @@ pub fn site(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Res
     let stop_within = table.duration("stop_within", defaults::STOP_WITHIN);
     let why_notes = table.flag("why_notes", defaults::WHY_NOTES);
     let test_mode = table.flag("test_mode", defaults::TEST_MODE);
+    let tokens_file = path(&mut table, "tokens_file", origin).unwrap_or_else(|| defaults::tokens_file(&data_dir));
+    let reread_secrets = table.duration("reread_secrets", defaults::REREAD_SECRETS);
     table.finish();
-    Ok(Site { alias: alias?, data_dir, socket: socket?, socket_mode, stop_within, why_notes, test_mode })
+    Ok(Site {
+        alias: alias?,
+        data_dir,
+        socket: socket?,
+        socket_mode,
+        stop_within,
+        why_notes,
+        test_mode,
+        tokens_file,
+        reread_secrets,
+    })
+}
+
+/// What stands in `site.tokens_file`; nothing where there is no such file.
+pub fn tokens(site: &Site, file: &Reader<'_>, origin: &Origin) -> Result<Vec<Token>, Refused> {
+    origin.holds_secret(&site.tokens_file);
+    token::read(&site.tokens_file).map_err(|fault| {
+        let spot = file.spot_of("site").unwrap_or(file.spot.clone());
+        let spot = Spot { key: "site.tokens_file".to_owned(), ..spot };
+        file.faults.refuse(spot, fault.message, fault.help)
+    })
 }
 
 pub fn log(mut table: Reader<'_>) -> Log {

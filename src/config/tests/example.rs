@@ -1,15 +1,13 @@
 //! `config.example.toml` says what the program does.
 
-use secrecy::ExposeSecret;
-
-use super::{directory, example, origin, parse, read};
+use super::{directory, example, origin, parse, password, read};
 
 #[test]
 fn the_example_is_an_end_users_file_as_shipped() {
     let settings = read(&example()).unwrap();
     let upstream = settings.upstream.unwrap();
     assert_eq!((settings.site.alias.as_str(), upstream.alias.as_str()), ("north", "partner"));
-    assert_eq!(upstream.password.expose_secret(), "correct horse", "the line break is no part of it");
+    assert_eq!(password(&upstream), "correct horse", "the line break is no part of it");
     assert!(settings.listen.is_none() && settings.clients.is_empty());
 }
 
@@ -35,17 +33,22 @@ fn the_example_shows_the_real_defaults() {
         url = "https://partner.example:8443"
         user = "north"
         password_file = "upstream.password"
+        certificate_file = "north-chain.pem"
+        key_file = "north-key.pem"
         ca_file = "partner-ca.pem"
         [[upstream.field]]
         name = "priority"
         values = { "1 - Critical" = "P1", "2 - High" = "P2", "3 - Medium" = "P3", "4 - Low" = "P4" }
         [listen]
         address = "0.0.0.0:8443"
-        tls = { certificate = "chain.pem", key = "key.pem" }
+        tls = { certificate = "chain.pem", key = "key.pem", client_ca_file = "clients-ca.pem" }
         [[client]]
         alias = "branch"
         user = "branch"
         password_file = "branch.password"
+        previous_password_file = "branch-old.password"
+        certificate_name = "branch.example"
+        limits = { max_body = "16 MiB" }
         [[client.field]]
         name = "case_status"
         default = "keep"
@@ -141,10 +144,10 @@ fn the_example_shows_every_key() {
         "case.escalate",
         "exchange.group",
     ];
-    let count = sections.len() + lists.len();
+    let count = sections.len() + lists.len() + 1;
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();
     let text = tables + &lists.map(|name| format!("[[{name}]]\nx-x = 1\n")).concat();
-    let problems = read(&text).expect_err("unknown keys");
+    let problems = read(&(text + "[client.limits]\nx-x = 1\n")).expect_err("unknown keys");
     let lists: Vec<_> =
         problems.list().iter().filter_map(|problem| problem.help.strip_prefix("known here: ")).collect();
     assert_eq!(lists.len(), count);

@@ -11,11 +11,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::origin::Origin;
+use super::settings::{Login, Upstream};
 use super::{Problems, Settings, parse};
 
+const TOKEN: &str = "cbt_5f0a11c3_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
 const SITE: &str = "[site]\nalias = \"north\"\n";
 const UPSTREAM: &str = "[upstream]\nalias = \"partner\"\nurl = \"https://partner.example:8443\"\nuser = \"north\"\n\
                         password_file = \"good.password\"\n";
@@ -34,13 +37,27 @@ fn directory() -> TempDir {
         ("long.password", &[b'x'; 33], 0o640),
         ("two-lines.password", b"correct\nhorse\n", 0o640),
         ("binary.password", b"\xff\xfe123456", 0o640),
+        ("branch-old.password", b"staple battery", 0o640),
+        ("upstream.token", TOKEN.as_bytes(), 0o640),
+        ("no.token", b"hunter22", 0o640),
         ("partner-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
+        ("clients-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
+        ("north-chain.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
+        ("north-key.pem", b"-----BEGIN PRIVATE KEY-----\n", 0o640),
     ] {
         let path = dir.path().join(name);
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
     dir
+}
+
+/// The password that is shown to the upstream.
+fn password(upstream: &Upstream) -> &str {
+    match &upstream.login {
+        Login::Password { password, .. } => password.expose_secret(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn origin(dir: &Path) -> Origin {

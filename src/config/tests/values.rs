@@ -1,15 +1,14 @@
 //! Good values, and what becomes of them.
 
-use secrecy::ExposeSecret;
-
-use super::{Origin, SITE, UPSTREAM, directory, origin, parse, read};
+use super::{Origin, SITE, UPSTREAM, directory, origin, parse, password, read};
+use crate::config::settings::Login;
 
 #[test]
 fn a_password_may_come_from_systemd() {
     let text = format!("{SITE}{UPSTREAM}").replace("good.password", "credential:upstream");
     let dir = directory();
     let settings = parse(&text, "casebridge.toml", &origin(dir.path())).unwrap();
-    assert_eq!(settings.upstream.unwrap().password.expose_secret(), "from systemd");
+    assert_eq!(password(&settings.upstream.unwrap()), "from systemd");
     let without = Origin::new(dir.path(), None);
     let problems = parse(&text, "casebridge.toml", &without).expect_err("no directory").to_string();
     assert!(problems.contains("LoadCredential=upstream:"), "{problems}");
@@ -42,4 +41,17 @@ fn relative_paths_start_beside_the_file() {
     assert_eq!(settings.inboxes[0].dir, dir.path().join("in"));
     assert_eq!(settings.store.path, dir.path().join("data/incidents.db"));
     assert_eq!(settings.site.socket, dir.path().join("data/casebridge.sock"));
+}
+
+#[test]
+fn a_token_or_a_certificate_stands_in_the_place_of_user_and_password() {
+    let login = |keys: &str| {
+        let upstream = UPSTREAM.replace("user = \"north\"\n", "").replace("password_file = \"good.password\"\n", keys);
+        read(&format!("{SITE}{upstream}")).map(|settings| settings.upstream.unwrap().login)
+    };
+    assert!(matches!(login("token_file = \"upstream.token\"\n"), Ok(Login::Token(_))));
+    let certificate = "certificate_file = \"north-chain.pem\"\nkey_file = \"north-key.pem\"\n";
+    assert!(matches!(login(certificate), Ok(Login::Certificate)));
+    assert!(matches!(login(&format!("{certificate}token_file = \"upstream.token\"\n")), Ok(Login::Token(_))));
+    assert!(login("").expect_err("nothing").to_string().contains("upstream.user: is missing"));
 }

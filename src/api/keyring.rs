@@ -1,0 +1,304 @@
+//! Every credential that lets somebody in. Whatever is shown costs one digest and one look, so that neither the time nor the
+//! answer tells an unknown name from a wrong password, or a wrong token from one that has ended.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::Presented;
+use crate::case::Alias;
+use crate::config::Settings;
+use crate::config::token::TokenDigest;
+
+/// The digest under which a credential is kept. It is made with a secret of this process, so nobody can choose it.
+type Fingerprint = [u8; 32];
+
+/// The credentials of one set of settings.
+struct Keyring {
+    settings: Arc<Settings>,
+    keys: HashMap<Fingerprint, Key>,
+    /// The clients to whom their certificate is enough, by its name.
+    certificates: HashMap<String, Alias>,
+}
+
+struct Key {
+    /// Compared once more, whatever the look found.
+    fingerprint: Fingerprint,
+    alias: Alias,
+    ends: Option<Timestamp>,
+    /// The certificate that has to come with it.
+    certificate: Option<String>,
+    /// Whether somebody came in with it since the start.
+    used: AtomicBool,
+}
+
+/// The credentials of the settings that are in force.
+pub struct Keyrings {
+    secret: [u8; 32],
+    current: RwLock<Option<Arc<Keyring>>>,
+}
+
+/// What a caller showed, judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// This client, and whether it was let in with the same before.
+    Known {
+        alias: Alias,
+        before: bool,
+    },
+    Unknown,
+}
+
+/// What a request brings along.
+pub struct Shown<'r> {
+    /// The header `Authorization`.
+    pub header: Option<&'r str>,
+    pub presented: Option<&'r Presented>,
+}
+
+impl Default for Keyrings {
+    fn default() -> Self {
+        let mut secret = [0; 32];
+        let (first, second) = secret.split_at_mut(16);
+        first.copy_from_slice(Uuid::new_v4().as_bytes());
+        second.copy_from_slice(Uuid::new_v4().as_bytes());
+        Self { secret, current: RwLock::new(None) }
+    }
+}
+
+impl Keyrings {
+    /// Who this is. `now` decides about what has ended.
+    pub fn judge(&self, settings: &Arc<Settings>, shown: &Shown<'_>, now: Timestamp) -> Judged {
+        let keyring = self.of(settings);
+        let credential = shown.header.map(credential);
+        // Without a credential there is as much to do.
+        let fingerprint = self.fingerprint(&credential.clone().unwrap_or(Credential::None));
+        let found = keyring.keys.get(&fingerprint);
+        let kept = found.map_or(&self.secret, |key| &key.fingerprint);
+        let is_it = bool::from(kept.as_slice().ct_eq(fingerprint.as_slice()));
+        let names = shown.presented.map(|presented| presented.names.as_slice()).unwrap_or_default();
+        match found {
+            Some(key) if is_it => {
+                let ended = key.ends.is_some_and(|ends| ends <= now);
+                let bound = key.certificate.as_ref().is_none_or(|name| names.contains(name));
+                if ended || !bound {
+                    return Judged::Unknown;
+                }
+                Judged::Known { alias: key.alias.clone(), before: key.used.load(Ordering::Relaxed) }
+            }
+            None if credential.is_none() => {
+                let alias = names.iter().find_map(|name| keyring.certificates.get(name));
+                alias.map_or(Judged::Unknown, |alias| Judged::Known { alias: alias.clone(), before: true })
+            }
+            _ => Judged::Unknown,
+        }
+    }
+
+    /// Remembers that somebody came in with this.
+    pub fn used(&self, settings: &Arc<Settings>, shown: &Shown<'_>) {
+        let Some(credential) = shown.header.map(credential) else { return };
+        if let Some(key) = self.of(settings).keys.get(&self.fingerprint(&credential)) {
+            key.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn of(&self, settings: &Arc<Settings>) -> Arc<Keyring> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match current {
+            Some(keyring) if Arc::ptr_eq(&keyring.settings, settings) => keyring,
+            before => {
+                let keyring = Arc::new(self.make(settings, before.as_deref()));
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&keyring));
+                keyring
+            }
+        }
+    }
+
+    fn make(&self, settings: &Arc<Settings>, before: Option<&Keyring>) -> Keyring {
+        let mut keyring =
+            Keyring { settings: Arc::clone(settings), keys: HashMap::new(), certificates: HashMap::new() };
+        let mut add = |credential: Credential, alias: &Alias, ends: Option<Timestamp>, certificate: &Option<String>| {
+            let fingerprint = self.fingerprint(&credential);
+            let used = before
+                .and_then(|before| before.keys.get(&fingerprint))
+                .is_some_and(|key| key.alias == *alias && key.used.load(Ordering::Relaxed));
+            let key = Key {
+                fingerprint,
+                alias: alias.clone(),
+                ends,
+                certificate: certificate.clone(),
+                used: AtomicBool::new(used),
+            };
+            keyring.keys.insert(fingerprint, key);
+        };
+        for client in &settings.clients {
+            for token in settings.tokens.iter().filter(|token| token.client == client.alias) {
+                add(Credential::Token(token.sha256), &client.alias, token.expires_at, &client.certificate_name);
+            }
+            let Some(login) = &client.login else {
+                let certificate = client.certificate_name.clone();
+                keyring.certificates.extend(certificate.map(|name| (name, client.alias.clone())));
+                continue;
+            };
+            for password in std::iter::once(&login.password).chain(&login.previous_password) {
+                let credential = Credential::password(&login.user, password.expose_secret());
+                add(credential, &client.alias, None, &client.certificate_name);
+            }
+        }
+        keyring
+    }
+
+    fn fingerprint(&self, credential: &Credential) -> Fingerprint {
+        let (kind, digest) = match credential {
+            Credential::None => (0, [0; 32]),
+            Credential::Password(digest) => (1, *digest),
+            Credential::Token(TokenDigest(digest)) => (2, *digest),
+        };
+        let mut hash = Sha256::new();
+        hash.update(self.secret);
+        hash.update([kind]);
+        hash.update(digest);
+        hash.finalize().into()
+    }
+}
+
+/// What a caller shows: a digest of it, of one length whatever it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Credential {
+    None,
+    Password([u8; 32]),
+    Token(TokenDigest),
+}
+
+impl Credential {
+    fn password(user: &str, password: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((user.len() as u64).to_be_bytes());
+        hash.update(user);
+        hash.update(password);
+        Self::Password(hash.finalize().into())
+    }
+}
+
+/// RFC 7617 and RFC 6750. What is neither is a credential that nobody has.
+fn credential(header: &str) -> Credential {
+    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Credential::Token(TokenDigest::of(rest));
+    }
+    let decoded = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    match decoded.split_once(':') {
+        Some((user, password)) if scheme.eq_ignore_ascii_case("basic") => Credential::password(user, password),
+        _ => Credential::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::token;
+
+    /// Two clients: north with two passwords and a token that ends, south with a certificate alone.
+    fn settings(dir: &Path) -> (Arc<Settings>, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.join(name), text).unwrap();
+            std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write("north", "password-north");
+        write("before", "password-before");
+        write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
+        let text = "[site]\nalias = \"partner\"\ndata_dir = \".\"\n[listen]\naddress = \"[::]:1\"\n[listen.tls]\n\
+            certificate = \"c\"\nkey = \"k\"\nclient_ca_file = \"ca.pem\"\n[[client]]\nalias = \"north\"\nuser = \"n\"\n\
+            password_file = \"north\"\nprevious_password_file = \"before\"\n\
+            [[client]]\nalias = \"south\"\ncertificate_name = \"South.example\"\n\
+            [[client]]\nalias = \"west\"\n";
+        let ends = Some(Timestamp::from_second(1000).unwrap());
+        let (kept, secret) = token::new("west".parse().unwrap(), Timestamp::UNIX_EPOCH, ends, None);
+        token::change(&dir.join("tokens.json"), |tokens| tokens.push(kept)).unwrap();
+        let settings = Settings::parse(text, "partner.toml", dir).unwrap_or_else(|fault| panic!("{fault}"));
+        (Arc::new(settings), token::shown(&secret).to_owned())
+    }
+
+    fn basic(user: &str, password: &str) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+    }
+
+    #[test]
+    fn only_what_was_agreed_on_lets_a_client_in_and_old_and_new_count_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, token) = settings(dir.path());
+        let keyrings = Keyrings::default();
+        let judge = |header: &str, second: i64| {
+            let shown = Shown { header: Some(header), presented: None };
+            match keyrings.judge(&settings, &shown, Timestamp::from_second(second).unwrap()) {
+                Judged::Known { alias, .. } => alias.to_string(),
+                Judged::Unknown => "nobody".to_owned(),
+            }
+        };
+        assert_eq!(judge(&basic("n", "password-north"), 0), "north");
+        assert_eq!(judge(&basic("n", "password-before"), 0), "north", "while it is being changed");
+        assert_eq!(judge(&format!("bearer {token}"), 999), "west");
+        assert_eq!(judge(&format!("Bearer {token}"), 1000), "nobody", "it has ended");
+        for wrong in [
+            basic("n", "password-wrong"),
+            basic("west", &token),
+            basic("", ""),
+            basic("south", ""),
+            format!("Bearer {}", &token[1..]),
+            "Bearer".into(),
+            "Basic !!!".into(),
+            "Basic bm9jb2xvbg==".into(),
+            String::new(),
+        ] {
+            assert_eq!(judge(&wrong, 0), "nobody", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_bound_to_one_client() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, token) = settings(dir.path());
+        let keyrings = Keyrings::default();
+        let judge = |header: Option<&str>, names: &[&str]| {
+            let presented =
+                Presented { names: names.iter().map(|name| (*name).to_owned()).collect(), ends: Timestamp::MAX };
+            keyrings.judge(&settings, &Shown { header, presented: Some(&presented) }, Timestamp::UNIX_EPOCH)
+        };
+        let south = Judged::Known { alias: "south".parse().unwrap(), before: true };
+        assert_eq!(judge(None, &["south.example"]), south);
+        assert_eq!(judge(None, &["north.example", "www.south.example"]), Judged::Unknown);
+        assert_eq!(judge(Some("Basic x"), &["south.example"]), Judged::Unknown, "what is shown has to be right");
+        let west = judge(Some(&format!("Bearer {token}")), &["south.example"]);
+        assert_eq!(west, Judged::Known { alias: "west".parse().unwrap(), before: false }, "it needs none");
+    }
+
+    #[test]
+    fn what_let_somebody_in_is_remembered_over_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, _) = settings(dir.path());
+        let keyrings = Keyrings::default();
+        let header = basic("n", "password-north");
+        let shown = Shown { header: Some(&header), presented: None };
+        let before = |settings: &Arc<Settings>| match keyrings.judge(settings, &shown, Timestamp::UNIX_EPOCH) {
+            Judged::Known { before, .. } => before,
+            Judged::Unknown => panic!("it is right"),
+        };
+        assert!(!before(&first));
+        keyrings.used(&first, &shown);
+        assert!(before(&first));
+        let (second, _) = settings(dir.path());
+        assert!(before(&second));
+    }
+}

@@ -1,0 +1,228 @@
+//! Tokens: credentials that this site hands out. What is kept is a digest of each, in a file that `casebridge token` writes
+//! and the daemon reads; a token itself is shown once, to whoever made it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::Path;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::item::quoted;
+use super::secret;
+use crate::case::Alias;
+
+/// What every token begins with: a token that was left lying about is found by it.
+const PREFIX: &str = "cbt_";
+/// The longest file, in bytes: twice as many tokens as there can be clients.
+const FILE_LIMIT: u64 = 8 << 20;
+
+/// One token, without the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Names it in lists and logs; no secret.
+    pub id: String,
+    /// The client that it lets in.
+    pub client: Alias,
+    pub sha256: TokenDigest,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The SHA-256 of a token. Tokens are random and long: no slower digest makes them harder to guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl From<TokenDigest> for String {
+    fn from(digest: TokenDigest) -> String {
+        digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl TryFrom<String> for TokenDigest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fault = "a digest has 64 hexadecimal digits";
+        let mut digest = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != digest.len() || !rest.is_empty() {
+            return Err(fault);
+        }
+        for (byte, pair) in digest.iter_mut().zip(pairs) {
+            let pair = std::str::from_utf8(pair).map_err(|_| fault)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| fault)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    tokens: Vec<Token>,
+}
+
+/// What is wrong with the file of tokens, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}; {help}")]
+pub struct TokenFault {
+    pub message: String,
+    pub help: String,
+}
+
+/// Whether a text has the form of a token.
+pub fn is_token(text: &str) -> bool {
+    let secret = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).map(|(_, secret)| secret);
+    secret.is_some_and(|secret| secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Makes a token for a client: what is kept of it, and the token.
+pub fn new(
+    client: Alias,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+    note: Option<String>,
+) -> (Token, SecretString) {
+    let random = || Uuid::new_v4().simple().to_string();
+    let id: String = random().chars().take(8).collect();
+    let text = format!("{PREFIX}{id}_{}{}", random(), random());
+    let token = Token { id, client, sha256: TokenDigest::of(&text), created_at: now, expires_at, note };
+    (token, text.into())
+}
+
+/// The tokens in a file; none where there is no file.
+pub fn read(path: &Path) -> Result<Vec<Token>, TokenFault> {
+    if fs::metadata(path).is_err_and(|fault| fault.kind() == io::ErrorKind::NotFound) {
+        return Ok(Vec::new());
+    }
+    let wrong = |fault: secret::Fault| TokenFault { message: fault.message, help: fault.help };
+    let bytes = secret::read_private(path, FILE_LIMIT).map_err(wrong)?;
+    let shown = quoted(&path.to_string_lossy());
+    let fault = |message: String| TokenFault {
+        message,
+        help: "put back a copy of the file, or remove it and make new tokens with `casebridge token new`".to_owned(),
+    };
+    let document: Document = serde_json::from_slice(&bytes)
+        .map_err(|wrong| fault(format!("{shown} holds no tokens: line {}, column {}", wrong.line(), wrong.column())))?;
+    if document.version != 1 {
+        return Err(fault(format!("{shown} is of version {}, and this program knows version 1", document.version)));
+    }
+    Ok(document.tokens)
+}
+
+/// Changes the tokens of a file, as one step: whoever reads it sees those of before or those of after.
+pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Result<T, TokenFault> {
+    let shown = quoted(&path.to_string_lossy());
+    let io = |fault: io::Error| TokenFault {
+        message: format!("{shown} cannot be written: {}", secret::reason(&fault)),
+        help: "run the command as root or as the user of the daemon; its directory has to be there".to_owned(),
+    };
+    let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    // Two who change it at once take turns.
+    directory.lock().map_err(io)?;
+    let mut tokens = read(path)?;
+    let outcome = change(&mut tokens);
+    write(path, &directory, tokens).map_err(io)?;
+    Ok(outcome)
+}
+
+fn write(path: &Path, directory: &File, tokens: Vec<Token>) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o640).open(&beside)?;
+    // Root makes it for the daemon, which the directory belongs to.
+    let owner = directory.metadata()?;
+    if (owner.uid(), owner.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    serde_json::to_writer_pretty(&mut file, &Document { version: 1, tokens })?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    directory.sync_all()
+}
+
+/// The text of a token that was just made.
+pub fn shown(token: &SecretString) -> &str {
+    token.expose_secret()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_kept_as_its_digest_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens.json");
+        assert_eq!(read(&path).unwrap(), Vec::new(), "no file, no tokens");
+        let (token, text) = new("north".parse().unwrap(), Timestamp::UNIX_EPOCH, None, Some("for May".into()));
+        assert!(is_token(shown(&text)) && token.sha256 == TokenDigest::of(shown(&text)));
+        change(&path, |tokens| tokens.push(token.clone())).unwrap();
+        let kept = fs::read_to_string(&path).unwrap();
+        assert!(!kept.contains(shown(&text)) && kept.contains(&String::from(token.sha256)), "{kept}");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(read(&path).unwrap(), std::slice::from_ref(&token));
+        let (other, _) = new("south".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None);
+        change(&path, |tokens| tokens.push(other.clone())).unwrap();
+        change(&path, |tokens| tokens.retain(|one| one.id != token.id)).unwrap();
+        assert_eq!(read(&path).unwrap(), [other]);
+    }
+
+    #[test]
+    fn no_two_tokens_are_alike() {
+        let texts: std::collections::HashSet<String> = (0..1000)
+            .map(|_| shown(&new("north".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None).1).to_owned())
+            .collect();
+        assert_eq!(texts.len(), 1000);
+    }
+
+    #[test]
+    fn what_is_no_file_of_tokens_is_refused_without_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens.json");
+        for (text, said) in [
+            ("", "line 1"),
+            ("{\"version\": 2, \"tokens\": []}", "version 2"),
+            ("{\"version\": 1, \"tokens\": [{\"id\": \"hunter22\"}]}", "line 1"),
+            ("{\"version\": 1, \"tokens\": [], \"scopes\": \"hunter22\"}", "line 1"),
+        ] {
+            let _ = fs::remove_file(&path);
+            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let fault = read(&path).unwrap_err().to_string();
+            assert!(fault.contains(said) && !fault.contains("hunter"), "{fault}");
+        }
+        fs::write(&path, "{}").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("open to every user"));
+    }
+
+    #[test]
+    fn other_texts_are_no_tokens() {
+        for text in ["", "cbt_", "cbt_1_2", "hunter22", &format!("cbt_1_{}", "g".repeat(64))] {
+            assert!(!is_token(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Connections of clients: so many in all and from one address, and none that takes its answers too slowly.
+
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum_server::accept::Accept;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tracing::warn;
+
+use crate::config::settings::Listen;
+use crate::telemetry::Seldom;
+
+/// Lets connections in, up to the limits.
+#[derive(Clone)]
+pub struct Bounded(Arc<Inner>);
+
+struct Inner {
+    most: usize,
+    most_each: usize,
+    read_within: Duration,
+    write_within: Duration,
+    open: Mutex<Open>,
+    told: Seldom<IpAddr>,
+}
+
+#[derive(Default)]
+struct Open {
+    count: usize,
+    each: HashMap<IpAddr, usize>,
+}
+
+impl Bounded {
+    pub fn new(listen: &Listen) -> Self {
+        Self(Arc::new(Inner {
+            most: listen.connections,
+            most_each: listen.connections_per_address,
+            read_within: listen.read_timeout,
+            write_within: listen.write_timeout,
+            open: Mutex::default(),
+            told: Seldom::default(),
+        }))
+    }
+
+    /// The time for the handshake of TLS.
+    pub fn handshake_within(&self) -> Duration {
+        self.0.read_within
+    }
+
+    fn enter(&self, address: IpAddr) -> Option<Place> {
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let each = open.each.get(&address).copied().unwrap_or_default();
+        if open.count >= self.0.most || each >= self.0.most_each {
+            return None;
+        }
+        open.count += 1;
+        open.each.insert(address, each + 1);
+        Some(Place { inner: Arc::clone(&self.0), address })
+    }
+}
+
+impl<S> Accept<TcpStream, S> for Bounded {
+    type Stream = Connection;
+    type Service = S;
+    type Future = Ready<io::Result<(Connection, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let accepted = stream.peer_addr().and_then(|address| {
+            let address = address.ip().to_canonical();
+            let place = self.enter(address).ok_or_else(|| {
+                if let Some(connections) = self.0.told.note(address, Instant::now()) {
+                    warn!(event = "connections_limited", %address, connections, "too many connections; these were closed");
+                }
+                io::Error::from(io::ErrorKind::ConnectionRefused)
+            })?;
+            stream.set_nodelay(true)?;
+            Ok((Connection { stream, write_within: self.0.write_within, deadline: None, _place: place }, service))
+        });
+        ready(accepted)
+    }
+}
+
+/// One of the open connections.
+struct Place {
+    inner: Arc<Inner>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.count -= 1;
+        let left = open.each.get(&self.address).copied().unwrap_or_default().saturating_sub(1);
+        if left == 0 {
+            open.each.remove(&self.address);
+        } else {
+            open.each.insert(self.address, left);
+        }
+    }
+}
+
+/// A connection whose answers are taken in time, or it ends: from the first byte that waits until nothing waits any more.
+pub struct Connection {
+    stream: TcpStream,
+    write_within: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+impl Connection {
+    /// What a write came to: one that has to wait sets the deadline, which stands until everything was written.
+    fn written<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_pending() {
+            let within = self.write_within;
+            let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+            if deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.written(context, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        if outcome.is_ready() {
+            self.deadline = None;
+        }
+        self.written(context, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.written(context, outcome)
+    }
+}

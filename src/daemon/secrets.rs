@@ -1,0 +1,50 @@
+//! The files with credentials: which there are, and whether one of them was exchanged for another. A renewed certificate, a
+//! new password or a revoked token counts without a signal.
+
+use std::time::Duration;
+
+use crate::config::{Settings, Watched};
+
+/// The files that the settings in force were made from.
+pub struct Secrets {
+    /// The text of the configuration. It counts again with new credentials; a new text waits for SIGHUP.
+    text: String,
+    files: Vec<Watched>,
+    interval: Duration,
+}
+
+impl Secrets {
+    pub fn of(text: String, settings: &Settings) -> Self {
+        Self { text, files: settings.secrets.clone(), interval: settings.site.reread_secrets }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// These settings were made from this text.
+    pub fn took(&mut self, text: String, settings: &Settings) {
+        self.text = text;
+        self.files = settings.secrets.clone();
+    }
+
+    /// The files as they are now were of no use: they are not read again before they change.
+    pub fn passed_over(&mut self) {
+        self.files = self.files.iter().map(Watched::again).collect();
+    }
+
+    /// Returns when a file has changed and is left alone again: certificate and key are often exchanged one after the other.
+    pub async fn changed(&self) {
+        let mut before = self.files.clone();
+        loop {
+            tokio::time::sleep(self.interval).await;
+            let files = self.files.clone();
+            let look = move || files.iter().map(Watched::again).collect::<Vec<_>>();
+            let Ok(now) = tokio::task::spawn_blocking(look).await else { continue };
+            if now != self.files && now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+}

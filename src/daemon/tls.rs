@@ -1,0 +1,93 @@
+//! TLS at the door: certificate and key of the site, and where clients may show theirs, the authority that issued them.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tower_http::add_extension::AddExtension;
+
+use super::connections::{Bounded, Connection};
+use crate::api::Presented;
+use crate::config::certificate;
+use crate::config::settings::ListenTls;
+
+/// Reads the files and puts them together; one that does not fit the others is a fault.
+pub async fn configuration(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
+    let tls = tls.clone();
+    tokio::task::spawn_blocking(move || read(&tls)).await.map_err(io::Error::other)?
+}
+
+fn read(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
+    let chain = certificates(&std::fs::read(&tls.certificate)?)?;
+    if chain.is_empty() {
+        return Err(unusable(&tls.certificate, "holds no certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&std::fs::read(&tls.key)?)
+        .map_err(|_| unusable(&tls.key, "holds no private key"))?;
+    let builder = ServerConfig::builder();
+    let builder = match &tls.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(io::Error::other)?;
+            }
+            // Which clients have to show one is said for each of them.
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+            builder.with_client_cert_verifier(verifier.map_err(io::Error::other)?)
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|fault| io::Error::other(fault.to_string()))
+}
+
+fn unusable(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{} {what}", path.display()))
+}
+
+/// Encrypts a connection, and hands the certificate of the client on to its requests.
+#[derive(Clone)]
+pub struct Encrypted {
+    inner: RustlsAcceptor<Bounded>,
+}
+
+impl Encrypted {
+    pub fn new(config: RustlsConfig, bounded: Bounded) -> Self {
+        let handshake = bounded.handshake_within();
+        Self { inner: RustlsAcceptor::new(config).handshake_timeout(handshake).acceptor(bounded) }
+    }
+}
+
+type Accepted<S> = io::Result<(TlsStream<Connection>, AddExtension<S, Option<Presented>>)>;
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Encrypted {
+    type Stream = TlsStream<Connection>;
+    type Service = AddExtension<S, Option<Presented>>;
+    type Future = Pin<Box<dyn Future<Output = Accepted<S>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let accepting = self.inner.accept(stream, service);
+        Box::pin(async move {
+            let (stream, service) = accepting.await?;
+            let (_, session) = stream.get_ref();
+            let shown = session.peer_certificates().and_then(<[_]>::first);
+            let presented = shown.and_then(|der| certificate::read(der));
+            let presented = presented.map(|one| Presented { names: one.names, ends: one.ends });
+            Ok((stream, AddExtension::new(service, presented)))
+        })
+    }
+}

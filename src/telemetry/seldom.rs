@@ -1,0 +1,93 @@
+//! What a peer does many times a second is one line a minute in the log.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Counts what happens to each of many, and says when it is time for a line about it.
+#[derive(Debug)]
+pub struct Seldom<K>(Mutex<Book<K>>);
+
+#[derive(Debug)]
+struct Book<K> {
+    each: HashMap<K, Told>,
+    /// For those that have no room of their own any more.
+    others: Option<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    /// How often since then.
+    unsaid: u64,
+}
+
+impl<K> Default for Seldom<K> {
+    fn default() -> Self {
+        Self(Mutex::new(Book { each: HashMap::new(), others: None }))
+    }
+}
+
+const ONCE_EACH: Duration = Duration::from_secs(60);
+/// So many are told apart.
+const ROOM: usize = 1024;
+
+impl<K: Eq + Hash> Seldom<K> {
+    /// Takes note of one. Returns how many are to be told of now, this one included.
+    pub fn note(&self, key: K, now: Instant) -> Option<u64> {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if book.each.len() >= ROOM && !book.each.contains_key(&key) {
+            // What is older than a minute has nothing to hold back any more, but what it counted.
+            book.each.retain(|_, told| told.unsaid > 0 || now.saturating_duration_since(told.at) < ONCE_EACH);
+            if book.each.len() >= ROOM {
+                return Told::note(&mut book.others, now);
+            }
+        }
+        let mut told = book.each.remove(&key);
+        let count = Told::note(&mut told, now);
+        book.each.extend(told.map(|told| (key, told)));
+        count
+    }
+}
+
+impl Told {
+    fn note(slot: &mut Option<Told>, now: Instant) -> Option<u64> {
+        match slot {
+            Some(told) if now.saturating_duration_since(told.at) < ONCE_EACH => {
+                told.unsaid += 1;
+                None
+            }
+            before => {
+                let count = before.as_ref().map_or(0, |told| told.unsaid) + 1;
+                *before = Some(Told { at: now, unsaid: 0 });
+                Some(count)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_one_are_one_line_a_minute_and_the_others_have_their_own() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        let after = |key: &'static str, seconds| seldom.note(key, start + Duration::from_secs(seconds));
+        assert_eq!(after("north", 0), Some(1));
+        assert_eq!([after("north", 1), after("north", 30), after("north", 59)], [None; 3]);
+        assert_eq!(after("south", 30), Some(1));
+        assert_eq!(after("north", 60), Some(4), "with those that were not told of");
+        assert_eq!(after("north", 61), None);
+        assert_eq!(after("north", 200), Some(2));
+    }
+
+    #[test]
+    fn however_many_there_are_it_stays_small() {
+        let (seldom, now) = (Seldom::default(), Instant::now());
+        let told = (0..100_000).filter(|key| seldom.note(*key, now).is_some()).count();
+        assert_eq!(told, ROOM + 1, "those without room are told of together");
+        assert_eq!(seldom.0.lock().unwrap().each.len(), ROOM);
+    }
+}
