@@ -33,6 +33,7 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 pub fn routes() -> Router<Door> {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/metrics", get(super::metrics::metrics))
         .route("/v1/incidents", get(incidents).post(open))
         .route("/v1/incidents/{id}", get(show))
         .route("/v1/incidents/{id}/why", get(why))

@@ -2,15 +2,20 @@
 //! engine and never touch state.
 
 mod attachments;
+mod attempts;
 mod auth;
 mod body;
+mod bucket;
 mod digests;
 mod exchanges;
 #[cfg(test)]
 mod fuzz;
 mod hand_over;
 mod health;
+mod keyring;
+mod limits;
 mod local;
+mod metrics;
 mod openapi;
 mod operations;
 mod problem;
@@ -26,6 +31,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -42,7 +48,16 @@ pub struct Door {
     /// Ends waiting polls when the daemon stops.
     stop: CancellationToken,
     deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
-    unauthorized: Arc<auth::Unauthorized>,
+    guard: Arc<auth::Guard>,
+    limits: Arc<limits::Limits>,
+}
+
+/// The certificate that a client showed, once its authority was found to be ours.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// Its DNS names, in small letters.
+    pub names: Vec<String>,
+    pub ends: Timestamp,
 }
 
 impl Door {
@@ -52,7 +67,7 @@ impl Door {
         stop: CancellationToken,
         deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     ) -> Self {
-        Self { engine, stop, deposit, unauthorized: Arc::default() }
+        Self { engine, stop, deposit, guard: Arc::default(), limits: Arc::default() }
     }
 }
 
@@ -67,6 +82,7 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/exchanges", get(exchanges::exchanges))
         .route("/v1/digests", get(digests::digests))
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
+        .route_layer(middleware::from_fn_with_state(door.clone(), limits::limit))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
     finish(protocol.merge(open_to_all()), door)
 }

@@ -33,8 +33,8 @@ pub async fn operations(
     body: Body,
 ) -> Result<Answer<OperationAnswer>, Refusal> {
     let settings = door.engine.settings();
-    let (limit, within) =
-        settings.listen.as_ref().map_or((0, Duration::ZERO), |listen| (listen.max_body_bytes, listen.read_timeout));
+    let within = settings.listen.as_ref().map_or(Duration::ZERO, |listen| listen.read_timeout);
+    let limit = settings.max_body(&client);
     let batch: OperationBatch = body::json(&headers, body, limit, within).await?;
     if batch.operations.is_empty() || batch.operations.len() > BATCH_LIMIT {
         return Err(ProblemType::BatchLimit

@@ -95,7 +95,7 @@ async fn the_document_is_whole_and_the_same_at_both_doors() {
             let parameters = operation["parameters"].as_array().unwrap();
             assert!(parameters.iter().any(|one| one["name"] == name && one["in"] == "path"), "{method} {path}: {name}");
         }
-        let secured = operation["security"] == json!([{"client": []}]);
+        let secured = operation["security"] == json!([{"client": []}, {"token": []}]);
         assert_eq!(secured, operation["tags"] == json!(["protocol"]), "{method} {path}");
     }
 }
@@ -123,6 +123,7 @@ async fn every_documented_operation_is_there_and_every_address_of_the_protocol_i
         "/v1/exchanges",
         "/v1/attachments/{sha256}",
         "/v1/status",
+        "/v1/metrics",
         "/v1/incidents",
         "/v1/incidents/{id}",
         "/v1/outbox",
@@ -187,7 +188,7 @@ async fn real_answers_are_as_the_document_says() {
         served.right("GET", "/v1/incidents/{id}", &format!("/v1/incidents/{id}"), None).await;
         served.right("GET", "/v1/incidents/{id}/why", &format!("/v1/incidents/{id}/why"), None).await;
     }
-    for path in ["/v1/status", "/v1/incidents", "/v1/outbox", "/v1/parked"] {
+    for path in ["/v1/status", "/v1/metrics", "/v1/incidents", "/v1/outbox", "/v1/parked"] {
         served.right("GET", path, path, None).await;
     }
     served.right("GET", "/v1/incidents", "/v1/incidents?limit=1&sort=-priority&client=north", None).await;

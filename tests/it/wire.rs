@@ -26,7 +26,10 @@ impl Partner {
     async fn start() -> Self {
         let port = free_port();
         let mut site = Site::new("partner", &partner_config(port, ""));
-        site.edit_config("[listen]", "[listen]\nmax_body = \"64 KiB\"\nread_timeout = \"1s\"");
+        site.edit_config(
+            "[listen]",
+            "[listen]\nmax_body = \"64 KiB\"\nread_timeout = \"1s\"\nfailures_per_minute = 10000",
+        );
         site.start().await;
         let caller = Caller::north(port);
         caller.create(1).await;
@@ -208,6 +211,7 @@ async fn an_operation_that_breaks_a_rule_is_refused_alone_and_the_rule_is_named(
     let mut newer = create(11);
     newer["hint"] = json!(1);
     newer["operation"]["content"]["event"]["colour"] = json!("red");
+    newer["operation"]["content"]["form"]["colour"] = json!("red");
     let reply = partner.caller.post(json!([create(10), operation(2, 1, "delete", json!({})), newer])).await;
     let outcomes: Vec<_> = reply.body["results"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
     assert_eq!(outcomes, ["applied", "refused", "applied"]);
@@ -326,6 +330,8 @@ async fn without_the_right_credentials_every_door_says_the_same() {
         let none = Caller::new(partner.port, "", "");
         let others = [
             partner.caller.stranger(method, path).header("authorization", "Bearer abc"),
+            partner.caller.stranger(method, path).header("authorization", format!("Bearer cbt_0_{}", "0".repeat(64))),
+            partner.caller.stranger(method, path).header("authorization", b"Bearer \xff".as_slice()),
             partner.caller.stranger(method, path).header("authorization", "Basic %%%"),
             partner.caller.stranger(method, path).header("authorization", "Basic"),
             unknown.request(method, path),

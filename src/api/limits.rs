@@ -1,0 +1,118 @@
+//! What one client may ask: so many requests a second, and so many at once. Who asks for more is told to come back later, and
+//! no other client notices.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::warn;
+
+use super::Door;
+use super::auth::Caller;
+use super::bucket::Bucket;
+use super::problem::Refusal;
+use crate::case::Alias;
+use crate::config::settings::ClientLimits;
+use crate::protocol::ProblemType;
+use crate::telemetry::Seldom;
+
+/// How many requests of each client there are. There are no more entries than clients in the settings of one run.
+#[derive(Default)]
+pub struct Limits {
+    clients: Mutex<HashMap<Alias, Count>>,
+    told: Seldom<Alias>,
+}
+
+struct Count {
+    bucket: Bucket,
+    under_way: Arc<()>,
+}
+
+/// One request that is under way.
+#[derive(Debug)]
+struct Place {
+    _under_way: Arc<()>,
+}
+
+/// How a client oversteps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overstep {
+    Rate(Duration),
+    AtOnce,
+}
+
+impl Limits {
+    fn enter(&self, client: &Alias, limits: ClientLimits, now: Instant) -> Result<Place, Overstep> {
+        let (rate, burst) = (limits.requests_per_second as f64, limits.burst as f64);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = clients
+            .entry(client.clone())
+            .or_insert_with(|| Count { bucket: Bucket::new(now, burst), under_way: Arc::new(()) });
+        // One of them is the entry's own.
+        if Arc::strong_count(&count.under_way) > limits.at_once {
+            return Err(Overstep::AtOnce);
+        }
+        match count.bucket.take(now, rate, burst) {
+            Some(wait) => Err(Overstep::Rate(wait)),
+            None => Ok(Place { _under_way: Arc::clone(&count.under_way) }),
+        }
+    }
+}
+
+pub async fn limit(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let settings = door.engine.settings();
+    let caller = request.extensions().get::<Caller>().map(|Caller(alias)| alias.clone());
+    let client = caller.and_then(|alias| settings.clients.iter().find(|client| client.alias == alias));
+    let Some(client) = client else {
+        return Refusal::from(ProblemType::Unauthorized.with("give the credentials of a client")).into_response();
+    };
+    let now = Instant::now();
+    match door.limits.enter(&client.alias, client.limits, now) {
+        Ok(_place) => next.run(request).await,
+        Err(overstep) => {
+            let (limit, wait) = match overstep {
+                Overstep::Rate(wait) => ("client.limits.requests_per_second", wait),
+                Overstep::AtOnce => ("client.limits.at_once", Duration::from_secs(1)),
+            };
+            if let Some(requests) = door.limits.told.note(client.alias.clone(), now) {
+                warn!(event = "client_limited", peer = %client.alias, requests, limit, "a client asks for too much");
+            }
+            let detail = format!("more than this site lets one client ask ({limit})");
+            Refusal::wait(ProblemType::TooManyRequests.with(detail), wait).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ClientLimits = ClientLimits { requests_per_second: 2, burst: 3, at_once: 2, max_body_bytes: None };
+
+    #[test]
+    fn a_client_that_asks_too_fast_waits_and_another_does_not() {
+        let (limits, now) = (Limits::default(), Instant::now());
+        let (north, south) = ("north".parse().unwrap(), "south".parse().unwrap());
+        for _ in 0..3 {
+            assert!(limits.enter(&north, LIMITS, now).is_ok());
+        }
+        assert_eq!(limits.enter(&north, LIMITS, now).err(), Some(Overstep::Rate(Duration::from_millis(500))));
+        assert!(limits.enter(&south, LIMITS, now).is_ok());
+        assert!(limits.enter(&north, LIMITS, now + Duration::from_millis(500)).is_ok());
+    }
+
+    #[test]
+    fn a_client_has_so_many_requests_under_way_and_the_end_of_one_makes_room() {
+        let (limits, now) = (Limits::default(), Instant::now());
+        let north = "north".parse().unwrap();
+        let limits_at_once = ClientLimits { requests_per_second: 1000, burst: 1000, ..LIMITS };
+        let first = limits.enter(&north, limits_at_once, now).unwrap();
+        let _second = limits.enter(&north, limits_at_once, now).unwrap();
+        assert_eq!(limits.enter(&north, limits_at_once, now).err(), Some(Overstep::AtOnce));
+        drop(first);
+        assert!(limits.enter(&north, limits_at_once, now).is_ok());
+    }
+}
