@@ -3,16 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::link::LinkTo;
 use super::text::{TextFault, line, paragraph, shown};
 
-/// What the submitting person fills in. Everything may be left out; a policy or the settings can supply defaults.
+/// What the submitting person fills in. Everything may be left out; a policy or the settings can supply defaults. Read like
+/// this, it comes from a peer, whose version may know more fields; what a person writes is read by [`strict`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Form {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
@@ -34,6 +35,23 @@ pub struct Form {
     /// The upstream has a case for this already (A-62).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkTo>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(remote = "Form", default, deny_unknown_fields)]
+struct Strict {
+    priority: Option<Priority>,
+    follow_up: Option<FollowUp>,
+    cc: Vec<MailAddress>,
+    tracking_number: Option<String>,
+    site_id: Option<String>,
+    comment: Option<String>,
+    link: Option<LinkTo>,
+}
+
+/// A form of a person's: a field that is not known is a slip of the pen, and refused.
+pub fn strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Form, D::Error> {
+    Strict::deserialize(deserializer)
 }
 
 impl Form {
@@ -224,6 +242,25 @@ mod tests {
         let defaults = Form { priority: Some(Priority::Low), site_id: Some("B1".into()), ..Form::default() };
         let form = Form { priority: Some(Priority::High), ..Form::default() }.or(&defaults);
         assert_eq!((form.priority, form.site_id.as_deref()), (Some(Priority::High), Some("B1")));
+    }
+
+    #[test]
+    fn what_a_newer_peer_adds_is_left_alone_and_what_a_person_misspells_is_not() {
+        let text = r#"{"site_id": "B1", "urgency": "red"}"#;
+        assert_eq!(serde_json::from_str::<Form>(text).unwrap().site_id.as_deref(), Some("B1"));
+        let fault = strict(&mut serde_json::Deserializer::from_str(text)).unwrap_err().to_string();
+        assert!(fault.contains("urgency"), "{fault}");
+        let whole = Form {
+            priority: Some(Priority::Low),
+            follow_up: Some(FollowUp::Phone),
+            cc: vec!["noc@north.example".parse().unwrap()],
+            tracking_number: Some("T".into()),
+            site_id: Some("B1".into()),
+            comment: Some("c".into()),
+            link: None,
+        };
+        let text = serde_json::to_string(&whole).unwrap();
+        assert_eq!(strict(&mut serde_json::Deserializer::from_str(&text)).unwrap(), whole);
     }
 
     #[test]

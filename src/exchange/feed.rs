@@ -154,7 +154,7 @@ impl Engine {
         let mut contacts = self.0.contacts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contact = contacts.entry(client.clone()).or_default();
         if contact.version.as_deref() != Some(version) {
-            contact.version = Some(version.chars().filter(|c| !c.is_control()).take(40).collect());
+            contact.version = Some(crate::case::text::shown(version, 40));
         }
     }
 }

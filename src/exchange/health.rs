@@ -2,7 +2,7 @@
 //! step, one line in the log when it goes and one when it comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::Alias;
-use crate::case::text::line;
+use crate::case::text::{line, shown};
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{ProblemType, SiteAnswer};
 use crate::state::PeerRecord;
@@ -45,7 +45,12 @@ impl Engine {
     pub async fn probe(&self) -> Result<(), EngineError> {
         let Some((alias, upstream)) = self.upstream() else { return Ok(()) };
         match upstream.site().await {
-            Ok(site) => self.peer_answered(&alias, Some(site)).await,
+            Ok(site) => {
+                if let Some(ends) = upstream.certificate_ends() {
+                    self.saw_certificate(&alias, ends);
+                }
+                self.peer_answered(&alias, Some(site)).await
+            }
             Err(error) => {
                 self.peer_failed(&alias, &error).await?;
                 Err(error.into())
@@ -95,7 +100,7 @@ impl Engine {
                 if let Some(site) = site {
                     record.clock_difference = Some(site.time.as_millisecond() - now.as_millisecond());
                     record.capabilities = capabilities(site.capabilities);
-                    record.version = Some(site.version.chars().filter(|c| !c.is_control()).take(40).collect());
+                    record.version = Some(shown(&site.version, 40));
                 }
                 transaction.put_peer(&peer, &record)?;
                 Ok(before)
@@ -113,6 +118,8 @@ impl Engine {
         let (peer, now, retry) = (alias.clone(), self.now(), self.settings().retry);
         let (reason, retry_after) = (error.to_string(), error.retry_after());
         let unauthorized = matches!(error, PeerError::Unauthorized);
+        // Too many wrong credentials are answered otherwise after a while.
+        let still = matches!(error, PeerError::Refused { problem, .. } if problem.is(ProblemType::TooManyRequests));
         let (before, after) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
@@ -123,7 +130,7 @@ impl Engine {
                     attempts,
                     next_attempt: Some(Backoff::new(retry).next(now, attempts, retry_after)),
                     last_error: Some(reason),
-                    unauthorized,
+                    unauthorized: unauthorized || still && before.unauthorized,
                     ..before.clone()
                 };
                 transaction.put_peer(&peer, &after)?;
@@ -134,8 +141,10 @@ impl Engine {
         self.0.upstream_up.send_replace(false);
         let attempt = after.attempts;
         let next_attempt = after.next_attempt.map(|at| at.to_string());
-        let is_news = before.last_error.as_deref().map(gist) != after.last_error.as_deref().map(gist);
-        if before.down_since.is_none() || is_news {
+        let (was, is) = (before.last_error.as_deref().map(gist), after.last_error.as_deref().map(gist));
+        // Two reasons that take turns are not told of in turns.
+        let is_told = self.0.down_told.note((alias.clone(), is.map(str::to_owned)), Instant::now()).is_some();
+        if before.down_since.is_none() || (was != is && is_told) {
             warn!(event = "peer_down", peer = %alias, attempt, next_attempt, reason = %error, "the peer does not answer");
         } else {
             tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");

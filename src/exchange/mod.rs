@@ -14,6 +14,7 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod certificates;
 mod clock_back;
 mod detect;
 mod digest;
@@ -62,7 +63,7 @@ use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
-use crate::telemetry::{CrashPoint, crash_point};
+use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use feed::{FeedError, Position};
 pub use push::Pushed;
@@ -145,6 +146,11 @@ struct Inner {
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
+    endings: certificates::Endings,
+    /// Why a peer was said to be down, lately.
+    down_told: Seldom<(Alias, Option<String>)>,
+    /// Operations of exchanges that nobody here knows.
+    unknown_told: Seldom<Alias>,
 }
 
 impl Engine {
@@ -175,6 +181,9 @@ impl Engine {
             digesting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
+            endings: certificates::Endings::default(),
+            down_told: Seldom::default(),
+            unknown_told: Seldom::default(),
         }));
         engine.check_due_index().await?;
         let settings = engine.settings();

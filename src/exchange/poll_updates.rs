@@ -1,7 +1,7 @@
 //! The feed of the upstream, one long poll for all cases: case ID and link, then each status. What a page brings is in
 //! the store and in state before the next poll acknowledges it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
@@ -29,7 +29,7 @@ impl Engine {
         match upstream.updates(&cursor, wait, limit).await {
             Ok(answer) => {
                 crash_point(CrashPoint::FeedAnswered);
-                self.take_updates(&alias, answer).await
+                self.take_updates(&alias, &cursor, answer).await
             }
             Err(PeerError::Refused { problem, .. }) if problem.is(ProblemType::CursorLost) => {
                 info!(event = "feed_restarted", peer = %alias, "the peer's feed began anew; re-adopting");
@@ -44,12 +44,20 @@ impl Engine {
         }
     }
 
-    async fn take_updates(&self, alias: &Alias, answer: UpdateAnswer) -> Result<usize, EngineError> {
+    async fn take_updates(&self, alias: &Alias, after: &str, answer: UpdateAnswer) -> Result<usize, EngineError> {
         let count = answer.operations.len();
+        let mut news = 0;
         for round in rounds(answer.operations, |one| ExchangeKey::new(alias, one.exchange)) {
-            if !self.take_round(alias, round).await? {
-                return Ok(count);
+            match self.take_round(alias, round).await? {
+                Some(taken) => news += taken,
+                None => return Ok(count),
             }
+        }
+        if count > 0 && news == 0 && answer.cursor == after {
+            // The same page would come again, at once and for ever.
+            let fault = PeerError::Malformed("a cursor that does not go on".into());
+            self.peer_failed(alias, &fault).await?;
+            return Err(fault.into());
         }
         let (peer, cursor, now) = (alias.clone(), answer.cursor, self.now());
         self.state()
@@ -63,8 +71,9 @@ impl Engine {
         Ok(count)
     }
 
-    /// False when a number is missing: the feed cannot be followed from here, and everything is read anew.
-    async fn take_round(&self, alias: &Alias, round: Vec<UpdateOperation>) -> Result<bool, EngineError> {
+    /// How many of these were not known; nothing when a number is missing: the feed cannot be followed from here, and everything
+    /// is read anew.
+    async fn take_round(&self, alias: &Alias, round: Vec<UpdateOperation>) -> Result<Option<usize>, EngineError> {
         let keys: Vec<ExchangeKey> = round.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
         let records = self
             .state()
@@ -72,10 +81,14 @@ impl Engine {
             .await?;
         let settings = self.settings();
         let mut arriving = Vec::with_capacity(round.len());
+        let mut news = 0;
         for (one, record) in round.into_iter().zip(records) {
             let key = ExchangeKey::new(alias, one.exchange);
             let Some(record) = record else {
-                warn!(event = "exchange_unknown", peer = %alias, exchange = %one.exchange, "nothing here belongs to it");
+                if let Some(operations) = self.0.unknown_told.note(alias.clone(), Instant::now()) {
+                    let exchange = one.exchange;
+                    warn!(event = "exchange_unknown", peer = %alias, %exchange, operations, "nothing here belongs to it");
+                }
                 continue;
             };
             match Sequence::of(one.seq, record.applied) {
@@ -85,9 +98,10 @@ impl Engine {
                     error!(event = "feed_gap", peer = %alias, exchange = %one.exchange, seq = one.seq, expected, "re-adopting");
                     self.adopt_again(alias).await?;
                     self.0.to_push.notify_one();
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
+            news += 1;
             if record.progress.is_stopped() {
                 self.state().transact(move |transaction| settle::passed_over(transaction, &key, one.seq)).await?;
                 continue;
@@ -125,6 +139,6 @@ impl Engine {
             })
             .collect();
         self.park_incoming(refused).await?;
-        Ok(true)
+        Ok(Some(news))
     }
 }

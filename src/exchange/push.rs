@@ -172,6 +172,23 @@ impl Engine {
                     failed = 0;
                     self.take_answers(alias, batch, answer.results).await?;
                 }
+                // A request over which the connection ends, while the peer answers others, is as bad as a refused one.
+                Err(error) if error.ended_connection() && failed < ILL && upstream.site().await.is_ok() => {
+                    debug!(event = "batch_doubted", peer = %alias, operations = batch.len(), reason = %error, "halved");
+                    let mut first = batch;
+                    if first.len() > 1 {
+                        let second = first.split_off(first.len() / 2);
+                        batches.extend([second, first]);
+                        continue;
+                    }
+                    failed += 1;
+                    if failed == ILL {
+                        return Err(error.into());
+                    }
+                    for task in first {
+                        self.postpone(&task.key, &error.to_string(), None).await?;
+                    }
+                }
                 Err(error) if error.blames_request() && batch.len() > 1 => {
                     debug!(event = "batch_halved", peer = %alias, operations = batch.len(), reason = %error, "halved");
                     let mut first = batch;

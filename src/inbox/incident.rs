@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use super::encoding::{EncodingFault, utf8};
 use super::shown::{SHOWN_LIMIT, shortened, shown};
 use super::time;
-use crate::case::{Deposit, DepositedFile, Event, FileContent, Form, Kind, Priority};
+use crate::case::{Deposit, DepositedFile, Event, FileContent, Form, Kind, Priority, form};
 
 /// Why a JSON incident cannot be read. What it repeats of the document is short and harmless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +74,7 @@ struct Document {
     event: Event,
     #[serde(default)]
     group: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "form::strict")]
     form: Form,
     #[serde(default)]
     files: Vec<File>,

@@ -25,7 +25,9 @@ pub enum PeerError {
     CertificateName(String),
     #[error("the encrypted connection failed ({0}); check `url` in [upstream]: does the peer serve TLS there?")]
     Tls(String),
-    #[error("the peer does not accept our user name and password; check `user` and `password_file` in [upstream]")]
+    #[error(
+        "the peer does not accept our user name and password, token or certificate; check `user` and `password_file`, or `token_file`, in [upstream]"
+    )]
     Unauthorized,
     #[error("the peer speaks protocol {theirs}, we speak {ours}; one of the two has to be updated")]
     Version { theirs: String, ours: &'static str },
@@ -56,6 +58,16 @@ impl PeerError {
         match self {
             PeerError::Refused { problem, .. } => matches!(problem.status, 400 | 409 | 413 | 422 | 500),
             PeerError::Status { status, .. } => matches!(status.as_u16(), 413 | 500),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection ended over the request. That may be the network, or what is in it.
+    pub fn ended_connection(&self) -> bool {
+        match self {
+            PeerError::BrokenOff(_) | PeerError::TimedOut => true,
+            // What a server in between says when the one behind it is gone.
+            PeerError::Status { status, .. } => matches!(status.as_u16(), 502 | 504),
             _ => false,
         }
     }

@@ -1,16 +1,23 @@
 //! The peer over HTTP: one client, every wait and every body bounded. Nothing is retried here; the outbox is the only
 //! one that tries again.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, header};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::HeaderMap;
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use super::{PeerError, Upstream};
+use crate::case::text::shown;
 use crate::case::{ContentDigest, ExchangeId};
-use crate::config::settings;
+use crate::config::certificate;
+use crate::config::settings::{self, Login};
 use crate::protocol::attachment::OFFSET;
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
@@ -20,17 +27,22 @@ use crate::protocol::{
 
 /// The largest answer that is read, in bytes.
 const BODY_LIMIT: usize = 64 << 20;
+/// The largest answer that says no, or who the peer is.
+const PROBLEM_LIMIT: usize = 4 << 20;
 
 /// An upstream at an address.
 pub struct HttpUpstream {
     client: Client,
     settings: settings::Upstream,
+    /// When the certificate ends that the upstream showed last, in seconds since 1970; 0 before that is known.
+    certificate_ends: AtomicI64,
 }
 
 impl HttpUpstream {
     /// Fails when the CA file holds no certificate.
     pub fn new(settings: &settings::Upstream) -> Result<Self, PeerError> {
         let mut builder = Client::builder()
+            .tls_info(true)
             .connect_timeout(settings.connect_timeout)
             .pool_max_idle_per_host(8)
             .pool_idle_timeout(Duration::from_secs(60))
@@ -46,8 +58,15 @@ impl HttpUpstream {
             }
             builder = builder.tls_certs_only(certificates);
         }
+        if let Some(identity) = &settings.identity {
+            let pem = [identity.certificate.as_slice(), b"\n", identity.key.expose_secret().as_bytes()].concat();
+            let identity = Identity::from_pem(&pem).map_err(|_| {
+                PeerError::Tls("`certificate_file` and `key_file` in [upstream] do not belong together".into())
+            })?;
+            builder = builder.identity(identity);
+        }
         let client = builder.build().map_err(|error| PeerError::Tls(error.to_string()))?;
-        Ok(Self { client, settings: settings.clone() })
+        Ok(Self { client, settings: settings.clone(), certificate_ends: AtomicI64::new(0) })
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
@@ -59,16 +78,32 @@ impl HttpUpstream {
     }
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder, within: Duration) -> Result<T, PeerError> {
-        let body = read(self.answer(request, within).await?, BODY_LIMIT).await?;
+        self.call_for(request, within, BODY_LIMIT).await
+    }
+
+    async fn call_for<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        within: Duration,
+        limit: usize,
+    ) -> Result<T, PeerError> {
+        let body = read(self.answer(request, within).await?, limit).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| PeerError::Malformed(misread(&error, "")))
     }
 
     /// The answer, once its head says that it is one and no refusal.
     async fn answer(&self, request: RequestBuilder, within: Duration) -> Result<Response, PeerError> {
-        let request =
-            request.basic_auth(&self.settings.user, Some(self.settings.password.expose_secret())).timeout(within);
-        let response = request.send().await.map_err(|error| PeerError::of(&error))?;
+        let request = match &self.settings.login {
+            Login::Password { user, password } => request.basic_auth(user, Some(password.expose_secret())),
+            Login::Token(token) => request.bearer_auth(token.expose_secret()),
+            Login::Certificate => request,
+        };
+        let response = request.timeout(within).send().await.map_err(|error| PeerError::of(&error))?;
+        let shown = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        if let Some(certificate) = shown.and_then(certificate::read) {
+            self.certificate_ends.store(certificate.ends.as_second(), Ordering::Relaxed);
+        }
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
             return Err(PeerError::Unauthorized);
@@ -76,9 +111,10 @@ impl HttpUpstream {
         if status.is_success() {
             return Ok(response);
         }
-        let retry_after = seconds(&response, header::RETRY_AFTER);
+        let retry_after = retry_after(response.headers(), Timestamp::now());
         let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
-        let body = read(response, BODY_LIMIT).await?;
+        // Whatever cannot be read of it, the status was.
+        let body = read(response, PROBLEM_LIMIT).await.unwrap_or_default();
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
             _ => Err(PeerError::Status { status, retry_after }),
@@ -86,8 +122,16 @@ impl HttpUpstream {
     }
 }
 
-fn seconds(response: &Response, name: header::HeaderName) -> Option<Duration> {
-    response.headers().get(name)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+/// Seconds or a date (RFC 9110, section 10.2.3). A date is held against the peer's own clock, where it tells the time.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
+    let wish = text(header::RETRY_AFTER)?.trim();
+    if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(wish.parse().unwrap_or(u64::MAX)));
+    }
+    let now = text(header::DATE).and_then(date).unwrap_or(now);
+    Some(Duration::try_from(date(wish)?.duration_since(now)).unwrap_or_default())
 }
 
 fn content_type(response: &Response) -> &str {
@@ -107,8 +151,14 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, PeerError
 
 #[async_trait]
 impl Upstream for HttpUpstream {
+    fn certificate_ends(&self) -> Option<Timestamp> {
+        let seconds = self.certificate_ends.load(Ordering::Relaxed);
+        (seconds != 0).then(|| Timestamp::from_second(seconds).ok()).flatten()
+    }
+
     async fn site(&self) -> Result<SiteAnswer, PeerError> {
-        let site: Result<SiteAnswer, PeerError> = self.call(self.get("/v1/site"), self.settings.request_timeout).await;
+        let site: Result<SiteAnswer, PeerError> =
+            self.call_for(self.get("/v1/site"), self.settings.request_timeout, PROBLEM_LIMIT).await;
         let site = site.map_err(|error| match error {
             PeerError::Refused { problem, .. } if problem.is(protocol::ProblemType::UnknownVersion) => {
                 PeerError::Version { theirs: problem.detail, ours: protocol::VERSION }
@@ -117,8 +167,7 @@ impl Upstream for HttpUpstream {
         })?;
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         if major(&site.protocol) != major(protocol::VERSION) {
-            let theirs = site.protocol.chars().filter(|c| !c.is_control()).take(20).collect();
-            return Err(PeerError::Version { theirs, ours: protocol::VERSION });
+            return Err(PeerError::Version { theirs: shown(&site.protocol, 20), ours: protocol::VERSION });
         }
         Ok(site)
     }
@@ -149,6 +198,9 @@ impl Upstream for HttpUpstream {
         let path = format!("/v1/updates?after={after}&wait={}&limit={limit}", wait.as_secs());
         let answer: UpdateAnswer = self.call(self.get(&path), self.settings.request_timeout + wait).await?;
         check_cursor(&answer.cursor)?;
+        if goes_back(after, &answer.cursor) {
+            return Err(PeerError::Malformed("a cursor that goes back".into()));
+        }
         Ok(answer)
     }
 
@@ -221,8 +273,56 @@ fn attachment(exchange: ExchangeId, sha256: &ContentDigest) -> String {
     format!("/v1/attachments/{sha256}?exchange={exchange}")
 }
 
+/// Whether a cursor is before another one of the same feed. One of another form tells nothing about that.
+fn goes_back(after: &str, cursor: &str) -> bool {
+    let parts = |cursor: &str| -> Option<(String, u64)> {
+        let (feed, number) = cursor.rsplit_once('-')?;
+        Some((feed.to_owned(), number.parse().ok()?))
+    };
+    matches!((parts(after), parts(cursor)), (Some((before, old)), Some((now, new))) if before == now && new < old)
+}
+
 /// A cursor is kept and stands in an address.
 fn check_cursor(cursor: &str) -> Result<(), PeerError> {
     let fits = cursor.len() <= 80 && cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if fits { Ok(()) } else { Err(PeerError::Malformed("a cursor that is no cursor".into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_wait_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let wait = |wish: &str, date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, wish.parse().unwrap());
+            headers.extend(date.map(|date| (header::DATE, date.parse().unwrap())));
+            retry_after(&headers, now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("120", None), Some(120));
+        assert_eq!(wait("99999999999999999999999", None), Some(u64::MAX), "bounded by the settings, later");
+        assert_eq!(wait("Sun, 22 Nov 2026 10:02:00 GMT", None), Some(120));
+        let theirs = Some("Sun, 22 Nov 2026 09:00:00 GMT");
+        assert_eq!(wait("Sun, 22 Nov 2026 09:00:30 GMT", theirs), Some(30), "their clock is an hour behind");
+        assert_eq!(wait("Sun, 22 Nov 2026 09:00:00 GMT", None), Some(0));
+        for wrong in ["", "-5", "1.5", "soon", "2026-11-22T10:02:00Z"] {
+            assert_eq!(wait(wrong, None), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_does_not_go_back_in_its_feed() {
+        for (after, cursor, back) in [
+            ("a-1", "a-1", false),
+            ("a-1", "a-2", false),
+            ("a-9", "b-1", false),
+            ("opaque", "other", false),
+            ("a-2", "a-1", true),
+            ("0-a-10", "0-a-9", true),
+        ] {
+            assert_eq!(goes_back(after, cursor), back, "{after} {cursor}");
+        }
+    }
 }

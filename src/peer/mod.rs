@@ -6,6 +6,7 @@ mod http;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::case::{ContentDigest, ExchangeId};
 use crate::protocol::{
@@ -19,6 +20,11 @@ pub use http::HttpUpstream;
 #[async_trait]
 pub trait Upstream: Send + Sync {
     async fn site(&self) -> Result<SiteAnswer, PeerError>;
+
+    /// When the certificate ends that it showed last.
+    fn certificate_ends(&self) -> Option<Timestamp> {
+        None
+    }
 
     async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError>;
 

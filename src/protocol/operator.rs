@@ -1,7 +1,7 @@
 //! What the commands and the daemon say to each other over the local socket.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 /// One incident in a list.
@@ -214,10 +214,18 @@ pub struct PeerStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitRequest {
-    #[serde(deserialize_with = "super::object::object")]
+    #[serde(deserialize_with = "form")]
     pub form: crate::case::Form,
     /// Who does it, for the history.
     pub operator: String,
+}
+
+/// A form of a person's: an object, with nothing in it that is not known.
+fn form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<crate::case::Form, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Strict(#[serde(deserialize_with = "crate::case::form::strict")] crate::case::Form);
+    super::object::object(deserializer).map(|Strict(form)| form)
 }
 
 /// `POST /v1/incidents`: a case without an incident.

@@ -47,6 +47,7 @@ impl Dice {
 /// One of the two, in this process.
 struct Half {
     engine: Engine,
+    clock: Clock,
     store: Arc<dyn IncidentStore>,
     _dir: TempDir,
 }
@@ -61,8 +62,8 @@ impl Half {
         let store: Arc<dyn IncidentStore> = Arc::new(SqliteStore::open(&settings.store).await.unwrap());
         let clock = Clock::manual(NOON.parse().unwrap());
         let state = State::open(&settings.state, store.site(), clock.now()).unwrap();
-        let parts = Parts { settings, store: Arc::clone(&store), state, upstream, clock };
-        Self { engine: Engine::start(parts).await.unwrap(), store, _dir: dir }
+        let parts = Parts { settings, store: Arc::clone(&store), state, upstream, clock: clock.clone() };
+        Self { engine: Engine::start(parts).await.unwrap(), clock, store, _dir: dir }
     }
 
     async fn records(&self, ids: &[IncidentId]) -> Vec<Incident> {
@@ -243,6 +244,8 @@ impl World {
             0 => end_user.detect_all().await.unwrap(),
             1 => self.partner.engine.detect_all().await.unwrap(),
             2 => {
+                // What was postponed by itself, because its request got lost, is due again.
+                self.end_user.clock.advance(1000);
                 end_user.probe().await.unwrap();
                 while matches!(end_user.push().await.unwrap(), Pushed::Some(_)) {}
             }

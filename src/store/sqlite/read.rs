@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::case::{
     Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
-    IncidentId, Kind, Phase, Reference, Standing, Submission, Towards, Work,
+    IncidentId, Kind, Phase, Reference, Standing, Submission, Towards, Work, form,
 };
 use crate::store::{ChangePage, Cursor, Loaded, StoreError};
 
@@ -340,7 +340,9 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
         submission: Submission::parse(&need(21)?).ok_or_else(|| word("submission"))?,
         form: match need(22)?.as_str() {
             "{}" => Default::default(),
-            text => serde_json::from_str(text).map_err(|error| format!("form: {error}"))?,
+            text => {
+                form::strict(&mut serde_json::Deserializer::from_str(text)).map_err(|error| format!("form: {error}"))?
+            }
         },
         work: Work {
             phase: Phase::parse(&need(23)?).ok_or_else(|| word("phase"))?,

@@ -31,6 +31,10 @@ pub enum Twist {
     Pass,
     /// The partner never hears of it; this is the answer.
     Say(Said),
+    /// The partner never hears of it, and the connection breaks.
+    Break,
+    /// The partner never hears of it, and no answer comes.
+    Hang,
     /// The partner hears something else.
     Ask(Value),
     /// The end user hears something else.
@@ -145,6 +149,9 @@ async fn carry(State(relay): State<Inner>, request: Request) -> Response {
             tell = Some(other);
             bytes.to_vec()
         }
+        // The server's task dies with its connection.
+        Twist::Break => std::panic::resume_unwind(Box::new(())),
+        Twist::Hang => std::future::pending().await,
         Twist::Say(said) => {
             relay.calls.lock().unwrap()[place].status = Some(said.status);
             let mut response = Response::builder().status(said.status);
