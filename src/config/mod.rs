@@ -81,5 +81,5 @@ fn parse(text: &str, name: &str, origin: &Origin) -> Result<Settings, Problems> 
 fn read(text: &str, origin: &Origin, faults: &Faults, disk: &mut Disk) -> Result<Settings, Refused> {
     let sound = syntax::check(text, faults);
     let (table, _) = DeTable::parse_recoverable(&sound);
-    document::document(table.get_ref(), origin, faults, disk)
+    document::document(table.get_ref(), &origin.anew(), faults, disk)
 }

@@ -47,6 +47,11 @@ impl Origin {
         Self::new(dir, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
     }
 
+    /// The same place, with nothing noted.
+    pub fn anew(&self) -> Self {
+        Self { secrets: RefCell::default(), ..self.clone() }
+    }
+
     /// Notes a file with a credential, which may be exchanged for another while the daemon runs. To be called before the file
     /// is read, so that no change goes unseen.
     pub fn holds_secret(&self, path: &Path) {
