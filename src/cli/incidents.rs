@@ -86,6 +86,7 @@ pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
         query.after = list.next.take();
         let more = page(local, &query).await?;
         list.incidents.extend(more.incidents);
+        list.unreadable.extend(more.unreadable);
         list.next = more.next;
     }
     if output.json { print::out(&print::json(&list)?) } else { print::out(&shown(&list, print::width())) }
@@ -130,12 +131,15 @@ const COLUMNS: [Column; 13] = [
 ];
 
 fn shown(page: &IncidentPage, width: Option<usize>) -> String {
-    if page.incidents.is_empty() {
+    if page.incidents.is_empty() && page.unreadable.is_empty() {
         return "There is no such incident.\n".to_owned();
     }
     let mut table = Table::new(&COLUMNS);
     page.incidents.iter().for_each(|row| table.row(cells(row)));
     let mut text = table.render(width);
+    for id in &page.unreadable {
+        text.push_str(&format!("(incident {id} does not read; `casebridge why {id}` says what to correct)\n"));
+    }
     if let Some(next) = &page.next {
         text.push_str(&format!("(there are more: --after {}, or --all)\n", quoted(next)));
     }
@@ -195,7 +199,7 @@ pub mod tests {
 
     #[test]
     fn in_a_pipe_every_column_is_whole() {
-        let page = IncidentPage { incidents: vec![row()], next: Some("7:it's".into()) };
+        let page = IncidentPage { incidents: vec![row()], unreadable: Vec::new(), next: Some("7:it's".into()) };
         let text = shown(&page, None);
         for part in ["ID  TIME", "core routers", "2 - High", "CASE-12", "In Progress", "PSU 0 output failure\n"] {
             assert!(text.contains(part), "{part}: {text}");
@@ -205,7 +209,7 @@ pub mod tests {
 
     #[test]
     fn on_a_narrow_terminal_number_synopsis_and_standing_stay() {
-        let text = shown(&IncidentPage { incidents: vec![row()], next: None }, Some(60));
+        let text = shown(&IncidentPage { incidents: vec![row()], unreadable: Vec::new(), next: None }, Some(60));
         for part in ["ID", "STANDING", "SYNOPSIS", "no room for"] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -9,6 +9,7 @@ use super::defaults;
 use super::disk::Disk;
 use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
+use super::places;
 use super::reader::Reader;
 use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
 use super::settings::Settings;
@@ -64,6 +65,9 @@ pub(super) fn document(
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
     maps.check(&case, &exchange.ownership, file.faults);
+    let spot_of = |section: &str| file.spot_of(section).unwrap_or(file.spot.clone());
+    let read = inboxes.as_deref().unwrap_or_default();
+    places::check(site.as_ref().ok(), &store, &state, read, spot_of, file.faults);
     partners(&file, upstream.is_some(), listen_spot, client_spot);
     file.finish();
     Ok(Settings {

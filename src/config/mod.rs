@@ -15,6 +15,7 @@ mod faults;
 mod file;
 mod item;
 mod origin;
+mod places;
 pub mod problems;
 mod reader;
 mod secret;

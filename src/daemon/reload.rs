@@ -17,19 +17,29 @@ pub async fn reload(config: &Path, secrets: &mut Secrets, engine: &Engine, doors
     systemd::reloading();
     let path = config.to_owned();
     let text = tokio::task::spawn_blocking(move || Settings::text(&path)).await;
-    match text.map_err(|fault| fault.to_string()).and_then(|text| text.map_err(|problems| lines(&problems))) {
-        Ok(text) => {
-            let settings = load(config, text.clone()).await;
-            if let Ok(settings) = &settings {
-                secrets.took(text, settings);
+    let outcome =
+        match text.map_err(|fault| fault.to_string()).and_then(|text| text.map_err(|problems| lines(&problems))) {
+            Ok(text) => {
+                let settings = load(config, text.clone()).await;
+                if let Ok(settings) = &settings {
+                    secrets.took(text, settings);
+                }
+                let taken = take(settings, engine, doors).await;
+                if taken != Taken::None {
+                    info!(event = "reloaded", "the settings are in force");
+                }
+                taken
             }
-            if take(settings, engine, doors).await {
-                info!(event = "reloaded", "the settings are in force");
+            Err(reason) => {
+                refuse(&reason);
+                Taken::None
             }
-        }
-        Err(reason) => refuse(&reason),
-    }
-    systemd::reloaded();
+        };
+    systemd::reloaded(match outcome {
+        Taken::All => "settings reloaded",
+        Taken::Some => "settings reloaded; some take effect at a restart",
+        Taken::None => "reload refused; the settings in use stay",
+    });
 }
 
 /// Reads the secrets again, because one of their files has changed. The configuration stays as it was read last.
@@ -41,18 +51,27 @@ pub async fn reread(config: &Path, secrets: &mut Secrets, engine: &Engine, doors
     if let Ok(settings) = &settings {
         secrets.took(text, settings);
     }
-    if take(settings, engine, doors).await {
+    if take(settings, engine, doors).await != Taken::None {
         info!(event = "secrets_reread", "a file with credentials has changed; what is in it counts");
     }
 }
 
-/// Puts settings into force. False when they are of no use.
-async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors) -> bool {
+/// What of the settings is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    /// The rest takes effect at a restart.
+    Some,
+    None,
+}
+
+/// Puts settings into force.
+async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors) -> Taken {
     let mut settings = match settings {
         Ok(settings) => settings,
         Err(reason) => {
             refuse(&reason);
-            return false;
+            return Taken::None;
         }
     };
     let fixed = keep_fixed(&engine.settings(), &mut settings);
@@ -60,7 +79,7 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
         Ok(upstream) => upstream,
         Err(fault) => {
             refuse(&fault.to_string());
-            return false;
+            return Taken::None;
         }
     };
     if let Err(reason) = doors.reload_tls(&settings).await {
@@ -71,10 +90,11 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     }
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
-    if !fixed.is_empty() {
-        warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
+    if fixed.is_empty() {
+        return Taken::All;
     }
-    true
+    warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
+    Taken::Some
 }
 
 fn refuse(reason: &str) {

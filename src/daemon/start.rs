@@ -24,6 +24,7 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
     let state = tokio::task::spawn_blocking(move || open_state(&opening, site))
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
+    let store = store.claimed(&settings.store)?;
     let parts =
         Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
     Ok(Engine::start(parts).await?)

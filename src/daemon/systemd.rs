@@ -30,8 +30,9 @@ pub fn reloading() {
     }
 }
 
-pub fn reloaded() {
-    tell(&[NotifyState::Ready, NotifyState::Status("settings reloaded")]);
+/// A reload is over, whatever became of it.
+pub fn reloaded(outcome: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(outcome)]);
 }
 
 pub fn stopping() {

@@ -1,5 +1,7 @@
 //! The store reports what changed; each incident is compared with its shadow, and what is new and wanted is submitted.
 
+use std::sync::PoisonError;
+
 use tracing::{debug, info, warn};
 
 use super::forward::{Settled, forward};
@@ -76,6 +78,7 @@ impl Engine {
             let reason = discreet(reason);
             warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
+        self.remember_unreadable(&unreadable, sound.iter().map(|(_, one)| one.id));
         let incidents = self.prepare(sound.into_iter().map(|(_, one)| one).collect()).await?;
         let mut held = Vec::new();
         let mut decided = Vec::with_capacity(incidents.len());
@@ -117,6 +120,17 @@ impl Engine {
         }
         self.tell(settled).await?;
         Ok(Looked::Settled(count))
+    }
+
+    fn remember_unreadable(&self, unreadable: &[(IncidentId, String)], sound: impl Iterator<Item = IncidentId>) {
+        /// Told by `status`; more than a person reads one by one.
+        const LIMIT: usize = 1000;
+        let mut known = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.is_empty() {
+            sound.for_each(|id| _ = known.remove(&id));
+        }
+        let room = LIMIT.saturating_sub(known.len());
+        known.extend(unreadable.iter().map(|(id, _)| *id).take(room));
     }
 
     /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends

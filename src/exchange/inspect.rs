@@ -67,6 +67,13 @@ impl Engine {
         if parked > 0 {
             warnings.push(format!("{parked} exchanges need a person; see `casebridge parked`"));
         }
+        let unreadable = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(first) = unreadable.first() {
+            let count = unreadable.len();
+            warnings.push(format!(
+                "{count} incidents do not read and are left alone, {first} for one; `casebridge why {first}` says what to correct"
+            ));
+        }
         if self.state().has_blobs() {
             warnings.push("the state database writes files that it does not sync; please report this".into());
         }
@@ -164,7 +171,11 @@ impl Engine {
     pub async fn incidents(&self, query: &IncidentQuery) -> Result<IncidentPage, EngineError> {
         let list = list_query(query)?;
         let page = self.store().list(&list).await?;
-        Ok(IncidentPage { incidents: page.loaded.incidents.iter().map(row).collect(), next: page.next })
+        Ok(IncidentPage {
+            incidents: page.loaded.incidents.iter().map(row).collect(),
+            unreadable: page.loaded.unreadable.iter().map(|(id, _)| id.0).collect(),
+            next: page.next,
+        })
     }
 
     /// Everything about one incident.

@@ -49,14 +49,14 @@ mod transfer;
 mod why;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::peer::{PeerError, Upstream};
@@ -123,6 +123,8 @@ struct Inner {
     /// The latest instant that was seen, in milliseconds since 1970.
     latest: AtomicI64,
     started_at: Timestamp,
+    /// Incidents that do not read, as the detector found them.
+    unreadable: Mutex<BTreeSet<IncidentId>>,
     /// How far the store was read. Held by the one pass that reads it.
     detecting: tokio::sync::Mutex<Cursor>,
     /// Shared by those who write a record first and move its shadow then; taken alone by whoever compares the two.
@@ -166,6 +168,7 @@ impl Engine {
             store: parts.store,
             state: parts.state,
             clock: parts.clock,
+            unreadable: Mutex::default(),
             detecting: tokio::sync::Mutex::new(Cursor(cursor.unwrap_or_default())),
             between_record_and_shadow: tokio::sync::RwLock::new(()),
             in_flight: Mutex::new(HashSet::new()),

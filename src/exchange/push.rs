@@ -17,10 +17,10 @@ use crate::case::{
     TransactionId, Upward,
 };
 use crate::peer::Upstream;
-use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome};
-use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, View};
+use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome, Problem};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, PeerRecord, View};
 use crate::store::{Write, Writer};
-use crate::telemetry::{CrashPoint, crash_point};
+use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// A request that has grown to so many bytes is long enough: it has to get through in the time that a request may take.
 const BATCH_BYTES: usize = 4 << 20;
@@ -227,7 +227,7 @@ impl Engine {
                 Outcome::Refused { problem } if matches!(&task.what, What::Send(entry) if links(entry)) => {
                     unlinked.push((task, problem.to_string()));
                 }
-                Outcome::Refused { problem } => parked.push((task.key, problem.to_string())),
+                Outcome::Refused { problem } => parked.push((task.key, in_their_words(&problem))),
                 Outcome::OutOfOrder { expected } => {
                     parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
                 }
@@ -257,7 +257,7 @@ impl Engine {
         crash_point(CrashPoint::TransactionWrittenBack);
         self.0.to_prepare.notify_one();
 
-        let now = self.now();
+        let (peer, now) = (alias.clone(), self.now());
         let (settled, refused) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
@@ -271,6 +271,8 @@ impl Engine {
                         Err(other) => return Err(other),
                     }
                 }
+                let before = transaction.peer(&peer)?;
+                transaction.put_peer(&peer, &PeerRecord { last_contact: Some(now), ..before })?;
                 Ok((settled, refused))
             })
             .await?;
@@ -419,8 +421,18 @@ impl Engine {
             })
             .await?;
         match postponed {
-            Ok(attempt) => {
-                info!(event = "operation_postponed", peer = %key.peer, exchange = %key.exchange, attempt, reason, "later");
+            Ok(None) => Ok(()),
+            Ok(Some(postponed)) => {
+                info!(
+                    event = "operation_postponed",
+                    peer = %key.peer,
+                    exchange = %key.exchange,
+                    incident = postponed.incident.map(|incident| incident.0),
+                    attempt = postponed.attempt,
+                    next_attempt = %postponed.next_attempt,
+                    reason = &*discreet(reason),
+                    "later"
+                );
                 Ok(())
             }
             Err(queued_at) => self.park(vec![(key.clone(), format!("in vain since {queued_at}: {reason}"))]).await,
@@ -462,6 +474,11 @@ impl Task {
         };
         Some(settle::Sent { position: self.record.pending.first().copied()?, operation })
     }
+}
+
+/// A peer's reason: what the peer wrote by itself stands in quotes, which the log leaves out.
+fn in_their_words(problem: &Problem) -> String {
+    format!("{}: \"{}\"", problem.title, problem.detail)
 }
 
 /// The line for an operation of ours that took effect at the peer. A Create has its own, with the transaction ID.

@@ -30,6 +30,7 @@ impl Engine {
         requests: Vec<OperationRequest>,
     ) -> Result<Vec<OperationResult>, EngineError> {
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
+        self.heard_from(client, self.now());
         let settings = self.settings();
         let items = requests
             .into_iter()

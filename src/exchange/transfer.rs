@@ -226,13 +226,17 @@ impl Engine {
             },
             Err(reason) => reason,
         };
-        self.forget_transfer(job);
         warn!(event = "attachment_failed", peer = %alias, incident = file.incident.0, reason = given_up, "given up");
-        match way {
-            Way::Up => self.store().gone(file.id, Err(given_up), self.now()).await?,
-            Way::Down => self.store().given_up(file.id, given_up, self.now()).await?,
+        let settled = match way {
+            Way::Up => self.store().gone(file.id, Err(given_up), self.now()).await,
+            Way::Down => self.store().given_up(file.id, given_up, self.now()).await,
+        };
+        // Not before: until the store knows, whoever looks for work would take it up once more.
+        match &settled {
+            Ok(()) => self.forget_transfer(job),
+            Err(_) => _ = self.postpone_transfer(job, false),
         }
-        Ok(())
+        Ok(settled?)
     }
 
     /// Sets the next try. Says since when it was tried in vain when that is too long.

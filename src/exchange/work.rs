@@ -1,13 +1,15 @@
 //! A person's decisions on an incident: accept, update, resolve, close, reopen, cancel, reject. Each changes the record in the store; the
 //! detector finds the change, and the outgoing table says what travels. An edit made with any other tool travels alike.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
     Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase, PhaseGroup,
-    Reference, Standing, Towards,
+    Reference, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -83,11 +85,17 @@ impl Engine {
     async fn decide_once(&self, id: IncidentId, decision: Decision, request: &WorkRequest) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
         let edit = self.edit_for(&incident, decision, request)?;
+        if decision == Decision::Cancel && !self.is_submitted(&incident).await? {
+            return Err(action(format!("incident {id} was submitted to nobody; there is nothing to cancel")));
+        }
         if decision == Decision::Reopen && self.stays_closed(&incident).await? {
             return self.submit_anew(&incident, edit, &request.operator).await;
         }
         if edit == Edit::default() {
-            return Err(form("nothing to change was given".into()));
+            return Err(form(match request.status.is_some() && incident.client.is_none() {
+                true => "the status of a case is told by the site that it was submitted to".into(),
+                false => "nothing to change was given".into(),
+            }));
         }
         let detail = match decision {
             Decision::Update => "updated",
@@ -105,16 +113,8 @@ impl Engine {
         if decision == Decision::Reject && !ours {
             return Err(action(format!("incident {} is no client's; cancel it, or close it", incident.id)));
         }
-        let rejected = |one: &Reference| one.standing == Standing::Rejected;
         if matches!(decision, Decision::Reopen | Decision::Update) {
             check_not_given_back(incident)?;
-        }
-        let submitted = |one: &Reference| one.towards == Towards::Upstream && !rejected(one);
-        if decision == Decision::Cancel && !incident.references.iter().any(submitted) {
-            return Err(action(format!(
-                "incident {} was submitted to nobody; there is nothing to cancel",
-                incident.id
-            )));
         }
         if ours && incident.case.is_none() && matches!(decision, Decision::Resolve | Decision::Close) {
             return Err(action(format!("incident {} has no case yet; accept it first", incident.id)));
@@ -168,6 +168,20 @@ impl Engine {
         };
         self.check_ownership(incident, decision, &edit)?;
         Ok(edit)
+    }
+
+    /// Whether the upstream has it, or is to have it: an exchange begins before the store knows of it.
+    async fn is_submitted(&self, incident: &Incident) -> Result<bool, EngineError> {
+        let upward: Vec<Standing> =
+            incident.references.iter().filter(|one| one.towards == Towards::Upstream).map(|one| one.standing).collect();
+        if !upward.is_empty() {
+            return Ok(upward.iter().any(|standing| *standing != Standing::Rejected));
+        }
+        let Some(key) = super::settle::upward_key(&self.scene(), incident) else { return Ok(false) };
+        if incident.submission == Submission::Requested {
+            return Ok(true);
+        }
+        Ok(self.state().read(move |view| view.exchange(&key)).await?.is_some())
     }
 
     /// What another site has in hand is changed there; notes flow regardless (C-48).
@@ -247,11 +261,16 @@ impl Engine {
         self.write_decision(write).await
     }
 
-    /// Writes what was decided on the record as it stood, and wakes the detector.
+    /// Writes what was decided on the record as it stood, and has it told at once: what is decided next is told for itself,
+    /// each status in its turn.
     pub(super) async fn write_decision(&self, write: Write) -> Result<(), EngineError> {
+        /// With much to detect before it, the decision is told when its turn comes.
+        const WITHIN: Duration = Duration::from_secs(2);
         match self.write_one(write).await? {
             Written::Done => {
-                self.0.changed.notify_one();
+                if !matches!(tokio::time::timeout(WITHIN, self.detect_all()).await, Ok(Ok(()))) {
+                    self.0.changed.notify_one();
+                }
                 Ok(())
             }
             _ => Err(ProblemType::Busy.with("the record changed at the same moment; look at it and try again").into()),

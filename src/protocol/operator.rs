@@ -34,6 +34,9 @@ pub struct IncidentRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentPage {
     pub incidents: Vec<IncidentRow>,
+    /// Those of the page that do not read: another program wrote what breaks a rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<i64>,
     /// Give it as `after` for the next page.
     pub next: Option<String>,
 }

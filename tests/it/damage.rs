@@ -260,6 +260,25 @@ async fn a_second_daemon_is_refused_and_the_first_goes_on() {
     // Everything its own but the socket.
     let other = format!("data_dir = \"{dir}/other\"");
     second("socket.toml", &format!("data_dir = \"{dir}\""), &other).refused(1, &["another daemon answers there"]);
+    // Everything its own but the store: each would hear of half the changes.
+    let store = format!("data_dir = \"{dir}/third\"\nsocket = \"{dir}/other.s\"");
+    let config = config
+        .replace(&format!("data_dir = \"{dir}\""), &store)
+        .replace("[store]", &format!("[store]\npath = \"{dir}/incidents.db\""));
+    let config = config.replace(&format!("socket = \"{dir}/s\"\n"), "");
+    std::fs::write(pair.end_user.path("store.toml"), config).unwrap();
+    finish(program(["run", "--config", pair.end_user.path("store.toml").to_str().unwrap()]))
+        .refused(1, &["another daemon works on", "incidents.db"]);
+    // A file that is no socket is nobody's to remove.
+    std::fs::write(pair.end_user.path("precious"), "text").unwrap();
+    let config = std::fs::read_to_string(pair.end_user.path("config.toml")).unwrap();
+    let config = config
+        .replace(&format!("{dir}/s\""), &format!("{dir}/precious\""))
+        .replace(&format!("data_dir = \"{dir}\""), &other);
+    std::fs::write(pair.end_user.path("file.toml"), config).unwrap();
+    finish(program(["run", "--config", pair.end_user.path("file.toml").to_str().unwrap()]))
+        .refused(1, &["a file that is no socket stands there"]);
+    assert_eq!(std::fs::read_to_string(pair.end_user.path("precious")).unwrap(), "text");
     assert!(pair.end_user.is_running());
     pair.give(5).await;
     pair.at_rest(5).await;

@@ -105,3 +105,42 @@ async fn policies_carry_many_incidents_without_a_person() {
     .await;
     assert_eq!(pair.partner.count("SELECT count(*) FROM incident").await, 2000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_status_is_told_however_fast_a_person_decides() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: "" }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "awaiting_case").await;
+    let bert = |request: serde_json::Value| {
+        let mut request = request;
+        request["operator"] = "bert".into();
+        request
+    };
+    pair.partner.act("/v1/incidents/1/accept", bert(json!({}))).await;
+    for status in ["In Progress", "Waiting for parts", "Testing"] {
+        pair.partner.act("/v1/incidents/1/update", bert(json!({"status": status}))).await;
+    }
+    pair.partner.act("/v1/incidents/1/resolve", bert(json!({"solution": "Reseated"}))).await;
+    pair.partner.act("/v1/incidents/1/close", bert(json!({}))).await;
+    pair.end_user.step(1, "partner", "closed").await;
+    let shown = pair.end_user.when(1, "the whole story", |shown| shown["history"].to_string().contains("Closed")).await;
+    let history = shown["history"].to_string();
+    for status in ["In Progress", "Waiting for parts", "Testing", "Resolved", "Closed"] {
+        assert!(history.contains(status), "{status}: {history}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_on_its_way_can_be_cancelled() {
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.kill();
+    pair.end_user.insert(0, 1).await;
+    eventually("it to be queued", || async {
+        (pair.end_user.get("/v1/outbox").await.body["total"] == 1).then_some(())
+    })
+    .await;
+    pair.end_user.act("/v1/incidents/1/cancel", json!({"operator": "anna"})).await;
+    pair.partner.start().await;
+    let theirs = pair.partner.when(1, "the cancellation", |shown| shown["phase"] == "close").await;
+    assert_eq!(theirs["completion_code"], "abandoned_by_user", "{theirs}");
+}

@@ -67,10 +67,13 @@ async fn a_text_that_no_peer_would_take_is_left_alone_until_it_is_corrected() {
     pair.end_user.execute("UPDATE incident SET solution = 'Reseated' WHERE id = 2").await;
     pair.partner.when(2, "the other one", |shown| shown["solution"] == "Reseated").await;
     eventually("the reason", || async { pair.end_user.log().contains("incident_unreadable").then_some(()) }).await;
+    let warned = || async { pair.end_user.get("/v1/status").await.body["warnings"].to_string() };
+    assert!(warned().await.contains("`casebridge why 1` says what to correct"));
     assert_eq!(pair.partner.get("/v1/incidents/1").await.body["solution"], Value::Null);
     assert_eq!(pair.end_user.get("/v1/parked").await.body["total"], 0, "nothing waits for an answer");
     pair.end_user.execute("UPDATE incident SET solution = 'Screen cleared' WHERE id = 1").await;
     pair.partner.when(1, "the corrected one", |shown| shown["solution"] == "Screen cleared").await;
+    assert!(!warned().await.contains("casebridge why"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::case::Alias;
 use crate::config::claims::Claims;
@@ -137,11 +138,12 @@ fn socket_mode(item: &Item<'_>) -> Result<u32, Refused> {
 
 fn level(item: &Item<'_>) -> Result<String, Refused> {
     let text = item.line(1024)?;
+    let help = "write error, warn, info or debug, or a filter such as \"casebridge::exchange=debug,info\"";
     match EnvFilter::builder().parse(text) {
+        Ok(filter) if filter.max_level_hint() == Some(LevelFilter::TRACE) => {
+            Err(item.refuse(format!("{} asks for more than the program tells", quoted(text)), help))
+        }
         Ok(_) => Ok(text.to_owned()),
-        Err(fault) => Err(item.refuse(
-            format!("{} is not a log filter: {fault}", quoted(text)),
-            "write error, warn, info, debug or trace, or a filter such as \"casebridge::exchange=debug,info\"",
-        )),
+        Err(fault) => Err(item.refuse(format!("{} is not a log filter: {fault}", quoted(text)), help)),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Scene;
-use crate::case::{Downward, Leg, OperationKind, Progress, Towards};
+use crate::case::{Downward, IncidentId, Leg, OperationKind, Progress, Towards};
 use crate::exchange::EngineError;
 use crate::exchange::fields::{Encoded, encode_again};
 use crate::state::{Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, Transaction};
@@ -29,18 +29,26 @@ pub fn waiting_since(
     Ok((head.map(|entry| entry.queued_at), record.due.map_or(0, |due| due.attempts)))
 }
 
+/// When an exchange is tried again.
+pub struct Postponed {
+    pub incident: Option<IncidentId>,
+    pub attempt: u32,
+    pub next_attempt: Timestamp,
+}
+
 /// Not now: the exchange's own next try.
 pub fn postponed(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     reason: &str,
     next: impl FnOnce(u32) -> Timestamp,
-) -> Result<u32, EngineError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(0) };
+) -> Result<Option<Postponed>, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
     let attempts = record.due.as_ref().map_or(0, |due| due.attempts) + 1;
-    record.due = Some(Due { at: next(attempts), attempts, last_error: Some(reason.to_owned()) });
+    let at = next(attempts);
+    record.due = Some(Due { at, attempts, last_error: Some(reason.to_owned()) });
     transaction.put_exchange(key, &record)?;
-    Ok(attempts)
+    Ok(Some(Postponed { incident: record.incident(), attempt: attempts, next_attempt: at }))
 }
 
 /// Its instant lies where the clock will not come for long; the tries are not forgotten.

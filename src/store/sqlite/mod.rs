@@ -1,5 +1,6 @@
 //! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
 
+mod claim;
 mod content;
 mod deposit;
 mod link;
@@ -9,7 +10,9 @@ mod read;
 mod sharing;
 mod write;
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +38,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     site: SiteId,
+    _claim: Option<Arc<File>>,
 }
 
 /// Rows that SQLite's thread may be ahead of whoever reads them.
@@ -86,7 +90,13 @@ impl SqliteStore {
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
         let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
-        Ok(Self { writer, readers, site })
+        Ok(Self { writer, readers, site, _claim: None })
+    }
+
+    /// The store as that of the one daemon that works on it. Other programs come and go beside it.
+    pub fn claimed(self, settings: &settings::Store) -> Result<Self, StoreError> {
+        let claim = claim::claim(&settings.path)?;
+        Ok(Self { _claim: Some(Arc::new(claim)), ..self })
     }
 
     /// Runs `work` in one transaction that takes the write lock at once. In a task of its own: a caller that goes away,
