@@ -27,7 +27,7 @@ pub enum TokenCommand {
 
 #[derive(Debug, Args)]
 pub struct NewArguments {
-    /// The client, by the alias of its [[client]]
+    /// The client, by the alias of its `[[client]]`
     #[arg(long, value_name = "ALIAS")]
     client: Alias,
     /// When it stops being good, for example 2027-06-30T00:00:00Z; never without it
