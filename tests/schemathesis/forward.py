@@ -4,9 +4,24 @@ import asyncio
 import sys
 
 
+async def whole(reader):
+    """What comes in one go. A head that arrives without its body can be answered, and the connection closed, before the
+    body is there; the answer is lost then."""
+    data = await reader.read(65536)
+    while data and len(data) < 1 << 20:
+        try:
+            more = await asyncio.wait_for(reader.read(65536), 0.003)
+        except asyncio.TimeoutError:
+            break
+        if not more:
+            break
+        data += more
+    return data
+
+
 async def pump(reader, writer):
     try:
-        while data := await reader.read(65536):
+        while data := await whole(reader):
             writer.write(data)
             await writer.drain()
     except OSError:
