@@ -19,7 +19,7 @@ use crate::case::{
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
-use crate::state::{ExchangeKey, ExchangeRecord, PeerRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, PeerRecord, View};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -78,7 +78,9 @@ impl Engine {
         self.detect_all().await?;
         let mut after = None;
         let mut cursor = None;
-        let mut seen = HashSet::new();
+        // Taken before the first page: what is acknowledged while the pages are read need not stand in them.
+        let mut missing = self.acknowledged_by(alias).await?;
+        let mut count = 0;
         loop {
             let page = match upstream.exchanges(after, PAGE).await {
                 Ok(page) => page,
@@ -90,7 +92,10 @@ impl Engine {
             // The first page's cursor: everything later comes with the feed, and what came twice is known by its number.
             cursor = cursor.or(Some(page.cursor));
             let last = page.exchanges.last().map(|snapshot| snapshot.exchange);
-            seen.extend(page.exchanges.iter().map(|snapshot| snapshot.exchange));
+            count += page.exchanges.len();
+            for snapshot in &page.exchanges {
+                missing.remove(&snapshot.exchange);
+            }
             self.adopt_page(alias, page.exchanges).await?;
             crash_point(CrashPoint::AdoptedPage);
             match last {
@@ -99,10 +104,10 @@ impl Engine {
                 _ => break,
             }
         }
-        self.park_forgotten(alias, &seen).await?;
+        self.park_forgotten(alias, missing).await?;
         self.mark_adopted(alias, cursor).await?;
         self.0.upstream_known.send_replace(true);
-        info!(event = "exchanges_adopted", peer = %alias, count = seen.len(), "known again from the peer");
+        info!(event = "exchanges_adopted", peer = %alias, count, "known again from the peer");
         Ok(true)
     }
 
@@ -296,25 +301,45 @@ impl Engine {
         }
     }
 
-    /// Exchanges that the upstream once acknowledged and does not know any more: a person has to look.
-    async fn park_forgotten(&self, alias: &Alias, seen: &HashSet<ExchangeId>) -> Result<(), EngineError> {
-        let mut after = None;
+    /// The exchanges that the upstream has acknowledged and that go on.
+    async fn acknowledged_by(&self, alias: &Alias) -> Result<HashSet<ExchangeId>, EngineError> {
+        let (mut acknowledged, mut after) = (HashSet::new(), None);
         loop {
             let peer = alias.clone();
             let page = self.state().read(move |view| view.exchanges_after(&peer, after, PAGE)).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(acknowledged) };
             after = Some(last.exchange);
-            let forgotten = page
-                .into_iter()
-                .filter(|(key, record)| {
-                    let acknowledged = matches!(&record.leg, Leg::Upward { step, .. } if step.transaction().is_some());
-                    acknowledged && !record.leg.is_over() && record.parked.is_none() && !seen.contains(&key.exchange)
-                })
-                .map(|(key, _)| (key, FORGOTTEN.to_owned()))
-                .collect();
+            acknowledged.extend(page.iter().filter(|(_, record)| goes_on(record)).map(|(key, _)| key.exchange));
+        }
+    }
+
+    /// Exchanges that the upstream once acknowledged and does not know any more: a person has to look.
+    async fn park_forgotten(&self, alias: &Alias, missing: HashSet<ExchangeId>) -> Result<(), EngineError> {
+        let mut keys = missing.into_iter().map(|exchange| ExchangeKey::new(alias, exchange));
+        loop {
+            let page: Vec<ExchangeKey> = keys.by_ref().take(PAGE).collect();
+            if page.is_empty() {
+                return Ok(());
+            }
+            let forgotten = move |view: View<'_>| {
+                let mut forgotten = Vec::new();
+                for key in page {
+                    if view.exchange(&key)?.is_some_and(|record| goes_on(&record)) {
+                        forgotten.push((key, FORGOTTEN.to_owned()));
+                    }
+                }
+                Ok(forgotten)
+            };
+            let forgotten = self.state().read(forgotten).await?;
             self.park(forgotten).await?;
         }
     }
+}
+
+/// Whether the upstream has it, and neither its end nor a person is what it waits for.
+fn goes_on(record: &ExchangeRecord) -> bool {
+    let acknowledged = matches!(&record.leg, Leg::Upward { step, .. } if step.transaction().is_some());
+    acknowledged && !record.leg.is_over() && record.parked.is_none()
 }
 
 fn exchange_with(incident: &Incident, peer: &Alias) -> Option<ExchangeId> {

@@ -1,5 +1,6 @@
 //! One site: a directory, a configuration, and a real daemon process.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -231,14 +232,22 @@ impl Drop for Site {
     }
 }
 
-/// The first and the last lines.
+/// Of each event the first and the last lines: what is told rarely does not drown in what is told often.
 fn excerpt(log: &str) -> String {
-    const SHOWN: usize = 25;
-    let lines: Vec<&str> = log.lines().collect();
-    if lines.len() <= 2 * SHOWN {
-        return log.to_owned();
+    const SHOWN: usize = 8;
+    let event = |line: &str| line.split_once("event=").map(|(_, rest)| rest.split(' ').next().map(str::to_owned));
+    let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, line) in log.lines().enumerate() {
+        places.entry(event(line)).or_default().push(place);
     }
-    format!("{}\n[...]\n{}", lines[..SHOWN].join("\n"), lines[lines.len() - SHOWN..].join("\n"))
+    let mut shown: Vec<usize> = Vec::new();
+    for places in places.values() {
+        shown.extend(places.iter().take(SHOWN));
+        shown.extend(places.iter().skip(SHOWN.max(places.len().saturating_sub(SHOWN))));
+    }
+    shown.sort_unstable();
+    let lines: Vec<&str> = log.lines().collect();
+    shown.into_iter().map(|place| lines[place]).collect::<Vec<_>>().join("\n")
 }
 
 async fn loop_until_exit(what: &str, child: &mut Child) -> std::process::ExitStatus {
