@@ -107,6 +107,27 @@ struct Fake {
     away: AtomicBool,
     batches: AtomicU64,
     taken: Mutex<Vec<(ExchangeId, u64)>>,
+    /// Its feed begins anew; and its answers to operations, and then its pages, wait for the story.
+    restarted: AtomicBool,
+    answers: Gate,
+    pages: Gate,
+}
+
+/// Open, until a story closes it.
+#[derive(Default)]
+struct Gate {
+    closed: AtomicBool,
+    reached: AtomicBool,
+    opened: tokio::sync::Notify,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        if self.closed.load(Ordering::SeqCst) {
+            self.reached.store(true, Ordering::SeqCst);
+            self.opened.notified().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -131,6 +152,7 @@ impl Upstream for Fake {
             let problem = Box::new(ProblemType::Internal.with("no"));
             return Err(PeerError::Refused { problem, retry_after: None });
         }
+        self.answers.pass().await;
         let mut taken = self.taken.lock().unwrap();
         let results = batch.operations.iter().map(|one| {
             taken.push((one.exchange, one.seq));
@@ -151,10 +173,15 @@ impl Upstream for Fake {
     }
 
     async fn updates(&self, after: &str, _: Duration, _: usize) -> Result<UpdateAnswer, PeerError> {
+        if self.restarted.load(Ordering::SeqCst) {
+            let problem = Box::new(ProblemType::CursorLost.with("it began anew"));
+            return Err(PeerError::Refused { problem, retry_after: None });
+        }
         Ok(UpdateAnswer { cursor: after.to_owned(), operations: Vec::new() })
     }
 
     async fn exchanges(&self, _: Option<ExchangeId>, _: usize) -> Result<ExchangePage, PeerError> {
+        self.pages.pass().await;
         Ok(ExchangePage { cursor: "c-0".into(), exchanges: Vec::new(), more: false })
     }
 
@@ -303,4 +330,38 @@ async fn what_the_store_could_not_take_is_not_kept_back_by_a_clock_that_jumps() 
     assert_eq!(engine.open_received().await.unwrap(), 1);
     let listed = engine.incidents(&Default::default()).await.unwrap();
     assert_eq!(listed.incidents.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_while_the_exchanges_are_read_anew_is_not_taken_for_forgotten() {
+    let bench = Bench::new(end_user_config, SUBMIT_ALL);
+    let (engine, _state) = bench.start().await;
+    engine.probe().await.unwrap();
+    assert_eq!(engine.push().await.unwrap(), Pushed::Nothing);
+    engine.deposit(vec![deposit(1)]).await.unwrap();
+    engine.detect_all().await.unwrap();
+    bench.upstream.answers.closed.store(true, Ordering::SeqCst);
+    bench.upstream.pages.closed.store(true, Ordering::SeqCst);
+    let spawn = || {
+        tokio::spawn({
+            let engine = engine.clone();
+            async move { engine.push().await }
+        })
+    };
+    let create = spawn();
+    eventually("the create under way", || async { (bench.upstream.batches.load(Ordering::SeqCst) == 1).then_some(()) })
+        .await;
+    bench.upstream.restarted.store(true, Ordering::SeqCst);
+    engine.poll_updates(SOON).await.unwrap();
+    bench.upstream.restarted.store(false, Ordering::SeqCst);
+    let adopts = spawn();
+    eventually("the pages to be asked for", || async {
+        bench.upstream.pages.reached.load(Ordering::SeqCst).then_some(())
+    })
+    .await;
+    bench.upstream.answers.opened.notify_one();
+    assert_eq!(create.await.unwrap().unwrap(), Pushed::Some(1));
+    bench.upstream.pages.opened.notify_one();
+    adopts.await.unwrap().unwrap();
+    assert_eq!(engine.parked(10).await.unwrap().total, 0, "the upstream has just said that it has it");
 }
