@@ -1,4 +1,5 @@
-//! The embedded default: one SQLite file, open to every other program on the site. `schema.sql` documents it.
+//! The embedded default: one SQLite file, open to every other program on the site. The files in
+//! `schema` document it.
 
 mod claim;
 mod content;
@@ -29,7 +30,8 @@ use crate::case::{Alias, Attachment, Deposit, ExchangeId, HistoryLine, IncidentI
 use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// One file for each idea, in the order in which they are made.
+const SCHEMAS: [&str; 1] = [include_str!("schema/01_exchange.sql")];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.
@@ -180,7 +182,9 @@ async fn create_or_write(connection: &mut SqliteConnection) -> Result<SiteId, St
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     if found == 0 {
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+        for schema in SCHEMAS {
+            sqlx::raw_sql(schema).execute(&mut *transaction).await?;
+        }
         sqlx::query("INSERT INTO meta VALUES ('site', ?)")
             .bind(Uuid::new_v4().to_string())
             .execute(&mut *transaction)
