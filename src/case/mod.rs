@@ -17,11 +17,13 @@ pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
+pub mod instance;
 pub mod kind;
 pub mod leg;
 pub mod link;
 pub mod operation;
 pub mod ownership;
+pub mod permission;
 pub mod phase;
 pub mod policy;
 pub mod progress;
@@ -30,6 +32,7 @@ pub mod sequence;
 pub mod shadow;
 pub mod sharing;
 pub mod shown;
+pub mod sight;
 pub mod template;
 pub mod text;
 pub mod told;
@@ -50,6 +53,10 @@ pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, Transactio
 pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
 };
+pub use instance::{
+    CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location, Owner as CaseOwner,
+    OwnerStatus, Percent, Relation, Resolution, Tag, UserName,
+};
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use link::LinkTo;
@@ -62,4 +69,6 @@ pub use sequence::Sequence;
 pub use shadow::Shadow;
 pub use sharing::Sharing;
 pub use shown::{OwnCase, Relayed, relayed};
+pub use permission::{NotAPermission, Permission, Permissions};
+pub use sight::Sight;
 pub use template::CaseTemplate;
