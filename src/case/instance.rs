@@ -83,7 +83,6 @@ impl Instance {
 pub struct Initiator {
     /// A user or a customer, as the type says: one line, at most 128 bytes.
     #[serde(rename = "initiatorId")]
-    #[schema(value_type = String, max_length = 128)]
     pub id: UserName,
     #[serde(rename = "initiatorType", default)]
     pub kind: InitiatorType,

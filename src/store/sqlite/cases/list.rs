@@ -45,7 +45,7 @@ fn name(query: &CaseQuery) -> String {
 }
 
 /// The last row that was seen.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Position {
     id: i64,
     key: String,
