@@ -11,7 +11,9 @@ use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
-use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
+use super::section::{
+    bundle, case, client, exchange, fields, inbox, listen, policy, retry, role, schedule, site, upstream,
+};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -62,6 +64,9 @@ pub(super) fn document(
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
 
+    let mut role_names = Claims::default();
+    let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
+
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
     maps.check(&case, &exchange.ownership, file.faults);
@@ -85,6 +90,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule,
+        roles: roles?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

@@ -7,8 +7,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::origin::Watched;
-use super::token::Token;
-use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
+use super::token::{Operator, Token};
+use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[role]]`
+    pub roles: Vec<Role>,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
     /// Every file that holds a credential: the daemon reads them again when they change.
@@ -41,6 +43,17 @@ impl Settings {
         let own = self.clients.iter().find(|one| one.alias == *client).and_then(|one| one.limits.max_body_bytes);
         let listen = self.listen.as_ref().map_or(0, |listen| listen.max_body_bytes);
         own.map_or(listen, |own| own.min(listen))
+    }
+
+    /// What an operator may do: what its token allows, and what its role does.
+    pub fn permissions(&self, operator: &Operator) -> Permissions {
+        let role = operator.role.as_ref().and_then(|name| self.role(name));
+        role.map_or(operator.scopes, |role| operator.scopes.and(role.permissions))
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
     }
 
     /// What is said about a peer's files.
@@ -356,6 +369,8 @@ pub struct CaseSettings {
     pub resumed_status: String,
     /// Whether a client may open a closed case again; else it submits a new one (C-50).
     pub reopen_closed: bool,
+    /// The largest file that a person may put to a case, in bytes (M-11).
+    pub max_document: u64,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.
@@ -370,6 +385,13 @@ pub struct ExchangeSettings {
     pub ownership: Ownership,
     /// The assignment groups that belong to another site (C-02).
     pub groups: Groups,
+}
+
+/// `[[role]]`: permissions under one name (M-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub name: String,
+    pub permissions: Permissions,
 }
 
 /// `[schedule]`: cron expressions with seconds, in UTC.

@@ -7,6 +7,7 @@ use super::{Engine, EngineError, why};
 use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
 use crate::config::settings::Client;
+use crate::config::token::Token;
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
@@ -19,7 +20,7 @@ use crate::store::{ListFilter, ListOrder, ListQuery};
 fn locked_out(settings: &Settings) -> Vec<String> {
     /// So many are named.
     const NAMED: usize = 5;
-    let with_token: HashSet<&Alias> = settings.tokens.iter().map(|token| &token.client).collect();
+    let with_token: HashSet<&Alias> = settings.tokens.iter().filter_map(Token::client).collect();
     let out = settings.clients.iter().filter(|client| {
         client.login.is_none() && client.certificate_name.is_none() && !with_token.contains(&client.alias)
     });

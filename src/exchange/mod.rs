@@ -6,7 +6,7 @@
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`, `why`.
+//! - for people: `inspect`, `why`, `cases`.
 //!
 //! `settle` alone writes state.
 
@@ -15,6 +15,7 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod cases;
 mod certificates;
 mod clock_back;
 mod detect;
@@ -66,6 +67,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
 pub use push::Pushed;
 pub use retry::Backoff;

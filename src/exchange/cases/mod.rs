@@ -17,7 +17,7 @@ mod spool;
 
 use super::work::{TRIES, action};
 use super::{Engine, EngineError};
-use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, case_name};
+use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
 use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
@@ -31,8 +31,10 @@ pub struct CaseCall {
     pub case: IncidentId,
     /// The revision that it was decided on (`If-Match`).
     pub revision: Option<i64>,
-    /// For the history, and as cases name people.
+    /// In whose name, as the history tells it.
     pub operator: String,
+    /// Whoever it is meant for, as cases name people.
+    pub person: UserName,
 }
 
 /// What a call changes: in the record, beside it, and how the history tells it.
