@@ -4,6 +4,7 @@
 //! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
 //! `print` makes everything that came from outside safe for a terminal.
 
+mod case;
 mod check_config;
 mod demo;
 mod deposit;
@@ -110,6 +111,9 @@ enum Command {
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
+    /// Cases, for those who work on them: list, show, create, edit, act
+    #[command(subcommand)]
+    Case(case::CaseCommand),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
     /// What an incident waits for, on whose side, since when, and what to do
@@ -205,6 +209,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
+        Command::Case(command) => case::run(&site.local()?, command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
