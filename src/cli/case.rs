@@ -8,11 +8,10 @@ mod people;
 mod show;
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
 use serde::Serialize;
 
 use super::exit::Failure;
-use super::local::Local;
+use super::local::{Local, Method, RequestBuilder};
 use super::query::encoded;
 use super::{Output, examples, print, who};
 use crate::protocol::cases::CaseAnswer;
@@ -148,10 +147,10 @@ impl Target {
     }
 
     /// With who asks, and the revision that it was decided on.
-    fn conditional(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+    fn conditional(&self, request: RequestBuilder) -> RequestBuilder {
         let request = request.header("Casebridge-Operator", who::operator());
         match self.revision {
-            Some(revision) => request.header(reqwest::header::IF_MATCH, format!("\"{revision}\"")),
+            Some(revision) => request.header("If-Match", format!("\"{revision}\"")),
             None => request,
         }
     }

@@ -5,7 +5,8 @@ mod fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder, Response, header};
+pub use reqwest::{Method, RequestBuilder};
+use reqwest::{Client, Response, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Reference, SiteId,
-    Transfer,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, Reference, SiteId,
+    Transfer, UserName,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, Document, Put, StoredDocument, ChangePage, Cursor, Deposited, DueAttachment, Expected,
     IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
 };
 use jiff::Timestamp;
@@ -222,5 +222,35 @@ impl AttachmentStore for Store {
 
     async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl CaseStore for Store {
+    async fn cases(&self, _: &CaseQuery) -> Result<CasePage, StoreError> {
+        Ok(CasePage::default())
+    }
+
+    async fn instances(
+        &self,
+        _: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn looked_at(&self, _: IncidentId, _: &UserName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn document(&self, _: IncidentId, _: &str) -> Result<Option<StoredDocument>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put_document(&self, _: Document, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
+    }
+
+    async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
     }
 }

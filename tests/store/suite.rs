@@ -1,6 +1,7 @@
 //! What the engine relies on, told as stories. An adapter starts here: it implements [`Bench`] and [`Program`], names
 //! itself in [`conformance`], and is done when every story passes.
 
+pub mod cases;
 pub mod changing;
 pub mod commenting;
 pub mod depositing;

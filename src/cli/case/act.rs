@@ -2,9 +2,8 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use reqwest::Method;
 
-use super::{Failure, Local, Target, who};
+use super::{Failure, Local, Method, Target, who};
 use crate::case::CompletionCode;
 use crate::protocol::cases::{Acting, ActionRequest};
 

@@ -1,10 +1,9 @@
 //! `create`, `edit`, `comment`, `tag`, `milestone` and `relate`: what is said of a case.
 
 use clap::Args;
-use reqwest::Method;
 use uuid::Uuid;
 
-use super::{CaseAnswer, Failure, Local, Output, Target, encoded, print, who};
+use super::{CaseAnswer, Failure, Local, Method, Output, Target, encoded, print, who};
 use crate::case::{CaseTypeName, GroupName, InitiatorType, Percent, Priority, Tag, UserName};
 use crate::protocol::cases::{
     Acting, CaseCommentRequest, CommentAnswer, CreateCase, EditCase, MilestoneRequest, RelationRequest, TagRequest,

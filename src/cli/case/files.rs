@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use reqwest::Method;
 
-use super::{CaseAnswer, Failure, Local, Target, encoded, print};
+use super::{CaseAnswer, Failure, Local, Method, Target, encoded, print};
 use crate::cli::exit::Exit;
 use crate::cli::print::{Column, Table};
 use crate::protocol::cases::{Acting, CaseDocuments};
@@ -82,7 +81,7 @@ pub async fn upload(local: &Local, arguments: UploadArguments) -> Result<(), Fai
     let answer: CaseAnswer = local
         .ask(&what, Method::PUT, &path, |request| {
             let request = target.conditional(request);
-            request.header(reqwest::header::CONTENT_TYPE, "application/octet-stream").body(content)
+            request.header("Content-Type", "application/octet-stream").body(content)
         })
         .await?;
     target.done(&answer, "given the document")

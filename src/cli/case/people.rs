@@ -2,9 +2,8 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use reqwest::Method;
 
-use super::{Failure, Local, Target, encoded, who};
+use super::{Failure, Local, Method, Target, encoded, who};
 use crate::case::{GroupName, OwnerStatus, UserName};
 use crate::protocol::cases::{Acting, AssignmentRequest, FlagRequest, OwnerRequest};
 

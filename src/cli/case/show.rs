@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::{CaseAnswer, Failure, Local, Target, print, who};
+use super::{CaseAnswer, Failure, Local, Method, Target, print, who};
 use crate::cli::print::{Column, Table, safe, safe_lines, time};
 use crate::protocol::cases::{CaseActivities, CaseDetail, FlagRequest};
-use reqwest::Method;
 
 /// Of `show` and `activities`.
 #[derive(Debug, Args)]

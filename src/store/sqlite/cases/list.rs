@@ -2,6 +2,9 @@
 //! the most what one condition finds: never what is stored. Which condition leads an arm is decided here and not left to
 //! SQLite's guess: a `+` before a column keeps SQLite from an index.
 
+#[cfg(test)]
+mod tests;
+
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::read;
@@ -12,6 +15,21 @@ use crate::store::{CaseFilter, CaseOrder, CasePage, CaseQuery, Span, StoreError}
 type Sql = QueryBuilder<Sqlite>;
 
 pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Result<CasePage, StoreError> {
+    let rows = statement(query)?.build().fetch_all(&mut *connection).await?;
+    let next = match rows.last() {
+        Some(row) if rows.len() == query.limit => {
+            let key = if query.order == CaseOrder::Number { String::new() } else { row.try_get("sort_key")? };
+            Some(format!("{}:{}:{key}", name(query), row.try_get::<i64, _>("id")?))
+        }
+        _ => None,
+    };
+    let order: Vec<i64> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+    let (cases, unreadable) = read::listed(connection, &order).await?;
+    Ok(CasePage { cases, unreadable, next })
+}
+
+/// Finds the numbers of a page, in order.
+fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
     let position = query.after.as_deref().map(|after| position(query, after)).transpose()?;
     let mut sql = Sql::new("");
     for (number, arm) in arms(query, position.as_ref()).iter().enumerate() {
@@ -26,17 +44,7 @@ pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Resul
         sql.push("sort_key").push(down).push(", ");
     }
     sql.push("id").push(down).push(" LIMIT ").push_bind(query.limit as i64);
-    let rows = sql.build().fetch_all(&mut *connection).await?;
-    let next = match rows.last() {
-        Some(row) if rows.len() == query.limit => {
-            let key = if query.order == CaseOrder::Number { String::new() } else { row.try_get("sort_key")? };
-            Some(format!("{}:{}:{key}", name(query), row.try_get::<i64, _>("id")?))
-        }
-        _ => None,
-    };
-    let order: Vec<i64> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
-    let (cases, unreadable) = read::listed(connection, &order).await?;
-    Ok(CasePage { cases, unreadable, next })
+    Ok(sql)
 }
 
 /// Leads the `next` of a page, so that it is not taken for a page of a list in another order.
