@@ -8,6 +8,8 @@ pub mod answer;
 mod describe;
 pub mod door;
 pub mod endpoints;
+#[cfg(test)]
+mod tests;
 
 use axum::{Router, middleware};
 
