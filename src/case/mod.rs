@@ -6,6 +6,7 @@
 pub mod agreed;
 pub mod apply;
 pub mod attachment;
+pub mod case_name;
 pub mod code;
 pub mod conflict;
 pub mod deposit;
@@ -18,6 +19,7 @@ pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
+pub mod instance;
 pub mod kind;
 pub mod leg;
 pub mod link;
@@ -45,6 +47,7 @@ pub(crate) mod example;
 pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
+pub use case_name::CaseName;
 pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deposit::{Deposit, DepositedFile, FileContent};
@@ -55,6 +58,10 @@ pub use history::{Action, HistoryLine};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
 pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
+};
+pub use instance::{
+    CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location,
+    Owner as CaseOwner, OwnerStatus, Percent, Relation, Resolution, Tag, UserName,
 };
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};

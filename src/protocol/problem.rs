@@ -96,6 +96,8 @@ problems! {
     NotOwner = "not-owner", 409, "Another site has the case in hand";
     Form = "form", 422, "The form is not acceptable";
     Action = "action", 409, "The action is not possible now";
+    /// `If-Match` names another revision than the case is at.
+    Stale = "stale", 412, "The case is not as it was any more";
 }
 
 impl ProblemType {

@@ -205,7 +205,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted FROM comment \
+           deleted, initiator FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -235,6 +235,7 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         internal: flag(8, "visibility")?,
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
+        initiator: flag(11, "side")?,
     })
 }
 
