@@ -16,14 +16,14 @@ use uuid::Uuid;
 use super::item::quoted;
 use super::secret;
 use crate::case::text::{TextFault, line};
-use crate::case::{Alias, Permissions};
+use crate::case::{Alias, Permissions, UserName};
 
 /// What every token begins with: a token that was left lying about is found by it.
 const PREFIX: &str = "cbt_";
 /// The longest file, in bytes: twice as many tokens as there can be clients.
 const FILE_LIMIT: u64 = 8 << 20;
 /// The longest name of an operator, a group or a role, in bytes.
-const NAME_LIMIT: usize = 128;
+const NAME_LIMIT: usize = UserName::LIMIT;
 /// The most groups of one operator.
 pub const GROUP_LIMIT: usize = 100;
 
