@@ -11,7 +11,9 @@ use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
-use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
+use super::section::{
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, policy, retry, schedule, site, upstream,
+};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -61,6 +63,8 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let definitions = definitions::definitions(&mut file);
+    let jobs = job::job(file.section("job"), &definitions);
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -84,7 +88,9 @@ pub(super) fn document(
         submit,
         case,
         exchange,
-        schedule,
+        schedule: schedule?,
+        jobs,
+        definitions,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

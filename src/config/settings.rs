@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::cron::Cron;
 use super::origin::Watched;
 use super::token::Token;
+use crate::case::case_type::Definitions;
 use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
 
 /// All settings of one site.
@@ -29,6 +31,9 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    pub jobs: Jobs,
+    /// What the site offers its customers (M-05).
+    pub definitions: Definitions,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
     /// Every file that holds a credential: the daemon reads them again when they change.
@@ -372,16 +377,35 @@ pub struct ExchangeSettings {
     pub groups: Groups,
 }
 
-/// `[schedule]`: cron expressions with seconds, in UTC.
+/// `[schedule]`: cron expressions with seconds (M-10).
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    pub housekeeping: String,
+    /// The IANA name of the time zone by whose clocks they fire.
+    pub time_zone: String,
+    pub housekeeping: Cron,
     /// When listed attachments that were missing are looked for again.
-    pub late_attachments: String,
+    pub late_attachments: Cron,
     /// When certificates and secrets are looked at for their end.
-    pub expiry_check: String,
+    pub expiry_check: Cron,
     /// When both sites' stores are compared.
-    pub reconcile: String,
+    pub reconcile: Cron,
+    /// When resolved cases are closed that nobody touched for long enough (M-06).
+    pub auto_close: Cron,
+    /// When due dates are looked at (M-07).
+    pub due_date_check: Cron,
+    /// When SLAs are looked at (M-08).
+    pub sla_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// `[job]`: what the jobs of case management look at.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// Whether a case that fails leaves the others to be looked at (M-09), for each of the three.
+    pub close_goes_on: bool,
+    pub due_goes_on: bool,
+    /// The case types whose due dates are looked at (M-07).
+    pub due_types: Vec<String>,
+    pub sla_goes_on: bool,
 }
