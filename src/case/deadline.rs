@@ -213,8 +213,8 @@ impl Deadline {
     }
 
     /// The milestone that tells of it has the same ID wherever and however often it is made.
-    pub fn milestone_id(&self, passed: Passed) -> Uuid {
-        let mut id = *self.id.as_bytes();
+    pub fn milestone_id(deadline: Uuid, passed: Passed) -> Uuid {
+        let mut id = *deadline.as_bytes();
         for (byte, mixed) in id.iter_mut().zip(passed.as_str().bytes().cycle()) {
             *byte ^= mixed;
         }
@@ -296,7 +296,7 @@ mod tests {
         let sla = sla();
         let passed = |n: u32, passed| {
             let fact = Fact::Deadline { deadline: sla.id, passed };
-            Milestone { n, ..Milestone::new(sla.milestone_id(passed), at("2026-11-23T14:00:00Z"), fact) }
+            Milestone { n, ..Milestone::new(Deadline::milestone_id(sla.id, passed), at("2026-11-23T14:00:00Z"), fact) }
         };
         let (warned, missed) = (passed(1, Passed::Warned), passed(2, Passed::Violated));
         let now = CaseState::Opened;

@@ -238,7 +238,9 @@ pub const SCHEDULE_AUTO_CLOSE: &str = "0 0 * * * *";
 pub const SCHEDULE_DUE_DATE_CHECK: &str = "0 */15 * * * *";
 /// `schedule.sla_check`: the 5 minutes of M-08.
 pub const SCHEDULE_SLA_CHECK: &str = "0 */5 * * * *";
-/// `job.auto_close.continue`, `job.due_date_check.continue` and `job.sla_check.continue`
+/// `schedule.case_check`: the span is `upstream.check_after`; this is only how often the exchanges are looked through.
+pub const SCHEDULE_CASE_CHECK: &str = "0 7 * * * *";
+/// `job.due_date_check.continue` and `job.sla_check.continue`
 pub const JOB_CONTINUE: bool = true;
 /// `schedule.keep_done`
 pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use super::cron::Cron;
@@ -395,17 +396,39 @@ pub struct Schedule {
     pub due_date_check: Cron,
     /// When SLAs are looked at (M-08).
     pub sla_check: Cron,
+    /// How often it is looked for cases without news for longer than `upstream.check_after`.
+    pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+impl Schedule {
+    /// The clocks by which they fire. A zone that was there when the settings were read is there.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Each job by its name.
+    pub fn all(&self) -> [(&'static str, &Cron); 8] {
+        [
+            ("auto_close", &self.auto_close),
+            ("case_check", &self.case_check),
+            ("due_date_check", &self.due_date_check),
+            ("expiry_check", &self.expiry_check),
+            ("housekeeping", &self.housekeeping),
+            ("late_attachments", &self.late_attachments),
+            ("reconcile", &self.reconcile),
+            ("sla_check", &self.sla_check),
+        ]
+    }
 }
 
 /// `[job]`: what the jobs of case management look at.
 #[derive(Debug, Clone)]
 pub struct Jobs {
-    /// Whether a case that fails leaves the others to be looked at (M-09), for each of the three.
-    pub close_goes_on: bool,
-    pub due_goes_on: bool,
     /// The case types whose due dates are looked at (M-07).
     pub due_types: Vec<String>,
+    /// Whether a case that fails leaves the others to be looked at (M-09).
+    pub due_goes_on: bool,
     pub sla_goes_on: bool,
 }

@@ -1,4 +1,4 @@
-//! `[job]`: what the jobs of case management look at, and whether they go on behind a case that fails (M-06 to M-09).
+//! `[job]`: what the jobs of case management look at, and whether they go on behind a case that fails (M-07 to M-09).
 
 use crate::case::case_type::Definitions;
 use crate::config::defaults;
@@ -11,20 +11,16 @@ use crate::config::settings::Jobs;
 const TYPE_LIMIT: usize = 200;
 
 pub fn job(mut table: Reader<'_>, definitions: &Definitions) -> Jobs {
-    let go_on = |mut table: Reader<'_>| {
-        let go_on = table.flag("continue", defaults::JOB_CONTINUE);
-        table.finish();
-        go_on
-    };
-    let close_goes_on = go_on(table.section("auto_close"));
-    let sla_goes_on = go_on(table.section("sla_check"));
+    let mut sla = table.section("sla_check");
+    let sla_goes_on = sla.flag("continue", defaults::JOB_CONTINUE);
+    sla.finish();
     let mut due = table.section("due_date_check");
     let due_goes_on = due.flag("continue", defaults::JOB_CONTINUE);
     let types = |item: &Item<'_>| item.list(TYPE_LIMIT, |one| with_due_date(one, definitions));
     let due_types = due.take("case_types", types).unwrap_or_default();
     due.finish();
     table.finish();
-    Jobs { close_goes_on, due_goes_on, due_types, sla_goes_on }
+    Jobs { due_types, due_goes_on, sla_goes_on }
 }
 
 fn with_due_date(item: &Item<'_>, definitions: &Definitions) -> Result<String, Refused> {

@@ -23,6 +23,7 @@ pub fn schedule(mut table: Reader<'_>) -> Result<Schedule, Refused> {
     let auto_close = at("auto_close", defaults::SCHEDULE_AUTO_CLOSE);
     let due_date_check = at("due_date_check", defaults::SCHEDULE_DUE_DATE_CHECK);
     let sla_check = at("sla_check", defaults::SCHEDULE_SLA_CHECK);
+    let case_check = at("case_check", defaults::SCHEDULE_CASE_CHECK);
     let keep_done = table.duration("keep_done", defaults::SCHEDULE_KEEP_DONE);
     table.finish();
     Ok(Schedule {
@@ -34,6 +35,7 @@ pub fn schedule(mut table: Reader<'_>) -> Result<Schedule, Refused> {
         auto_close: auto_close?,
         due_date_check: due_date_check?,
         sla_check: sla_check?,
+        case_check: case_check?,
         keep_done,
     })
 }
