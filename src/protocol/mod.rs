@@ -2,6 +2,7 @@
 
 pub mod attachment;
 pub mod cases;
+pub mod definitions;
 pub mod digest;
 pub mod exchange;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::api::{Door, auth, limits};
 use crate::case::{Permission, Permissions, Sight};
 use crate::config::token;
 use crate::protocol::ProblemType;
+use crate::store::Seen;
 
 /// Over the socket, the name of who calls.
 pub const OPERATOR: &str = "casebridge-operator";
@@ -39,6 +40,11 @@ impl Caller {
     /// The cases that this caller may see. What lies outside is to be answered as what does not exist.
     pub fn sight(&self) -> Sight {
         Sight::of(self.permissions, &self.name, &self.groups)
+    }
+
+    /// The same as the store asks for it. A caller that is tied to groups sees nothing outside of them.
+    pub fn seen(&self) -> Seen {
+        Seen { sight: self.sight(), within: self.groups.clone() }
     }
 
     /// In whose name something is done, where the request names somebody (`operator`). Over the socket everybody says who

@@ -66,7 +66,16 @@ macro_rules! endpoints {
     };
 }
 
-endpoints! {}
+endpoints! {
+    AutoClose = get "/v1/cases/auto-close" ::checks::auto_close, &[AutocloseView], -, "resolved cases that are to be closed";
+    Solutions = get "/v1/solutions" ::definitions::solutions, &[DefView], -, "the solutions of this site";
+    Processes = get "/v1/processes" ::definitions::processes, &[DefView], -, "the processes, each with its solution";
+    CaseTypes = get "/v1/case-types" ::definitions::case_types, &[DefView], -, "the case types, each with what it promises";
+    CaseType = get "/v1/case-types/{name}" ::definitions::case_type, &[DefView], -, "one case type";
+    Priorities = get "/v1/priorities" ::definitions::priorities, &[PriorityView], -, "the priorities";
+    CheckDueDates = post "/v1/checks/due-dates" ::checks::due_dates, &[Permission::CheckDueDates], DueDatesChecked, "check due dates now";
+    CheckSlas = post "/v1/checks/slas" ::checks::slas, &[CheckSla], SlasChecked, "check SLAs now";
+}
 
 fn method(name: &str) -> Method {
     match name {

@@ -5,6 +5,8 @@
 //! calls and whether that is allowed, `answer` gives answers their codes, `describe` writes the table into the OpenAPI document. The other files hold the calls themselves.
 
 pub mod answer;
+mod checks;
+mod definitions;
 mod describe;
 pub mod door;
 pub mod endpoints;
