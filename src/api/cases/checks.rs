@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Caller, Coded};
+use super::{Caller, Coded, call};
 use crate::api::Door;
 use crate::api::body::Answer;
 use crate::api::problem::Refusal;
@@ -70,7 +70,7 @@ fn is_dry(query: Result<Query<CheckQuery>, QueryRejection>) -> Result<bool, Refu
 
 /// What a job found, without the cases that the caller does not see. It ran for all of them.
 async fn seen_of(door: &Door, caller: &Caller, mut found: JobAnswer) -> Result<JobAnswer, Refusal> {
-    let seen = caller.seen();
+    let seen = call::seen(caller);
     if seen == Seen::all() {
         return Ok(found);
     }

@@ -10,10 +10,9 @@ use crate::api::body::Answer;
 use crate::api::keyring::Who;
 use crate::api::problem::{self, Refusal};
 use crate::api::{Door, auth, limits};
-use crate::case::{Permission, Permissions, Sight};
+use crate::case::{Permission, Permissions, Sight, UserName};
 use crate::config::token;
 use crate::protocol::ProblemType;
-use crate::store::Seen;
 
 /// Over the socket, the name of who calls.
 pub const OPERATOR: &str = "casebridge-operator";
@@ -42,11 +41,6 @@ impl Caller {
         Sight::of(self.permissions, &self.name, &self.groups)
     }
 
-    /// The same as the store asks for it. A caller that is tied to groups sees nothing outside of them.
-    pub fn seen(&self) -> Seen {
-        Seen { sight: self.sight(), within: self.groups.clone() }
-    }
-
     /// In whose name something is done, where the request names somebody (`operator`). Over the socket everybody says who
     /// they are. A token's owner acts in its own name, and in another's with the permission for that, which is told.
     pub fn acting_as(&self, named: &str) -> Result<String, Refusal> {
@@ -62,6 +56,12 @@ impl Caller {
         }
         let detail = format!("to act for someone else takes {}", Permission::InstanceProxySave);
         Err(ProblemType::Forbidden.with(detail).into())
+    }
+
+    /// Whoever something is done for, as cases name people: the one whom the request names, else the caller.
+    pub fn person(&self, named: &str) -> Result<UserName, Refusal> {
+        let name = if named.is_empty() { &self.name } else { named };
+        name.parse().map_err(|fault| ProblemType::BadRequest.with(format!("`operator` {fault}")).into())
     }
 
     /// The answer of this call: what it did, with its code.
