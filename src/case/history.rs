@@ -41,6 +41,9 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    DeadlineWarned,
+    DeadlineMissed,
+    AutoClosed,
 }
 
 impl Action {
@@ -77,6 +80,9 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::DeadlineWarned => "deadline_warned",
+            Action::DeadlineMissed => "deadline_missed",
+            Action::AutoClosed => "auto_closed",
         }
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::attachment::Announced;
+use super::deadline::Deadline;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
@@ -50,6 +51,8 @@ pub struct Incident {
     pub comments: Vec<Comment>,
     /// Dated facts, its states among them.
     pub milestones: Vec<Milestone>,
+    /// What was promised on it, by this site and by its peers.
+    pub deadlines: Vec<Deadline>,
     /// Files that are ready for a peer.
     pub announced: Vec<Announced>,
 }

@@ -6,9 +6,12 @@
 pub mod agreed;
 pub mod apply;
 pub mod attachment;
+pub mod calendar;
 pub mod case_name;
+pub mod case_type;
 pub mod code;
 pub mod conflict;
+pub mod deadline;
 pub mod deposit;
 pub mod derive;
 pub mod fields;
@@ -47,9 +50,12 @@ pub(crate) mod example;
 pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
+pub use calendar::Calendar;
 pub use case_name::CaseName;
+pub use case_type::{CaseType, Definitions};
 pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
+pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};
@@ -60,8 +66,8 @@ pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
 };
 pub use instance::{
-    CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location, Owner as CaseOwner,
-    OwnerStatus, Percent, Relation, Resolution, Tag, UserName,
+    CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location,
+    Owner as CaseOwner, OwnerStatus, Percent, Relation, Resolution, Tag, UserName,
 };
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};

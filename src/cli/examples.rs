@@ -193,8 +193,9 @@ Examples:
 
 /// The same, and what each permission opens, from the one table of endpoints.
 pub fn token() -> String {
-    let mut lines = vec![TOKEN.to_owned(), "What the permissions open (CASE_ALL opens everything):".to_owned()];
-    for permission in Permission::ALL.into_iter().filter(|one| *one != Permission::Everything) {
+    let mut lines =
+        vec![TOKEN.to_owned(), "What each permission opens; CASE_ALL opens everything else, too:".to_owned()];
+    for permission in Permission::ALL {
         let opened = Endpoint::ALL.iter().filter(|one| one.permissions().contains(&permission));
         lines.push(format!("  {permission}"));
         lines.extend(opened.map(|one| format!("    {:6} {}: {}", one.method(), one.path(), one.help())));

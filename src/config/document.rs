@@ -12,7 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, exchange, fields, inbox, listen, policy, retry, role, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, policy, retry, role, schedule, site,
+    upstream,
 };
 use super::settings::Settings;
 
@@ -63,6 +64,8 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let definitions = definitions::definitions(&mut file);
+    let jobs = job::job(file.section("job"), &definitions);
 
     let mut role_names = Claims::default();
     let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
@@ -89,7 +92,9 @@ pub(super) fn document(
         submit,
         case,
         exchange,
-        schedule,
+        schedule: schedule?,
+        jobs,
+        definitions,
         roles: roles?,
         tokens: tokens?,
         secrets: origin.secrets(),

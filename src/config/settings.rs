@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
+use super::cron::Cron;
 use super::origin::Watched;
 use super::token::{Operator, Token};
+use crate::case::case_type::Definitions;
 use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
@@ -31,6 +34,9 @@ pub struct Settings {
     pub schedule: Schedule,
     /// `[[role]]`
     pub roles: Vec<Role>,
+    pub jobs: Jobs,
+    /// What the site offers its customers (M-05).
+    pub definitions: Definitions,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
     /// Every file that holds a credential: the daemon reads them again when they change.
@@ -394,16 +400,57 @@ pub struct Role {
     pub permissions: Permissions,
 }
 
-/// `[schedule]`: cron expressions with seconds, in UTC.
+/// `[schedule]`: cron expressions with seconds (M-10).
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    pub housekeeping: String,
+    /// The IANA name of the time zone by whose clocks they fire.
+    pub time_zone: String,
+    pub housekeeping: Cron,
     /// When listed attachments that were missing are looked for again.
-    pub late_attachments: String,
+    pub late_attachments: Cron,
     /// When certificates and secrets are looked at for their end.
-    pub expiry_check: String,
+    pub expiry_check: Cron,
     /// When both sites' stores are compared.
-    pub reconcile: String,
+    pub reconcile: Cron,
+    /// When resolved cases are closed that nobody touched for long enough (M-06).
+    pub auto_close: Cron,
+    /// When due dates are looked at (M-07).
+    pub due_date_check: Cron,
+    /// When SLAs are looked at (M-08).
+    pub sla_check: Cron,
+    /// How often it is looked for cases without news for longer than `upstream.check_after`.
+    pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+impl Schedule {
+    /// The clocks by which they fire. A zone that was there when the settings were read is there.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Each job by its name.
+    pub fn all(&self) -> [(&'static str, &Cron); 8] {
+        [
+            ("auto_close", &self.auto_close),
+            ("case_check", &self.case_check),
+            ("due_date_check", &self.due_date_check),
+            ("expiry_check", &self.expiry_check),
+            ("housekeeping", &self.housekeeping),
+            ("late_attachments", &self.late_attachments),
+            ("reconcile", &self.reconcile),
+            ("sla_check", &self.sla_check),
+        ]
+    }
+}
+
+/// `[job]`: what the jobs of case management look at.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// The case types whose due dates are looked at (M-07).
+    pub due_types: Vec<String>,
+    /// Whether a case that fails leaves the others to be looked at (M-09).
+    pub due_goes_on: bool,
+    pub sla_goes_on: bool,
 }

@@ -16,14 +16,14 @@ use uuid::Uuid;
 use super::item::quoted;
 use super::secret;
 use crate::case::text::{TextFault, line};
-use crate::case::{Alias, Permissions};
+use crate::case::{Alias, Permissions, UserName};
 
 /// What every token begins with: a token that was left lying about is found by it.
 const PREFIX: &str = "cbt_";
 /// The longest file, in bytes: twice as many tokens as there can be clients.
 const FILE_LIMIT: u64 = 8 << 20;
 /// The longest name of an operator, a group or a role, in bytes.
-const NAME_LIMIT: usize = 128;
+const NAME_LIMIT: usize = UserName::LIMIT;
 /// The most groups of one operator.
 pub const GROUP_LIMIT: usize = 100;
 
@@ -223,7 +223,7 @@ pub fn read(path: &Path) -> Result<Vec<Token>, TokenFault> {
 }
 
 /// The tokens in the text of a file.
-fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Token>, TokenFault> {
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Token>, TokenFault> {
     let shown = quoted(&path.to_string_lossy());
     let fault = |message: String| TokenFault {
         message,
@@ -249,11 +249,18 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Resu
     directory.lock().map_err(io)?;
     let mut tokens = read(path)?;
     let outcome = change(&mut tokens);
-    write(path, &directory, tokens).map_err(io)?;
+    write(path, &directory, &tokens).map_err(io)?;
     Ok(outcome)
 }
 
-fn write(path: &Path, directory: &File, tokens: Vec<Token>) -> io::Result<()> {
+/// The text of a file with these tokens.
+pub(super) fn text(tokens: &[Token]) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(&Document { version: 1, tokens: tokens.to_vec() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn write(path: &Path, directory: &File, tokens: &[Token]) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
@@ -265,8 +272,7 @@ fn write(path: &Path, directory: &File, tokens: Vec<Token>) -> io::Result<()> {
     if (owner.uid(), owner.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
         fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
     }
-    serde_json::to_writer_pretty(&mut file, &Document { version: 1, tokens })?;
-    file.write_all(b"\n")?;
+    file.write_all(&text(tokens)?)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     directory.sync_all()
@@ -314,11 +320,22 @@ mod tests {
     fn what_is_no_file_of_tokens_is_refused_without_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.json");
+        let with = |holder: &str| {
+            let (digest, at) = ("0f".repeat(32), "2026-11-22T10:00:00Z");
+            format!(
+                "{{\"version\": 1, \"tokens\": [{{\"id\": \"1\", {holder}, \"sha256\": \"{digest}\", \"created_at\": \"{at}\"}}]}}"
+            )
+        };
         for (text, said) in [
             ("", "line 1"),
             ("{\"version\": 2, \"tokens\": []}", "version 2"),
             ("{\"version\": 1, \"tokens\": [{\"id\": \"hunter22\"}]}", "line 1"),
             ("{\"version\": 1, \"tokens\": [], \"scopes\": \"hunter22\"}", "line 1"),
+            (&with("\"client\": \"north\", \"owner\": \"hunter\""), "line 1"),
+            (&with("\"client\": \"north\", \"scopes\": [\"CASE_VIEW\"]"), "line 1"),
+            (&with("\"owner\": \"hunter\", \"scopes\": [\"CASE_HUNTER\"]"), "line 1"),
+            (&with("\"owner\": \"hunter\\u0000\""), "line 1"),
+            (&with("\"note\": \"nobody's\""), "line 1"),
         ] {
             let _ = fs::remove_file(&path);
             let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).unwrap();

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::case::operation::given;
 use crate::case::{
-    CaseState, CaseTypeName, Fact, GroupName, HistoryLine, InitiatorType, OwnerStatus, Percent, Priority, Relation, Tag,
-    UserName,
+    CaseState, CaseTypeName, Fact, GroupName, HistoryLine, InitiatorType, OwnerStatus, Percent, Priority, Relation,
+    Tag, UserName,
 };
 
 /// What an action on a case did: how the case is named, and how it stands. Says nothing that would take a permission to view.

@@ -2,10 +2,12 @@
 
 pub mod attachment;
 pub mod cases;
+pub mod definitions;
 pub mod digest;
 pub mod exchange;
 #[cfg(test)]
 mod fuzz;
+pub mod job;
 pub mod object;
 pub mod operation;
 pub mod operator;
@@ -19,6 +21,7 @@ pub mod why;
 pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
+pub use job::{JobAnswer, JobCase, JobList, JobRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

@@ -244,10 +244,7 @@ mod tests {
             CaseFilter::Created(Span { from: at(1), before: at(2) }),
         ];
         assert_eq!(query(sound.to_vec()).contradicts_itself(), None);
-        for wrong in [
-            CaseFilter::Unassigned,
-            CaseFilter::Updated(Span { from: at(2), before: at(2) }),
-        ] {
+        for wrong in [CaseFilter::Unassigned, CaseFilter::Updated(Span { from: at(2), before: at(2) })] {
             let filters = [sound.to_vec(), vec![wrong.clone()]].concat();
             assert!(query(filters).contradicts_itself().is_some(), "{wrong:?}");
         }

@@ -3,6 +3,7 @@
 
 mod attachment;
 mod cases;
+mod deadline;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, 
 pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };
+pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -215,7 +217,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -40,13 +40,14 @@ fn operation<'i>(item: &'i mut PathItem, method: &Method) -> Option<&'i mut Oper
 
 fn complete(operation: &mut Operation, endpoint: Endpoint) {
     let fitting: Vec<&str> = endpoint.permissions().iter().map(|one| one.as_str()).collect();
-    let takes = format!("Takes {} or {}.", fitting.join(" or "), Permission::Everything);
+    let everything = Some(Permission::Everything.as_str()).filter(|one| !fitting.contains(one));
+    let either: Vec<&str> = fitting.iter().copied().chain(everything).collect();
+    let takes = format!("Takes {}.", either.join(" or "));
     let code = endpoint.code().map(|code| format!(" Its code is {code}."));
     operation.description = Some(takes + &code.unwrap_or_default());
     operation.summary = Some(endpoint.help().to_owned());
     operation.operation_id = Some(format!("case{endpoint:?}"));
-    let either = fitting.iter().copied().chain([Permission::Everything.as_str()]);
-    operation.security = Some(either.map(|one| SecurityRequirement::new(SCHEME, [one])).collect());
+    operation.security = Some(either.into_iter().map(|one| SecurityRequirement::new(SCHEME, [one])).collect());
     let said = [
         ("x-permissions", json!(fitting)),
         ("x-code", json!(endpoint.code())),

@@ -114,8 +114,7 @@ fn admit(gate: &Gate, request: &Request) -> Result<(Caller, Option<limits::Place
     let permissions = operator.permissions;
     if !permissions.allow_one(endpoint.permissions()) {
         let fitting: Vec<&str> = endpoint.permissions().iter().map(|one| one.as_str()).collect();
-        let given = if permissions.is_none() { "none".to_owned() } else { permissions.to_string() };
-        let detail = format!("this call takes {}; the token has {given}", fitting.join(" or "));
+        let detail = format!("this call takes {}, which this token does not have", fitting.join(" or "));
         return Err(ProblemType::Forbidden.with(detail).into());
     }
     let (name, groups) = (operator.operator.name.clone(), operator.operator.groups.clone());

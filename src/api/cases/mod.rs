@@ -2,14 +2,17 @@
 //! the Unix socket and, for operators with a token, over the network.
 //!
 //! `endpoints` is the one table of what there is and who may use it; the routes are made from it here. `door` decides who
-//! calls and whether that is allowed, `answer` gives answers their codes, `describe` writes the table into the OpenAPI document. The other files hold the calls themselves.
+//! calls and whether that is allowed, `answer` gives answers their codes, `describe` writes the table into the
+//! OpenAPI document. The other files hold the calls themselves.
 
 mod actions;
 mod activities;
 pub mod answer;
 mod call;
+mod checks;
 mod comments;
 mod create;
+mod definitions;
 mod describe;
 mod documents;
 pub mod door;
@@ -20,6 +23,8 @@ mod milestones;
 mod people;
 mod show;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use axum::{Router, middleware};
 

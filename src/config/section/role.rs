@@ -1,11 +1,12 @@
 //! `[[role]]`: permissions under one name, for tokens of operators (M-03).
 
-use crate::case::{Permission, Permissions};
+use crate::case::{NotAPermission, Permission, Permissions};
 use crate::config::claims::Claims;
 use crate::config::faults::Refused;
-use crate::config::item::quoted;
+use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
 use crate::config::settings::Role;
+use crate::config::spelling::nearest;
 use crate::config::token;
 
 /// The most roles of one site.
@@ -20,10 +21,9 @@ pub fn role(mut table: Reader<'_>, names: &mut Claims) -> Result<Role, Refused> 
         names.claim(&item, name.to_owned(), "each role needs a name of its own");
         Ok(name.to_owned())
     });
-    let words = Permission::ALL.map(|permission| (permission.as_str(), permission));
     let permissions =
         table.required("permissions", "name them, for example permissions = [\"CASE_VIEW\"]").and_then(|item| {
-            let given = item.list(Permission::ALL.len(), |item| item.choice(&words))?;
+            let given = item.list(Permission::ALL.len(), permission)?;
             if given.is_empty() {
                 return Err(item
                     .refuse("a role without a permission opens nothing", "name at least one, or leave the role out"));
@@ -32,4 +32,13 @@ pub fn role(mut table: Reader<'_>, names: &mut Claims) -> Result<Role, Refused> 
         });
     table.finish();
     Ok(Role { name: name?, permissions: permissions? })
+}
+
+fn permission(item: &Item<'_>) -> Result<Permission, Refused> {
+    let text = item.text()?;
+    text.parse().map_err(|fault: NotAPermission| {
+        let meant = nearest(text, &Permission::ALL.map(Permission::as_str));
+        let meant = meant.map(|word| format!("did you mean {}? ", quoted(word))).unwrap_or_default();
+        item.refuse(format!("{} {fault}", quoted(text)), meant + "`casebridge token new --help` lists them")
+    })
 }

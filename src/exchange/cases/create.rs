@@ -48,7 +48,11 @@ fn instance(request: &CreateCase, person: &UserName) -> Result<InstanceEdit, Eng
     };
     fn set<T: Ord + Clone>(members: &[T]) -> Result<Option<BTreeSet<T>>, EngineError> {
         if members.len() > Instance::MEMBERS {
-            return Err(form(format!("a list has {} members; at most {} are allowed", members.len(), Instance::MEMBERS)));
+            return Err(form(format!(
+                "a list has {} members; at most {} are allowed",
+                members.len(),
+                Instance::MEMBERS
+            )));
         }
         Ok((!members.is_empty()).then(|| members.iter().cloned().collect()))
     }

@@ -62,10 +62,10 @@ impl Engine {
                 self.case_answer(call.case).await
             }
             Put::Gone => Err(ProblemType::Busy.with("the file was replaced at the same moment; send it again").into()),
-            Put::Foreign(Some(peer)) => {
-                Err(action(format!("{name} came from {peer}; give yours another name")))
+            Put::Foreign(Some(peer)) => Err(action(format!("{name} came from {peer}; give yours another name"))),
+            Put::Foreign(None) => {
+                Err(action(format!("{name} is still to come with its bundle; give yours another name")))
             }
-            Put::Foreign(None) => Err(action(format!("{name} is still to come with its bundle; give yours another name"))),
             Put::Full => Err(action("the case has as many documents as it can have; remove one first".into())),
         }
     }
@@ -91,7 +91,9 @@ impl Engine {
                     start = received;
                 }
                 Appended::Elsewhere(_) | Appended::WrongDigest => {
-                    return Err(ProblemType::Busy.with("the file was replaced at the same moment; send it again").into());
+                    return Err(ProblemType::Busy
+                        .with("the file was replaced at the same moment; send it again")
+                        .into());
                 }
             }
         }
@@ -100,7 +102,8 @@ impl Engine {
     /// A file of a case.
     pub async fn document(&self, id: IncidentId, name: &str) -> Result<Download, EngineError> {
         let found = self.store().document(id, name).await?;
-        let found = found.ok_or_else(|| EngineError::from(ProblemType::NotFound.with("the case has no such document")))?;
+        let found =
+            found.ok_or_else(|| EngineError::from(ProblemType::NotFound.with("the case has no such document")))?;
         let (media_type, bytes, sha256, content) = (found.media_type, found.bytes, found.sha256, found.content);
         Ok(Download { media_type, bytes, sha256, content })
     }

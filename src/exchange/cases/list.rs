@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::case::{CaseState, InitiatorType, OwnerStatus, SiteId, case_name};
 use crate::case::{Alias, CaseOwner};
+use crate::case::{CaseState, InitiatorType, OwnerStatus, SiteId, case_name};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::{CaseFlag, CaseListQuery, CasePage, CaseRow};
@@ -37,7 +37,8 @@ fn wrong(detail: String) -> EngineError {
 
 fn parsed(query: &CaseListQuery, seen: Seen) -> Result<CaseQuery, EngineError> {
     fn value<T: FromStr<Err: ToString>>(name: &str, text: &Option<String>) -> Result<Option<T>, EngineError> {
-        let read = |text: &String| text.parse().map_err(|fault: T::Err| wrong(format!("`{name}` {}", fault.to_string())));
+        let read =
+            |text: &String| text.parse().map_err(|fault: T::Err| wrong(format!("`{name}` {}", fault.to_string())));
         text.as_ref().map(read).transpose()
     }
     let mut filters = Vec::new();

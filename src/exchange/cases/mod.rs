@@ -148,6 +148,7 @@ fn check_revision(incident: &Incident, revision: i64) -> Result<(), EngineError>
     if incident.revision == revision {
         return Ok(());
     }
-    let detail = format!("it is at revision {}, and revision {revision} was given; look at it again", incident.revision);
+    let detail =
+        format!("it is at revision {}, and revision {revision} was given; look at it again", incident.revision);
     Err(ProblemType::Stale.with(detail).into())
 }

@@ -58,12 +58,7 @@ impl Engine {
     }
 
     /// Adds somebody to those who watch a case, or takes them away.
-    pub async fn watch_case(
-        &self,
-        call: &CaseCall,
-        user: UserName,
-        watches: bool,
-    ) -> Result<CaseAnswer, EngineError> {
+    pub async fn watch_case(&self, call: &CaseCall, user: UserName, watches: bool) -> Result<CaseAnswer, EngineError> {
         self.change(call, Action::Edited, |_, instance| {
             let mut watchers = instance.watchers.clone();
             let changed = if watches { watchers.insert(user.clone()) } else { watchers.remove(&user) };

@@ -6,12 +6,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
+use super::content;
 use super::read::json as to_json;
 use super::write::{self, insert_history};
-use super::content;
-use crate::case::{
-    Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId, InstanceEdit,
-};
+use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId, InstanceEdit};
 use crate::store::{AwaitedAttachment, Deposited, StoreError, Write, Writer};
 
 pub async fn deposit(

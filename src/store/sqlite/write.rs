@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::read::json as to_json;
-use super::{cases, sharing};
+use super::{cases, deadline, sharing};
 use crate::case::{Comment, ExchangeId, HistoryLine, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
@@ -38,6 +38,8 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
         insert_milestones(connection, &round).await?;
+        let promised = round.iter().flat_map(|write| deadline::rows(write.incident, None, &write.edit.deadlines));
+        deadline::upsert(connection, promised.collect()).await?;
         for write in &round {
             if let (Some(reference), false) = (&write.reference, write.attachments.is_empty()) {
                 let (peer, exchange) = (&reference.peer, reference.exchange);
@@ -49,6 +51,7 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         }
         insert_history(connection, round.iter().flat_map(|write| &write.history)).await?;
     }
+    deadline::refresh(connection).await?;
     Ok(outcomes)
 }
 
@@ -109,7 +112,8 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
         return Ok(());
     }
     // A column that is named is checked and indexed anew in every row, whether it changes or not.
-    let named = SETTERS.iter().chain(&cases::SETTERS).filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
+    let named =
+        SETTERS.iter().chain(&cases::SETTERS).filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
     let setters: String = named.map(|(_, setter)| *setter).collect();
     let statement = format!(
         "WITH rows (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \

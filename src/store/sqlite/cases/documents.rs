@@ -34,11 +34,7 @@ fn origin(text: Option<String>) -> Option<Alias> {
     text.and_then(|text| text.parse().ok())
 }
 
-pub async fn put(
-    connection: &mut SqliteConnection,
-    document: Document,
-    line: HistoryLine,
-) -> Result<Put, StoreError> {
+pub async fn put(connection: &mut SqliteConnection, document: Document, line: HistoryLine) -> Result<Put, StoreError> {
     let Document { incident, name, media_type, content } = document;
     let known = sqlx::query("SELECT state, origin FROM attachment WHERE incident = ? AND name = ?")
         .bind(incident.0)
@@ -91,11 +87,12 @@ pub async fn remove(
     name: String,
     line: HistoryLine,
 ) -> Result<Put, StoreError> {
-    let known = sqlx::query("SELECT id, content FROM attachment WHERE incident = ? AND name = ? AND state <> 'awaited'")
-        .bind(incident.0)
-        .bind(&name)
-        .fetch_optional(&mut *connection)
-        .await?;
+    let known =
+        sqlx::query("SELECT id, content FROM attachment WHERE incident = ? AND name = ? AND state <> 'awaited'")
+            .bind(incident.0)
+            .bind(&name)
+            .fetch_optional(&mut *connection)
+            .await?;
     let Some(row) = known else { return Ok(Put::Gone) };
     let (id, content): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     for statement in ["DELETE FROM outgoing WHERE attachment = ?", "DELETE FROM attachment WHERE id = ?"] {

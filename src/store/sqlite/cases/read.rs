@@ -27,14 +27,11 @@ pub async fn instances(
     incidents: &[IncidentId],
 ) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
     let ids = json(incidents);
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM incident i WHERE i.id IN (SELECT value FROM json_each(?))"
-    ))
-    .bind(&ids)
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows =
+        sqlx::query(concat!("SELECT ", columns!(), " FROM incident i WHERE i.id IN (SELECT value FROM json_each(?))"))
+            .bind(&ids)
+            .fetch_all(&mut *connection)
+            .await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         found.insert(IncidentId(row.try_get(0)?), instance(row));
@@ -90,9 +87,8 @@ fn one(row: &SqliteRow, incident: IncidentId, instance: Instance) -> Option<List
 
 /// What stands in the row of the incident. The error is a sentence for people.
 fn instance(row: &SqliteRow) -> Result<Instance, String> {
-    let get = |index: usize, what: &str| {
-        row.try_get::<Option<String>, _>(index).map_err(|_| format!("{what} does not read"))
-    };
+    let get =
+        |index: usize, what: &str| row.try_get::<Option<String>, _>(index).map_err(|_| format!("{what} does not read"));
     let wrong = |what: &str| format!("{what} does not read");
     let initiator = match get(2, "initiator")? {
         Some(id) => Some(Initiator {
@@ -117,10 +113,9 @@ fn instance(row: &SqliteRow) -> Result<Instance, String> {
         None => None,
     };
     let resolution = match get(12, "resolution_date")? {
-        Some(at) => Some(Resolution {
-            by: get(11, "resolved_by")?,
-            at: instant(&at).ok_or_else(|| wrong("resolution_date"))?,
-        }),
+        Some(at) => {
+            Some(Resolution { by: get(11, "resolved_by")?, at: instant(&at).ok_or_else(|| wrong("resolution_date"))? })
+        }
         None => None,
     };
     let id = get(8, "location_id")?;
@@ -153,12 +148,11 @@ type Found = HashMap<IncidentId, Result<Instance, String>>;
 
 /// The users, groups, tags and watchers of these cases.
 async fn marks(connection: &mut SqliteConnection, ids: &str, found: &mut Found) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT incident, kind, name FROM case_mark WHERE incident IN (SELECT value FROM json_each(?))",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows =
+        sqlx::query("SELECT incident, kind, name FROM case_mark WHERE incident IN (SELECT value FROM json_each(?))")
+            .bind(ids)
+            .fetch_all(&mut *connection)
+            .await?;
     for row in &rows {
         let Some(slot) = found.get_mut(&IncidentId(row.try_get(0)?)) else { continue };
         let (kind, name): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);

@@ -129,13 +129,11 @@ pub async fn edit(
     if let Some(flags) = &edit.flags {
         let rows: Vec<_> = flags.iter().map(|(user, flag)| (user, &flag.by, flag.at, i64::from(flag.unread))).collect();
         let rows = to_json(&rows);
-        sqlx::query(
-            "DELETE FROM case_flag WHERE incident = ? AND user NOT IN (SELECT value ->> 0 FROM json_each(?))",
-        )
-        .bind(incident.0)
-        .bind(&rows)
-        .execute(&mut *connection)
-        .await?;
+        sqlx::query("DELETE FROM case_flag WHERE incident = ? AND user NOT IN (SELECT value ->> 0 FROM json_each(?))")
+            .bind(incident.0)
+            .bind(&rows)
+            .execute(&mut *connection)
+            .await?;
         sqlx::query(
             "INSERT INTO case_flag (user, incident, flagged_by, flagged_at, unread) \
              SELECT value ->> 0, ?1, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2) WHERE true \
