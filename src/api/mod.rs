@@ -12,6 +12,7 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod jobs;
 mod keyring;
 mod limits;
 mod local;
@@ -89,7 +90,7 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

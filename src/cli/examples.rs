@@ -149,6 +149,14 @@ Examples:
   casebridge token revoke 5f0a11c3
 ";
 
+/// Under the help of `job run`.
+pub const JOB_RUN: &str = "\
+Examples:
+  casebridge job run auto_close --dry-run
+  casebridge job run sla_check --dry-run --json
+  casebridge job run housekeeping
+";
+
 /// The end of the help of the program itself.
 pub fn main() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
@@ -160,7 +168,7 @@ pub fn main() -> String {
 pub fn all() -> Vec<&'static str> {
     [
         MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN,
+        ASSIGN, COMMENT, TOKEN, JOB_RUN,
     ]
     .into_iter()
     .flat_map(str::lines)
