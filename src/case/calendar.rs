@@ -296,7 +296,8 @@ pub(crate) mod tests {
         let holidays = (1..=401).map(|n| date(2026, 1, 1).checked_add(jiff::Span::new().days(n)).unwrap()).collect();
         assert_eq!(Calendar { holidays, ..sound.clone() }.check(), Err(CalendarFault::Size));
         assert!(Calendar { zone: "a\nb".into(), ..sound.clone() }.check().is_err());
-        for wrong in ["8:00-12:00", "08:00", "08:60-09:00", "12:00-12:00", "13:00-12:00", "23:00-24:01", "+8:00-09:00"] {
+        for wrong in ["8:00-12:00", "08:00", "08:60-09:00", "12:00-12:00", "13:00-12:00", "23:00-24:01", "+8:00-09:00"]
+        {
             assert!(wrong.parse::<Hours>().is_err(), "{wrong}");
         }
         let told = serde_json::to_string(&sound).unwrap();
@@ -305,19 +306,23 @@ pub(crate) mod tests {
     }
 
     pub fn calendars() -> impl Strategy<Value = Calendar> {
-        let zones = ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "Etc/UTC"];
+        let zones =
+            ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "Etc/UTC"];
         let day = prop::collection::btree_set(0..=DAY, 0..6).prop_map(|edges| {
             let edges: Vec<u16> = edges.into_iter().collect();
             edges.chunks_exact(2).map(|two| Hours { from: two[0], to: two[1] }).collect::<Vec<_>>()
         });
         let holidays = prop::collection::btree_set(0i64..400, 0..20);
         let days = prop::array::uniform7(day);
-        (prop::sample::select(zones.to_vec()), days, holidays).prop_filter_map("never open", |(zone, hours, holidays)| {
-            let first = date(2026, 11, 1);
-            let holidays = holidays.into_iter().filter_map(|n| first.checked_add(jiff::Span::new().days(n)).ok());
-            let calendar = Calendar { zone: zone.into(), hours, holidays: holidays.collect() };
-            calendar.check().is_ok().then_some(calendar)
-        })
+        (prop::sample::select(zones.to_vec()), days, holidays).prop_filter_map(
+            "never open",
+            |(zone, hours, holidays)| {
+                let first = date(2026, 11, 1);
+                let holidays = holidays.into_iter().filter_map(|n| first.checked_add(jiff::Span::new().days(n)).ok());
+                let calendar = Calendar { zone: zone.into(), hours, holidays: holidays.collect() };
+                calendar.check().is_ok().then_some(calendar)
+            },
+        )
     }
 
     pub fn instants() -> impl Strategy<Value = Timestamp> {

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn what_a_peer_promised_is_left_alone() {
-        let theirs = Deadline { origin: Some("partner".parse().unwrap()), ..repair().deadlines(site(), &incident())[0].clone() };
+        let theirs =
+            Deadline { origin: Some("partner".parse().unwrap()), ..repair().deadlines(site(), &incident())[0].clone() };
         assert_eq!(changed(&[theirs], &[]), []);
     }
 }

@@ -332,7 +332,8 @@ mod tests {
 
     #[test]
     fn its_id_is_its_own() {
-        let id = |site: u128, incident, rule| Deadline::id_of(SiteId(Uuid::from_u128(site)), IncidentId(incident), rule);
+        let id =
+            |site: u128, incident, rule| Deadline::id_of(SiteId(Uuid::from_u128(site)), IncidentId(incident), rule);
         assert_eq!(id(1, 7, "sla solve"), id(1, 7, "sla solve"));
         for other in [id(2, 7, "sla solve"), id(1, 8, "sla solve"), id(1, 7, "sla answer")] {
             assert_ne!(other, id(1, 7, "sla solve"));

@@ -12,7 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, policy, retry, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, policy, retry, role, schedule, site,
+    upstream,
 };
 use super::settings::Settings;
 
@@ -66,6 +67,9 @@ pub(super) fn document(
     let definitions = definitions::definitions(&mut file);
     let jobs = job::job(file.section("job"), &definitions);
 
+    let mut role_names = Claims::default();
+    let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
+
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
     maps.check(&case, &exchange.ownership, file.faults);
@@ -91,6 +95,7 @@ pub(super) fn document(
         schedule: schedule?,
         jobs,
         definitions,
+        roles: roles?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

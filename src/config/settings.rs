@@ -9,9 +9,9 @@ use secrecy::SecretString;
 
 use super::cron::Cron;
 use super::origin::Watched;
-use super::token::Token;
+use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
-use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
+use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[role]]`
+    pub roles: Vec<Role>,
     pub jobs: Jobs,
     /// What the site offers its customers (M-05).
     pub definitions: Definitions,
@@ -47,6 +49,17 @@ impl Settings {
         let own = self.clients.iter().find(|one| one.alias == *client).and_then(|one| one.limits.max_body_bytes);
         let listen = self.listen.as_ref().map_or(0, |listen| listen.max_body_bytes);
         own.map_or(listen, |own| own.min(listen))
+    }
+
+    /// What an operator may do: what its token allows, and what its role does.
+    pub fn permissions(&self, operator: &Operator) -> Permissions {
+        let role = operator.role.as_ref().and_then(|name| self.role(name));
+        role.map_or(operator.scopes, |role| operator.scopes.and(role.permissions))
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
     }
 
     /// What is said about a peer's files.
@@ -376,6 +389,13 @@ pub struct ExchangeSettings {
     pub ownership: Ownership,
     /// The assignment groups that belong to another site (C-02).
     pub groups: Groups,
+}
+
+/// `[[role]]`: permissions under one name (M-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub name: String,
+    pub permissions: Permissions,
 }
 
 /// `[schedule]`: cron expressions with seconds (M-10).

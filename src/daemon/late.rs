@@ -1,7 +1,7 @@
 //! The job that looks for attachments that were missing when their bundle came: a scheduled visit to the inboxes.
 
-use std::sync::Arc;
 use async_trait::async_trait;
+use std::sync::Arc;
 
 use crate::config::settings;
 use crate::exchange::Engine;

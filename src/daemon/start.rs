@@ -9,12 +9,10 @@ use tracing::{error, info, warn};
 use super::DaemonError;
 use super::late::LateAttachments;
 use crate::clock::Clock;
-use crate::config::{Cron, Settings};
 use crate::config::settings::OnDamage;
+use crate::config::{Cron, Settings};
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{
-    AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping, Job, Reconcile, Scheduled, SlaCheck,
-};
+use crate::jobs::{AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping, Job, Reconcile, Scheduled, SlaCheck};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};

@@ -123,7 +123,8 @@ impl Engine {
 fn told(one: &Resolved, case_type: &CaseType, after: Duration) -> JobCase {
     let at = Timestamp::from_millisecond(one.place.at).unwrap_or_default();
     let hours = after.as_secs_f64() / 3600.0;
-    let why = format!("resolved since {}, and cases of type \"{}\" close after {hours} hours", one.since, case_type.name);
+    let why =
+        format!("resolved since {}, and cases of type \"{}\" close after {hours} hours", one.since, case_type.name);
     let due = SignedDuration::try_from(after).ok().and_then(|after| at.checked_add(after).ok());
     JobCase { incident: one.incident.0, what: "close".into(), at: due.unwrap_or(at), why }
 }

@@ -8,9 +8,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
-use crate::case::{
-    Action, Deadline, DeadlineKind, Edit, Fact, HistoryLine, Incident, IncidentId, Milestone, Passed,
-};
+use crate::case::{Action, Deadline, DeadlineKind, Edit, Fact, HistoryLine, Incident, IncidentId, Milestone, Passed};
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::store::{Passing, Place, Write, Writer, Written};
@@ -107,7 +105,13 @@ impl Engine {
                 (None, Some(reason)) => {
                     let reason = format!("the record does not read: {reason}");
                     let (told, job) = (discreet(&reason), answer.job.clone());
-                    warn!(event = "job_case_failed", job, incident = id.0, reason = &*told, "a case could not be looked at");
+                    warn!(
+                        event = "job_case_failed",
+                        job,
+                        incident = id.0,
+                        reason = &*told,
+                        "a case could not be looked at"
+                    );
                     answer.fail(id.0, reason);
                     answer.stopped = !goes_on;
                 }

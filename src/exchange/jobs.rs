@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
-use crate::protocol::{JobAnswer, JobList, ProblemType};
 use crate::protocol::job::JobRow;
+use crate::protocol::{JobAnswer, JobList, ProblemType};
 
 impl Engine {
     /// All jobs, when each last ran and when it is due.

@@ -20,6 +20,7 @@ mod certificates;
 mod clock_back;
 mod closing;
 mod deadlines;
+mod definitions;
 mod detect;
 mod digest;
 mod feed;

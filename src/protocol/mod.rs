@@ -1,6 +1,8 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
 pub mod attachment;
+pub mod cases;
+pub mod definitions;
 pub mod digest;
 pub mod exchange;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
 /// Jobs that run when a test says so.
@@ -36,7 +37,7 @@ slas = ["mend"]
 const WITH_DUE_DATES: &str = "[job.due_date_check]\ncase_types = [\"Chassis\"]\n";
 
 fn partner(more: &str) -> Site {
-    Site::new("partner", &partner_config(1, &format!("{PROMISES}{more}")).replace("127.0.0.1:1\"", "127.0.0.1:0\""))
+    Site::new("partner", &partner_config(free_port(), &format!("{PROMISES}{more}")))
 }
 
 /// A case of two hours ago, as another program enters it.
@@ -49,10 +50,8 @@ async fn old_case(site: &Site, name: &str) {
 }
 
 async fn promised(site: &Site, count: i64) {
-    eventually("the promises", || async {
-        (site.count("SELECT count(*) FROM deadline WHERE stale = 0").await == count).then_some(())
-    })
-    .await;
+    eventually("the promises", || async { (site.count("SELECT count(*) FROM deadline").await == count).then_some(()) })
+        .await;
 }
 
 async fn noted(site: &Site, word: &'static str) -> (i64, i64) {
@@ -67,7 +66,10 @@ async fn noted(site: &Site, word: &'static str) -> (i64, i64) {
 /// The instants as a site's store has them.
 async fn instants(site: &Site) -> Vec<(String, Option<i64>, Option<i64>)> {
     let pool = site.store().await;
-    sqlx::query_as("SELECT uid, warns_at, due_at FROM deadline WHERE stale = 0 ORDER BY uid").fetch_all(&pool).await.unwrap()
+    sqlx::query_as("SELECT uid, warns_at, due_at FROM deadline WHERE stale = 0 ORDER BY uid")
+        .fetch_all(&pool)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +121,10 @@ async fn m_07_m_08_m_10_a_run_by_hand_says_case_by_case_what_happens_and_does_it
         let done = site.act(&format!("/v1/jobs/{job}/run"), json!({"operator": "anna"})).await;
         assert_eq!(done["found"], 2, "{done}");
         assert_eq!(site.act(&format!("/v1/jobs/{job}/run"), json!({})).await["found"], 0, "once");
-        assert_eq!((noted(&site, "warned").await, noted(&site, "violated").await), ((expected, expected), (expected, expected)));
+        assert_eq!(
+            (noted(&site, "warned").await, noted(&site, "violated").await),
+            ((expected, expected), (expected, expected))
+        );
     }
     let list = site.command(&["job", "list"]).ok();
     for name in ["auto_close", "due_date_check", "sla_check", "housekeeping", "UTC"] {
@@ -128,10 +133,8 @@ async fn m_07_m_08_m_10_a_run_by_hand_says_case_by_case_what_happens_and_does_it
     site.command(&["job", "run", "coffee"]).refused(6, &["coffee", "sla_check"]);
     site.command(&["job", "run", "housekeeping", "--dry-run"]).refused(6, &["dry-run"]);
     assert!(site.command(&["job", "run", "housekeeping"]).ok().contains("runs now"));
-    eventually("the job to run", || async {
-        (site.log().matches("job=\"housekeeping\"").count() >= 2).then_some(())
-    })
-    .await;
+    eventually("the job to run", || async { (site.log().matches("job=\"housekeeping\"").count() >= 2).then_some(()) })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +175,9 @@ async fn m_09_a_case_that_fails_stops_the_job_only_where_the_settings_say_so() {
 /// A site dies at each place between a step of the jobs and the next one, and each thing happens once.
 #[tokio::test(flavor = "multi_thread")]
 async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
-    for point in ["DeadlineFound", "DeadlineNoted", "ClosingsQueued", "CaseClosed", "ClosingSettled", "DeadlinesRefreshed"] {
+    for point in
+        ["DeadlineFound", "DeadlineNoted", "ClosingsQueued", "CaseClosed", "ClosingSettled", "DeadlinesRefreshed"]
+    {
         let mut site = partner(ALWAYS);
         site.start().await;
         site.kill();
@@ -186,7 +191,8 @@ async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
             site.start().await;
             promised(&site, 4).await;
             site.kill();
-            site.execute("INSERT INTO milestone (incident, fact) VALUES (1, '{\"named\":\"Technician on site\"}')").await;
+            site.execute("INSERT INTO milestone (incident, fact) VALUES (1, '{\"named\":\"Technician on site\"}')")
+                .await;
         }
         site.crash_at(point);
         site.spawn();
@@ -203,7 +209,11 @@ async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
         assert_eq!(site.count("SELECT count(*) FROM history WHERE action = 'auto_closed'").await, 1, "{point}");
         assert_eq!(site.count("SELECT count(*) FROM closing").await, 1, "{point}");
         // The one that was resolved had its solution in time.
-        assert_eq!(site.count("SELECT count(*) FROM milestone WHERE incident = 2 AND state IS NULL").await, 0, "{point}");
+        assert_eq!(
+            site.count("SELECT count(*) FROM milestone WHERE incident = 2 AND state IS NULL").await,
+            0,
+            "{point}"
+        );
         site.stop().await;
     }
 }

@@ -16,7 +16,10 @@ pub mod writing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use casebridge::case::{Alias, CaseState, Comment, ContentDigest, Create, Deadline, DeadlineKind, Deposit, Event, ExchangeId, Fact, Form, Goal, Incident, IncidentId, Milestone, Standing, Submission, Towards};
+use casebridge::case::{
+    Alias, CaseState, Comment, ContentDigest, Create, Deadline, DeadlineKind, Deposit, Event, ExchangeId, Fact, Form,
+    Goal, Incident, IncidentId, Milestone, Standing, Submission, Towards,
+};
 use casebridge::store::{
     Appended, Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written,
 };

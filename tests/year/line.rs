@@ -70,10 +70,7 @@ impl Upstream for End {
     }
 
     async fn updates(&self, after: &str, _: Duration, limit: usize) -> Result<UpdateAnswer, PeerError> {
-        self.0.partner()?.updates(&north(), Some(after), Duration::ZERO, limit).await.map_err(|error| match error {
-            casebridge::exchange::FeedError::Engine(error) => failed(error),
-            other => PeerError::BrokenOff(other.to_string()),
-        })
+        self.0.partner()?.updates(&north(), Some(after), Duration::ZERO, limit).await.map_err(failed)
     }
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {
@@ -102,13 +99,7 @@ impl Upstream for End {
         Ok(0)
     }
 
-    async fn get_attachment(
-        &self,
-        _: ExchangeId,
-        _: &ContentDigest,
-        _: u64,
-        _: u64,
-    ) -> Result<Vec<u8>, PeerError> {
+    async fn get_attachment(&self, _: ExchangeId, _: &ContentDigest, _: u64, _: u64) -> Result<Vec<u8>, PeerError> {
         Ok(Vec::new())
     }
 }

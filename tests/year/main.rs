@@ -265,7 +265,8 @@ fn agree(here: &Incident, there: &Incident) {
 fn in_time(due: Timestamp, noted: Timestamp, step: i64) {
     let late = noted.as_second() - due.as_second();
     let day = |at: Timestamp| (at.as_second() - START).div_euclid(DAY);
-    let outage = [DOWN, CUT].iter().any(|days| days.contains(&day(due)) || days.start <= day(noted) && day(due) < days.end);
+    let outage =
+        [DOWN, CUT].iter().any(|days| days.contains(&day(due)) || days.start <= day(noted) && day(due) < days.end);
     assert!(late >= 0 && (late <= step || outage), "due {due}, noted {noted}");
 }
 

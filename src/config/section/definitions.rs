@@ -123,7 +123,8 @@ pub(super) fn zone(item: &Item<'_>) -> Result<String, Refused> {
     match TimeZone::get(text) {
         Ok(zone) if !zone.is_unknown() => Ok(text.to_owned()),
         _ => {
-            let help = "write a name of the IANA database, for example \"Europe/Paris\"; the machine needs its tzdata package";
+            let help =
+                "write a name of the IANA database, for example \"Europe/Paris\"; the machine needs its tzdata package";
             Err(item.refuse(format!("{} is not a time zone that this machine knows", quoted(text)), help))
         }
     }
@@ -141,9 +142,8 @@ fn hours(item: &Item<'_>) -> Result<Hours, Refused> {
 
 fn holiday(item: &Item<'_>) -> Result<Date, Refused> {
     let text = item.text()?;
-    text.parse().map_err(|_| {
-        item.refuse(format!("{} is not a day", quoted(text)), "write year, month and day: \"2026-12-25\"")
-    })
+    text.parse()
+        .map_err(|_| item.refuse(format!("{} is not a day", quoted(text)), "write year, month and day: \"2026-12-25\""))
 }
 
 fn priority_names(file: &mut Reader<'_>) -> Vec<(String, PriorityName)> {
@@ -178,9 +178,7 @@ impl Span {
         let help = "write the working time that may go by, for example \"8h\": a day of work is not \"1d\"";
         Self {
             within: table.required(within, help).and_then(|item| span(&item)),
-            warn_before: table
-                .item(warn_before)
-                .and_then(|item| Some((span(&item).ok()?, item.spot.clone()))),
+            warn_before: table.item(warn_before).and_then(|item| Some((span(&item).ok()?, item.spot.clone()))),
             calendar: table.item(by).and_then(|item| reference(&item, "calendar", calendars).ok().cloned()),
         }
     }
@@ -207,11 +205,7 @@ impl Span {
     }
 }
 
-fn sla(
-    mut table: Reader<'_>,
-    name: Result<String, Refused>,
-    calendars: &[(String, Calendar)],
-) -> Result<Sla, Refused> {
+fn sla(mut table: Reader<'_>, name: Result<String, Refused>, calendars: &[(String, Calendar)]) -> Result<Sla, Refused> {
     let goal = table.choice("goal", &Goal::ALL.map(|goal| (goal.as_str(), goal)), Goal::default());
     let priorities = choices(&mut table, "priorities", &priorities());
     let span = Span::read(&mut table, ["within", "warn_before", "calendar"], calendars);

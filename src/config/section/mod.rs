@@ -14,6 +14,7 @@ pub(super) mod listen;
 mod login;
 pub(super) mod policy;
 pub(super) mod retry;
+pub(super) mod role;
 pub(super) mod schedule;
 pub(super) mod site;
 pub(super) mod upstream;

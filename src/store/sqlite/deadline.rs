@@ -65,11 +65,7 @@ impl DeadlineStore for SqliteStore {
                    AND (next_at > ?1 OR id > ?3) ORDER BY next_at, id LIMIT ?4"
             }
         };
-        let query = sqlx::query(statement)
-            .bind(after.at)
-            .bind(now.as_millisecond())
-            .bind(after.id)
-            .bind(limit as i64);
+        let query = sqlx::query(statement).bind(after.at).bind(now.as_millisecond()).bind(after.id).bind(limit as i64);
         let query = match due_dates_of {
             None => query,
             Some(case_type) => query.bind(case_type),
@@ -189,11 +185,13 @@ async fn time(connection: &mut SqliteConnection, timings: Vec<Timing>) -> Result
         };
         outcomes.push(outcome);
         if outcome == Written::Done {
-            sqlx::query("UPDATE incident SET case_type = ?1, bridge = bridge + 1 WHERE id = ?2 AND case_type IS NOT ?1")
-                .bind(&timing.case_type)
-                .bind(timing.incident.0)
-                .execute(&mut *connection)
-                .await?;
+            sqlx::query(
+                "UPDATE incident SET case_type = ?1, bridge = bridge + 1 WHERE id = ?2 AND case_type IS NOT ?1",
+            )
+            .bind(&timing.case_type)
+            .bind(timing.incident.0)
+            .execute(&mut *connection)
+            .await?;
         }
     }
     let done = || timings.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Done).map(|(one, _)| one);

@@ -9,11 +9,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
+use super::deadline::deadlines;
 use crate::case::{
     Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
     IncidentId, Kind, Milestone, Phase, Reference, Standing, Submission, Towards, Work, form,
 };
-use super::deadline::deadlines;
 use crate::store::{ChangePage, Cursor, Loaded, StoreError};
 
 /// What [`incident`] reads, in its order; a literal, so that each statement can be one.
@@ -120,7 +120,12 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
         let comments = comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
         let milestones = milestones.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
         let deadlines = deadlines.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
-        Ok((references, comments, (milestones, deadlines), announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
+        Ok((
+            references,
+            comments,
+            (milestones, deadlines),
+            announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?,
+        ))
     };
     incidents.retain_mut(|incident| match of(incident) {
         Ok((references, comments, (milestones, deadlines), announced)) => {
@@ -208,7 +213,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted FROM comment \
+           deleted, initiator FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -238,6 +243,7 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         internal: flag(8, "visibility")?,
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
+        initiator: flag(11, "side")?,
     })
 }
 

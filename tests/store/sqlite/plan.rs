@@ -143,16 +143,25 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
         (&["FROM untimed u JOIN"], &["SEARCH u USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH i USING INTEGER PRIMARY"]),
         // M-06 to M-08: the jobs read what is due, and nothing else.
-        (&["FROM deadline WHERE kind = 'sla'"], &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"]),
+        (
+            &["FROM deadline WHERE kind = 'sla'"],
+            &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"],
+        ),
         (
             &["FROM deadline WHERE kind = 'due'"],
             &["SEARCH deadline USING INDEX deadline_due (case_type=? AND next_at>? AND next_at<?)"],
         ),
         (
             &["INDEXED BY incident_resolved"],
-            &["SEARCH i USING INDEX incident_resolved (case_type=? AND <expr>>? AND <expr><?)", "SEARCH c USING COVERING"],
+            &[
+                "SEARCH i USING INDEX incident_resolved (case_type=? AND <expr>>? AND <expr><?)",
+                "SEARCH c USING COVERING",
+            ],
         ),
-        (&["FROM closing c JOIN"], &["SEARCH c USING INDEX closing_open (next_at<?)", "SEARCH i USING INTEGER PRIMARY"]),
+        (
+            &["FROM closing c JOIN"],
+            &["SEARCH c USING INDEX closing_open (next_at<?)", "SEARCH i USING INTEGER PRIMARY"],
+        ),
         (&["SELECT DISTINCT incident FROM deadline"], &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"]),
         (&["FROM deadline WHERE incident IN"], &["SEARCH deadline USING INDEX", "(incident=?)"]),
         (&["FROM history WHERE incident"], &["SEARCH history USING INDEX history_incident (incident=?)"]),

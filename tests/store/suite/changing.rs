@@ -6,8 +6,8 @@ use casebridge::case::{Case, CaseState, Edit, IncidentId, Milestone, Phase, Subm
 use casebridge::store::{Cursor, Write, Writer, Written};
 
 use super::{
-    Bench, Row, at, client, comment, deadline, deposit, deposited, ids, incidents, load, milestone, news, open_of, peer,
-    reference, row, write,
+    Bench, Row, at, client, comment, deadline, deposit, deposited, ids, incidents, load, milestone, news, open_of,
+    peer, reference, row, write,
 };
 
 pub async fn inserts_edits_and_comments_of_another_program_are_reported(bench: &dyn Bench) {

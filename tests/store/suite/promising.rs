@@ -18,10 +18,7 @@ fn who(passing: &[Passing]) -> Vec<(IncidentId, uuid::Uuid)> {
 }
 
 fn moved(incident: IncidentId, milestone: Milestone) -> Write {
-    Write {
-        edit: Edit { milestones: vec![milestone], ..Edit::default() },
-        ..Write::to(incident, Writer::Operator)
-    }
+    Write { edit: Edit { milestones: vec![milestone], ..Edit::default() }, ..Write::to(incident, Writer::Operator) }
 }
 
 pub async fn m_05_whatever_comes_or_changes_is_looked_at_once(bench: &dyn Bench) {
@@ -64,7 +61,11 @@ pub async fn a_promise_is_kept_as_it_was_made_and_is_news(bench: &dyn Bench) {
     let other = Deadline { revision: 1, within: 60, warn_before: None, ..promise.clone() };
     store.time(vec![timing(incident, vec![other.clone()])]).await.unwrap();
     store.time(vec![timing(incident, vec![promise])]).await.unwrap();
-    assert_eq!(load(&store, incident).await.deadlines, [Deadline { position: 2, ..other }], "the highest revision counts");
+    assert_eq!(
+        load(&store, incident).await.deadlines,
+        [Deadline { position: 2, ..other }],
+        "the highest revision counts"
+    );
     assert_eq!(news(&store, &mut cursor).await, [incident]);
 }
 
@@ -93,7 +94,11 @@ pub async fn a_peer_changes_its_own_promises_only_and_makes_not_too_many(bench: 
         write(&store, brings(many)).await;
     }
     assert!(load(&store, incident).await.deadlines.len() <= 228);
-    assert_eq!(store.passing(None, at(1_000_000), Place::default(), 10).await.unwrap().len(), 1, "theirs is theirs to watch");
+    assert_eq!(
+        store.passing(None, at(1_000_000), Place::default(), 10).await.unwrap().len(),
+        1,
+        "theirs is theirs to watch"
+    );
 }
 
 pub async fn m_08_a_job_sees_what_is_due_in_its_order(bench: &dyn Bench) {
@@ -102,7 +107,10 @@ pub async fn m_08_a_job_sees_what_is_due_in_its_order(bench: &dyn Bench) {
     let late = Deadline { starts_at: at(1000), ..deadline(1, None) };
     let early = deadline(2, None);
     let due = Deadline { kind: casebridge::case::DeadlineKind::Due, ..deadline(3, None) };
-    store.time(vec![timing(first, vec![late.clone(), due.clone()]), timing(second, vec![early.clone()])]).await.unwrap();
+    store
+        .time(vec![timing(first, vec![late.clone(), due.clone()]), timing(second, vec![early.clone()])])
+        .await
+        .unwrap();
     let passing = async |now| who(&store.passing(None, at(now), Place::default(), 10).await.unwrap());
     assert_eq!(passing(2699).await, []);
     assert_eq!(passing(2700).await, [(second, early.id)], "the warning");
@@ -114,7 +122,8 @@ pub async fn m_08_a_job_sees_what_is_due_in_its_order(bench: &dyn Bench) {
 
     // Once it is noted, its end is what comes next.
     let fact = Fact::Deadline { deadline: early.id, passed: Passed::Warned };
-    write(&store, moved(second, Milestone::new(Deadline::milestone_id(early.id, Passed::Warned), at(2700), fact))).await;
+    write(&store, moved(second, Milestone::new(Deadline::milestone_id(early.id, Passed::Warned), at(2700), fact)))
+        .await;
     assert_eq!(passing(3599).await, []);
     assert_eq!(passing(3600).await, [(second, early.id)]);
 
