@@ -31,6 +31,7 @@ pub enum Action {
     Assigned,
     Commented,
     AttachmentAdded,
+    DocumentRemoved,
     AttachmentSent,
     AttachmentSkipped,
     AttachmentRefused,
@@ -40,6 +41,9 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    DeadlineWarned,
+    DeadlineMissed,
+    AutoClosed,
 }
 
 impl Action {
@@ -66,6 +70,7 @@ impl Action {
             Action::Assigned => "assigned",
             Action::Commented => "commented",
             Action::AttachmentAdded => "attachment_added",
+            Action::DocumentRemoved => "document_removed",
             Action::AttachmentSent => "attachment_sent",
             Action::AttachmentSkipped => "attachment_skipped",
             Action::AttachmentRefused => "attachment_refused",
@@ -75,6 +80,9 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::DeadlineWarned => "deadline_warned",
+            Action::DeadlineMissed => "deadline_missed",
+            Action::AutoClosed => "auto_closed",
         }
     }
 }
