@@ -219,6 +219,8 @@ pub const TEST_MODE: bool = false;
 
 /// `case.reopen_closed`
 pub const CASE_REOPEN_CLOSED: bool = true;
+/// `case.max_document`
+pub const CASE_MAX_DOCUMENT: Bounded<u64> = bounded(64 * MIB, KIB, 1024 * GIB);
 /// `case.from_upstream`
 pub const CASE_FROM_UPSTREAM: FromUpstream = FromUpstream::Pass;
 

@@ -375,6 +375,8 @@ pub struct CaseSettings {
     pub resumed_status: String,
     /// Whether a client may open a closed case again; else it submits a new one (C-50).
     pub reopen_closed: bool,
+    /// The largest file that a person may put to a case, in bytes (M-11).
+    pub max_document: u64,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.

@@ -7,7 +7,7 @@
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
-//! - for people: `inspect`, `why`.
+//! - for people: `inspect`, `why`, `cases`.
 //!
 //! `settle` alone writes state.
 
@@ -16,11 +16,11 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod cases;
 mod certificates;
 mod clock_back;
 mod closing;
 mod deadlines;
-mod definitions;
 mod detect;
 mod digest;
 mod feed;
@@ -72,6 +72,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
 pub use push::Pushed;
 pub use retry::Backoff;

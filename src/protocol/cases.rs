@@ -360,6 +360,22 @@ impl EditCase {
     }
 }
 
+/// `POST /v1/cases/{id}/ACTION` (M-02)
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActionRequest {
+    /// For both sites.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// What solved it; with Resolve and Complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<String>,
+    /// `fulfilled`, `withdrawn_by_user`, `request_rejected` or `abandoned_by_user`; with Resolve and Complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_code: Option<String>,
+    pub operator: String,
+}
+
 /// Who does something that needs no more words.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -10,7 +10,7 @@ use crate::api::body::Answer;
 use crate::api::keyring::Who;
 use crate::api::problem::{self, Refusal};
 use crate::api::{Door, auth, limits};
-use crate::case::{Permission, Permissions, Sight};
+use crate::case::{Permission, Permissions, Sight, UserName};
 use crate::config::token;
 use crate::protocol::ProblemType;
 
@@ -56,6 +56,12 @@ impl Caller {
         }
         let detail = format!("to act for someone else takes {}", Permission::InstanceProxySave);
         Err(ProblemType::Forbidden.with(detail).into())
+    }
+
+    /// Whoever something is done for, as cases name people: the one whom the request names, else the caller.
+    pub fn person(&self, named: &str) -> Result<UserName, Refusal> {
+        let name = if named.is_empty() { &self.name } else { named };
+        name.parse().map_err(|fault| ProblemType::BadRequest.with(format!("`operator` {fault}")).into())
     }
 
     /// The answer of this call: what it did, with its code.

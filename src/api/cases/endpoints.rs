@@ -67,14 +67,62 @@ macro_rules! endpoints {
 }
 
 endpoints! {
-    AutoClose = get "/v1/cases/auto-close" ::checks::auto_close, &[AutocloseView], -, "resolved cases that are to be closed automatically";
-    CaseTypes = get "/v1/case-types" ::definitions::case_types, &[DefView], -, "list the case types";
+    List = get "/v1/cases" ::list::cases, SEE, -, "list cases: filters, sorting, pages";
+    Create = post "/v1/cases" ::create::create, &[Permission::Create], Created, "create a case";
+    AutoClose = get "/v1/cases/auto-close" ::checks::auto_close,
+        &[AutocloseView], -, "resolved cases that are to be closed";
+    Show = get "/v1/cases/{id}" ::show::show, SEE, -, "one case, with every attribute";
+    Edit = patch "/v1/cases/{id}" ::edit::edit, &[Permission::Edit, InstanceProxySave], Updated, "edit a case";
+    Delete = delete "/v1/cases/{id}" ::edit::delete, &[Everything], Updated, "take a case from the lists";
+    Activities = get "/v1/cases/{id}/activities" ::activities::activities,
+        &[ActivityView], -, "who did what with a case, when";
+    Open = post "/v1/cases/{id}/open" ::actions::open, &[Permission::Open], Opened, "set a case to state Open";
+    Process = post "/v1/cases/{id}/process" ::actions::process,
+        &[Permission::Process], InProcess, "set a case to state In Process";
+    RequestInput = post "/v1/cases/{id}/request-input" ::actions::request_input,
+        &[Input], InputRequested, "let a case wait for its customer";
+    Hold = post "/v1/cases/{id}/hold" ::actions::hold, &[Permission::Hold], OnHold, "put a case on hold";
+    Resolve = post "/v1/cases/{id}/resolve" ::actions::resolve, &[Permission::Resolve], Resolved, "resolve a case";
+    Complete = post "/v1/cases/{id}/complete" ::actions::complete,
+        &[Permission::Complete], Completed, "complete a case";
+    Cancel = post "/v1/cases/{id}/cancel" ::actions::cancel, &[Permission::Cancel], Canceled, "cancel a case";
+    Reopen = post "/v1/cases/{id}/reopen" ::actions::reopen, &[Permission::Reopen], Reopened, "reopen a case";
+    Claim = post "/v1/cases/{id}/claim" ::actions::claim, CLAIM, Claimed, "assign a case to oneself";
+    Unclaim = post "/v1/cases/{id}/unclaim" ::actions::unclaim, CLAIM, Unclaimed, "take oneself from a case";
+    Comments = get "/v1/cases/{id}/comments" ::comments::comments, &[CommentView], -, "the comments of a case";
+    Comment = post "/v1/cases/{id}/comments" ::comments::comment,
+        &[Permission::Comment], Commented, "comment on a case";
+    InitiatorComment = post "/v1/cases/{id}/initiator-comments" ::comments::initiator_comment,
+        &[Permission::InitiatorComment], InitiatorCommented, "comment on a case as its initiator";
+    Documents = get "/v1/cases/{id}/documents" ::documents::documents, &[DocView], -, "the documents of a case";
+    Upload = put "/v1/cases/{id}/documents/{name}" ::documents::upload,
+        &[DocUpload], DocumentUploaded, "put a document to a case";
+    Download = get "/v1/cases/{id}/documents/{name}" ::documents::download, &[DocView], -, "the content of a document";
+    Remove = delete "/v1/cases/{id}/documents/{name}" ::documents::remove,
+        &[DocRemove], DocumentRemoved, "remove a document from a case";
+    Tag = post "/v1/cases/{id}/tags" ::tags::tag, &[Permission::Edit], TagCreated, "put a tag to a case";
+    Untag = delete "/v1/cases/{id}/tags/{tag}" ::tags::untag, &[Permission::Edit], TagRemoved, "take a tag from a case";
+    Assign = put "/v1/cases/{id}/assignment" ::people::assign,
+        &[Permission::Edit], Updated, "assign a case to users and groups";
+    Watch = put "/v1/cases/{id}/watchers/{user}" ::people::watch,
+        &[Permission::Edit], Updated, "add a watcher to a case";
+    Unwatch = delete "/v1/cases/{id}/watchers/{user}" ::people::unwatch,
+        &[Permission::Edit], Updated, "take a watcher from a case";
+    Milestone = post "/v1/cases/{id}/milestones" ::milestones::reach,
+        &[Permission::Edit], Updated, "note a milestone of a case";
+    Relate = put "/v1/cases/{id}/relation" ::edit::relate,
+        &[Permission::Edit], Updated, "relate a case to the one that it came from";
+    Owner = put "/v1/cases/{id}/owner" ::people::owner, &[Permission::Edit], Updated, "say who answers for a case";
+    Flags = put "/v1/cases/{id}/flags" ::edit::flag, &[Permission::Edit], Updated, "put a case before people";
+    Solutions = get "/v1/solutions" ::definitions::solutions, &[DefView], -, "the solutions of this site";
+    Processes = get "/v1/processes" ::definitions::processes, &[DefView], -, "the processes, each with its solution";
+    CaseTypes = get "/v1/case-types" ::definitions::case_types,
+        &[DefView], -, "the case types, each with what it promises";
     CaseType = get "/v1/case-types/{name}" ::definitions::case_type, &[DefView], -, "one case type";
-    CheckDueDates = post "/v1/checks/due-dates" ::checks::due_dates, &[Permission::CheckDueDates], DueDatesChecked, "check the due dates";
-    CheckSlas = post "/v1/checks/slas" ::checks::slas, &[CheckSla], SlasChecked, "check the SLAs";
-    Priorities = get "/v1/priorities" ::definitions::priorities, &[PriorityView], -, "list the priorities";
-    Processes = get "/v1/processes" ::definitions::processes, &[DefView], -, "list the processes";
-    Solutions = get "/v1/solutions" ::definitions::solutions, &[DefView], -, "list the solutions";
+    Priorities = get "/v1/priorities" ::definitions::priorities, &[PriorityView], -, "the priorities";
+    CheckDueDates = post "/v1/checks/due-dates" ::checks::due_dates,
+        &[Permission::CheckDueDates], DueDatesChecked, "check due dates now";
+    CheckSlas = post "/v1/checks/slas" ::checks::slas, &[CheckSla], SlasChecked, "check SLAs now";
 }
 
 fn method(name: &str) -> Method {

@@ -2,14 +2,27 @@
 //! the Unix socket and, for operators with a token, over the network.
 //!
 //! `endpoints` is the one table of what there is and who may use it; the routes are made from it here. `door` decides who
-//! calls and whether that is allowed, `answer` gives answers their codes, `describe` writes the table into the OpenAPI document. The other files hold the calls themselves.
+//! calls and whether that is allowed, `answer` gives answers their codes, `describe` writes the table into the
+//! OpenAPI document. The other files hold the calls themselves.
 
+mod actions;
+mod activities;
 pub mod answer;
-pub mod checks;
-pub mod definitions;
+mod call;
+mod checks;
+mod comments;
+mod create;
+mod definitions;
 mod describe;
+mod documents;
 pub mod door;
+mod edit;
 pub mod endpoints;
+mod list;
+mod milestones;
+mod people;
+mod show;
+mod tags;
 #[cfg(test)]
 mod tests;
 

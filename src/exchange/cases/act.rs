@@ -1,8 +1,8 @@
 //! The ten actions (M-02) on a case: eight move it through its states, two assign it to whoever asks.
 
 use super::{CaseCall, Change};
-use crate::case::{Action, CaseAction, InstanceEdit, UserName};
-use crate::exchange::work::{action, form};
+use crate::case::{Action, CaseAction, InstanceEdit};
+use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
 use crate::protocol::operator::WorkRequest;
@@ -35,10 +35,10 @@ impl Engine {
 
     /// Assigns the case to whoever asks, unless somebody else has it.
     async fn claim(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
-        let user = user(call)?;
+        let user = &call.person;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Claim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
-            if instance.assigned_users.contains(&user) {
+            if instance.assigned_users.contains(user) {
                 return Ok(None);
             }
             if let Some(other) = instance.assigned_users.first() {
@@ -52,11 +52,11 @@ impl Engine {
 
     /// Takes whoever asks away from those whom the case is assigned to.
     async fn unclaim(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
-        let user = user(call)?;
+        let user = &call.person;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Unclaim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
             let mut users = instance.assigned_users.clone();
-            if !users.remove(&user) {
+            if !users.remove(user) {
                 return Err(action(format!("the case is not assigned to {user}")));
             }
             let edit = InstanceEdit { assigned_users: Some(users), ..InstanceEdit::default() };
@@ -64,9 +64,4 @@ impl Engine {
         })
         .await
     }
-}
-
-/// Whoever calls, as cases name people.
-fn user(call: &CaseCall) -> Result<UserName, EngineError> {
-    call.operator.parse().map_err(|fault| form(format!("operator {fault}")))
 }

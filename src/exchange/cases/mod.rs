@@ -17,7 +17,7 @@ mod spool;
 
 use super::work::{TRIES, action};
 use super::{Engine, EngineError};
-use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, case_name};
+use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
 use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
@@ -31,8 +31,10 @@ pub struct CaseCall {
     pub case: IncidentId,
     /// The revision that it was decided on (`If-Match`).
     pub revision: Option<i64>,
-    /// For the history, and as cases name people.
+    /// In whose name, as the history tells it.
     pub operator: String,
+    /// Whoever it is meant for, as cases name people.
+    pub person: UserName,
 }
 
 /// What a call changes: in the record, beside it, and how the history tells it.
@@ -146,6 +148,7 @@ fn check_revision(incident: &Incident, revision: i64) -> Result<(), EngineError>
     if incident.revision == revision {
         return Ok(());
     }
-    let detail = format!("it is at revision {}, and revision {revision} was given; look at it again", incident.revision);
+    let detail =
+        format!("it is at revision {}, and revision {revision} was given; look at it again", incident.revision);
     Err(ProblemType::Stale.with(detail).into())
 }

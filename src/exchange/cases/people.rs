@@ -3,12 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CaseCall, Change};
-use crate::case::{Action, CaseOwner, Flag, GroupName, InstanceEdit, OwnerStatus, UserName};
+use crate::case::{Action, CaseOwner, Flag, GroupName, InstanceEdit, OwnerStatus, Permission, UserName};
+use crate::config::token::Holder;
 use crate::exchange::work::form;
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
 
 impl Engine {
+    /// Refuses to give work to whoever may only look. Of people without a token nothing is known.
+    pub(super) fn check_may_work<'u>(&self, users: impl IntoIterator<Item = &'u UserName>) -> Result<(), EngineError> {
+        const WORK: [Permission; 2] = [Permission::Edit, Permission::Process];
+        let settings = self.settings();
+        for user in users {
+            let mut theirs = settings
+                .tokens
+                .iter()
+                .filter_map(|token| match &token.holder {
+                    Holder::Operator(operator) if operator.name == user.as_str() => Some(operator),
+                    _ => None,
+                })
+                .peekable();
+            if theirs.peek().is_some() && !theirs.any(|one| settings.permissions(one).allow_one(&WORK)) {
+                let work = WORK.map(Permission::as_str).join(" or ");
+                return Err(form(format!("{user} may not work on cases; a role with {work} would let them")));
+            }
+        }
+        Ok(())
+    }
+
     /// Assigns a case to these users and groups, and to nobody else.
     pub async fn assign_case(
         &self,
@@ -36,12 +58,7 @@ impl Engine {
     }
 
     /// Adds somebody to those who watch a case, or takes them away.
-    pub async fn watch_case(
-        &self,
-        call: &CaseCall,
-        user: UserName,
-        watches: bool,
-    ) -> Result<CaseAnswer, EngineError> {
+    pub async fn watch_case(&self, call: &CaseCall, user: UserName, watches: bool) -> Result<CaseAnswer, EngineError> {
         self.change(call, Action::Edited, |_, instance| {
             let mut watchers = instance.watchers.clone();
             let changed = if watches { watchers.insert(user.clone()) } else { watchers.remove(&user) };
@@ -103,10 +120,8 @@ impl Engine {
     }
 
     /// The caller has looked at a case that was put before it.
-    pub async fn looked_at_case(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
-        let user = call.operator.parse().map_err(|fault| form(format!("operator {fault}")))?;
-        self.store().looked_at(call.case, &user).await?;
-        self.case_answer(call.case).await
+    pub async fn looked_at_case(&self, call: &CaseCall) -> Result<(), EngineError> {
+        Ok(self.store().looked_at(call.case, &call.person).await?)
     }
 }
 

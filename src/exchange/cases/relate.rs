@@ -9,12 +9,7 @@ use crate::store::Seen;
 
 impl Engine {
     /// Relates a case to the one that it came from, as that one stands now; to none without one.
-    pub async fn relate_case(
-        &self,
-        call: &CaseCall,
-        to: Option<&str>,
-        seen: &Seen,
-    ) -> Result<CaseAnswer, EngineError> {
+    pub async fn relate_case(&self, call: &CaseCall, to: Option<&str>, seen: &Seen) -> Result<CaseAnswer, EngineError> {
         let relation = match to {
             Some(name) => Some(self.relation_to(call, name, seen).await?),
             None => None,
