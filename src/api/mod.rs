@@ -13,6 +13,7 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod jobs;
 mod keyring;
 mod limits;
 mod local;
@@ -95,7 +96,7 @@ pub fn peer_router(door: Door) -> Router {
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
-    finish(local::routes().merge(hand_over::routes()).merge(cases).merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

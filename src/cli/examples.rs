@@ -191,6 +191,14 @@ Examples:
   casebridge token revoke 5f0a11c3
 ";
 
+/// Under the help of `job run`.
+pub const JOB_RUN: &str = "\
+Examples:
+  casebridge job run auto_close --dry-run
+  casebridge job run sla_check --dry-run --json
+  casebridge job run housekeeping
+";
+
 /// The same, and what each permission opens, from the one table of endpoints.
 pub fn token() -> String {
     let mut lines =
@@ -215,7 +223,7 @@ pub fn main() -> String {
 pub fn all() -> Vec<&'static str> {
     [
         MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN, CASE_LIST, CASE_CREATE, CASE_EDIT, CASE_DOCUMENTS, CASE_ASSIGN,
+        ASSIGN, COMMENT, TOKEN, JOB_RUN, CASE_LIST, CASE_CREATE, CASE_EDIT, CASE_DOCUMENTS, CASE_ASSIGN,
     ]
     .into_iter()
     .flat_map(str::lines)

@@ -12,6 +12,7 @@ mod examples;
 pub mod exit;
 mod hand_over;
 mod incidents;
+mod job;
 mod link;
 mod local;
 mod open;
@@ -168,6 +169,9 @@ enum Command {
     /// The credentials that this site hands out to its clients
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Scheduled work: when it is due, and what it would do
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// The state database, while the daemon is stopped
     #[command(subcommand)]
     State(StateCommand),
@@ -233,6 +237,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
+        Command::Job(command) => job::run(&site.local()?, command).await,
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }
 }

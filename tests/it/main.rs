@@ -12,6 +12,7 @@ mod converge;
 mod crash_points;
 mod credentials;
 mod damage;
+mod deadlines;
 mod faults;
 mod fields;
 mod flow;

@@ -10,8 +10,10 @@ use casebridge::case::{
     Transfer, UserName,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, Document, Put, StoredDocument, ChangePage, Cursor, Deposited, DueAttachment, Expected,
-    IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing,
+    Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, IncidentStore, ListPage, ListQuery, Loaded,
+    Moving, Offered, Open, Opened, Passing, Place, Prepared, Put, Resolved, StoreError, StoredDocument, Timing, Untimed,
+    Write, Written,
 };
 use jiff::Timestamp;
 
@@ -252,5 +254,44 @@ impl CaseStore for Store {
 
     async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
         no_files()
+    }
+}
+
+fn no_jobs<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("nothing is promised in this world".into()))
+}
+
+#[async_trait]
+impl DeadlineStore for Store {
+    async fn untimed(&self, _: IncidentId, _: usize) -> Result<Vec<Untimed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn time(&self, _: Vec<Timing>) -> Result<Vec<Written>, StoreError> {
+        no_jobs()
+    }
+
+    async fn refresh_deadlines(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn passing(&self, _: Option<&str>, _: Timestamp, _: Place, _: usize) -> Result<Vec<Passing>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn resolved(&self, _: &str, _: Timestamp, _: Place, _: usize) -> Result<Vec<Resolved>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn queue_closings(&self, _: Vec<Resolved>, _: Timestamp) -> Result<u64, StoreError> {
+        no_jobs()
+    }
+
+    async fn closings(&self, _: Timestamp, _: usize) -> Result<Vec<Closing>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn closed(&self, _: i64, _: Closed) -> Result<(), StoreError> {
+        no_jobs()
     }
 }

@@ -193,6 +193,12 @@ conformance! { super::bench:
         a_milestone_is_kept_once_and_counted_by_who_knew_what,
         two_who_act_at_once_leave_the_same_state_at_both_sites,
         nobody_changes_what_happened;
+    promising:
+        m_05_whatever_comes_or_changes_is_looked_at_once,
+        a_promise_is_kept_as_it_was_made_and_is_news,
+        a_peer_changes_its_own_promises_only_and_makes_not_too_many,
+        m_08_a_job_sees_what_is_due_in_its_order,
+        m_06_a_resolved_case_is_queued_once_for_each_time;
     linking:
         a_62_an_incident_that_was_entered_beforehand_is_linked_once,
         what_is_foreign_taken_unknown_or_not_unique_is_not_linked,

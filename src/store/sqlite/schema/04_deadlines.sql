@@ -1,5 +1,4 @@
 -- What was promised on cases, and the instants that follow from it. The bridge's own, all of it; other programs may read it.
-ALTER TABLE incident ADD COLUMN case_type TEXT;                             -- a name of the configuration
 
 CREATE TABLE deadline (
   id        INTEGER PRIMARY KEY AUTOINCREMENT,
