@@ -70,6 +70,8 @@ All filters must match. What was deleted from the lists comes with --inactive.
 Examples:
   casebridge case list --client north --state opened --state in_process --sort priority
   casebridge case list --mine --sort -updated
+  casebridge case list --client north --about-to-breach
+  casebridge case list --owner ann --due-before 2026-12-01T00:00:00Z
   casebridge case list --unassigned --text \"fan tray\"
 ";
 
@@ -222,8 +224,28 @@ pub fn main() -> String {
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
     [
-        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN, JOB_RUN, CASE_LIST, CASE_CREATE, CASE_EDIT, CASE_DOCUMENTS, CASE_ASSIGN,
+        MAIN,
+        RUN,
+        DEPOSIT,
+        SUBMIT,
+        ESCALATE,
+        LINK,
+        OPEN,
+        RECONCILE,
+        INCIDENTS,
+        ACCEPT,
+        OVERRIDE,
+        UPDATE,
+        RESOLVE,
+        ASSIGN,
+        COMMENT,
+        TOKEN,
+        JOB_RUN,
+        CASE_LIST,
+        CASE_CREATE,
+        CASE_EDIT,
+        CASE_DOCUMENTS,
+        CASE_ASSIGN,
     ]
     .into_iter()
     .flat_map(str::lines)

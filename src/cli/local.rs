@@ -5,8 +5,8 @@ mod fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use reqwest::{Method, RequestBuilder};
 use reqwest::{Client, Response, header};
+pub use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

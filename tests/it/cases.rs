@@ -118,7 +118,10 @@ async fn m_01_every_attribute_survives_store_and_wire() {
         assert_eq!((&case["completedPercent"], &case["owner"]), (&json!(40), &json!("olga")));
         assert_eq!(case["ownerStatus"], "In Progress");
         let flag = &case["flags"][0];
-        assert_eq!((&flag["user"], &flag["flaggedBy"], &flag["unread"]), (&json!("dora"), &json!("bert"), &json!(true)));
+        assert_eq!(
+            (&flag["user"], &flag["flaggedBy"], &flag["unread"]),
+            (&json!("dora"), &json!("bert"), &json!(true))
+        );
         assert_eq!(case["caseRelation"]["details"], "The first");
         let facts: Vec<&Value> = case["milestones"].as_array().unwrap().iter().map(|one| &one["fact"]).collect();
         assert!(facts.contains(&&json!({"named": "Technician on site"})), "{facts:?}");
@@ -214,8 +217,7 @@ async fn m_12_the_initiators_comments_are_told_apart_at_both_sites() {
     let (north, partner) = (&pair.end_user, &pair.partner);
     north.insert(0, 1).await;
     north.step(1, "partner", "open").await;
-    for (path, text, code) in
-        [("comments", "On it", "CASE0609"), ("initiator-comments", "It still beeps", "CASE0623")]
+    for (path, text, code) in [("comments", "On it", "CASE0609"), ("initiator-comments", "It still beeps", "CASE0623")]
     {
         let body = json!({"text": text, "operator": "ann"});
         let answer = local(north, "POST", &format!("/v1/cases/1/{path}"), body).await;

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, Reference, SiteId,
-    Transfer, UserName,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, Reference,
+    SiteId, Transfer, UserName,
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing,
     Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, IncidentStore, ListPage, ListQuery, Loaded,
-    Moving, Offered, Open, Opened, Passing, Place, Prepared, Put, Resolved, StoreError, StoredDocument, Timing, Untimed,
-    Write, Written,
+    Moving, Offered, Open, Opened, Passing, Place, Prepared, Put, Resolved, StoreError, StoredDocument, Timing,
+    Untimed, Write, Written,
 };
 use jiff::Timestamp;
 
@@ -233,10 +233,7 @@ impl CaseStore for Store {
         Ok(CasePage::default())
     }
 
-    async fn instances(
-        &self,
-        _: &[IncidentId],
-    ) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
+    async fn instances(&self, _: &[IncidentId]) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
         Ok(HashMap::new())
     }
 

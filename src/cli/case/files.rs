@@ -54,8 +54,10 @@ pub async fn documents(local: &Local, arguments: DocumentArguments) -> Result<()
     if let (Some(name), Some(to)) = (get, to) {
         let what = format!("the document is not fetched to {}", to.display());
         let content = local.bytes(&what, &target.path(&format!("/documents/{}", encoded(&name)))).await?;
-        let written = std::fs::File::create_new(&to).and_then(|mut file| std::io::Write::write_all(&mut file, &content));
-        return written.map_err(|error| Failure::new(Exit::Failed, &what, error, "choose a file that is not there yet"));
+        let written =
+            std::fs::File::create_new(&to).and_then(|mut file| std::io::Write::write_all(&mut file, &content));
+        return written
+            .map_err(|error| Failure::new(Exit::Failed, &what, error, "choose a file that is not there yet"));
     }
     let what = format!("the documents of case {} cannot be listed", target.case);
     let list: CaseDocuments = local.get(&what, &target.path("/documents")).await?;
@@ -74,7 +76,8 @@ pub async fn upload(local: &Local, arguments: UploadArguments) -> Result<(), Fai
     let UploadArguments { target, file, name } = arguments;
     let what = format!("{} is not put to case {}", file.display(), target.case);
     let own = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.or(own).ok_or_else(|| Failure::new(Exit::Usage, &what, "it has no name", "give one with --name"))?;
+    let name =
+        name.or(own).ok_or_else(|| Failure::new(Exit::Usage, &what, "it has no name", "give one with --name"))?;
     let content = std::fs::read(&file)
         .map_err(|error| Failure::new(Exit::Failed, &what, error, "give a file that you may read"))?;
     let path = target.path(&format!("/documents/{}", encoded(&name)));

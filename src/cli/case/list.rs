@@ -73,6 +73,18 @@ pub struct Arguments {
     /// Not changed since this time
     #[arg(long, help_heading = "Filters", value_name = "TIME")]
     updated_before: Option<Timestamp>,
+    /// Due at this time or later
+    #[arg(long, help_heading = "Filters", value_name = "TIME")]
+    due_from: Option<Timestamp>,
+    /// Due before this time
+    #[arg(long, help_heading = "Filters", value_name = "TIME")]
+    due_before: Option<Timestamp>,
+    /// With a deadline that was missed
+    #[arg(long, help_heading = "Filters")]
+    breached: bool,
+    /// With a deadline that is to be warned of, and is not missed yet
+    #[arg(long, help_heading = "Filters")]
+    about_to_breach: bool,
     /// Also those that were deleted from the lists
     #[arg(long)]
     inactive: bool,
@@ -128,6 +140,10 @@ fn query_of(arguments: Arguments) -> CaseListQuery {
         created_before: arguments.created_before,
         updated_from: arguments.updated_from,
         updated_before: arguments.updated_before,
+        due_from: arguments.due_from,
+        due_before: arguments.due_before,
+        breached: arguments.breached,
+        about_to_breach: arguments.about_to_breach,
         inactive: arguments.inactive,
         sort: Some(arguments.sort),
         after: arguments.after,
@@ -135,7 +151,7 @@ fn query_of(arguments: Arguments) -> CaseListQuery {
     }
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::new("ID", 8, 0),
     Column::new("STATE", 8, 2),
     Column::new("PRIORITY", 8, 3),
@@ -143,7 +159,8 @@ const COLUMNS: [Column; 10] = [
     Column::new("ASSIGNED TO", 8, 4),
     Column::new("OWNER", 6, 5),
     Column::new("OWNER STATUS", 8, 9),
-    Column::new("UPDATED", 20, 6),
+    Column::new("DUE", 20, 6),
+    Column::new("UPDATED", 20, 10),
     Column::new("TAGS", 6, 8),
     Column::new("DETAILS", 16, 1),
 ];
@@ -171,7 +188,7 @@ fn shown(page: &CasePage, user: &str, width: Option<usize>, colour: bool) -> Str
     text
 }
 
-fn cells(case: &CaseRow) -> [Option<String>; 10] {
+fn cells(case: &CaseRow) -> [Option<String>; 11] {
     let users = case.assigned_to_users.iter().map(ToString::to_string);
     let assigned: Vec<String> = users.chain(case.assigned_to_groups.iter().map(|group| format!("@{group}"))).collect();
     [
@@ -182,6 +199,7 @@ fn cells(case: &CaseRow) -> [Option<String>; 10] {
         Some(assigned.join(", ")),
         case.owner.as_ref().map(ToString::to_string),
         case.owner.as_ref().map(|_| case.owner_status.clone()),
+        case.due_date.map(print::time),
         Some(print::time(case.updated_at)),
         Some(case.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         Some(case.details.clone()),

@@ -63,7 +63,7 @@ fn shown(case: &CaseDetail) -> String {
         true => format!("{} (unread)", flag.user),
         false => flag.user.to_string(),
     };
-    let fields: [(&str, Option<String>); 22] = [
+    let fields: [(&str, Option<String>); 23] = [
         ("GUID", Some(row.id.to_string())),
         ("incident", Some(row.number.to_string())),
         ("revision", Some(row.revision.to_string())),
@@ -83,11 +83,15 @@ fn shown(case: &CaseDetail) -> String {
         ("location", row.location.clone()),
         ("location code", row.location_code.clone()),
         ("completed", Some(format!("{} %", row.completed_percent.get()))),
-        ("resolved", row.resolution_date.map(|at| match &row.resolved_by {
-            Some(by) => format!("{} by {by}", time(at)),
-            None => time(at),
-        })),
+        (
+            "resolved",
+            row.resolution_date.map(|at| match &row.resolved_by {
+                Some(by) => format!("{} by {by}", time(at)),
+                None => time(at),
+            }),
+        ),
         ("came from", row.case_relation.as_ref().map(|one| format!("{}: {}", one.display_id, one.details))),
+        ("due", row.due_date.map(time)),
         ("stored", Some(time(row.created_at))),
     ];
     for (name, value) in fields {
@@ -98,7 +102,8 @@ fn shown(case: &CaseDetail) -> String {
     if !row.active {
         text.push_str("  (deleted from the lists)\n");
     }
-    for (title, body) in [("description", Some(case.description.as_str())), ("resolution", case.resolution.as_deref())] {
+    for (title, body) in [("description", Some(case.description.as_str())), ("resolution", case.resolution.as_deref())]
+    {
         if let Some(body) = body.filter(|body| !body.is_empty()) {
             text.push_str(&format!("  {title}\n{}", safe_lines(body, "    ")));
         }

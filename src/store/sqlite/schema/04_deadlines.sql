@@ -24,6 +24,11 @@ CREATE INDEX deadline_stale ON deadline (incident) WHERE stale = 1;
 CREATE INDEX deadline_sla ON deadline (next_at) WHERE kind = 'sla' AND origin IS NULL AND next_at IS NOT NULL;
 CREATE INDEX deadline_due ON deadline (case_type, next_at) WHERE kind = 'due' AND origin IS NULL AND next_at IS NOT NULL;
 
+-- By which people look for cases.
+CREATE INDEX deadline_due_at ON deadline (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deadline_warns_at ON deadline (warns_at) WHERE warns_at IS NOT NULL;
+CREATE INDEX deadline_violated ON deadline (incident) WHERE violated = 1;
+
 CREATE TRIGGER deadline_made AFTER INSERT ON deadline WHEN NEW.origin IS NULL BEGIN
   UPDATE change_clock SET last = last + 1;
   UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident;

@@ -33,6 +33,9 @@ fn filters() -> Vec<Option<CaseFilter>> {
         CaseFilter::Words(Words::of("fan").unwrap()),
         CaseFilter::Created(span),
         CaseFilter::Updated(span),
+        CaseFilter::Due(span),
+        CaseFilter::Breached(jiff::Timestamp::UNIX_EPOCH),
+        CaseFilter::AboutToBreach(jiff::Timestamp::UNIX_EPOCH),
     ];
     [None].into_iter().chain(all.into_iter().map(Some)).collect()
 }
