@@ -18,6 +18,7 @@ pub mod history;
 pub mod id;
 pub mod incident;
 pub mod kind;
+pub mod language;
 pub mod leg;
 pub mod link;
 pub mod operation;
@@ -52,6 +53,7 @@ pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
 };
 pub use kind::Kind;
+pub use language::Language;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use link::LinkTo;
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
