@@ -12,9 +12,9 @@ use tracing::warn;
 
 use super::Door;
 use super::auth::Caller;
-use super::bucket::Bucket;
 use super::problem::Refusal;
 use crate::case::Alias;
+use crate::clock::Bucket;
 use crate::config::settings::ClientLimits;
 use crate::protocol::ProblemType;
 use crate::telemetry::Seldom;

@@ -2,10 +2,8 @@
 //! engine and never touch state.
 
 mod attachments;
-mod attempts;
 mod auth;
 mod body;
-mod bucket;
 mod digests;
 mod exchanges;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod page;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use crate::case::{
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use page::{FilledForm, Intake, PageStore, PassUse, TakenMail, UsedPass};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -102,6 +104,8 @@ pub struct Write {
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
     pub history: Vec<HistoryLine>,
+    /// The link by which a person did it: the whole write is skipped when it was used before.
+    pub pass: Option<PassUse>,
 }
 
 impl Write {
@@ -120,6 +124,7 @@ impl Write {
             reference: None,
             attachments: Vec::new(),
             history: Vec::new(),
+            pass: None,
         }
     }
 }
@@ -147,6 +152,8 @@ pub enum Written {
     Done,
     /// The operation had taken effect before; nothing was written.
     AlreadyApplied,
+    /// The link had been used before; nothing was written.
+    Used,
     /// The record moved on; load it and decide again.
     Stale,
     /// There is no such incident.
@@ -208,7 +215,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore {
+pub trait IncidentStore: AttachmentStore + PageStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -32,6 +32,7 @@ fn the_example_shows_the_real_defaults() {
         dir = "/var/lib/casebridge/mail"
         [pages]
         address = "https://desk.example"
+        name = "Support of North"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"

@@ -1,0 +1,243 @@
+//! What the pages say, in each language.
+
+use crate::case::Language;
+
+/// The texts of one language. `{}` in a text stands for what is filled in.
+#[derive(Debug)]
+pub struct Words {
+    pub language: Language,
+    /// Over the links to the other languages.
+    pub languages: &'static str,
+
+    pub form: &'static str,
+    pub form_intro: &'static str,
+    pub required: &'static str,
+    pub optional: &'static str,
+    pub title: &'static str,
+    pub title_hint: &'static str,
+    pub description: &'static str,
+    pub description_hint: &'static str,
+    pub device: &'static str,
+    pub device_hint: &'static str,
+    pub priority: &'static str,
+    /// From the highest to the lowest.
+    pub priorities: [&'static str; 4],
+    pub contact: &'static str,
+    pub contact_hint: &'static str,
+    pub send_form: &'static str,
+
+    pub case: &'static str,
+    pub about: &'static str,
+    pub last_word: &'static str,
+    pub solution: &'static str,
+
+    pub answer: &'static str,
+    pub answer_intro: &'static str,
+    pub answer_text: &'static str,
+    pub send_answer: &'static str,
+    pub confirm: &'static str,
+    pub confirm_intro: &'static str,
+    pub send_confirm: &'static str,
+    pub not_solved: &'static str,
+    pub not_solved_intro: &'static str,
+    pub not_solved_text: &'static str,
+    pub send_not_solved: &'static str,
+
+    pub faults: &'static str,
+    pub title_fault: &'static str,
+    pub text_fault: &'static str,
+    pub line_fault: &'static str,
+    pub priority_fault: &'static str,
+
+    pub form_done: &'static str,
+    pub form_done_text: &'static str,
+    pub answer_done: &'static str,
+    pub answer_done_text: &'static str,
+    pub confirm_done: &'static str,
+    pub confirm_done_text: &'static str,
+    pub not_solved_done: &'static str,
+    pub not_solved_done_text: &'static str,
+    pub close_page: &'static str,
+
+    pub not_ours: &'static str,
+    pub not_ours_text: &'static str,
+    pub expired: &'static str,
+    pub expired_text: &'static str,
+    pub closed: &'static str,
+    pub closed_text: &'static str,
+    pub reopened: &'static str,
+    pub reopened_text: &'static str,
+    pub too_large: &'static str,
+    pub too_large_text: &'static str,
+    pub no_form: &'static str,
+    pub no_form_text: &'static str,
+    pub too_many: &'static str,
+    pub too_many_text: &'static str,
+    pub trouble: &'static str,
+    pub trouble_text: &'static str,
+}
+
+impl Words {
+    pub fn of(language: Language) -> &'static Words {
+        match language {
+            Language::English => &ENGLISH,
+            Language::French => &FRENCH,
+        }
+    }
+}
+
+pub const ENGLISH: Words = Words {
+    language: Language::English,
+    languages: "Language",
+
+    form: "Report a problem",
+    form_intro: "Tell us what is wrong. You get a mail with the number of your incident at once, and another one when our \
+                 support has opened a ticket.",
+    required: "required",
+    optional: "optional",
+    title: "The problem in one line",
+    title_hint: "For example: no dial tone in the Lyon office",
+    description: "Description",
+    description_hint: "What happens, since when, and what have you tried?",
+    device: "Device, line or service",
+    device_hint: "Its name, its serial number, or the phone number of the line",
+    priority: "How urgent is it?",
+    priorities: [
+        "Critical: nothing works",
+        "High: an important part does not work",
+        "Medium: it works with restrictions",
+        "Low: a question or a small fault",
+    ],
+    contact: "Whom can we call?",
+    contact_hint: "Name and phone number",
+    send_form: "Send the report",
+
+    case: "Case",
+    about: "It is about",
+    last_word: "The latest message",
+    solution: "The solution",
+
+    answer: "Answer",
+    answer_intro: "We are waiting for your answer; meanwhile the case stands still.",
+    answer_text: "Your answer",
+    send_answer: "Send the answer",
+    confirm: "Close the case?",
+    confirm_intro: "If the problem is solved, confirm that the case may be closed. Nothing happens until you press the button.",
+    send_confirm: "Yes, close the case",
+    not_solved: "Not solved?",
+    not_solved_intro: "If the problem is still there, we go on working on it. Nothing happens until you press the button.",
+    not_solved_text: "What does not work yet?",
+    send_not_solved: "The problem is not solved",
+
+    faults: "Something is missing or cannot be taken as it is. It is named at each field below.",
+    title_fault: "Write one line of at most 200 letters.",
+    text_fault: "Write a text of at most 16,000 letters.",
+    line_fault: "Write one line of at most 120 letters.",
+    priority_fault: "Choose one of the four.",
+
+    form_done: "We have your report",
+    form_done_text: "It has the incident number {}. A mail with this number is on its way to you.",
+    answer_done: "We have your answer",
+    answer_done_text: "It stands in case {}, and our support goes on.",
+    confirm_done: "The case is closed",
+    confirm_done_text: "You have confirmed that case {} is solved. Thank you.",
+    not_solved_done: "We go on",
+    not_solved_done_text: "Case {} is open again, with what you have written.",
+    close_page: "You can close this page.",
+
+    not_ours: "This link does not lead anywhere",
+    not_ours_text: "It may have been cut off. Copy the whole link out of the mail, or answer the mail.",
+    expired: "This link has expired",
+    expired_text: "Write us a new mail, or answer the last one that you got from us.",
+    closed: "This case is closed already",
+    closed_text: "Nothing was changed. If the problem is still there, write us a new mail.",
+    reopened: "This case is being worked on",
+    reopened_text: "There is nothing to confirm at the moment. Nothing was changed.",
+    too_large: "That is too much text",
+    too_large_text: "Go back and make it shorter. Nothing was changed.",
+    no_form: "That did not arrive as a form",
+    no_form_text: "Go back to the page and press its button again. Nothing was changed.",
+    too_many: "Too many requests",
+    too_many_text: "Wait for a minute and try again. Nothing was changed.",
+    trouble: "It does not work at the moment",
+    trouble_text: "Try again in a few minutes, or answer the mail. Nothing was changed.",
+};
+
+pub const FRENCH: Words = Words {
+    language: Language::French,
+    languages: "Langue",
+
+    form: "Signaler un problème",
+    form_intro: "Décrivez ce qui ne fonctionne pas. Vous recevrez aussitôt un mail avec votre numéro d’incident, puis un \
+                 autre dès que notre support aura ouvert un ticket.",
+    required: "obligatoire",
+    optional: "facultatif",
+    title: "Le problème en une ligne",
+    title_hint: "Par exemple : pas de tonalité au bureau de Lyon",
+    description: "Description",
+    description_hint: "Que se passe-t-il, depuis quand, et qu’avez-vous déjà essayé ?",
+    device: "Équipement, ligne ou service",
+    device_hint: "Son nom, son numéro de série ou le numéro de la ligne",
+    priority: "Quelle est l’urgence ?",
+    priorities: [
+        "Critique : plus rien ne fonctionne",
+        "Haute : une partie importante ne fonctionne pas",
+        "Moyenne : le fonctionnement est dégradé",
+        "Basse : une question ou un défaut mineur",
+    ],
+    contact: "Qui pouvons-nous appeler ?",
+    contact_hint: "Nom et numéro de téléphone",
+    send_form: "Envoyer le signalement",
+
+    case: "Ticket",
+    about: "Il s’agit de",
+    last_word: "Le dernier message",
+    solution: "La solution",
+
+    answer: "Répondre",
+    answer_intro: "Nous attendons votre réponse ; d’ici là, le ticket est gelé.",
+    answer_text: "Votre réponse",
+    send_answer: "Envoyer la réponse",
+    confirm: "Clôturer le ticket ?",
+    confirm_intro: "Si le problème est résolu, confirmez que le ticket peut être clôturé. Rien ne se passe avant que vous \
+                    appuyiez sur le bouton.",
+    send_confirm: "Oui, clôturer le ticket",
+    not_solved: "Pas résolu ?",
+    not_solved_intro: "Si le problème persiste, nous continuons d’y travailler. Rien ne se passe avant que vous appuyiez sur \
+                       le bouton.",
+    not_solved_text: "Qu’est-ce qui ne fonctionne pas encore ?",
+    send_not_solved: "Le problème n’est pas résolu",
+
+    faults: "Il manque une information, ou elle ne peut être prise telle quelle. Voyez l’indication à chaque champ.",
+    title_fault: "Écrivez une ligne de 200 lettres au plus.",
+    text_fault: "Écrivez un texte de 16 000 lettres au plus.",
+    line_fault: "Écrivez une ligne de 120 lettres au plus.",
+    priority_fault: "Choisissez l’une des quatre.",
+
+    form_done: "Nous avons bien reçu votre signalement",
+    form_done_text: "Il porte le numéro d’incident {}. Un mail avec ce numéro vous est envoyé.",
+    answer_done: "Nous avons bien reçu votre réponse",
+    answer_done_text: "Elle figure dans le ticket {} et notre support continue.",
+    confirm_done: "Le ticket est clôturé",
+    confirm_done_text: "Vous avez confirmé que le ticket {} est résolu. Merci.",
+    not_solved_done: "Nous continuons",
+    not_solved_done_text: "Le ticket {} est rouvert, avec ce que vous avez écrit.",
+    close_page: "Vous pouvez fermer cette page.",
+
+    not_ours: "Ce lien ne mène nulle part",
+    not_ours_text: "Il a peut-être été coupé. Copiez le lien entier depuis le mail, ou répondez au mail.",
+    expired: "Ce lien a expiré",
+    expired_text: "Écrivez-nous un nouveau mail, ou répondez au dernier que vous avez reçu de nous.",
+    closed: "Ce ticket est déjà clôturé",
+    closed_text: "Rien n’a été modifié. Si le problème persiste, écrivez-nous un nouveau mail.",
+    reopened: "Ce ticket est en cours de traitement",
+    reopened_text: "Il n’y a rien à confirmer pour le moment. Rien n’a été modifié.",
+    too_large: "Ce texte est trop long",
+    too_large_text: "Revenez en arrière et raccourcissez-le. Rien n’a été modifié.",
+    no_form: "Ceci n’est pas arrivé comme un formulaire",
+    no_form_text: "Revenez à la page et appuyez de nouveau sur son bouton. Rien n’a été modifié.",
+    too_many: "Trop de demandes",
+    too_many_text: "Attendez une minute et réessayez. Rien n’a été modifié.",
+    trouble: "Cela ne fonctionne pas pour le moment",
+    trouble_text: "Réessayez dans quelques minutes, ou répondez au mail. Rien n’a été modifié.",
+};

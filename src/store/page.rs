@@ -1,0 +1,78 @@
+//! What people do by their links and mails: mails that were answered with a form, forms that were filled in, and links that
+//! were used.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::case::{Deposit, IncidentId, Language, MailAddress, PassTag, Purpose};
+
+/// A mail that is no answer to one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    /// At most 998 bytes; a second mail of the same ID is the same mail.
+    pub message_id: String,
+    pub sender: MailAddress,
+    pub name: Option<String>,
+    pub language: Option<Language>,
+    pub subject: String,
+    pub text: String,
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenMail {
+    /// It gets a link.
+    New(i64),
+    /// It got one before.
+    Known(i64),
+    /// Its sender has got so many lately that this one is not answered.
+    TooMany,
+}
+
+/// A use of a link, to be written with what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassUse {
+    pub tag: PassTag,
+    pub purpose: Purpose,
+    pub at: Timestamp,
+}
+
+/// A link that was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedPass {
+    pub purpose: Purpose,
+    pub incident: IncidentId,
+    pub at: Timestamp,
+}
+
+/// A form that was filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilledForm {
+    pub intake: i64,
+    pub used: PassUse,
+    /// The language in which it was filled in.
+    pub language: Language,
+    pub deposit: Deposit,
+}
+
+#[async_trait]
+pub trait PageStore: Send + Sync {
+    /// Takes a mail once by its ID. One sender gets at most `most` links since `since`.
+    async fn take_mail(
+        &self,
+        mail: Intake,
+        since: Timestamp,
+        most: usize,
+        at: Timestamp,
+    ) -> Result<TakenMail, StoreError>;
+
+    async fn intake(&self, id: i64) -> Result<Option<Intake>, StoreError>;
+
+    /// Makes the incident of a form, once: the same link again answers with the same incident, and so does another link of
+    /// the same mail.
+    async fn take_form(&self, form: FilledForm) -> Result<IncidentId, StoreError>;
+
+    /// Whether and for what a link was used.
+    async fn used_pass(&self, tag: PassTag) -> Result<Option<UsedPass>, StoreError>;
+}
