@@ -10,6 +10,7 @@ pub(super) mod fields;
 pub(super) mod inbox;
 pub(super) mod listen;
 mod login;
+pub(super) mod mail;
 pub(super) mod policy;
 pub(super) mod retry;
 pub(super) mod schedule;
