@@ -18,11 +18,13 @@ pub mod history;
 pub mod id;
 pub mod incident;
 pub mod kind;
+pub mod language;
 pub mod leg;
 pub mod link;
 pub mod milestone;
 pub mod operation;
 pub mod ownership;
+pub mod pass;
 pub mod phase;
 pub mod policy;
 pub mod progress;
@@ -53,11 +55,13 @@ pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
 };
 pub use kind::Kind;
+pub use language::Language;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use link::LinkTo;
 pub use milestone::{Fact, Milestone, MilestoneFault, Passed, Stop};
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};
+pub use pass::{Links, Pass, PassFault, PassKey, PassTag, Purpose};
 pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use progress::{Patience, Progress};

@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::form::MailAddress;
+use super::language::Language;
 use super::text::{TextFault, line};
 
 /// One person of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Party {
+    /// Its number in the store.
+    pub id: i64,
     pub role: Role,
     /// One line, at most 128 bytes; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -71,40 +74,17 @@ impl Role {
     }
 }
 
-/// The languages of mails and pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Language {
-    #[default]
-    En,
-    Fr,
-}
-
-impl Language {
-    pub const ALL: [Language; 2] = [Language::En, Language::Fr];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Language::En => "en",
-            Language::Fr => "fr",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|language| language.as_str() == text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn anna() -> Party {
         Party {
+            id: 1,
             role: Role::Customer,
             name: "Anna".into(),
             address: "anna@north.example".parse().unwrap(),
-            language: Language::Fr,
+            language: Language::French,
         }
     }
 

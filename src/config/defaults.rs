@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settings::{BundlePaths, FromUpstream, LogFormat, MailTls, OnDamage};
 use crate::case::sharing::Send;
-use crate::case::{Kind, Owner, PolicyAction};
+use crate::case::{Kind, Language, Owner, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,22 @@ pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
 
 /// `state.on_damage`
 pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
+
+/// `mail_inbox.poll_interval`
+pub const MAIL_INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(2), ms(20), h(1));
+/// `mail_inbox.settle`
+pub const MAIL_INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
+/// `mail_inbox.max_size`: what mail servers usually take.
+pub const MAIL_INBOX_MAX_SIZE: Bounded<u64> = bounded(16 * MIB, KIB, 64 * MIB);
+/// `mail_inbox.links_per_hour`
+pub const MAIL_INBOX_LINKS_PER_HOUR: Bounded<usize> = bounded(10, 1, 10_000);
+
+/// `pages.languages`
+pub const PAGES_LANGUAGES: [Language; 2] = Language::ALL;
+/// `pages.form_expires`
+pub const PAGES_FORM_EXPIRES: Bounded<Duration> = bounded(d(7), m(5), d(365));
+/// `pages.requests_per_minute`: a person with a slow hand and a mail scanner.
+pub const PAGES_REQUESTS_PER_MINUTE: Bounded<usize> = bounded(120, 5, 100_000);
 
 /// `inbox.poll_interval`
 pub const INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(1), ms(20), h(1));

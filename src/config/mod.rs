@@ -15,6 +15,7 @@ mod faults;
 mod file;
 mod item;
 mod origin;
+mod page_key;
 mod places;
 pub mod problems;
 mod reader;
@@ -39,6 +40,7 @@ use faults::{Faults, Refused};
 use origin::Origin;
 
 pub use origin::Watched;
+pub use page_key::{PageKeyFault, page_key};
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;

@@ -19,12 +19,15 @@ pub struct Settings {
     pub store: Store,
     pub state: State,
     pub inboxes: Vec<Inbox>,
+    pub mail_inboxes: Vec<MailInbox>,
     pub bundle: Bundle,
     /// Present at a site that submits to another: an end user, or a relay.
     pub upstream: Option<Upstream>,
     /// Present at a site that others submit to: a partner, or a relay.
     pub listen: Option<Listen>,
     pub clients: Vec<Client>,
+    /// Present where people may follow the links in their mails.
+    pub pages: Option<Pages>,
     pub retry: Retry,
     pub submit: Submit,
     pub case: CaseSettings,
@@ -152,6 +155,19 @@ pub struct Inbox {
     pub max_attachment_bytes: u64,
 }
 
+/// `[[mail_inbox]]`: a Maildir, or a directory of mails. `done` and `quarantine` are made below it.
+#[derive(Debug, Clone)]
+pub struct MailInbox {
+    pub dir: PathBuf,
+    pub poll_interval: Duration,
+    /// A file must have been left alone for this long before it is read.
+    pub settle: Duration,
+    /// The largest mail, in bytes.
+    pub max_bytes: u64,
+    /// The most links to a form that one sender gets in an hour.
+    pub links_per_hour: usize,
+}
+
 /// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children
 /// down; `@name` at its end is an attribute.
 #[derive(Debug, Clone)]
@@ -268,6 +284,19 @@ pub struct ListenTls {
     pub key: PathBuf,
     /// The authority of the clients' certificates, PEM.
     pub client_ca: Option<Vec<u8>>,
+}
+
+/// `[pages]`
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Where people reach them: scheme, host, port.
+    pub address: String,
+    /// At least one; the first is for whoever wants none of them.
+    pub languages: Vec<Language>,
+    /// How long the link to an incident form is good.
+    pub form_expires: Duration,
+    /// What one address may ask.
+    pub requests_per_minute: usize,
 }
 
 /// `[[client]]`: a site that submits to us.

@@ -11,6 +11,8 @@ pub(super) mod inbox;
 pub(super) mod listen;
 mod login;
 pub(super) mod mail;
+pub(super) mod mail_inbox;
+pub(super) mod pages;
 pub(super) mod policy;
 pub(super) mod retry;
 pub(super) mod schedule;

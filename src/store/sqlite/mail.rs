@@ -94,7 +94,7 @@ impl MailStore for SqliteStore {
         let row = sqlx::query(
             "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
                count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent') \
-             FROM mail WHERE coalesce(incident, 0) = ? AND reason = ?",
+             FROM mail WHERE incident = ? AND reason = ?",
         )
         .bind(incident.0)
         .bind(reason)
@@ -177,7 +177,7 @@ async fn add_party(
     if count(&seen, 0)? >= Party::LIMIT {
         return Ok(PartyAdded::TooMany);
     }
-    let remembered = seen.try_get::<Option<&str>, _>(1)?.and_then(Language::parse);
+    let remembered = seen.try_get::<Option<&str>, _>(1)?.and_then(|text| text.parse().ok());
     let language = party.language.or(remembered).unwrap_or(party.otherwise);
     sqlx::query(
         "INSERT INTO party (incident, role, name, address, language) VALUES (?, ?, ?, ?, ?) \
@@ -236,11 +236,11 @@ async fn remove_party(
 
 async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
     let rows =
-        sqlx::query("SELECT role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id")
+        sqlx::query("SELECT id, role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id")
             .bind(incident.0)
             .fetch_all(&mut *connection)
             .await?;
-    rows.iter().map(|row| party(row, 0)).collect()
+    rows.iter().map(party).collect()
 }
 
 async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews, StoreError> {
@@ -336,13 +336,15 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
             continue;
         }
         sqlx::query(
-            "INSERT INTO mail (incident, reason, notice, about, role, name, address, language, made_at, next_attempt) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?9) ON CONFLICT DO NOTHING",
+            "INSERT INTO mail \
+               (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) ON CONFLICT DO NOTHING",
         )
         .bind(telling.incident.0)
         .bind(&telling.reason)
         .bind(telling.notice.as_str())
         .bind(serde_json::json!(telling.about).to_string())
+        .bind(party.id)
         .bind(party.role.as_str())
         .bind(&party.name)
         .bind(party.address.as_str())
@@ -363,7 +365,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
 
 async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<DueMail>, StoreError> {
     let rows = sqlx::query(
-        "SELECT role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
+        "SELECT party, role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
          WHERE state = 'waiting' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?",
     )
     .bind(now.as_millisecond())
@@ -372,7 +374,7 @@ async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> R
     .await?;
     let mut due = Vec::with_capacity(rows.len());
     for row in rows {
-        let (id, incident): (i64, Option<i64>) = (row.try_get(4)?, row.try_get(5)?);
+        let (id, incident): (i64, Option<i64>) = (row.try_get(5)?, row.try_get(6)?);
         let thread: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM (SELECT id FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 AND state = 'sent' \
                ORDER BY id LIMIT 1) \
@@ -380,20 +382,20 @@ async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> R
                AND state = 'sent' ORDER BY id DESC LIMIT ?4) ORDER BY 1",
         )
         .bind(incident)
-        .bind(row.try_get::<&str, _>(2)?)
+        .bind(row.try_get::<&str, _>(3)?)
         .bind(id)
         .bind(THREAD - 1)
         .fetch_all(&mut *connection)
         .await?;
-        let notice: &str = row.try_get(6)?;
+        let notice: &str = row.try_get(7)?;
         due.push(DueMail {
             id,
             incident: incident.map(IncidentId),
             notice: Notice::parse(notice).ok_or_else(|| unreadable("notice", notice))?,
-            about: serde_json::from_str(row.try_get(7)?).map_err(|fault| unreadable("about", &fault.to_string()))?,
-            to: party(&row, 0)?,
-            made_at: instant(row.try_get(8)?)?,
-            attempts: u32::try_from(row.try_get::<i64, _>(9)?).unwrap_or(u32::MAX),
+            about: serde_json::from_str(row.try_get(8)?).map_err(|fault| unreadable("about", &fault.to_string()))?,
+            to: party(&row)?,
+            made_at: instant(row.try_get(9)?)?,
+            attempts: u32::try_from(row.try_get::<i64, _>(10)?).unwrap_or(u32::MAX),
             thread,
         });
     }
@@ -427,7 +429,7 @@ async fn settle(
     .await?;
     let Some(incident) = settled else { return Ok(()) };
     if let (Some(incident), "sent" | "refused") = (incident, state) {
-        // The next step counts from here. A case that waits for nobody has no such row, and gets none.
+        // The next step counts from here.
         look(connection, IncidentId(incident), Some(at)).await?;
     }
     insert_history(connection, &line).await
@@ -470,14 +472,15 @@ async fn take_step(connection: &mut SqliteConnection, step: StepTaken) -> Result
     Ok(written)
 }
 
-/// Role, name, address and language, from this column on.
-fn party(row: &SqliteRow, first: usize) -> Result<Party, StoreError> {
-    let (role, language): (&str, &str) = (row.try_get(first)?, row.try_get(first + 3)?);
+/// The first columns: number, role, name, address and language.
+fn party(row: &SqliteRow) -> Result<Party, StoreError> {
+    let (role, language): (&str, &str) = (row.try_get(1)?, row.try_get(4)?);
     Ok(Party {
+        id: row.try_get(0)?,
         role: Role::parse(role).ok_or_else(|| unreadable("role", role))?,
-        name: row.try_get(first + 1)?,
-        address: address(row.try_get(first + 2)?)?,
-        language: Language::parse(language).ok_or_else(|| unreadable("language", language))?,
+        name: row.try_get(2)?,
+        address: address(row.try_get(3)?)?,
+        language: language.parse().map_err(|_| unreadable("language", language))?,
     })
 }
 
