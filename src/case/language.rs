@@ -3,10 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// A language that every page and every notice has texts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 pub enum Language {
+    #[default]
+    #[serde(rename = "en")]
     English,
+    #[serde(rename = "fr")]
     French,
 }
 

@@ -12,7 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, exchange, fields, inbox, listen, mail_inbox, pages, policy, retry, schedule, site, upstream,
+    bundle, case, client, exchange, fields, inbox, listen, mail, mail_inbox, pages, policy, retry, schedule, site,
+    upstream,
 };
 use super::settings::Settings;
 
@@ -69,6 +70,7 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -98,6 +100,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule,
+        mail: mail.transpose()?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

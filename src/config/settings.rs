@@ -8,7 +8,8 @@ use secrecy::SecretString;
 
 use super::origin::Watched;
 use super::token::Token;
-use crate::case::{Alias, FieldMap, Form, Groups, Language, Ownership, Policy, Sharing};
+use crate::case::reminder::Pace;
+use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// Present at a site that tells the people of its cases by mail.
+    pub mail: Option<Mail>,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
     /// Every file that holds a credential: the daemon reads them again when they change.
@@ -415,4 +418,67 @@ pub struct Schedule {
     pub reconcile: String,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// `[mail]`: how the people of a case are told.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    /// Certificate authority of the mail server, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    pub login: Option<MailLogin>,
+    pub from: Sender,
+    pub reply_to: Option<MailAddress>,
+    /// Of a party whose language nobody told.
+    pub language: Language,
+    /// A directory with templates that take the place of the program's own.
+    pub templates: Option<PathBuf>,
+    /// Until the server has greeted, encrypted and let us in.
+    pub connect_timeout: Duration,
+    /// For one mail, from the greeting to its acceptance.
+    pub send_timeout: Duration,
+    pub retry: MailRetry,
+    pub reminders: Reminders,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// Begun in the clear and encrypted before anything is told (RFC 3207).
+    StartTls,
+    /// Encrypted from the first byte (RFC 8314).
+    Implicit,
+    /// To this machine only.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailLogin {
+    pub user: String,
+    pub password: SecretString,
+}
+
+/// Whose name stands over the mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// May be empty.
+    pub name: String,
+    pub address: MailAddress,
+}
+
+/// `[mail.retry]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailRetry {
+    pub first: Duration,
+    pub max: Duration,
+    /// How long a mail is tried.
+    pub give_up_after: Duration,
+}
+
+/// `[mail.reminders]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminders {
+    pub input: Pace,
+    pub closing: Pace,
 }

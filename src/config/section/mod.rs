@@ -10,6 +10,7 @@ pub(super) mod fields;
 pub(super) mod inbox;
 pub(super) mod listen;
 mod login;
+pub(super) mod mail;
 pub(super) mod mail_inbox;
 pub(super) mod pages;
 pub(super) mod policy;
