@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::PageKeyFault;
 use crate::exchange::EngineError;
 use crate::jobs::ScheduleError;
 use crate::peer::PeerError;
@@ -33,6 +34,8 @@ pub enum DaemonError {
     Tls(std::io::Error),
     #[error("the socket {path} cannot be opened: {reason}")]
     Socket { path: PathBuf, reason: String },
+    #[error("the key of the pages: {0}")]
+    PageKey(#[from] PageKeyFault),
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
     #[error("the state cannot be written any more: {0}; after a restart everything unacknowledged is done again")]

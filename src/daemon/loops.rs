@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use crate::case::Links;
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
+use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
@@ -22,7 +24,13 @@ const GATHERED: Duration = Duration::from_millis(250);
 /// The pause after a fault of the site's own.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
+pub fn spawn(
+    engine: &Engine,
+    links: Option<&Arc<Links>>,
+    settings: &Settings,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     if let Some(upstream) = &settings.upstream {
@@ -42,6 +50,10 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
+    }
+    for (inbox, links) in settings.mail_inboxes.iter().zip(links.into_iter().cycle()) {
+        let postman = Postman::new(engine.clone(), Arc::clone(links), inbox.links_per_hour);
+        tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }
 

@@ -8,8 +8,9 @@ use tracing::{error, info, warn};
 
 use super::DaemonError;
 use super::late::LateAttachments;
+use crate::case::Links;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, page_key};
 use crate::config::settings::OnDamage;
 use crate::exchange::{Engine, Parts};
 use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
@@ -28,6 +29,13 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
     let parts =
         Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
     Ok(Engine::start(parts).await?)
+}
+
+/// What makes and knows the links of the pages, where there are any. Called once the store is this daemon's own.
+pub fn links(settings: &Settings) -> Result<Option<Arc<Links>>, DaemonError> {
+    let Some(pages) = &settings.pages else { return Ok(None) };
+    let key = page_key(&settings.site.data_dir)?;
+    Ok(Some(Arc::new(Links::new(key, pages.address.clone()))))
 }
 
 /// The way to the upstream, where there is one.

@@ -2,6 +2,7 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
@@ -27,10 +28,12 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod intake;
 mod link;
 mod manual;
 mod open;
 mod overrule;
+mod page;
 mod park;
 mod poll_case;
 mod poll_updates;
@@ -67,6 +70,8 @@ use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, Incide
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use feed::{FeedError, Position};
+pub use intake::Replied;
+pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -276,7 +281,8 @@ impl Engine {
         &self.0.state
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

@@ -4,9 +4,10 @@ use uuid::Uuid;
 
 use super::work::TRIES;
 use super::{Decision, Engine, EngineError};
+use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::{
-    Action, Comment, Deposit, Edit, Incident, IncidentId, Language, Party, Pass, PassTag, Phase, PhaseGroup, Purpose,
+    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Party, Pass, PassTag, Phase, PhaseGroup, Purpose,
 };
 use crate::protocol::operator::WorkRequest;
 use crate::store::{FilledForm, Intake, PassUse, Write, Writer, Written};
@@ -111,9 +112,10 @@ impl Engine {
                 Err(shut) => return Ok(Leads::Shut(shut)),
             };
             let now = self.now();
+            let edit = self.followed_edit(pass.purpose, &incident, &party, said, language)?;
             let write = Write {
-                expected_revision: (pass.purpose != Purpose::Answer).then_some(incident.revision),
-                edit: Edit { since: Some(now), ..self.followed_edit(pass.purpose, &incident, &party, said, language)? },
+                expected_revision: Some(incident.revision),
+                edit: Edit { since: Some(now), ..edit },
                 history: vec![self.line(
                     incident.id,
                     Action::Edited,
@@ -148,18 +150,23 @@ impl Engine {
         let edit = match purpose {
             Purpose::Confirm => self.edit_for(incident, Decision::Close, &request)?,
             Purpose::NotSolved => self.edit_for(incident, Decision::Reopen, &request)?,
-            Purpose::Answer | Purpose::Form | Purpose::Reply => Edit::default(),
+            Purpose::Answer | Purpose::Form | Purpose::Reply => thawed(incident),
         };
-        let word = Comment {
-            id: Uuid::now_v7(),
-            author: party.author(),
-            written_at: self.now(),
-            text: said.to_owned(),
-            language: Some(language.as_str().to_owned()),
-            ..Comment::default()
-        };
+        let word = self.word(Uuid::now_v7(), party, said.to_owned(), Some(language));
         let words = (purpose != Purpose::Confirm).then_some(word);
         Ok(Edit { comments: edit.comments.into_iter().chain(words).collect(), ..edit })
+    }
+
+    /// What one of a case's people writes.
+    pub(super) fn word(&self, id: Uuid, party: &Party, text: String, language: Option<Language>) -> Comment {
+        Comment {
+            id,
+            author: party.author(),
+            written_at: self.now(),
+            text,
+            language: language.map(|language| language.as_str().to_owned()),
+            ..Comment::default()
+        }
     }
 
     /// The case and the person of a link, as long as its purpose can be done.
@@ -189,6 +196,11 @@ impl Engine {
         }
     }
 
+    /// The name of a case, for people.
+    fn number(&self, incident: &Incident) -> String {
+        display_id(incident.client.as_ref(), &self.settings().site.alias, incident.id)
+    }
+
     async fn done(&self, pass: &Pass, incident: IncidentId) -> Result<Leads, EngineError> {
         let language = match pass.subject {
             Subject::Intake(intake) => self.store().intake(intake).await?.and_then(|intake| intake.language),
@@ -202,4 +214,10 @@ impl Engine {
         };
         Ok(Leads::Done { number, language })
     }
+}
+
+/// An answer lets a case go on that waited for it.
+pub(super) fn thawed(incident: &Incident) -> Edit {
+    let waits = incident.state() == CaseState::InputRequested;
+    Edit { state: waits.then_some(CaseState::InProcess), ..Edit::default() }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::case::{Deposit, IncidentId, Language, MailAddress, PassTag, Purpose};
+use crate::case::{Deposit, IncidentId, Language, MailAddress, Party, PassTag, Purpose};
 
 /// A mail that is no answer to one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,15 @@ pub trait PageStore: Send + Sync {
     /// Makes the incident of a form, once: the same link again answers with the same incident, and so does another link of
     /// the same mail.
     async fn take_form(&self, form: FilledForm) -> Result<IncidentId, StoreError>;
+
+    /// Somebody of a case, by the number in a link.
+    async fn party(&self, incident: IncidentId, party: i64) -> Result<Option<Party>, StoreError>;
+
+    /// Which case the first of these mails of ours was about.
+    async fn case_of_mails(&self, mails: &[i64]) -> Result<Option<IncidentId>, StoreError>;
+
+    /// Notes that a mail of ours came back. False where it was noted before, or never went out.
+    async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Whether and for what a link was used.
     async fn used_pass(&self, tag: PassTag) -> Result<Option<UsedPass>, StoreError>;

@@ -32,9 +32,10 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 4] = [
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
+    include_str!("schema/05_mail.sql"),
     include_str!("schema/06_pages.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
+use super::write::insert_history;
 use super::{SqliteStore, deposit};
-use crate::case::{IncidentId, Language, PassTag, Purpose};
+use crate::case::{Action, HistoryLine, IncidentId, Language, Party, PassTag, Purpose, Role};
 use crate::store::{FilledForm, Intake, PageStore, PassUse, StoreError, TakenMail, UsedPass};
 use crate::telemetry::CrashPoint;
 
@@ -31,6 +32,29 @@ impl PageStore for SqliteStore {
 
     async fn take_form(&self, form: FilledForm) -> Result<IncidentId, StoreError> {
         self.in_transaction(CrashPoint::FormTaken, move |connection| Box::pin(take_form(connection, form))).await
+    }
+
+    async fn party(&self, incident: IncidentId, party: i64) -> Result<Option<Party>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        party_of(&mut connection, incident, party).await
+    }
+
+    async fn case_of_mails(&self, mails: &[i64]) -> Result<Option<IncidentId>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        for mail in mails {
+            let incident: Option<Option<i64>> = sqlx::query_scalar("SELECT incident FROM mail WHERE id = ?")
+                .bind(mail)
+                .fetch_optional(&mut *connection)
+                .await?;
+            if let Some(Some(incident)) = incident {
+                return Ok(Some(IncidentId(incident)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError> {
+        self.in_transaction(CrashPoint::MailTaken, move |connection| Box::pin(bounced(connection, mail, at))).await
     }
 
     async fn used_pass(&self, tag: PassTag) -> Result<Option<UsedPass>, StoreError> {
@@ -117,6 +141,50 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         .await?;
     take_pass(connection, &form.used, one.incident).await?;
     Ok(one.incident)
+}
+
+async fn party_of(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    party: i64,
+) -> Result<Option<Party>, StoreError> {
+    let row = sqlx::query(
+        "SELECT role, name, address, language FROM party WHERE id = ? AND incident = ? AND removed = 0",
+    )
+    .bind(party)
+    .bind(incident.0)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (role, address, language): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+    let (Some(role), Ok(address), Some(language)) = (Role::parse(&role), address.parse(), Language::of_tag(&language))
+    else {
+        return Err(StoreError::Failed(format!("party {party} does not read")));
+    };
+    Ok(Some(Party { id: party, role, name: row.try_get(1)?, address, language }))
+}
+
+async fn bounced(connection: &mut SqliteConnection, mail: i64, at: Timestamp) -> Result<bool, StoreError> {
+    let row: Option<(Option<i64>, String)> = sqlx::query_as(
+        "UPDATE mail SET state = 'refused', settled_at = ?, last_error = 'it came back as undeliverable' \
+         WHERE id = ? AND state = 'sent' RETURNING incident, notice",
+    )
+    .bind(at.as_millisecond())
+    .bind(mail)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((incident, notice)) = row else { return Ok(false) };
+    let line = incident.map(|incident| HistoryLine {
+        incident: IncidentId(incident),
+        at,
+        who: "casebridge".into(),
+        action: Action::MailBounced.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail: format!("mail {mail} ({notice}) came back as undeliverable"),
+    });
+    insert_history(connection, line.iter()).await?;
+    Ok(true)
 }
 
 async fn used(connection: &mut SqliteConnection, tag: PassTag) -> Result<Option<UsedPass>, StoreError> {
