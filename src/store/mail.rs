@@ -47,6 +47,8 @@ pub struct MailNews {
     pub comments: Vec<(IncidentId, Comment)>,
     /// Those who were not told yet that their case is open.
     pub ungreeted: Vec<(IncidentId, MailAddress)>,
+    /// Whether there was anything behind the cursor, or anybody to greet.
+    pub is_news: bool,
     pub cursor: MailCursor,
 }
 

@@ -15,6 +15,11 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    PartyChanged,
+    MailQueued,
+    MailSettled,
+    StepTaken,
+    ReminderMoved,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -46,10 +51,12 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The mail server has a mail, and its row does not say so yet.
+    MailAccepted,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 38] = [
+    pub const ALL: [CrashPoint; 44] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -61,6 +68,11 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::PartyChanged,
+        CrashPoint::MailQueued,
+        CrashPoint::MailSettled,
+        CrashPoint::StepTaken,
+        CrashPoint::ReminderMoved,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,
@@ -88,6 +100,7 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::MailAccepted,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

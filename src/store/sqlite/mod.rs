@@ -6,6 +6,7 @@ mod content;
 mod deposit;
 mod link;
 mod list;
+mod mail;
 mod open;
 mod read;
 mod sharing;
@@ -31,7 +32,11 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 2] = [include_str!("schema/01_exchange.sql"), include_str!("schema/02_milestones.sql")];
+const SCHEMAS: [&str; 3] = [
+    include_str!("schema/01_exchange.sql"),
+    include_str!("schema/02_milestones.sql"),
+    include_str!("schema/05_mail.sql"),
+];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.

@@ -23,11 +23,11 @@ CREATE TABLE party_language (
 -- One row for each reason and person: nobody is told anything twice.
 CREATE TABLE mail (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,             -- makes the Message-ID
-  incident     INTEGER NOT NULL REFERENCES incident (id),
+  incident     INTEGER REFERENCES incident (id),
   reason       TEXT NOT NULL,
   notice       TEXT NOT NULL,
   about        TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(about)),
-  party        INTEGER NOT NULL REFERENCES party (id),
+  party        INTEGER REFERENCES party (id),                -- none, as there is no incident, for an answer to a stranger
   role         TEXT NOT NULL,
   name         TEXT NOT NULL,
   address      TEXT NOT NULL COLLATE NOCASE,
@@ -39,7 +39,7 @@ CREATE TABLE mail (
   settled_at   INTEGER,
   last_error   TEXT
 ) STRICT;
-CREATE UNIQUE INDEX mail_once ON mail (incident, reason, address);
+CREATE UNIQUE INDEX mail_once ON mail (coalesce(incident, 0), reason, address);
 CREATE INDEX mail_waiting ON mail (next_attempt, id) WHERE state = 'waiting';
 CREATE INDEX mail_refused ON mail (id) WHERE state = 'refused';
 CREATE INDEX mail_incident ON mail (incident, address, id);
