@@ -3,7 +3,7 @@
 use super::body::Fields;
 use super::words::Words;
 use crate::case::text::{line, paragraph};
-use crate::case::{Deposit, Event, Form, Kind, Priority};
+use crate::case::{Deposit, Event, Form, Kind, MailAddress, Priority};
 
 /// The longest values, in bytes.
 pub const TITLE: usize = 200;
@@ -19,6 +19,8 @@ pub struct IncidentForm {
     pub device: String,
     pub priority: String,
     pub contact: String,
+    /// A mail address.
+    pub also: String,
 }
 
 /// What is wrong with each field, in the words of a language.
@@ -29,11 +31,12 @@ pub struct Faults {
     pub device: Option<&'static str>,
     pub priority: Option<&'static str>,
     pub contact: Option<&'static str>,
+    pub also: Option<&'static str>,
 }
 
 impl Faults {
     pub fn any(&self) -> bool {
-        [self.title, self.description, self.device, self.priority, self.contact].iter().any(Option::is_some)
+        [self.title, self.description, self.device, self.priority, self.contact, self.also].iter().any(Option::is_some)
     }
 }
 
@@ -46,12 +49,18 @@ impl IncidentForm {
             device: text("device"),
             priority: text("priority"),
             contact: text("contact"),
+            also: text("also"),
         }
     }
 
     /// The priority as the form names it: by its digit.
     fn priority(&self) -> Option<Priority> {
         Priority::ALL.into_iter().find(|priority| priority.as_str().split(' ').next() == Some(&self.priority))
+    }
+
+    /// Who else is to be told.
+    pub fn also(&self) -> Option<MailAddress> {
+        self.also.parse().ok().filter(|address: &MailAddress| address.as_str().is_ascii())
     }
 
     pub fn check(&self, words: &'static Words) -> Faults {
@@ -63,6 +72,7 @@ impl IncidentForm {
             device: wrong(optional(&self.device, DEVICE), words.line_fault),
             priority: wrong(self.priority().is_some(), words.priority_fault),
             contact: wrong(optional(&self.contact, CONTACT), words.line_fault),
+            also: wrong(self.also.is_empty() || self.also().is_some(), words.also_fault),
         }
     }
 
@@ -102,6 +112,7 @@ mod tests {
             device: String::new(),
             priority: "2".into(),
             contact: "Anna, +33 1 23 45 67 89".into(),
+            also: "help@integrator.example".into(),
         }
     }
 
@@ -114,9 +125,10 @@ mod tests {
             device: "x".repeat(129),
             priority: "5".into(),
             contact: "\u{202e}".into(),
+            also: "help@integrator".into(),
         };
         let faults = wrong.check(&ENGLISH);
-        let each = [faults.title, faults.description, faults.device, faults.priority, faults.contact];
+        let each = [faults.title, faults.description, faults.device, faults.priority, faults.contact, faults.also];
         assert!(each.iter().all(Option::is_some), "{each:?}");
         assert!(IncidentForm { title: "x".repeat(TITLE + 1), ..filled() }.check(&ENGLISH).any());
         assert!(IncidentForm { description: "x".repeat(TEXT + 1), ..filled() }.check(&ENGLISH).any());

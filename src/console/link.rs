@@ -116,7 +116,7 @@ async fn press(visit: &Visit, body: Body) -> Result<Response, Fault> {
             if faults.any() {
                 return Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &FormPage { frame, form, faults }));
             }
-            engine.fill_form(&pass, tag, |intake| form.deposit(intake), frame.words().language).await?
+            engine.fill_form(&pass, tag, frame.words().language, |intake| (form.deposit(intake), form.also())).await?
         }
         Leads::Case(case) => {
             let frame = visit.frame(case.language);

@@ -24,6 +24,8 @@ pub struct Words {
     pub priorities: [&'static str; 4],
     pub contact: &'static str,
     pub contact_hint: &'static str,
+    pub also: &'static str,
+    pub also_hint: &'static str,
     pub send_form: &'static str,
 
     pub case: &'static str,
@@ -48,6 +50,7 @@ pub struct Words {
     pub text_fault: &'static str,
     pub line_fault: &'static str,
     pub priority_fault: &'static str,
+    pub also_fault: &'static str,
 
     pub form_done: &'static str,
     pub form_done_text: &'static str,
@@ -110,6 +113,8 @@ pub const ENGLISH: Words = Words {
     ],
     contact: "Whom can we call?",
     contact_hint: "Name and phone number",
+    also: "Who else shall be told by mail?",
+    also_hint: "The mail address of your integrator, or of your customer",
     send_form: "Send the report",
 
     case: "Case",
@@ -134,6 +139,7 @@ pub const ENGLISH: Words = Words {
     text_fault: "Write a text of at most 16,000 letters.",
     line_fault: "Write one line of at most 120 letters.",
     priority_fault: "Choose one of the four.",
+    also_fault: "Write one mail address, such as anna@north.example.",
 
     form_done: "We have your report",
     form_done_text: "It has the incident number {}. A mail with this number is on its way to you.",
@@ -187,6 +193,8 @@ pub const FRENCH: Words = Words {
     ],
     contact: "Qui pouvons-nous appeler ?",
     contact_hint: "Nom et numéro de téléphone",
+    also: "Qui d’autre doit être informé par mail ?",
+    also_hint: "L’adresse mail de votre intégrateur ou de votre client",
     send_form: "Envoyer le signalement",
 
     case: "Ticket",
@@ -213,6 +221,7 @@ pub const FRENCH: Words = Words {
     text_fault: "Écrivez un texte de 16 000 lettres au plus.",
     line_fault: "Écrivez une ligne de 120 lettres au plus.",
     priority_fault: "Choisissez l’une des quatre.",
+    also_fault: "Écrivez une adresse mail, comme anna@north.example.",
 
     form_done: "Nous avons bien reçu votre signalement",
     form_done_text: "Il porte le numéro d’incident {}. Un mail avec ce numéro vous est envoyé.",

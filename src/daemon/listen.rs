@@ -18,7 +18,7 @@ use super::DaemonError;
 use super::connections::Bounded;
 use super::tls::{self, Encrypted};
 use crate::api::{self, Door};
-use crate::case::{Deposit, Links};
+use crate::case::Deposit;
 use crate::config::Settings;
 use crate::config::settings::{Bundle, Listen};
 use crate::console::{self, Console};
@@ -58,7 +58,6 @@ impl Doors {
 
 pub async fn open(
     engine: &Engine,
-    links: Option<&Arc<Links>>,
     settings: &Settings,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -69,8 +68,8 @@ pub async fn open(
     let mut doors = Doors { local, peers: None, tls: None, address: None };
     if let Some(listen) = &settings.listen {
         let clients = api::peer_router(door);
-        let all = match links {
-            Some(links) => clients.merge(console::router(Console::new(engine.clone(), Arc::clone(links)))),
+        let all = match engine.links() {
+            Some(links) => clients.merge(console::router(Console::new(engine.clone(), links))),
             None => clients,
         };
         open_peers(&mut doors, all, listen, tasks).await?;

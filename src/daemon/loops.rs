@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use crate::case::Links;
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
@@ -24,13 +23,7 @@ const GATHERED: Duration = Duration::from_millis(250);
 /// The pause after a fault of the site's own.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub fn spawn(
-    engine: &Engine,
-    links: Option<&Arc<Links>>,
-    settings: &Settings,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) {
+pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     if let Some(upstream) = &settings.upstream {
@@ -51,8 +44,8 @@ pub fn spawn(
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
     }
-    for (inbox, links) in settings.mail_inboxes.iter().zip(links.into_iter().cycle()) {
-        let postman = Postman::new(engine.clone(), Arc::clone(links), inbox.links_per_hour);
+    for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
+        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
         tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }

@@ -55,11 +55,10 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
     let stop_within = settings.site.stop_within;
     let started = settings.clone();
     let engine = start::engine(settings).await?;
-    let links = start::links(&started)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let doors = listen::open(&engine, links.as_ref(), &started, &tasks, &stop).await?;
-    loops::spawn(&engine, links.as_ref(), &started, &tasks, &stop);
+    let doors = listen::open(&engine, &started, &tasks, &stop).await?;
+    loops::spawn(&engine, &started, &tasks, &stop);
     let scheduler = Scheduler::start(start::jobs(&engine, &started), &engine, &tasks, &stop).await?;
     systemd::spawn_watchdog(&engine, &tasks, &stop);
     systemd::ready(&started);

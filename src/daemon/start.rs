@@ -26,12 +26,15 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
     let store = store.claimed(&settings.store)?;
+    let links = links(&settings)?;
     let parts =
         Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
-    Ok(Engine::start(parts).await?)
+    let engine = Engine::start(parts).await?;
+    engine.set_links(links);
+    Ok(engine)
 }
 
-/// What makes and knows the links of the pages, where there are any. Called once the store is this daemon's own.
+/// What makes the links of the site's pages, where it has any.
 pub fn links(settings: &Settings) -> Result<Option<Arc<Links>>, DaemonError> {
     let Some(pages) = &settings.pages else { return Ok(None) };
     let key = page_key(&settings.site.data_dir)?;

@@ -9,7 +9,7 @@ use super::work::TRIES;
 use super::{Engine, EngineError};
 use crate::case::{Action, Edit, IncidentId, Language, MailAddress};
 use crate::protocol::ProblemType;
-use crate::store::{Intake, TakenMail, Write, Writer, Written};
+use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
 
 /// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,13 @@ impl Engine {
     /// Gives the sender of a mail a link to a form, once for the mail and only so often in an hour.
     pub async fn invite(&self, mail: Intake, links_per_hour: usize) -> Result<TakenMail, EngineError> {
         let now = self.now();
-        let since = now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now);
-        let taken = self.store().take_mail(mail, since, links_per_hour, now).await?;
+        let settings = self.settings();
+        let rule = LinkRule {
+            since: now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now),
+            most: links_per_hour,
+            otherwise: settings.mail.as_ref().map(|mail| mail.language).unwrap_or_default(),
+        };
+        let taken = self.store().take_mail(mail, rule, now).await?;
         self.0.to_mail.notify_one();
         Ok(taken)
     }

@@ -7,7 +7,7 @@
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`, `why`.
+//! - for people: `inspect`, `why`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -17,6 +17,7 @@ mod apply;
 mod attachments;
 mod behind;
 mod certificates;
+mod chase;
 mod clock_back;
 mod detect;
 mod digest;
@@ -35,8 +36,10 @@ mod open;
 mod overrule;
 mod page;
 mod park;
+mod parties;
 mod poll_case;
 mod poll_updates;
+mod post;
 mod prepare;
 mod push;
 mod read;
@@ -49,20 +52,22 @@ mod settle;
 mod snapshot;
 mod submit;
 mod taken;
+mod tell;
 mod transfer;
 mod why;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::notify::Post;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -155,6 +160,15 @@ struct Inner {
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
+    /// The site's mail, where it has any.
+    post: RwLock<Option<Arc<Post>>>,
+    /// What signs the links in mails, where the site has pages.
+    links: OnceLock<Arc<Links>>,
+    /// Held by the one pass that writes what people are told.
+    telling: tokio::sync::Mutex<()>,
+    /// Held by the one that sends.
+    mail_server: tokio::sync::Mutex<post::ServerHealth>,
+    to_mail: Notify,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
@@ -191,6 +205,11 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
+            post: RwLock::default(),
+            links: OnceLock::new(),
+            telling: tokio::sync::Mutex::default(),
+            mail_server: tokio::sync::Mutex::default(),
+            to_mail: Notify::new(),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
         }));

@@ -1,5 +1,7 @@
 //! What people do by the links of their mails: each link once, and its use is written with what it does.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::work::TRIES;
@@ -7,7 +9,7 @@ use super::{Decision, Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::{
-    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Party, Pass, PassTag, Phase, PhaseGroup, Purpose,
+    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Links, MailAddress, Party, Pass, PassTag, Phase, PhaseGroup, Purpose,
 };
 use crate::protocol::operator::WorkRequest;
 use crate::store::{FilledForm, Intake, PassUse, Write, Writer, Written};
@@ -56,6 +58,11 @@ struct Followed {
 }
 
 impl Engine {
+    /// What makes and knows the links of the pages, where there are any.
+    pub fn links(&self) -> Option<Arc<Links>> {
+        self.0.links.get().cloned()
+    }
+
     /// Where a link leads at the moment. Changes nothing.
     pub async fn leads(&self, pass: &Pass, tag: PassTag) -> Result<Leads, EngineError> {
         if let Some(used) = self.store().used_pass(tag).await? {
@@ -84,17 +91,19 @@ impl Engine {
         &self,
         pass: &Pass,
         tag: PassTag,
-        deposit: impl FnOnce(i64) -> Deposit,
         language: Language,
+        form: impl FnOnce(i64) -> (Deposit, Option<MailAddress>),
     ) -> Result<Leads, EngineError> {
         let (Purpose::Form, Subject::Intake(intake)) = (pass.purpose, pass.subject) else {
             return Ok(Leads::Shut(Shut::NotOurs));
         };
         let used = PassUse { tag, purpose: pass.purpose, at: self.now() };
-        let form = FilledForm { intake, used, language, deposit: deposit(intake) };
+        let (deposit, also) = form(intake);
+        let form = FilledForm { intake, used, language, also, deposit };
         let incident = self.store().take_form(form).await?;
         crash_point(CrashPoint::DepositStored);
         self.0.changed.notify_one();
+        self.0.to_mail.notify_one();
         self.done(pass, incident).await
     }
 
@@ -128,6 +137,7 @@ impl Engine {
             match self.write_one(write).await? {
                 Written::Done => {
                     self.0.changed.notify_one();
+                    self.0.to_mail.notify_one();
                     return self.done(pass, incident.id).await;
                 }
                 Written::Used => return self.done(pass, incident.id).await,

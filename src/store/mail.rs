@@ -47,6 +47,8 @@ pub struct MailNews {
     pub comments: Vec<(IncidentId, Comment)>,
     /// Those who were not told yet that their case is open.
     pub ungreeted: Vec<(IncidentId, MailAddress)>,
+    /// Whether there was anything behind the cursor, or anybody to greet.
+    pub is_news: bool,
     pub cursor: MailCursor,
 }
 
@@ -59,6 +61,9 @@ pub struct About {
     /// Comments that it brings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Uuid>,
+    /// The mail that came in, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intake: Option<i64>,
     /// Which reminder it is, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reminder: Option<usize>,

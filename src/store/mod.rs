@@ -2,6 +2,7 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+pub mod mail;
 mod page;
 pub mod sqlite;
 
@@ -14,7 +15,8 @@ use crate::case::{
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
-pub use page::{FilledForm, Intake, PageStore, PassUse, TakenMail, UsedPass};
+pub use mail::MailStore;
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -215,7 +217,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + PageStore {
+pub trait IncidentStore: AttachmentStore + MailStore + PageStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

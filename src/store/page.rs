@@ -19,6 +19,16 @@ pub struct Intake {
     pub text: String,
 }
 
+/// How a mail is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkRule {
+    /// One sender gets at most `most` links from then on.
+    pub since: Timestamp,
+    pub most: usize,
+    /// The language of whoever did not show another one yet.
+    pub otherwise: Language,
+}
+
 /// What became of a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakenMail {
@@ -53,24 +63,20 @@ pub struct FilledForm {
     pub used: PassUse,
     /// The language in which it was filled in.
     pub language: Language,
+    /// Who is to be told as well.
+    pub also: Option<MailAddress>,
     pub deposit: Deposit,
 }
 
 #[async_trait]
 pub trait PageStore: Send + Sync {
-    /// Takes a mail once by its ID. One sender gets at most `most` links since `since`.
-    async fn take_mail(
-        &self,
-        mail: Intake,
-        since: Timestamp,
-        most: usize,
-        at: Timestamp,
-    ) -> Result<TakenMail, StoreError>;
+    /// Takes a mail once by its ID, and with it writes the mail that answers it with a link.
+    async fn take_mail(&self, mail: Intake, rule: LinkRule, at: Timestamp) -> Result<TakenMail, StoreError>;
 
     async fn intake(&self, id: i64) -> Result<Option<Intake>, StoreError>;
 
-    /// Makes the incident of a form, once: the same link again answers with the same incident, and so does another link of
-    /// the same mail.
+    /// Makes the incident of a form, once, with its people and the mails that acknowledge it. The same form again answers with
+    /// the same incident.
     async fn take_form(&self, form: FilledForm) -> Result<IncidentId, StoreError>;
 
     /// Somebody of a case, by the number in a link.

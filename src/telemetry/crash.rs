@@ -15,6 +15,11 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    PartyChanged,
+    MailQueued,
+    MailSettled,
+    StepTaken,
+    ReminderMoved,
     MailTaken,
     FormTaken,
     // The state: made; a group written, synced, and counted as acknowledged.
@@ -48,10 +53,12 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The mail server has a mail, and its row does not say so yet.
+    MailAccepted,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 40] = [
+    pub const ALL: [CrashPoint; 46] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -63,6 +70,11 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::PartyChanged,
+        CrashPoint::MailQueued,
+        CrashPoint::MailSettled,
+        CrashPoint::StepTaken,
+        CrashPoint::ReminderMoved,
         CrashPoint::MailTaken,
         CrashPoint::FormTaken,
         CrashPoint::StateCreated,
@@ -92,6 +104,7 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::MailAccepted,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

@@ -24,7 +24,7 @@ pub struct Letter {
     pub answers: Vec<String>,
     /// One line of at most 200 bytes; may be empty.
     pub subject: String,
-    /// What was written, without what it quotes and without the signature, at most 16,384 bytes; may be empty.
+    /// What was written, without what it quotes and without the signature, at most 16,000 bytes; may be empty.
     pub text: String,
     pub language: Option<Language>,
 }

@@ -3,7 +3,7 @@
 use mail_parser::decoders::html::html_to_text;
 
 /// The longest text, in bytes.
-const LIMIT: usize = 16_384;
+const LIMIT: usize = 16_000;
 /// Stands where something was left out.
 const LEFT_OUT: &str = "[…]";
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::write::{self, insert_history};
 use crate::case::{
-    Comment, HistoryLine, IncidentId, Language, MailAddress, Milestone, Notice, Party, Role,
+    Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role,
 };
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
@@ -94,7 +94,7 @@ impl MailStore for SqliteStore {
         let row = sqlx::query(
             "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
                count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent') \
-             FROM mail WHERE incident = ? AND reason = ?",
+             FROM mail WHERE coalesce(incident, 0) = ? AND reason = ?",
         )
         .bind(incident.0)
         .bind(reason)
@@ -157,7 +157,7 @@ impl MailStore for SqliteStore {
     }
 }
 
-async fn add_party(
+pub async fn add_party(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     party: NewParty,
@@ -256,6 +256,7 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
     .bind(limit)
     .fetch_all(&mut *connection)
     .await?;
+    news.is_news |= !milestones.is_empty();
     for row in milestones {
         let position: i64 = row.try_get(1)?;
         news.cursor.milestone = position;
@@ -275,6 +276,7 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
     .bind(limit)
     .fetch_all(&mut *connection)
     .await?;
+    news.is_news |= !comments.is_empty();
     for row in comments {
         news.cursor.comment = row.try_get(1)?;
         let kept_back = row.try_get::<bool, _>(4)? || row.try_get::<bool, _>(5)?;
@@ -283,14 +285,19 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
             news.comments.push((IncidentId(row.try_get(0)?), comment));
         }
     }
-    // A client's incident is open once this site has taken it.
+    // A client's incident is open once this site has taken it; one that came by a form, once somebody here works on it.
     let ungreeted = sqlx::query(
         "SELECT p.incident, p.address FROM party p JOIN incident i ON i.id = p.incident \
-         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) ORDER BY p.id LIMIT ?",
+         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) \
+           AND (i.case_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM intake WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM reference WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM milestone WHERE incident = i.id AND state <> 'canceled')) \
+         ORDER BY p.id LIMIT ?",
     )
     .bind(limit)
     .fetch_all(&mut *connection)
     .await?;
+    news.is_news |= !ungreeted.is_empty();
     for row in ungreeted {
         news.ungreeted.push((IncidentId(row.try_get(0)?), address(row.try_get(1)?)?));
     }
@@ -365,7 +372,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
 
 async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<DueMail>, StoreError> {
     let rows = sqlx::query(
-        "SELECT party, role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
+        "SELECT coalesce(party, 0), role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
          WHERE state = 'waiting' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?",
     )
     .bind(now.as_millisecond())

@@ -6,6 +6,7 @@ mod content;
 mod deposit;
 mod link;
 mod list;
+mod mail;
 mod open;
 mod page;
 mod read;

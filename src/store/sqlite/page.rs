@@ -5,24 +5,17 @@ use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use super::write::insert_history;
-use super::{SqliteStore, deposit};
-use crate::case::{Action, HistoryLine, IncidentId, Language, Party, PassTag, Purpose, Role};
-use crate::store::{FilledForm, Intake, PageStore, PassUse, StoreError, TakenMail, UsedPass};
+use super::{SqliteStore, deposit, mail};
+use crate::case::{Action, HistoryLine, IncidentId, Language, Notice, Party, PassTag, Purpose, Role};
+use crate::store::mail::{About, Audience, NewParty, Telling};
+use crate::store::{FilledForm, Intake, LinkRule, PageStore, PassUse, StoreError, TakenMail, UsedPass};
 use crate::telemetry::CrashPoint;
 
 #[async_trait]
 impl PageStore for SqliteStore {
-    async fn take_mail(
-        &self,
-        mail: Intake,
-        since: Timestamp,
-        most: usize,
-        at: Timestamp,
-    ) -> Result<TakenMail, StoreError> {
-        self.in_transaction(CrashPoint::MailTaken, move |connection| {
-            Box::pin(take_mail(connection, mail, since, most, at))
-        })
-        .await
+    async fn take_mail(&self, mail: Intake, rule: LinkRule, at: Timestamp) -> Result<TakenMail, StoreError> {
+        self.in_transaction(CrashPoint::MailTaken, move |connection| Box::pin(take_mail(connection, mail, rule, at)))
+            .await
     }
 
     async fn intake(&self, id: i64) -> Result<Option<Intake>, StoreError> {
@@ -66,8 +59,7 @@ impl PageStore for SqliteStore {
 async fn take_mail(
     connection: &mut SqliteConnection,
     mail: Intake,
-    since: Timestamp,
-    most: usize,
+    rule: LinkRule,
     at: Timestamp,
 ) -> Result<TakenMail, StoreError> {
     let known: Option<i64> = sqlx::query_scalar("SELECT id FROM intake WHERE message_id = ?")
@@ -79,10 +71,10 @@ async fn take_mail(
     }
     let lately: i64 = sqlx::query_scalar("SELECT count(*) FROM intake WHERE sender = ? AND at > ?")
         .bind(mail.sender.as_str())
-        .bind(since.to_string())
+        .bind(rule.since.to_string())
         .fetch_one(&mut *connection)
         .await?;
-    if lately as usize >= most {
+    if lately as usize >= rule.most {
         return Ok(TakenMail::TooMany);
     }
     let id = sqlx::query_scalar(
@@ -97,6 +89,22 @@ async fn take_mail(
     .bind(&mail.subject)
     .bind(&mail.text)
     .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO mail (reason, notice, about, role, name, address, language, made_at, next_attempt) \
+         VALUES ('form ' || ?1, ?2, ?3, ?4, ?5, ?6, \
+           coalesce(?7, (SELECT language FROM party_language WHERE address = ?6), ?8), ?9, ?9)",
+    )
+    .bind(id)
+    .bind(Notice::Form.as_str())
+    .bind(serde_json::json!(About { intake: Some(id), ..About::default() }).to_string())
+    .bind(Role::default().as_str())
+    .bind(mail.name.as_deref().unwrap_or_default())
+    .bind(mail.sender.as_str())
+    .bind(mail.language.map(Language::as_str))
+    .bind(rule.otherwise.as_str())
+    .bind(at.as_millisecond())
+    .execute(&mut *connection)
     .await?;
     Ok(TakenMail::New(id))
 }
@@ -120,13 +128,13 @@ async fn intake(connection: &mut SqliteConnection, id: i64) -> Result<Option<Int
 }
 
 async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Result<IncidentId, StoreError> {
-    let known: Option<Option<i64>> = sqlx::query_scalar("SELECT incident FROM intake WHERE id = ?")
-        .bind(form.intake)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(known) = known else {
+    let Some(mail) = intake(connection, form.intake).await? else {
         return Err(StoreError::Failed(format!("there is no intake {}", form.intake)));
     };
+    let known: Option<i64> = sqlx::query_scalar("SELECT incident FROM intake WHERE id = ?")
+        .bind(form.intake)
+        .fetch_one(&mut *connection)
+        .await?;
     if let Some(known) = known {
         return Ok(IncidentId(known));
     }
@@ -140,6 +148,35 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         .execute(&mut *connection)
         .await?;
     take_pass(connection, &form.used, one.incident).await?;
+    let person = |role, name: Option<String>, address, language| NewParty {
+        role,
+        name: name.unwrap_or_default(),
+        address,
+        language,
+        otherwise: form.language,
+    };
+    let sender = person(Role::Customer, mail.name, mail.sender, Some(form.language));
+    let also = form.also.map(|address| person(Role::Integrator, None, address, None));
+    for party in std::iter::once(sender).chain(also) {
+        let line = HistoryLine {
+            incident: one.incident,
+            at,
+            who: "casebridge".into(),
+            action: Action::PartyAdded.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: format!("{} {}", party.role.as_str(), party.address.as_str()),
+        };
+        mail::add_party(connection, one.incident, party, line).await?;
+    }
+    let telling = Telling {
+        incident: one.incident,
+        reason: Notice::Received.as_str().into(),
+        notice: Notice::Received,
+        about: About::default(),
+        audience: Audience::All,
+    };
+    mail::tell(connection, &telling, at).await?;
     Ok(one.incident)
 }
 
@@ -178,7 +215,7 @@ async fn bounced(connection: &mut SqliteConnection, mail: i64, at: Timestamp) ->
         incident: IncidentId(incident),
         at,
         who: "casebridge".into(),
-        action: Action::MailBounced.as_str().into(),
+        action: Action::MailRefused.as_str().into(),
         exchange: None,
         seq: None,
         detail: format!("mail {mail} ({notice}) came back as undeliverable"),
