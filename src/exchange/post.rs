@@ -2,6 +2,7 @@
 //! step. A mail that was handed over and whose answer was lost goes out once more, with the same Message-ID: it is the one
 //! doubt that SMTP leaves.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
-use crate::case::{Action, CaseState, HistoryLine, Incident, IncidentId, Language, Notice, Pass, Purpose};
+use crate::case::{Action, CaseState, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose};
 use crate::config::settings::{Mail, Retry};
 use crate::notify::{CaseFields, CommentFields, Fields, LinkFields, MailError, PartyFields, Post, Sheet};
 use crate::store::mail::{DueMail, MailOutcome};
@@ -39,7 +40,16 @@ impl Engine {
     /// Takes the site's mail, or none.
     pub fn set_post(&self, post: Option<Arc<Post>>) {
         *self.0.post.write().unwrap_or_else(PoisonError::into_inner) = post;
+        self.0.is_new_post.store(true, Ordering::SeqCst);
         self.0.to_mail.notify_one();
+    }
+
+    /// Takes what signs the links in mails, once.
+    pub fn set_links(&self, links: Option<Arc<Links>>) {
+        if let Some(links) = links {
+            // A second one would be the same: the key is kept in a file.
+            let _ = self.0.links.set(links);
+        }
     }
 
     pub(super) fn post(&self) -> Option<Arc<Post>> {
@@ -50,6 +60,9 @@ impl Engine {
     pub async fn send_mails(&self) -> Result<Option<Timestamp>, EngineError> {
         let (Some(post), Some(settings)) = (self.post(), self.settings().mail.clone()) else { return Ok(None) };
         let mut server = self.0.mail_server.lock().await;
+        if self.0.is_new_post.swap(false, Ordering::SeqCst) {
+            server.rests_until = None;
+        }
         loop {
             let now = self.now();
             if let Some(until) = server.rests_until.filter(|until| *until > now) {
