@@ -16,6 +16,7 @@ mod local;
 mod metrics;
 mod openapi;
 mod operations;
+mod people;
 mod problem;
 mod query;
 mod site;
@@ -87,7 +88,7 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(people::routes()).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::PageKeyFault;
 use crate::exchange::EngineError;
 use crate::jobs::ScheduleError;
+use crate::notify::PostError;
 use crate::peer::PeerError;
 use crate::state::OpenError;
 use crate::store::StoreError;
@@ -27,6 +28,10 @@ pub enum DaemonError {
     #[error("[upstream] cannot be used: {0}")]
     Upstream(#[from] PeerError),
     #[error("{0}")]
+    Post(#[from] PostError),
+    #[error("{0}")]
+    PageKey(#[from] PageKeyFault),
+    #[error("{0}")]
     Schedule(#[from] ScheduleError),
     #[error("[listen] address {address} cannot be opened: {source}; is another program there?")]
     Listen { address: SocketAddr, source: std::io::Error },
@@ -34,8 +39,6 @@ pub enum DaemonError {
     Tls(std::io::Error),
     #[error("the socket {path} cannot be opened: {reason}")]
     Socket { path: PathBuf, reason: String },
-    #[error("the key of the pages: {0}")]
-    PageKey(#[from] PageKeyFault),
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
     #[error("the state cannot be written any more: {0}; after a restart everything unacknowledged is done again")]
@@ -61,7 +64,7 @@ impl DaemonError {
     /// The exit code of the process: 3 for settings, 7 for state, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            DaemonError::Log(_) | DaemonError::Schedule(_) | DaemonError::Upstream(_) | DaemonError::Tls(_) => 3,
+            DaemonError::Log(_) | DaemonError::Schedule(_) | DaemonError::Upstream(_) | DaemonError::Tls(_) | DaemonError::Post(_) => 3,
             DaemonError::State { .. } => 7,
             _ => 1,
         }

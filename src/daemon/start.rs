@@ -8,12 +8,13 @@ use tracing::{error, info, warn};
 
 use super::DaemonError;
 use super::late::LateAttachments;
-use crate::case::Links;
+use crate::case::{Links, SiteId};
 use crate::clock::Clock;
 use crate::config::{Settings, page_key};
 use crate::config::settings::OnDamage;
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
+use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Reminders, Scheduled};
+use crate::notify::Post;
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};
@@ -26,12 +27,19 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
     let store = store.claimed(&settings.store)?;
-    let links = links(&settings)?;
+    let (post, links) = (post(&settings, site)?, links(&settings)?);
     let parts =
         Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
     let engine = Engine::start(parts).await?;
     engine.set_links(links);
+    engine.set_post(post);
     Ok(engine)
+}
+
+/// The site's mails, where there are any.
+pub fn post(settings: &Settings, site: SiteId) -> Result<Option<Arc<Post>>, DaemonError> {
+    let Some(mail) = &settings.mail else { return Ok(None) };
+    Ok(Some(Arc::new(Post::new(mail, &settings.site.alias, site)?)))
 }
 
 /// What makes the links of the site's pages, where it has any.
@@ -54,7 +62,7 @@ pub fn upstream(settings: &Settings) -> Result<Option<Arc<dyn Upstream>>, Daemon
     }
 }
 
-fn open_state(settings: &Settings, site: crate::case::SiteId) -> Result<State, OpenError> {
+fn open_state(settings: &Settings, site: SiteId) -> Result<State, OpenError> {
     let state = &settings.state;
     match State::open(state, site, Timestamp::now()) {
         Err(OpenError::Damaged { path, reason }) if state.on_damage == OnDamage::Rebuild => {
@@ -103,6 +111,10 @@ pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
             job: Arc::new(LateAttachments::new(engine, &settings.inboxes)),
         },
     ];
+    if settings.mail.is_some() {
+        let job = Arc::new(Reminders::new(engine.clone()));
+        jobs.push(Scheduled { expression: Reminders::EXPRESSION.into(), job });
+    }
     if settings.upstream.is_some() {
         let job = Arc::new(Reconcile::new(engine.clone()));
         jobs.push(Scheduled { expression: schedule.reconcile.clone(), job });

@@ -58,7 +58,7 @@ mod why;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -169,6 +169,8 @@ struct Inner {
     /// Held by the one that sends.
     mail_server: tokio::sync::Mutex<post::ServerHealth>,
     to_mail: Notify,
+    /// The way out is another one: what the old one suffered does not count.
+    is_new_post: AtomicBool,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
@@ -210,6 +212,7 @@ impl Engine {
             telling: tokio::sync::Mutex::default(),
             mail_server: tokio::sync::Mutex::default(),
             to_mail: Notify::new(),
+            is_new_post: AtomicBool::new(false),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
         }));
@@ -305,7 +308,8 @@ impl Engine {
         self.0.clock.now()
     }
 
-    fn site(&self) -> SiteId {
+    /// The number of this site, which its store was made with.
+    pub fn site(&self) -> SiteId {
         self.0.store.site()
     }
 

@@ -2,6 +2,7 @@
 //! step. A mail that was handed over and whose answer was lost goes out once more, with the same Message-ID: it is the one
 //! doubt that SMTP leaves.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ impl Engine {
     /// Takes the site's mail, or none.
     pub fn set_post(&self, post: Option<Arc<Post>>) {
         *self.0.post.write().unwrap_or_else(PoisonError::into_inner) = post;
+        self.0.is_new_post.store(true, Ordering::SeqCst);
         self.0.to_mail.notify_one();
     }
 
@@ -58,6 +60,9 @@ impl Engine {
     pub async fn send_mails(&self) -> Result<Option<Timestamp>, EngineError> {
         let (Some(post), Some(settings)) = (self.post(), self.settings().mail.clone()) else { return Ok(None) };
         let mut server = self.0.mail_server.lock().await;
+        if self.0.is_new_post.swap(false, Ordering::SeqCst) {
+            server.rests_until = None;
+        }
         loop {
             let now = self.now();
             if let Some(until) = server.rests_until.filter(|until| *until > now) {
