@@ -64,7 +64,9 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 8] = [
+const ELSEWHERE: [(CrashPoint, &str); 10] = [
+    (CrashPoint::MailTaken, "tests/it/pages.rs"),
+    (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),

@@ -28,6 +28,7 @@ mod manual;
 mod openapi;
 mod outbound;
 mod ownership;
+mod pages;
 mod paused;
 mod peer_test;
 mod poison;
