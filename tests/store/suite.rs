@@ -8,6 +8,7 @@ pub mod linking;
 pub mod listing;
 pub mod milestones;
 pub mod opening;
+pub mod paging;
 pub mod reading;
 pub mod sharing;
 pub mod writing;
