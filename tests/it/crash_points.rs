@@ -64,7 +64,7 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 8] = [
+const ELSEWHERE: [(CrashPoint, &str); 14] = [
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),
@@ -73,6 +73,12 @@ const ELSEWHERE: [(CrashPoint, &str); 8] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
 ];
 
 fn name(point: &str) -> &str {
