@@ -64,7 +64,7 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 10] = [
+const ELSEWHERE: [(CrashPoint, &str); 16] = [
     (CrashPoint::MailTaken, "tests/it/pages.rs"),
     (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
@@ -75,6 +75,12 @@ const ELSEWHERE: [(CrashPoint, &str); 10] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
 ];
 
 fn name(point: &str) -> &str {

@@ -6,6 +6,7 @@ pub mod commenting;
 pub mod depositing;
 pub mod linking;
 pub mod listing;
+pub mod mailing;
 pub mod milestones;
 pub mod opening;
 pub mod paging;

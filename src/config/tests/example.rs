@@ -33,6 +33,14 @@ fn the_example_shows_the_real_defaults() {
         [pages]
         address = "https://desk.example"
         name = "Support of North"
+        [mail]
+        host = "mail.north.example"
+        ca_file = "mail-ca.pem"
+        user = "casebridge"
+        password_file = "mail.password"
+        from = "Support <support@north.example>"
+        reply_to = "answers@north.example"
+        templates = "mail-templates"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"
@@ -133,6 +141,9 @@ fn the_example_shows_every_key() {
         "listen.tls",
         "retry",
         "pages",
+        "mail",
+        "mail.retry",
+        "mail.reminders",
         "submit",
         "submit.defaults",
         "case",
