@@ -2,6 +2,8 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod cases;
+mod deadline;
 pub mod mail;
 mod page;
 pub mod sqlite;
@@ -11,10 +13,14 @@ use jiff::Timestamp;
 
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use cases::{
+    CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
+};
+pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use mail::MailStore;
 pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use sqlite::SqliteStore;
@@ -105,6 +111,8 @@ pub struct Write {
     pub reference: Option<ReferenceWrite>,
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
+    /// What the case has beside its record.
+    pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
     /// The link by which a person did it: the whole write is skipped when it was used before.
     pub pass: Option<PassUse>,
@@ -125,6 +133,7 @@ impl Write {
             own_case: None,
             reference: None,
             attachments: Vec::new(),
+            instance: None,
             history: Vec::new(),
             pass: None,
         }
@@ -217,7 +226,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + MailStore + PageStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + MailStore + PageStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

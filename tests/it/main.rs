@@ -32,6 +32,7 @@ mod ownership;
 mod pages;
 mod paused;
 mod peer_test;
+mod permissions;
 mod poison;
 mod power_cut;
 mod printers;
