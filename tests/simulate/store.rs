@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, MailAddress, Party, Reference,
-    SiteId, Transfer,
-};
-use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
-    IncidentStore, MailStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, MailAddress, Party,
+    Reference, SiteId, Transfer,
 };
 use casebridge::store::mail::{
     Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
+};
+use casebridge::store::{
+    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
+    IncidentStore, ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened, Prepared, StoreError, Write,
+    Written,
 };
 use jiff::Timestamp;
 
