@@ -71,6 +71,7 @@ fn every_command_explains_itself() {
         "comment",
         "test-peer",
         "token",
+        "job",
         "state",
         "help",
     ];
