@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress, Party, PassTag, Reference, SiteId, Transfer, UserName,
-};
-use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing, Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, FilledForm, IncidentStore, Intake, LinkRule, ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened, PageStore, Passing, Place, Prepared, Put, Resolved, StoreError, StoredDocument, TakenMail, Timing, Untimed, UsedPass, Write, Written,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress,
+    Party, PassTag, Reference, SiteId, Transfer, UserName,
 };
 use casebridge::store::mail::{
     Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
+};
+use casebridge::store::{
+    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing,
+    Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, FilledForm, IncidentStore, Intake, LinkRule,
+    ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened, PageStore, Passing, Place, Prepared, Put,
+    Resolved, StoreError, StoredDocument, TakenMail, Timing, Untimed, UsedPass, Write, Written,
 };
 use jiff::Timestamp;
 
@@ -321,6 +325,9 @@ impl MailStore for Store {
 
     async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {
         Ok((0, 0))
+    }
+}
+
 #[async_trait]
 impl CaseStore for Store {
     async fn cases(&self, _: &CaseQuery) -> Result<CasePage, StoreError> {
