@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, jobs, local, metrics, operations, site, transactions,
-    updates,
+    attachments, cases, digests, exchanges, hand_over, health, jobs, local, metrics, operations, people, site,
+    transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -60,6 +60,10 @@ use crate::protocol::problem::CONTENT_TYPE;
         hand_over::active,
         hand_over::comment,
         hand_over::edit_comment,
+        people::parties,
+        people::add_party,
+        people::remove_party,
+        people::mails,
         local::deposit,
         local::outbox,
         local::parked,

@@ -16,6 +16,7 @@ mod job;
 mod link;
 mod local;
 mod open;
+mod party;
 mod print;
 mod query;
 mod queue;
@@ -164,6 +165,11 @@ enum Command {
     /// Comment on an incident, or change or delete a comment
     #[command(after_help = examples::COMMENT)]
     Comment(hand_over::CommentArguments),
+    /// The people of a case, who are told of it by mail
+    #[command(subcommand)]
+    Party(party::PartyCommand),
+    /// What people were told by mail, what waits, and what was refused
+    Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The credentials that this site hands out to its clients
@@ -235,6 +241,8 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
+        Command::Party(command) => party::run(&site.local()?, command).await,
+        Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
         Command::Job(command) => job::run(&site.local()?, command).await,

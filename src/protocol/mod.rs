@@ -8,6 +8,7 @@ pub mod exchange;
 #[cfg(test)]
 mod fuzz;
 pub mod job;
+pub mod mail;
 pub mod object;
 pub mod operation;
 pub mod operator;
@@ -22,6 +23,7 @@ pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use job::{JobAnswer, JobCase, JobList, JobRequest};
+pub use mail::{MailAnswer, MailPage, MailsQuery, PartyPage, PartyRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

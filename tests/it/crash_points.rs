@@ -65,7 +65,9 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 14] = [
+const ELSEWHERE: [(CrashPoint, &str); 22] = [
+    (CrashPoint::MailTaken, "tests/it/pages.rs"),
+    (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),
@@ -74,6 +76,12 @@ const ELSEWHERE: [(CrashPoint, &str); 14] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
     (CrashPoint::DeadlinesRefreshed, "tests/it/deadlines.rs"),
     (CrashPoint::DeadlineFound, "tests/it/deadlines.rs"),
     (CrashPoint::DeadlineNoted, "tests/it/deadlines.rs"),

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, Reference,
-    SiteId, Transfer, UserName,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress,
+    Party, PassTag, Reference, SiteId, Transfer, UserName,
+};
+use casebridge::store::mail::{
+    Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing,
-    Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, IncidentStore, ListPage, ListQuery, Loaded,
-    Moving, Offered, Open, Opened, Passing, Place, Prepared, Put, Resolved, StoreError, StoredDocument, Timing,
-    Untimed, Write, Written,
+    Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, FilledForm, IncidentStore, Intake, LinkRule,
+    ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened, PageStore, Passing, Place, Prepared, Put,
+    Resolved, StoreError, StoredDocument, TakenMail, Timing, Untimed, UsedPass, Write, Written,
 };
 use jiff::Timestamp;
 
@@ -224,6 +227,104 @@ impl AttachmentStore for Store {
 
     async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// Nor do they serve pages.
+#[async_trait]
+impl PageStore for Store {
+    async fn take_mail(&self, _: Intake, _: LinkRule, _: Timestamp) -> Result<TakenMail, StoreError> {
+        Ok(TakenMail::TooMany)
+    }
+
+    async fn intake(&self, _: i64) -> Result<Option<Intake>, StoreError> {
+        Ok(None)
+    }
+
+    async fn take_form(&self, _: FilledForm) -> Result<IncidentId, StoreError> {
+        Err(StoreError::Failed("there are no forms here".into()))
+    }
+
+    async fn party(&self, _: IncidentId, _: i64) -> Result<Option<Party>, StoreError> {
+        Ok(None)
+    }
+
+    async fn case_of_mails(&self, _: &[i64]) -> Result<Option<IncidentId>, StoreError> {
+        Ok(None)
+    }
+
+    async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn used_pass(&self, _: PassTag) -> Result<Option<UsedPass>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// The simulated sites send no mail; what is asked of it is answered with nothing.
+#[async_trait]
+impl MailStore for Store {
+    async fn add_party(&self, _: IncidentId, _: NewParty, _: HistoryLine) -> Result<PartyAdded, StoreError> {
+        Ok(PartyAdded::Gone)
+    }
+
+    async fn remove_party(&self, _: IncidentId, _: &MailAddress, _: HistoryLine) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn parties(&self, _: IncidentId) -> Result<Vec<Party>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_news(&self, _: usize) -> Result<MailNews, StoreError> {
+        Ok(MailNews::default())
+    }
+
+    async fn take_mail_news(&self, _: NewsTaken, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn due_mails(&self, _: Timestamp, _: usize) -> Result<Vec<DueMail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn settle_mail(
+        &self,
+        _: i64,
+        _: MailOutcome,
+        _: Option<HistoryLine>,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn deliveries(&self, _: IncidentId, _: &str) -> Result<Deliveries, StoreError> {
+        Ok(Deliveries::default())
+    }
+
+    async fn due_reminders(&self, _: Timestamp, _: usize) -> Result<Vec<IncidentId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn look_again(&self, _: IncidentId, _: Option<Timestamp>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn take_step(&self, _: StepTaken) -> Result<Written, StoreError> {
+        Ok(Written::Gone)
+    }
+
+    async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {
+        Ok((0, 0))
     }
 }
 

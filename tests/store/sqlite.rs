@@ -174,6 +174,15 @@ conformance! { super::bench:
         a_newest_row_that_is_deleted_hides_no_later_change,
         a_row_that_came_and_went_unread_leaves_no_news,
         a_cursor_outlives_the_store_that_gave_it;
+    paging:
+        r_02_a_mail_is_taken_once_and_a_sender_gets_so_many_links,
+        r_02_a_form_makes_one_incident_with_its_people,
+        r_06_a_write_by_a_link_that_was_used_is_skipped_whole;
+    mailing:
+        r_03_news_are_milestones_public_comments_and_people_each_once,
+        r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
+        r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
+        r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
         an_exchange_is_opened_once,
         the_same_exchange_of_two_clients_is_two_incidents,

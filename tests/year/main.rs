@@ -106,7 +106,8 @@ impl World {
     /// Moves both clocks.
     async fn go(&mut self, second: i64) {
         let by = 1000 * (second - self.now);
-        (self.north.clock.advance(by), self.partner.clock.advance(by));
+        self.north.clock.advance(by);
+        self.partner.clock.advance(by);
         let was_down = self.is_down();
         self.now = second;
         match (was_down, self.is_down()) {

@@ -28,6 +28,19 @@ fn the_example_shows_the_real_defaults() {
         [[inbox]]
         dir = "/var/lib/casebridge/inbox"
         group = "core routers"
+        [[mail_inbox]]
+        dir = "/var/lib/casebridge/mail"
+        [pages]
+        address = "https://desk.example"
+        name = "Support of North"
+        [mail]
+        host = "mail.north.example"
+        ca_file = "mail-ca.pem"
+        user = "casebridge"
+        password_file = "mail.password"
+        from = "Support <support@north.example>"
+        reply_to = "answers@north.example"
+        templates = "mail-templates"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"
@@ -176,6 +189,10 @@ fn the_example_shows_every_key() {
         "listen",
         "listen.tls",
         "retry",
+        "pages",
+        "mail",
+        "mail.retry",
+        "mail.reminders",
         "submit",
         "submit.defaults",
         "case",
@@ -187,6 +204,7 @@ fn the_example_shows_every_key() {
     ];
     let lists = [
         "inbox",
+        "mail_inbox",
         "client",
         "client.field",
         "upstream.field",

@@ -94,7 +94,7 @@ async fn every_list_of_cases_searches_an_index() {
                     let after = Some(format!("{}:7:x", name(&first)));
                     let next = CaseQuery { after, ..first.clone() };
                     for query in [first, next] {
-                        let sql = statement(&query).unwrap().sql().to_string();
+                        let sql = statement(&query).unwrap().sql().as_str().to_owned();
                         if !seen.insert(sql.clone()) {
                             continue;
                         }
