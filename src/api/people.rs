@@ -76,7 +76,8 @@ pub async fn mails(
     query: Result<Query<MailsQuery>, QueryRejection>,
 ) -> Result<Answer<MailPage>, Refusal> {
     let Query(query) = query.map_err(|_| {
-        ProblemType::BadRequest.with("`incident` and `limit` are whole numbers, `state` is a word; nothing else is known")
+        ProblemType::BadRequest
+            .with("`incident` and `limit` are whole numbers, `state` is a word; nothing else is known")
     })?;
     Ok(Answer(door.engine.mails(&query).await?))
 }

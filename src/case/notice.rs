@@ -92,7 +92,13 @@ impl Notice {
             | Notice::ClosingAsked
             | Notice::ClosingReminder
             | Notice::ClosingNotice => true,
-            Notice::Form | Notice::Received | Notice::Opened | Notice::State | Notice::Comment | Notice::InputClosed | Notice::Closed => false,
+            Notice::Form
+            | Notice::Received
+            | Notice::Opened
+            | Notice::State
+            | Notice::Comment
+            | Notice::InputClosed
+            | Notice::Closed => false,
         }
     }
 }

@@ -27,7 +27,9 @@ pub struct Party {
 pub enum PartyFault {
     #[error("the name {0}")]
     Name(TextFault),
-    #[error("the address has letters beyond ASCII, which not every mail server takes; write the domain in its xn-- form")]
+    #[error(
+        "the address has letters beyond ASCII, which not every mail server takes; write the domain in its xn-- form"
+    )]
     Address,
 }
 

@@ -14,7 +14,12 @@ pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
     match Settings::load(config) {
         Ok(settings) if let Err(fault) = crate::daemon::check_mail(&settings) => {
             let what = format!("{} cannot be used", config.display());
-            Err(Failure::new(Exit::Configuration, what, fault.to_string(), "correct the templates, or take the key away"))
+            Err(Failure::new(
+                Exit::Configuration,
+                what,
+                fault.to_string(),
+                "correct the templates, or take the key away",
+            ))
         }
         Ok(settings) if output.json => print::out(&print::json(&as_json(&settings))?),
         Ok(settings) => print::out(&summary(config, &settings)),

@@ -12,9 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, retry, role,
-    schedule, site,
-    upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, retry,
+    role, schedule, site, upstream,
 };
 use super::settings::Settings;
 

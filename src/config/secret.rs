@@ -51,11 +51,7 @@ pub(super) fn password_in(item: &Item<'_>, origin: &Origin) -> Result<SecretStri
     password_within(item, origin, PASSWORD)
 }
 
-fn password_within(
-    item: &Item<'_>,
-    origin: &Origin,
-    length: RangeInclusive<usize>,
-) -> Result<SecretString, Refused> {
+fn password_within(item: &Item<'_>, origin: &Origin, length: RangeInclusive<usize>) -> Result<SecretString, Refused> {
     let path = locate(item, origin)?;
     let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
     // One byte more than a password with its line break, so that a longer file is noticed and not read.

@@ -25,7 +25,12 @@ impl Fields {
 
 pub async fn read(headers: &HeaderMap, mut body: Body, within: Duration) -> Result<Fields, Fault> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    if !media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     {
         return Err(Fault::NoForm);
     }
@@ -71,7 +76,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_forms_fields_are_read_and_what_is_none_is_refused() {
-        let fields = of("application/x-www-form-urlencoded", "text=a%0D%0Ab+%C3%A9&text=second&x=%FF").await.ok().unwrap();
+        let fields =
+            of("application/x-www-form-urlencoded", "text=a%0D%0Ab+%C3%A9&text=second&x=%FF").await.ok().unwrap();
         assert_eq!((fields.get("text"), fields.get("x"), fields.get("none")), ("a\nb é", "\u{fffd}", ""));
         assert!(matches!(of("multipart/form-data", "text=a").await, Err(Fault::NoForm)));
         assert!(matches!(of("text/plain", "text=a").await, Err(Fault::NoForm)));

@@ -133,7 +133,12 @@ async fn press(visit: &Visit, body: Body) -> Result<Response, Fault> {
     };
     match done {
         Leads::Done { ref number, .. } => {
-            info!(event = "page_taken", purpose = pass.purpose.as_str(), number, "a person pressed the button of a page");
+            info!(
+                event = "page_taken",
+                purpose = pass.purpose.as_str(),
+                number,
+                "a person pressed the button of a page"
+            );
             Ok(again(visit))
         }
         Leads::Shut(shut) => Err(Fault::Shut(shut)),

@@ -28,11 +28,7 @@ impl Frame {
     pub fn new(language: Language, settings: &Settings) -> Self {
         let others = tongue::offered(settings).iter().copied().filter(|other| *other != language).collect();
         let name = settings.pages.as_ref().and_then(|pages| pages.name.clone());
-        Self {
-            words: Words::of(language),
-            site: name.unwrap_or_else(|| settings.site.alias.to_string()),
-            others,
-        }
+        Self { words: Words::of(language), site: name.unwrap_or_else(|| settings.site.alias.to_string()), others }
     }
 
     pub fn words(&self) -> &'static Words {

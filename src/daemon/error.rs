@@ -64,7 +64,11 @@ impl DaemonError {
     /// The exit code of the process: 3 for settings, 7 for state, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            DaemonError::Log(_) | DaemonError::Schedule(_) | DaemonError::Upstream(_) | DaemonError::Tls(_) | DaemonError::Post(_) => 3,
+            DaemonError::Log(_)
+            | DaemonError::Schedule(_)
+            | DaemonError::Upstream(_)
+            | DaemonError::Tls(_)
+            | DaemonError::Post(_) => 3,
             DaemonError::State { .. } => 7,
             _ => 1,
         }

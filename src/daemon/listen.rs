@@ -122,7 +122,12 @@ fn open_local(
     Ok(handle)
 }
 
-async fn open_peers(doors: &mut Doors, routes: Router, listen: &Listen, tasks: &TaskTracker) -> Result<(), DaemonError> {
+async fn open_peers(
+    doors: &mut Doors,
+    routes: Router,
+    listen: &Listen,
+    tasks: &TaskTracker,
+) -> Result<(), DaemonError> {
     let refused = |source: std::io::Error| DaemonError::Listen { address: listen.address, source };
     let listener = TcpListener::bind(listen.address).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;

@@ -9,7 +9,8 @@ use super::{Decision, Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::{
-    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Links, MailAddress, Party, Pass, PassTag, Phase, PhaseGroup, Purpose,
+    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Links, MailAddress, Party, Pass,
+    PassTag, Phase, PhaseGroup, Purpose,
 };
 use crate::protocol::operator::WorkRequest;
 use crate::store::{FilledForm, Intake, PassUse, Write, Writer, Written};

@@ -24,13 +24,8 @@ impl Engine {
             language: request.language,
             otherwise: mail.language,
         };
-        let mut party = Party {
-            id: 0,
-            role,
-            name: new.name.clone(),
-            address,
-            language: request.language.unwrap_or(mail.language),
-        };
+        let mut party =
+            Party { id: 0, role, name: new.name.clone(), address, language: request.language.unwrap_or(mail.language) };
         party.check().map_err(|fault| form(fault.to_string()))?;
         let line = self.party_line(id, Action::PartyAdded, &request.operator, &party.address, role.as_str());
         match self.store().add_party(id, new, line).await? {
@@ -39,9 +34,7 @@ impl Engine {
                 party.language = language;
                 Ok(party)
             }
-            PartyAdded::TooMany => {
-                Err(action(format!("a case has at most {} people; remove one first", Party::LIMIT)))
-            }
+            PartyAdded::TooMany => Err(action(format!("a case has at most {} people; remove one first", Party::LIMIT))),
             PartyAdded::Gone => Err(ProblemType::NotFound.with(format!("there is no incident {id}")).into()),
         }
     }
@@ -49,7 +42,8 @@ impl Engine {
     /// Takes somebody out of a case; what waits for them is not sent any more.
     pub async fn remove_party(&self, id: IncidentId, request: &PartyRequest) -> Result<(), EngineError> {
         let unknown = || {
-            let detail = format!("{} is no party of incident {id}; see `casebridge party list {id}`", shown(&request.address));
+            let detail =
+                format!("{} is no party of incident {id}; see `casebridge party list {id}`", shown(&request.address));
             EngineError::from(ProblemType::NotFound.with(detail))
         };
         let address: MailAddress = request.address.parse().map_err(|_| unknown())?;

@@ -222,7 +222,10 @@ impl Engine {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let told = tokio::time::timeout(left.min(poll), self.0.to_mail.notified()).await.is_ok();
-            if told || left <= poll || self.post().is_some() && self.store().mail_news(1).await.is_ok_and(|news| news.is_news) {
+            if told
+                || left <= poll
+                || self.post().is_some() && self.store().mail_news(1).await.is_ok_and(|news| news.is_news)
+            {
                 return;
             }
         }

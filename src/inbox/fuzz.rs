@@ -8,8 +8,8 @@ use super::bundle::BundleFault;
 use super::incident::IncidentFault;
 use super::samples::settings;
 use super::{Fault, Format, mail, read};
-use crate::case::{Deposit, DepositedFile, FileContent};
 use crate::case::text;
+use crate::case::{Deposit, DepositedFile, FileContent};
 use crate::fuzz::{Target, assert_harmless};
 
 #[test]

@@ -175,8 +175,15 @@ mod tests {
         for name in ["a.reason", "a"] {
             let from = dir.path().join(name);
             fs::write(&from, name).unwrap();
-            set_apart(&from, &folders.quarantine, OsStr::new(name), "the file is empty", "Put it back.", SystemTime::UNIX_EPOCH)
-                .unwrap();
+            set_apart(
+                &from,
+                &folders.quarantine,
+                OsStr::new(name),
+                "the file is empty",
+                "Put it back.",
+                SystemTime::UNIX_EPOCH,
+            )
+            .unwrap();
         }
         let read = |name: &str| fs::read_to_string(folders.quarantine.join(name)).unwrap();
         assert_eq!(read("a.reason"), "a.reason");

@@ -58,7 +58,8 @@ impl Smtp {
         let at_once = self.tls.clone().filter(|_| self.mode == MailTls::Implicit);
         let address = (self.host.as_str(), self.port);
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(self.connect_timeout), &self.hello, at_once, None).await?;
+            AsyncSmtpConnection::connect_tokio1(address, Some(self.connect_timeout), &self.hello, at_once, None)
+                .await?;
         if let (MailTls::StartTls, Some(tls)) = (self.mode, &self.tls) {
             connection.starttls(tls.clone(), &self.hello).await?;
         }

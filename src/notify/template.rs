@@ -111,7 +111,12 @@ impl Fields {
             reminder: Some(1),
             reminders: 1,
             within: text(),
-            links: LinkFields { form: Some(text()), answer: Some(text()), confirm: Some(text()), not_solved: Some(text()) },
+            links: LinkFields {
+                form: Some(text()),
+                answer: Some(text()),
+                confirm: Some(text()),
+                not_solved: Some(text()),
+            },
         }
     }
 

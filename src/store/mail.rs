@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{StoreError, Write, Written};
-use crate::case::{
-    CaseState, Comment, HistoryLine, IncidentId, Language, MailAddress, Milestone, Notice, Party, Role,
-};
+use crate::case::{CaseState, Comment, HistoryLine, IncidentId, Language, MailAddress, Milestone, Notice, Party, Role};
 
 /// Somebody who is to be told of a case from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,9 +117,16 @@ pub struct DueMail {
 pub enum MailOutcome {
     Sent,
     /// Tried again then.
-    Later { next: Timestamp, reason: String },
-    Refused { reason: String },
-    Withdrawn { reason: String },
+    Later {
+        next: Timestamp,
+        reason: String,
+    },
+    Refused {
+        reason: String,
+    },
+    Withdrawn {
+        reason: String,
+    },
 }
 
 /// What became of the mails of one reason.

@@ -134,7 +134,9 @@ async fn r_08_addresses_that_are_none_and_too_many_people_are_refused_with_the_r
     let office = PostOffice::open().await;
     let site = desk(&office).await;
     let post = async |body| site.post("/v1/incidents/1/parties", body).await;
-    for address in ["anna", "anna@customer.example\r\nBcc: all@customer.example", "<anna@customer.example>", "a@ö.example", ""] {
+    for address in
+        ["anna", "anna@customer.example\r\nBcc: all@customer.example", "<anna@customer.example>", "a@ö.example", ""]
+    {
         let answer = post(json!({"address": address, "operator": "bert"})).await;
         assert_eq!(answer.status, 422, "{address}: {}", answer.body);
         assert!(answer.body["detail"].as_str().unwrap().contains("address"), "{}", answer.body);
@@ -146,7 +148,10 @@ async fn r_08_addresses_that_are_none_and_too_many_people_are_refused_with_the_r
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     let answer = post(json!({"address": "p18@customer.example", "operator": "bert"})).await;
-    assert_eq!((answer.status, answer.body["detail"].as_str()), (409, Some("a case has at most 20 people; remove one first")));
+    assert_eq!(
+        (answer.status, answer.body["detail"].as_str()),
+        (409, Some("a case has at most 20 people; remove one first"))
+    );
     let answer = site.post("/v1/incidents/99/parties", json!({"address": ANNA})).await;
     assert_eq!(answer.status, 404);
 }
@@ -206,7 +211,10 @@ async fn r_09_a_mail_that_is_refused_for_good_is_seen_in_every_place() {
     assert!(site.command(&["status"]).ok().contains("1 mails were refused for good"));
     let history = site.get("/v1/incidents/1").await.body["history"].to_string();
     assert!(history.contains("mail_refused") && history.contains("no such user here"), "{history}");
-    assert!(site.log().contains("mail_refused") && !site.log().contains("nobody@customer.example"), "no addresses there");
+    assert!(
+        site.log().contains("mail_refused") && !site.log().contains("nobody@customer.example"),
+        "no addresses there"
+    );
 }
 
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.

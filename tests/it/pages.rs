@@ -118,7 +118,9 @@ impl Desk {
 }
 
 fn mail(id: &str) -> String {
-    format!("From: Anna <anna@north.example>\r\nMessage-ID: <{id}@north.example>\r\nSubject: No dial tone\r\n\r\nSince ten.\r\n")
+    format!(
+        "From: Anna <anna@north.example>\r\nMessage-ID: <{id}@north.example>\r\nSubject: No dial tone\r\n\r\nSince ten.\r\n"
+    )
 }
 
 const FILLED: [(&str, &str); 6] = [
@@ -238,7 +240,10 @@ async fn r_05_an_answer_by_the_page_is_a_comment_once_and_the_case_goes_on() {
     let link = desk.link(Purpose::Answer, 1);
     let (status, page) = desk.get(&link).await;
     assert_eq!(status, 200);
-    assert!(page.contains("lang=\"fr\"") && page.contains("Votre réponse"), "as the person is spoken to in mails: {page}");
+    assert!(
+        page.contains("lang=\"fr\"") && page.contains("Votre réponse"),
+        "as the person is spoken to in mails: {page}"
+    );
     assert!(page.contains("&#60;b&#62;Alarm&#60;/b&#62;") && !page.contains("<b>"), "{page}");
     let (_, english) = desk.get(&format!("{link}?lang=en")).await;
     assert!(english.contains("lang=\"en\"") && english.contains("Your answer"), "{english}");
@@ -335,7 +340,10 @@ async fn r_02_one_sender_gets_so_many_links_and_programs_get_none() {
     }
     desk.deliver("program", &mail("p").replace("Subject", "Precedence: bulk\r\nSubject"));
     let crowd = "a@b.example, ".repeat(1000);
-    desk.deliver("crowd", &mail("c").replace("anna@", "bert@").replace("Subject", &format!("To: {crowd}x@y.example\r\nSubject")));
+    desk.deliver(
+        "crowd",
+        &mail("c").replace("anna@", "bert@").replace("Subject", &format!("To: {crowd}x@y.example\r\nSubject")),
+    );
     for name in ["0", "1", "2", "3", "4", "5", "program", "crowd"] {
         desk.until_done(name).await;
     }

@@ -9,13 +9,13 @@ use casebridge::case::{
     Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, MailAddress, Party,
     PassTag, Reference, SiteId, Transfer,
 };
+use casebridge::store::mail::{
+    Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
+};
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
     FilledForm, IncidentStore, Intake, LinkRule, ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened,
     PageStore, Prepared, StoreError, TakenMail, UsedPass, Write, Written,
-};
-use casebridge::store::mail::{
-    Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
 use jiff::Timestamp;
 

@@ -32,9 +32,7 @@ pub fn mail(mut table: Reader<'_>, origin: &Origin) -> Result<Mail, Refused> {
     let port = table.count("port", defaults::mail_port(tls));
     let ca = table.item("ca_file").map(|item| secret::certificates(&item, origin)).transpose();
     let login = login(&mut table, origin).transpose();
-    let from = table
-        .required("from", "write from = \"support@north.example\"")
-        .and_then(|item| sender(&item));
+    let from = table.required("from", "write from = \"support@north.example\"").and_then(|item| sender(&item));
     let reply_to = table.item("reply_to").map(|item| address(&item)).transpose();
     let language = table.choice("language", &Language::ALL.map(|one| (one.as_str(), one)), Language::default());
     let templates =
@@ -72,11 +70,17 @@ pub fn mail(mut table: Reader<'_>, origin: &Origin) -> Result<Mail, Refused> {
 fn host(item: &Item<'_>) -> Result<String, Refused> {
     let text = item.line(253)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
-    if text.chars().all(plain) && !text.starts_with(['.', '-']) && (!text.contains(':') || text.parse::<IpAddr>().is_ok()) {
+    if text.chars().all(plain)
+        && !text.starts_with(['.', '-'])
+        && (!text.contains(':') || text.parse::<IpAddr>().is_ok())
+    {
         return Ok(text.to_owned());
     }
     let message = format!("{} is not the name of a machine", quoted(text));
-    Err(item.refuse(message, "write the name or the IP address alone, for example \"mail.north.example\"; the port is a key of its own"))
+    Err(item.refuse(
+        message,
+        "write the name or the IP address alone, for example \"mail.north.example\"; the port is a key of its own",
+    ))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -117,7 +121,10 @@ fn address(item: &Item<'_>) -> Result<MailAddress, Refused> {
     let text = item.line(320)?;
     match text.parse::<MailAddress>() {
         Ok(address) if address.as_str().is_ascii() => Ok(address),
-        _ => Err(item.refuse(format!("{} is not a mail address", quoted(text)), "write it like \"support@north.example\"")),
+        _ => {
+            Err(item
+                .refuse(format!("{} is not a mail address", quoted(text)), "write it like \"support@north.example\""))
+        }
     }
 }
 

@@ -11,7 +11,9 @@ pub enum Nature {
     /// An absence notice, a list, a report on something that is under way.
     Program,
     /// A mail server could not deliver the mails of these Message-IDs.
-    Bounce { of: Vec<String> },
+    Bounce {
+        of: Vec<String>,
+    },
 }
 
 /// `reported` are mails that a report in it names as failed.
@@ -24,7 +26,8 @@ pub fn of(header: &Message<'_>, from: &MailAddress, reported: Vec<String>) -> Na
     let submitted = raw("Auto-Submitted").is_some_and(|word| word.split(';').next().unwrap_or_default().trim() != "no");
     let precedence = raw("Precedence");
     let bulk = ["bulk", "list", "junk", "auto_reply", "auto-reply"];
-    let answering = ["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply", "List-Id", "List-Unsubscribe"];
+    let answering =
+        ["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply", "List-Id", "List-Unsubscribe"];
     let program = parts::is_report(header)
         || without_return
         || submitted

@@ -124,13 +124,7 @@ impl Walk {
         }
     }
 
-    fn parts_of(
-        &mut self,
-        body: &[u8],
-        boundary: &str,
-        sub: &str,
-        depth: usize,
-    ) -> Result<Option<Found>, MailFault> {
+    fn parts_of(&mut self, body: &[u8], boundary: &str, sub: &str, depth: usize) -> Result<Option<Found>, MailFault> {
         let mut found = Vec::new();
         for part in between(body, boundary) {
             found.extend(self.part(part, depth + 1)?);
@@ -144,10 +138,13 @@ impl Walk {
         if found.len() < 2 {
             return Ok(found.pop());
         }
-        let texts: Vec<String> = found.into_iter().map(|one| match one {
-            Found::Plain(text) => text,
-            Found::Html(html) => text::of_html(&html),
-        }).collect();
+        let texts: Vec<String> = found
+            .into_iter()
+            .map(|one| match one {
+                Found::Plain(text) => text,
+                Found::Html(html) => text::of_html(&html),
+            })
+            .collect();
         Ok(Some(Found::Plain(texts.join("\n"))))
     }
 
@@ -188,9 +185,9 @@ fn is_file(header: &Message<'_>) -> bool {
 /// RFC 3464: each recipient has an action; one that failed will not be tried again.
 fn says_failed(body: &[u8]) -> bool {
     let lines = body.split(|byte| *byte == b'\n').take(FIELDS);
-    lines.filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':')).any(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("action") && value.trim().eq_ignore_ascii_case("failed")
-    })
+    lines
+        .filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'))
+        .any(|(name, value)| name.trim().eq_ignore_ascii_case("action") && value.trim().eq_ignore_ascii_case("failed"))
 }
 
 /// The parts between the lines of a boundary.

@@ -98,7 +98,8 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
     let Content { text, files, reported } = parts::content(bytes)?;
     let nature = nature::of(&header, &from, reported);
     let note = (files > 0).then(|| format!("[{files} attached]"));
-    let text = [Some(text).filter(|text| !text.is_empty()), note].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+    let text =
+        [Some(text).filter(|text| !text.is_empty()), note].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
     Ok(Letter {
         id: id(&header, bytes),
         nature,
@@ -131,10 +132,7 @@ fn sender(header: &Message<'_>) -> Result<(MailAddress, Option<String>), MailFau
 
 fn id(header: &Message<'_>, bytes: &[u8]) -> String {
     let given = header.message_id().map(str::trim).filter(|id| line(id, ID_LIMIT).is_ok());
-    given.map_or_else(
-        || Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
-        str::to_owned,
-    )
+    given.map_or_else(|| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(), str::to_owned)
 }
 
 /// Where the mail went, by the fields that mail programs and mail servers write.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::read::{Letter, MailFault};
 use super::Nature;
+use super::read::{Letter, MailFault};
 use crate::case::pass::Subject;
 use crate::case::{IncidentId, Links, Purpose};
 use crate::exchange::{Engine, EngineError, Replied};

@@ -82,7 +82,8 @@ fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut empty = 0;
     for line in text.lines() {
-        let line: String = line.chars().filter(|c| !is_hidden(*c)).map(|c| if c == '\u{a0}' { ' ' } else { c }).collect();
+        let line: String =
+            line.chars().filter(|c| !is_hidden(*c)).map(|c| if c == '\u{a0}' { ' ' } else { c }).collect();
         // Two dashes and a blank begin a signature: the blank counts.
         let line = if line == "-- " { "-- " } else { line.trim_end() };
         empty = if line.is_empty() { empty + 1 } else { 0 };
@@ -140,7 +141,8 @@ fn introduces(line: &str) -> bool {
 /// What mail programs put over a mail that they append as it is.
 fn begins_quoted_mail(line: &str, next: &str) -> bool {
     let dashes = line.trim_matches('-').trim();
-    let words = ["Original Message", "Message d'origine", "Message d’origine", "Forwarded message", "Message transféré"];
+    let words =
+        ["Original Message", "Message d'origine", "Message d’origine", "Forwarded message", "Message transféré"];
     if line.starts_with("--") && words.iter().any(|word| dashes.eq_ignore_ascii_case(word)) {
         return true;
     }

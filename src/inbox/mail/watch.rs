@@ -186,14 +186,7 @@ impl MailInbox {
         }
     }
 
-    async fn hold(
-        &mut self,
-        path: &Path,
-        name: &OsStr,
-        fault: &MailFault,
-        now: SystemTime,
-        summary: &mut MailSummary,
-    ) {
+    async fn hold(&mut self, path: &Path, name: &OsStr, fault: &MailFault, now: SystemTime, summary: &mut MailSummary) {
         let (from, folder, original) = (path.to_owned(), self.quarantine.clone(), name.to_owned());
         let (reason, remedy) = (fault.to_string(), fault.remedy());
         let told = reason.clone();

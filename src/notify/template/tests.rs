@@ -66,7 +66,11 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
         ("en/comment.txt", "Subject: a\n\n{% for c in comments %}{{ c.txt }}{% endfor %}", "en/comment.txt, line 3"),
         ("en/opened.txt", "Subject: a\n\n{{ case.device }}", "en/opened.txt, line 3"),
         ("en/opned.txt", "Subject: a\n\n", "is no template of a mail"),
-        ("en/opened.txt", "Subject: a\n\n{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "en/opened.txt"),
+        (
+            "en/opened.txt",
+            "Subject: a\n\n{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+            "en/opened.txt",
+        ),
         ("en/opened.html", "{% extends \"../../etc/passwd\" %}", "en/opened.html"),
     ];
     for (name, source, expected) in rows {
@@ -84,7 +88,8 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
 fn r_08_a_directory_takes_the_place_of_single_templates() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("fr")).unwrap();
-    let own = "Subject: {{ case.id }}\r\n\r\nCher {{ party.name }}{% if case.device %}, {{ case.device }}{% endif %}\r\n";
+    let own =
+        "Subject: {{ case.id }}\r\n\r\nCher {{ party.name }}{% if case.device %}, {{ case.device }}{% endif %}\r\n";
     fs::write(dir.path().join("fr/opened.txt"), own).unwrap();
     let templates = Templates::load(Some(dir.path())).unwrap();
     let french = templates.render(Notice::Opened, Language::French, &fields()).unwrap();

@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::write::{self, insert_history};
-use crate::case::{
-    Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role,
-};
+use crate::case::{Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
     NewsTaken, PartyAdded, StepTaken, Telling,
@@ -113,12 +111,11 @@ impl MailStore for SqliteStore {
 
     async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let due: Vec<i64> =
-            sqlx::query_scalar("SELECT incident FROM reminder_due WHERE due <= ? ORDER BY due LIMIT ?")
-                .bind(now.as_millisecond())
-                .bind(limit as i64)
-                .fetch_all(&mut *connection)
-                .await?;
+        let due: Vec<i64> = sqlx::query_scalar("SELECT incident FROM reminder_due WHERE due <= ? ORDER BY due LIMIT ?")
+            .bind(now.as_millisecond())
+            .bind(limit as i64)
+            .fetch_all(&mut *connection)
+            .await?;
         Ok(due.into_iter().map(IncidentId).collect())
     }
 
@@ -238,34 +235,35 @@ async fn remove_party(
 }
 
 async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
-    let rows =
-        sqlx::query("SELECT id, role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id")
-            .bind(incident.0)
-            .fetch_all(&mut *connection)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT id, role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id",
+    )
+    .bind(incident.0)
+    .fetch_all(&mut *connection)
+    .await?;
     rows.iter().map(party).collect()
 }
 
 async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews, StoreError> {
     let row = sqlx::query("SELECT milestone, comment FROM mail_cursor").fetch_one(&mut *connection).await?;
-    let mut news = MailNews {
-        cursor: MailCursor { milestone: row.try_get(0)?, comment: row.try_get(1)? },
-        ..MailNews::default()
-    };
-    let milestones = sqlx::query(
-        "SELECT incident, id, uid, n, at, fact FROM milestone WHERE id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(news.cursor.milestone)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
+    let mut news =
+        MailNews { cursor: MailCursor { milestone: row.try_get(0)?, comment: row.try_get(1)? }, ..MailNews::default() };
+    let milestones =
+        sqlx::query("SELECT incident, id, uid, n, at, fact FROM milestone WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(news.cursor.milestone)
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
     news.is_news |= !milestones.is_empty();
     for row in milestones {
         let position: i64 = row.try_get(1)?;
         news.cursor.milestone = position;
         // What another program wrote, and what does not read, is told of nobody.
-        let (id, at, fact) =
-            (Uuid::try_parse(row.try_get(2)?), row.try_get::<&str, _>(4)?.parse(), serde_json::from_str(row.try_get(5)?));
+        let (id, at, fact) = (
+            Uuid::try_parse(row.try_get(2)?),
+            row.try_get::<&str, _>(4)?.parse(),
+            serde_json::from_str(row.try_get(5)?),
+        );
         if let (Ok(id), Ok(at), Ok(fact)) = (id, at, fact) {
             let n = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default();
             let milestone = Milestone { n, position, ..Milestone::new(id, at, fact) };

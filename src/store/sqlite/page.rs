@@ -185,13 +185,12 @@ async fn party_of(
     incident: IncidentId,
     party: i64,
 ) -> Result<Option<Party>, StoreError> {
-    let row = sqlx::query(
-        "SELECT role, name, address, language FROM party WHERE id = ? AND incident = ? AND removed = 0",
-    )
-    .bind(party)
-    .bind(incident.0)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let row =
+        sqlx::query("SELECT role, name, address, language FROM party WHERE id = ? AND incident = ? AND removed = 0")
+            .bind(party)
+            .bind(incident.0)
+            .fetch_optional(&mut *connection)
+            .await?;
     let Some(row) = row else { return Ok(None) };
     let (role, address, language): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
     let (Some(role), Ok(address), Some(language)) = (Role::parse(&role), address.parse(), Language::of_tag(&language))

@@ -79,21 +79,15 @@ pub async fn r_03_news_are_milestones_public_comments_and_people_each_once(bench
     joins(&store, incident, ANNA, None).await;
     let milestone = Milestone::new(Uuid::from_u128(9), at(5), Fact::State(CaseState::OnHold));
     let internal = Comment { internal: true, ..comment(2, "note") };
-    let edit = Edit {
-        comments: vec![comment(1, "said"), internal],
-        milestones: vec![milestone],
-        ..Edit::default()
-    };
+    let edit = Edit { comments: vec![comment(1, "said"), internal], milestones: vec![milestone], ..Edit::default() };
     assert_eq!(write(&store, Write { edit, ..Write::to(incident, Writer::Operator) }).await, Written::Done);
     let news = store.mail_news(10).await.unwrap();
     assert!(news.is_news);
     assert_eq!(news.comments.iter().map(|(_, one)| one.id).collect::<Vec<_>>(), [Uuid::from_u128(1)]);
     assert_eq!(news.milestones.iter().filter_map(|(_, one)| one.state()).collect::<Vec<_>>(), [CaseState::OnHold]);
     assert_eq!(news.ungreeted, [(incident, ANNA.parse().unwrap())]);
-    let opened = Telling {
-        audience: Audience::Only(ANNA.parse().unwrap()),
-        ..telling(incident, "opened", Notice::Opened)
-    };
+    let opened =
+        Telling { audience: Audience::Only(ANNA.parse().unwrap()), ..telling(incident, "opened", Notice::Opened) };
     let taken = NewsTaken { cursor: news.cursor, tellings: vec![opened], ..NewsTaken::default() };
     store.take_mail_news(taken.clone(), at(6)).await.unwrap();
     store.take_mail_news(taken, at(7)).await.unwrap();
@@ -114,11 +108,10 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
         tells(&store, vec![telling(incident, "request", Notice::InputRequested)], second).await;
     }
     let due = store.due_mails(at(5), 10).await.unwrap();
-    assert_eq!(due.iter().map(|mail| mail.to.address.as_str()).collect::<Vec<_>>(), [
-        "bert@customer.example",
-        ANNA,
-        "bert@customer.example"
-    ]);
+    assert_eq!(
+        due.iter().map(|mail| mail.to.address.as_str()).collect::<Vec<_>>(),
+        ["bert@customer.example", ANNA, "bert@customer.example"]
+    );
     let counted = |counts: Deliveries| (counts.waiting, counts.sent, counts.refused);
     assert_eq!(counted(store.deliveries(incident, "request").await.unwrap()), (2, 0, 0));
     let later = MailOutcome::Later { next: at(60), reason: "451".into() };

@@ -74,7 +74,8 @@ fn report(action: &str) -> Nature {
          Final-Recipient: rfc822; anna@north.example\r\nAction: {action}\r\nStatus: 5.1.1\r\n--r\r\n\
          Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <7.s@desk.example>\r\nSubject: x\r\n--r--\r\n"
     );
-    letter("Content-Type: multipart/report; report-type=delivery-status; boundary=r\r\nReturn-Path: <>\r\n", &body).nature
+    letter("Content-Type: multipart/report; report-type=delivery-status; boundary=r\r\nReturn-Path: <>\r\n", &body)
+        .nature
 }
 
 #[test]
