@@ -3,7 +3,7 @@
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
-//! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
+//! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - for people: `inspect`, `why`.
@@ -46,6 +46,7 @@ mod snapshot;
 mod submit;
 mod taken;
 mod transfer;
+mod untold;
 mod why;
 mod work;
 

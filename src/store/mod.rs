@@ -2,6 +2,7 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod events;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use crate::case::{
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use events::{Event, EventPage, EventStore, Seen, Untold};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -208,7 +210,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore {
+pub trait IncidentStore: AttachmentStore + EventStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

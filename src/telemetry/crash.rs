@@ -15,6 +15,7 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    EventsPassed,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -49,7 +50,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 38] = [
+    pub const ALL: [CrashPoint; 39] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -61,6 +62,7 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::EventsPassed,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,

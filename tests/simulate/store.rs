@@ -10,10 +10,12 @@ use casebridge::case::{
     Transfer,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
-    IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Event, EventPage,
+    EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, Seen,
+    StoreError, Untold, Write, Written,
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::bugs::Bug;
 use super::disk::Disk;
@@ -28,6 +30,7 @@ pub struct Store {
     pub disk: Disk,
     pub gates: Gates,
     pub bug: Option<Bug>,
+    pub happened: Arc<watch::Sender<()>>,
 }
 
 impl Store {
@@ -37,6 +40,7 @@ impl Store {
             return Err(StoreError::Busy("database or disk is full".into()));
         }
         let outcome = work(&mut self.shelf.lock().unwrap());
+        self.happened.send_replace(());
         self.gates.pass(Wait::Disk(self.index)).await;
         outcome
     }
@@ -155,6 +159,43 @@ impl IncidentStore for Store {
 
     async fn add_attachment(&self, _: i64, _: i64, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl EventStore for Store {
+    async fn follow(&self, consumers: &[&'static str]) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            let end = shelf.events.len() as i64;
+            consumers.iter().for_each(|consumer| _ = shelf.places.entry(consumer).or_insert(end));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn events(&self, consumer: &'static str, limit: usize) -> Result<EventPage, StoreError> {
+        Ok(self.read(|shelf| {
+            let place = shelf.places.get(consumer).copied();
+            let after = place.unwrap_or(shelf.events.len() as i64);
+            let lines = shelf.events.iter().enumerate().skip(after as usize).take(limit);
+            let events: Vec<Event> =
+                lines.map(|(index, line)| Event { number: index as i64 + 1, line: line.clone() }).collect();
+            let seen = Seen { consumer, after, through: after + events.len() as i64 };
+            EventPage { events, seen }
+        }))
+    }
+
+    async fn pass(&self, seen: Seen) -> Result<bool, StoreError> {
+        self.commit(|shelf| Ok(shelf.pass(&seen))).await
+    }
+
+    fn happenings(&self) -> watch::Receiver<()> {
+        self.happened.subscribe()
+    }
+
+    /// Everything here was deposited or opened.
+    async fn untold(&self, _: &[IncidentId]) -> Result<Vec<(IncidentId, Untold)>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

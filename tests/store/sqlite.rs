@@ -154,6 +154,12 @@ conformance! { super::bench:
         a_newest_row_that_is_deleted_hides_no_later_change,
         a_row_that_came_and_went_unread_leaves_no_news,
         a_cursor_outlives_the_store_that_gave_it;
+    events:
+        a_reader_sees_each_line_once_and_goes_on_after_a_restart,
+        of_many_who_read_the_same_lines_one_takes_them,
+        whoever_waits_is_woken_by_what_is_written,
+        a_place_that_was_never_given_is_moved_by_nobody,
+        a_47_what_another_program_did_is_untold_until_it_stands_in_the_history;
     opening:
         an_exchange_is_opened_once,
         the_same_exchange_of_two_clients_is_two_incidents,

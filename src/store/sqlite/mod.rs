@@ -4,6 +4,7 @@
 mod claim;
 mod content;
 mod deposit;
+mod events;
 mod link;
 mod list;
 mod open;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -31,7 +33,7 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 1] = [include_str!("schema/01_exchange.sql")];
+const SCHEMAS: [&str; 2] = [include_str!("schema/01_exchange.sql"), include_str!("schema/07_reactions.sql")];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.
@@ -40,6 +42,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     site: SiteId,
+    /// Told after each commit.
+    happened: Arc<watch::Sender<()>>,
     _claim: Option<Arc<File>>,
 }
 
@@ -92,7 +96,7 @@ impl SqliteStore {
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
         let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
-        Ok(Self { writer, readers, site, _claim: None })
+        Ok(Self { writer, readers, site, happened: Arc::default(), _claim: None })
     }
 
     /// The store as that of the one daemon that works on it. Other programs come and go beside it.
@@ -108,10 +112,11 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let writer = self.writer.clone();
+        let (writer, happened) = (self.writer.clone(), Arc::clone(&self.happened));
         let task = tokio::spawn(async move {
             let mut connection = writer.acquire().await?;
             let outcome = transact(&mut connection, done, work).await;
+            happened.send_replace(());
             if outcome.is_err() {
                 // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in them for
                 // ever after, and begins no other on this connection.
