@@ -20,6 +20,7 @@ mod openapi;
 mod operations;
 mod problem;
 mod query;
+mod reactions;
 mod site;
 mod transactions;
 mod updates;
@@ -89,7 +90,7 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(reactions::routes()).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

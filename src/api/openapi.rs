@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, digests, exchanges, hand_over, health, local, metrics, operations, site, transactions, updates,
+    attachments, digests, exchanges, hand_over, health, local, metrics, operations, reactions, site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -63,6 +63,10 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::parked,
         local::retry,
         local::reconcile,
+        reactions::list,
+        reactions::change,
+        reactions::runs,
+        reactions::retry,
     )
 )]
 struct Document;

@@ -17,6 +17,7 @@ mod open;
 mod print;
 mod query;
 mod queue;
+mod reaction;
 mod reconcile;
 mod run;
 mod show;
@@ -159,6 +160,9 @@ enum Command {
     /// Comment on an incident, or change or delete a comment
     #[command(after_help = examples::COMMENT)]
     Comment(hand_over::CommentArguments),
+    /// What the site does when something happens: mails, webhooks, SNMP traps, commands
+    #[command(subcommand)]
+    Reaction(reaction::ReactionCommand),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The credentials that this site hands out to its clients
@@ -226,6 +230,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
+        Command::Reaction(command) => reaction::run(&site.local()?, command).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),

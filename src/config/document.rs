@@ -11,7 +11,9 @@ use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
-use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
+use super::section::{
+    bundle, case, client, exchange, fields, inbox, listen, policy, reaction, retry, schedule, site, upstream,
+};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -61,6 +63,7 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -85,6 +88,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule,
+        reaction_targets: reaction_targets?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

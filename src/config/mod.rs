@@ -14,6 +14,7 @@ mod document;
 mod faults;
 mod file;
 mod item;
+pub mod net;
 mod origin;
 mod places;
 pub mod problems;

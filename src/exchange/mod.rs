@@ -6,6 +6,7 @@
 //! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
+//! - what else a site does when something happens: `react`, `carry_out`; kept by `reactions`;
 //! - for people: `inspect`, `why`.
 //!
 //! `settle` alone writes state.
@@ -14,6 +15,7 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod carry_out;
 mod certificates;
 mod clock_back;
 mod detect;
@@ -35,6 +37,9 @@ mod poll_case;
 mod poll_updates;
 mod prepare;
 mod push;
+mod react;
+mod react_mail;
+mod reactions;
 mod read;
 mod receive;
 mod reconcile;
@@ -66,6 +71,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use carry_out::ToDo;
 pub use feed::{FeedError, Position};
 pub use push::Pushed;
 pub use retry::Backoff;
@@ -154,6 +160,8 @@ struct Inner {
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
     unknown_told: Seldom<Alias>,
+    /// Targets of reactions that fail.
+    reaction_failing: Seldom<String>,
 }
 
 impl Engine {
@@ -188,7 +196,9 @@ impl Engine {
             endings: certificates::Endings::default(),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
+            reaction_failing: Seldom::default(),
         }));
+        engine.store().follow(&[react::CONSUMER]).await?;
         engine.check_due_index().await?;
         let settings = engine.settings();
         let clients = settings.clients.iter().map(|client| &client.alias);
@@ -251,6 +261,11 @@ impl Engine {
     pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
         let now = self.now();
         self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
+    }
+
+    /// Sees a new value when something may have happened.
+    pub fn happenings(&self) -> watch::Receiver<()> {
+        self.store().happenings()
     }
 
     /// Resolves when the state can no longer be written: the process has to stop.

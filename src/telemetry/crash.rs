@@ -16,6 +16,10 @@ pub enum CrashPoint {
     AttachmentGone,
     AttachmentGivenUp,
     EventsPassed,
+    ReactionsSet,
+    ReactionsQueued,
+    ReactionDone,
+    ReactionEnded,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -50,7 +54,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 39] = [
+    pub const ALL: [CrashPoint; 43] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -63,6 +67,10 @@ impl CrashPoint {
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
         CrashPoint::EventsPassed,
+        CrashPoint::ReactionsSet,
+        CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionDone,
+        CrashPoint::ReactionEnded,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,

@@ -11,6 +11,7 @@ pub(super) mod inbox;
 pub(super) mod listen;
 mod login;
 pub(super) mod policy;
+pub(super) mod reaction;
 pub(super) mod retry;
 pub(super) mod schedule;
 pub(super) mod site;

@@ -8,6 +8,7 @@ mod events;
 mod link;
 mod list;
 mod open;
+mod reaction;
 mod read;
 mod sharing;
 mod write;
