@@ -64,7 +64,12 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 8] = [
+const ELSEWHERE: [(CrashPoint, &str); 13] = [
+    (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionDone, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionEnded, "tests/it/reactions.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),

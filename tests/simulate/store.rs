@@ -11,8 +11,8 @@ use casebridge::case::{
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Event, EventPage,
-    EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, Seen,
-    StoreError, Untold, Write, Written,
+    EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, NewRun, Offered, Open, Opened, Prepared,
+    ReactionList, ReactionStore, Run, RunEnd, RunPage, Seen, StoreError, Untold, Write, Written,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -196,6 +196,46 @@ impl EventStore for Store {
     /// Everything here was deposited or opened.
     async fn untold(&self, _: &[IncidentId]) -> Result<Vec<(IncidentId, Untold)>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// Nobody reacts to anything in this world.
+#[async_trait]
+impl ReactionStore for Store {
+    async fn reactions(&self) -> Result<ReactionList, StoreError> {
+        Ok(ReactionList::default())
+    }
+
+    async fn set_reactions(&self, _: ReactionList) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn queue_runs(&self, seen: Seen, _: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
+        self.pass(seen).await
+    }
+
+    async fn waiting_targets(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn due_run(&self, _: &str, _: Timestamp) -> Result<Option<Run>, StoreError> {
+        Ok(None)
+    }
+
+    async fn run_ended(&self, _: i64, _: RunEnd, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn runs(&self, _: usize) -> Result<RunPage, StoreError> {
+        Ok(RunPage::default())
+    }
+
+    async fn retry_runs(&self, _: Option<i64>, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn forget_runs(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 

@@ -34,7 +34,11 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 2] = [include_str!("schema/01_exchange.sql"), include_str!("schema/07_reactions.sql")];
+const SCHEMAS: &[&str] = &[
+    include_str!("schema/01_exchange.sql"),
+    include_str!("schema/02_milestones.sql"),
+    include_str!("schema/07_reactions.sql"),
+];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.
@@ -188,7 +192,7 @@ async fn create_or_write(connection: &mut SqliteConnection) -> Result<SiteId, St
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     if found == 0 {
-        for schema in SCHEMAS {
+        for &schema in SCHEMAS {
             sqlx::raw_sql(schema).execute(&mut *transaction).await?;
         }
         sqlx::query("INSERT INTO meta VALUES ('site', ?)")
