@@ -7,6 +7,7 @@ pub mod command;
 pub mod disk;
 pub mod pair;
 pub mod raw;
+pub mod receiver;
 pub mod relay;
 pub mod row;
 pub mod schema;
@@ -17,6 +18,6 @@ pub mod workload;
 
 pub use command::{casebridge, finish, program};
 pub use pair::Pair;
-pub use site::Site;
+pub use site::{Site, write_secret};
 pub use wait::eventually;
 pub use wire::{Fault, Wire};
