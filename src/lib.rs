@@ -14,7 +14,7 @@
 //! daemon                           settings become parts; run until told to stop; systemd
 //! api      inbox      jobs         the doors
 //! exchange                         the engine, and the only writer of state
-//! store    peer       state   notify   one outside thing each
+//! store    peer  state   notify    one outside thing each
 //! protocol                         what goes over the wire
 //! config                           settings
 //! case     telemetry  clock        the domain (no I/O, no clock); logs and crash points; time

@@ -18,6 +18,7 @@ mod local;
 mod metrics;
 mod openapi;
 mod operations;
+mod people;
 mod problem;
 mod query;
 mod reactions;
@@ -90,7 +91,8 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(reactions::routes()).merge(open_to_all()), door)
+    let local = local::routes().merge(hand_over::routes()).merge(people::routes()).merge(reactions::routes());
+    finish(local.merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

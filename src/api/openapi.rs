@@ -10,7 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, digests, exchanges, hand_over, health, local, metrics, operations, reactions, site, transactions, updates,
+    attachments, digests, exchanges, hand_over, health, local, metrics, operations, people, reactions, site,
+    transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -58,6 +59,10 @@ use crate::protocol::problem::CONTENT_TYPE;
         hand_over::active,
         hand_over::comment,
         hand_over::edit_comment,
+        people::parties,
+        people::add_party,
+        people::remove_party,
+        people::mails,
         local::deposit,
         local::outbox,
         local::parked,

@@ -57,11 +57,7 @@ pub async fn runs(
 /// Tries again what was given up.
 #[utoipa::path(post, path = "/v1/reactions/retry", tag = "local", request_body = ReactionRetryRequest,
     responses((status = 200, body = RetryAnswer)))]
-pub async fn retry(
-    State(door): State<Door>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Answer<RetryAnswer>, Refusal> {
+pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Answer<RetryAnswer>, Refusal> {
     let request: ReactionRetryRequest = request(&headers, body).await?;
     let rearmed = door.engine.retry_reactions(request.reaction).await?;
     Ok(Answer(RetryAnswer { rearmed }))

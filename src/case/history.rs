@@ -42,6 +42,11 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    PartyAdded,
+    PartyRemoved,
+    MailSent,
+    MailRefused,
+    Reminded,
 }
 
 impl Action {
@@ -78,6 +83,11 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::PartyAdded => "party_added",
+            Action::PartyRemoved => "party_removed",
+            Action::MailSent => "mail_sent",
+            Action::MailRefused => "mail_refused",
+            Action::Reminded => "reminded",
         }
     }
 }

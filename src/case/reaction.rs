@@ -214,7 +214,9 @@ pub enum ReactionFault {
     Text { field: &'static str, fault: TextFault },
     #[error("{field} has {length} characters; at most {} are allowed", Filter::TEXT_LIMIT)]
     TooLong { field: &'static str, length: usize },
-    #[error("\"{word}\" in {field} is not one word, so it would never be found; words have letters, digits, '-' and '_'")]
+    #[error(
+        "\"{word}\" in {field} is not one word, so it would never be found; words have letters, digits, '-' and '_'"
+    )]
     Word { field: &'static str, word: String },
     #[error("it names {given} incidents; at most {} are allowed", Scope::INCIDENTS)]
     TooManyIncidents { given: usize },

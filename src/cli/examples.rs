@@ -152,6 +152,15 @@ Examples:
   casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
 ";
 
+/// Under the help of `party add`.
+pub const PARTY: &str = "\
+Examples:
+  casebridge party add 1 anna@customer.example --name \"Anna Martin\" --language fr
+  casebridge party add 1 help@integrator.example --role integrator
+  casebridge party remove 1 anna@customer.example
+  casebridge mails 1
+";
+
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
@@ -174,7 +183,7 @@ pub fn main() -> String {
 pub fn all() -> Vec<&'static str> {
     [
         MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN,
+        ASSIGN, COMMENT, PARTY, TOKEN,
     ]
     .into_iter()
     .flat_map(str::lines)

@@ -14,6 +14,7 @@ mod incidents;
 mod link;
 mod local;
 mod open;
+mod party;
 mod print;
 mod query;
 mod queue;
@@ -163,6 +164,11 @@ enum Command {
     /// What the site does when something happens: mails, webhooks, SNMP traps, commands
     #[command(subcommand)]
     Reaction(reaction::ReactionCommand),
+    /// The people of a case, who are told of it by mail
+    #[command(subcommand)]
+    Party(party::PartyCommand),
+    /// What people were told by mail, what waits, and what was refused
+    Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The credentials that this site hands out to its clients
@@ -231,6 +237,8 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
         Command::Reaction(command) => reaction::run(&site.local()?, command).await,
+        Command::Party(command) => party::run(&site.local()?, command).await,
+        Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),

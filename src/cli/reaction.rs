@@ -12,9 +12,7 @@ use super::print::{self, Column, Table, time};
 use super::{Output, incidents, who};
 use crate::case::{IncidentId, Owned, Reaction, ReactionChange};
 use crate::protocol::operator::RetryAnswer;
-use crate::protocol::reaction::{
-    ReactionAnswer, ReactionPage, ReactionRequest, ReactionRetryRequest, RunRow, RunRows,
-};
+use crate::protocol::reaction::{ReactionAnswer, ReactionPage, ReactionRequest, ReactionRetryRequest, RunRow, RunRows};
 
 /// The largest file with reactions, in bytes; what the daemon takes.
 const FILE_LIMIT: u64 = 1 << 20;

@@ -16,6 +16,7 @@ mod file;
 mod item;
 pub mod net;
 mod origin;
+mod page_key;
 mod places;
 pub mod problems;
 mod reader;
@@ -40,6 +41,7 @@ use faults::{Faults, Refused};
 use origin::Origin;
 
 pub use origin::Watched;
+pub use page_key::{PageKeyFault, page_key};
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;

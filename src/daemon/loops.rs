@@ -38,6 +38,9 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
         }
         tasks.spawn(until(stop.clone(), poll(engine.clone())));
     }
+    if settings.mail.is_some() {
+        tasks.spawn(until(stop.clone(), mail(engine.clone())));
+    }
     if settings.listen.is_some() {
         tasks.spawn(until(stop.clone(), open(engine.clone())));
         tasks.spawn(until(stop.clone(), tell_taken(engine.clone())));
@@ -145,6 +148,23 @@ async fn transfer(engine: Engine) {
         engine.feed_ready().await;
         let outcome = engine.transfer(IDLE).await;
         trouble.after(outcome).await;
+    }
+}
+
+async fn mail(engine: Engine) {
+    let mut trouble = Trouble::new("mail");
+    loop {
+        let outcome = match engine.tell_parties().await {
+            Ok(()) => engine.send_mails().await,
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(due) => {
+                engine.wait_for_mail(due, IDLE).await;
+                trouble.after(Ok(())).await;
+            }
+            Err(fault) => trouble.after(Err(fault)).await,
+        }
     }
 }
 

@@ -82,12 +82,20 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
             return Taken::None;
         }
     };
+    let post = match start::post(&settings, engine.site()) {
+        Ok(post) => post,
+        Err(fault) => {
+            refuse(&fault.to_string());
+            return Taken::None;
+        }
+    };
     if let Err(reason) = doors.reload_tls(&settings).await {
         error!(event = "tls_not_reloaded", %reason, "the certificate in use stays");
     }
     if let Err(fault) = engine.reload(settings, upstream).await {
         error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
     }
+    engine.set_post(post);
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
     if fixed.is_empty() {
@@ -129,6 +137,7 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     keep("[[inbox]]", format!("{:?}", old.inboxes) == format!("{:?}", new.inboxes));
     keep("[bundle]", format!("{:?}", old.bundle) == format!("{:?}", new.bundle));
     keep("[schedule]", format!("{:?}", old.schedule) == format!("{:?}", new.schedule));
+    keep("[mail]", old.mail.is_some() == new.mail.is_some());
     let alias = |settings: &Settings| settings.upstream.as_ref().map(|upstream| upstream.alias.clone());
     keep("[upstream] alias", alias(old) == alias(new));
     let in_flight = |settings: &Settings| settings.upstream.as_ref().map(|upstream| upstream.in_flight);
@@ -148,6 +157,9 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     new.inboxes = old.inboxes.clone();
     new.bundle = old.bundle.clone();
     new.schedule = old.schedule.clone();
+    if old.mail.is_some() != new.mail.is_some() {
+        new.mail = old.mail.clone();
+    }
     if alias(old) != alias(new) {
         new.upstream = old.upstream.clone();
     }

@@ -106,7 +106,7 @@ impl Engine {
             .ok_or_else(|| Undelivered::now(format!("the settings have no [[reaction_target]] \"{}\"", run.target)))?;
         let id = self.message_id(run);
         match &target.to {
-            ReactionTo::Mail { addresses } => self.mail_reaction(run, &id, addresses).await,
+            ReactionTo::Mail { addresses } => self.report(run, &id, addresses).await,
             ReactionTo::Webhook(to) => webhook::send(to, &id, &run.message, self.now()).await,
             ReactionTo::Snmp { address, community, oid } => {
                 let message: Value = serde_json::from_str(&run.message).unwrap_or_default();

@@ -6,8 +6,8 @@
 //! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - what else a site does when something happens: `react`, `carry_out`; kept by `reactions`;
-//! - for people: `inspect`, `why`.
+//! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
+//! - for people: `inspect`, `why`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -18,6 +18,7 @@ mod attachments;
 mod behind;
 mod carry_out;
 mod certificates;
+mod chase;
 mod clock_back;
 mod detect;
 mod digest;
@@ -34,38 +35,42 @@ mod manual;
 mod open;
 mod overrule;
 mod park;
+mod parties;
 mod poll_case;
 mod poll_updates;
+mod post;
 mod prepare;
 mod push;
 mod react;
-mod react_mail;
 mod reactions;
 mod read;
 mod receive;
 mod reconcile;
 mod remark;
+mod report;
 mod resync;
 mod retry;
 mod settle;
 mod snapshot;
 mod submit;
 mod taken;
+mod tell;
 mod transfer;
 mod untold;
 mod why;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::notify::Post;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -157,6 +162,17 @@ struct Inner {
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
+    /// The site's mail, where it has any.
+    post: RwLock<Option<Arc<Post>>>,
+    /// What signs the links in mails, where the site has pages.
+    links: OnceLock<Arc<Links>>,
+    /// Held by the one pass that writes what people are told.
+    telling: tokio::sync::Mutex<()>,
+    /// Held by the one that sends.
+    mail_server: tokio::sync::Mutex<post::ServerHealth>,
+    to_mail: Notify,
+    /// The way out is another one: what the old one suffered does not count.
+    is_new_post: AtomicBool,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
@@ -195,6 +211,12 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
+            post: RwLock::default(),
+            links: OnceLock::new(),
+            telling: tokio::sync::Mutex::default(),
+            mail_server: tokio::sync::Mutex::default(),
+            to_mail: Notify::new(),
+            is_new_post: AtomicBool::new(false),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
             reaction_failing: Seldom::default(),
@@ -296,7 +318,8 @@ impl Engine {
         self.0.clock.now()
     }
 
-    fn site(&self) -> SiteId {
+    /// The number of this site, which its store was made with.
+    pub fn site(&self) -> SiteId {
         self.0.store.site()
     }
 

@@ -117,7 +117,10 @@ impl Engine {
         };
         let message = Message { trigger, timestamp: event.line.at, data };
         let message = serde_json::to_string(&message).map_err(|fault| {
-            crate::store::StoreError::Failed(format!("the message of event {} cannot be written: {fault}", event.number))
+            crate::store::StoreError::Failed(format!(
+                "the message of event {} cannot be written: {fault}",
+                event.number
+            ))
         })?;
         let deed = |(index, deed): (usize, &crate::case::Deed)| NewRun {
             event: event.number,

@@ -59,8 +59,9 @@ impl Engine {
     pub async fn reaction_runs(&self, limit: usize) -> Result<RunRows, EngineError> {
         let page = self.store().runs(limit).await?;
         let row = |(run, state)| {
-            let crate::store::Run { id, event, reaction, incident, name, target, queued_at, attempts, last_error, .. } =
-                run;
+            let crate::store::Run {
+                id, event, reaction, incident, name, target, queued_at, attempts, last_error, ..
+            } = run;
             let next_attempt = match state {
                 RunState::Due { at } => Some(at),
                 RunState::GivenUp => None,

@@ -118,7 +118,12 @@ impl Engine {
         self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await
     }
 
-    fn edit_for(&self, incident: &Incident, decision: Decision, request: &WorkRequest) -> Result<Edit, EngineError> {
+    pub(super) fn edit_for(
+        &self,
+        incident: &Incident,
+        decision: Decision,
+        request: &WorkRequest,
+    ) -> Result<Edit, EngineError> {
         let ours = incident.references.iter().any(|reference| reference.towards == Towards::Client);
         if decision == Decision::Reject && !ours {
             return Err(action(format!("incident {} is no client's; cancel it, or close it", incident.id)));

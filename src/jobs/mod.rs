@@ -5,6 +5,7 @@ mod case_check;
 mod expiry;
 mod housekeeping;
 mod reconcile;
+mod reminders;
 mod scheduler;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use case_check::CaseCheck;
 pub use expiry::ExpiryCheck;
 pub use housekeeping::Housekeeping;
 pub use reconcile::Reconcile;
+pub use reminders::Reminders;
 pub use scheduler::{ScheduleError, Scheduler};
 
 /// One kind of scheduled work.

@@ -86,11 +86,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
     (written.len() <= OUTPUT_LIMIT).then_some(written)
 }
 
-fn ended(
-    status: std::io::Result<ExitStatus>,
-    out: &Option<Vec<u8>>,
-    err: &Option<Vec<u8>>,
-) -> Result<(), Undelivered> {
+fn ended(status: std::io::Result<ExitStatus>, out: &Option<Vec<u8>>, err: &Option<Vec<u8>>) -> Result<(), Undelivered> {
     let (Some(out), Some(err)) = (out, err) else {
         return Err(Undelivered::now(format!("it wrote more than {} KiB", OUTPUT_LIMIT >> 10)));
     };

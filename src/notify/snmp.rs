@@ -73,7 +73,8 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
 fn integer(number: i64) -> Vec<u8> {
     let bytes = number.to_be_bytes();
     let sign = if number < 0 { 0xff } else { 0 };
-    let is_needless = |pair: &[u8]| pair.first() == Some(&sign) && pair.get(1).is_some_and(|next| next >> 7 == sign >> 7);
+    let is_needless =
+        |pair: &[u8]| pair.first() == Some(&sign) && pair.get(1).is_some_and(|next| next >> 7 == sign >> 7);
     let skip = bytes.windows(2).take_while(|pair| is_needless(pair)).count();
     bytes.into_iter().skip(skip).collect()
 }

@@ -87,7 +87,8 @@ impl Resolve for PublicOnly {
     }
 }
 
-const PRIVATE: &str = "its name stands for addresses inside a network only; if that is meant, write private_addresses = true";
+const PRIVATE: &str =
+    "its name stands for addresses inside a network only; if that is meant, write private_addresses = true";
 
 /// The innermost cause, without the address, which may hold a secret of its own.
 fn reason(error: &reqwest::Error, within: Duration) -> String {

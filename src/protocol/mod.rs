@@ -5,6 +5,7 @@ pub mod digest;
 pub mod exchange;
 #[cfg(test)]
 mod fuzz;
+pub mod mail;
 pub mod object;
 pub mod operation;
 pub mod operator;
@@ -19,6 +20,7 @@ pub mod why;
 pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
+pub use mail::{MailAnswer, MailPage, MailsQuery, PartyPage, PartyRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

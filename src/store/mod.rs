@@ -3,6 +3,7 @@
 
 mod attachment;
 mod events;
+pub mod mail;
 mod reaction;
 pub mod sqlite;
 
@@ -16,7 +17,8 @@ use crate::case::{
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
 pub use events::{Event, EventPage, EventStore, Seen, Untold};
-pub use reaction::{NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
+pub use mail::MailStore;
+pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -212,7 +214,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + EventStore + ReactionStore {
+pub trait IncidentStore: AttachmentStore + EventStore + MailStore + ReactionStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -48,6 +48,14 @@ pub struct Run {
     pub last_error: Option<String>,
 }
 
+/// A file of an incident, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleFile {
+    pub name: String,
+    pub content: i64,
+    pub bytes: u64,
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnd {
@@ -90,6 +98,9 @@ pub trait ReactionStore: Send + Sync {
 
     /// Enters what became of an attempt. Said of a deed that has ended, it changes nothing.
     async fn run_ended(&self, id: i64, end: RunEnd, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The files of an incident that are there, at most [`Deposit::FILE_LIMIT`](crate::case::Deposit::FILE_LIMIT).
+    async fn files(&self, incident: IncidentId) -> Result<Vec<BundleFile>, StoreError>;
 
     async fn runs(&self, limit: usize) -> Result<RunPage, StoreError>;
 

@@ -20,6 +20,11 @@ pub enum CrashPoint {
     ReactionsQueued,
     ReactionDone,
     ReactionEnded,
+    PartyChanged,
+    MailQueued,
+    MailSettled,
+    StepTaken,
+    ReminderMoved,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -51,10 +56,12 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The mail server has a mail, and its row does not say so yet.
+    MailAccepted,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 43] = [
+    pub const ALL: [CrashPoint; 49] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -71,6 +78,11 @@ impl CrashPoint {
         CrashPoint::ReactionsQueued,
         CrashPoint::ReactionDone,
         CrashPoint::ReactionEnded,
+        CrashPoint::PartyChanged,
+        CrashPoint::MailQueued,
+        CrashPoint::MailSettled,
+        CrashPoint::StepTaken,
+        CrashPoint::ReminderMoved,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,
@@ -98,6 +110,7 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::MailAccepted,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

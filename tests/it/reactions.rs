@@ -134,7 +134,8 @@ async fn a_48_filters_names_and_a_disabled_reaction() {
     start(&mut pair).await;
     let site = &pair.end_user;
     let mut all = reaction("all", "incident_detected", "desk");
-    all["filter"] = json!({"priorities": ["2 - High"], "device": "edge1", "has_words": "CHASSIS alarm", "has_not_words": "lab"});
+    all["filter"] =
+        json!({"priorities": ["2 - High"], "device": "edge1", "has_words": "CHASSIS alarm", "has_not_words": "lab"});
     add(site, all.clone()).await;
     for (name, filter) in [
         ("priority", json!({"priorities": ["1 - Critical"]})),
@@ -142,8 +143,11 @@ async fn a_48_filters_names_and_a_disabled_reaction() {
         ("words", json!({"has_words": "chassis fire"})),
         ("not words", json!({"has_not_words": "fire alarm"})),
     ] {
-        add(site, json!({"filter": filter, "name": name, "trigger": "incident_detected", "actions": [{"target": "desk"}]}))
-            .await;
+        add(
+            site,
+            json!({"filter": filter, "name": name, "trigger": "incident_detected", "actions": [{"target": "desk"}]}),
+        )
+        .await;
     }
     let off = add(site, reaction("off", "incident_detected", "desk")).await;
     site.act("/v1/reactions", json!({"operator": "anna", "change": {"do": "disable", "id": off}})).await;
@@ -208,7 +212,8 @@ async fn a_49_failing_actions_hold_up_neither_the_exchange_nor_each_other() {
     receivers.iter().for_each(|receiver| receiver.becomes(Mood::Takes));
     std::fs::write(pair.end_user.path("mended"), "").unwrap();
     eventually("what can be done to be done", || async {
-        let open = "SELECT count(*) FROM reaction_run WHERE state <> 'done' AND target NOT IN ('dead', 'hangs', 'floods')";
+        let open =
+            "SELECT count(*) FROM reaction_run WHERE state <> 'done' AND target NOT IN ('dead', 'hangs', 'floods')";
         (pair.end_user.count(open).await == 0).then_some(())
     })
     .await;
@@ -251,14 +256,17 @@ async fn a_49_what_cannot_be_done_is_given_up_visibly_and_tried_again_by_command
 async fn a_49_a_trap_is_one_datagram_that_says_what_happened() {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
-    let target = format!("[[reaction_target.snmp]]\nname = \"nms\"\naddress = \"127.0.0.1:{port}\"\ncommunity_file = \"community\"\n");
+    let target = format!(
+        "[[reaction_target.snmp]]\nname = \"nms\"\naddress = \"127.0.0.1:{port}\"\ncommunity_file = \"community\"\n"
+    );
     let mut pair = pair(&target, "").await;
     write_secret(&pair.end_user.path("community"), "c0mmun1ty\n");
     start(&mut pair).await;
     add(&pair.end_user, reaction("new", "incident_detected", "nms")).await;
     pair.end_user.insert(7, 1).await;
     let mut packet = [0; 2000];
-    let length = tokio::time::timeout(std::time::Duration::from_secs(60), socket.recv(&mut packet)).await.unwrap().unwrap();
+    let length =
+        tokio::time::timeout(std::time::Duration::from_secs(60), socket.recv(&mut packet)).await.unwrap().unwrap();
     let packet = &packet[..length];
     let has = |part: &[u8]| packet.windows(part.len()).any(|window| window == part);
     // SEQUENCE { version 1 (2c), community, trap PDU, ...
@@ -361,7 +369,9 @@ async fn a_47_whoever_dies_between_event_and_deed_tells_it_all_the_same() {
     let change = json!({"operator": "anna", "change": {"do": "copy", "id": 1, "name": "copy"}});
     assert!(site.request("POST", "/v1/reactions").json(&change).send().await.is_err());
     site.exited().await;
-    for (round, point) in ["ReactionsQueued", "ReactionDone", "ReactionEnded", "StoreCommitting:2"].into_iter().enumerate() {
+    for (round, point) in
+        ["ReactionsQueued", "ReactionDone", "ReactionEnded", "StoreCommitting:2"].into_iter().enumerate()
+    {
         site.crash_at(point);
         site.start().await;
         site.insert(round, 1).await;

@@ -10,9 +10,9 @@ use casebridge::case::{
     Transfer,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Event, EventPage,
-    EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, NewRun, Offered, Open, Opened, Prepared,
-    ReactionList, ReactionStore, Run, RunEnd, RunPage, Seen, StoreError, Untold, Write, Written,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, ChangePage, Cursor, Deposited, DueAttachment,
+    Event, EventPage, EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, NewRun, Offered, Open,
+    Opened, Prepared, ReactionList, ReactionStore, Run, RunEnd, RunPage, Seen, StoreError, Untold, Write, Written,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -224,6 +224,10 @@ impl ReactionStore for Store {
 
     async fn run_ended(&self, _: i64, _: RunEnd, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn files(&self, _: IncidentId) -> Result<Vec<BundleFile>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn runs(&self, _: usize) -> Result<RunPage, StoreError> {

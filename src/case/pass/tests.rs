@@ -87,7 +87,9 @@ fn each_purpose_has_a_pass_of_its_own() {
 
 #[test]
 fn what_a_newer_version_signed_is_none_of_ours() {
-    for content in [vec![], vec![9, 0, 1, 1, 1], vec![1, 7, 1, 1, 1], [encode(&pass()), vec![0]].concat(), vec![1, 0, 0xff]] {
+    for content in
+        [vec![], vec![9, 0, 1, 1, 1], vec![1, 7, 1, 1, 1], [encode(&pass()), vec![0]].concat(), vec![1, 0, 0xff]]
+    {
         let tag = key().mac(&content).finalize().into_bytes();
         let text = letters::write(&[&content[..], &tag[..TAG]].concat());
         assert_eq!(key().read(&text, NOW), Err(PassFault::NotOurs), "{content:?}");

@@ -73,7 +73,8 @@ fn webhook(mut table: Reader<'_>, names: &mut Claims, origin: &Origin) -> Result
     let within = table.duration("within", defaults::REACTION_WITHIN);
     table.finish();
     let (url, is_loopback) = url?;
-    let webhook = Webhook { url, secret: secret?, ca: ca?, private_addresses: private_addresses || is_loopback, within };
+    let webhook =
+        Webhook { url, secret: secret?, ca: ca?, private_addresses: private_addresses || is_loopback, within };
     Ok(ReactionTarget { name: name?, to: ReactionTo::Webhook(webhook) })
 }
 
@@ -87,7 +88,10 @@ fn snmp(mut table: Reader<'_>, names: &mut Claims, origin: &Origin) -> Result<Re
         Err(item.refuse(format!("{} is not a host and a port", quoted(text)), "write it like \"nms.example:162\""))
     });
     let community = table
-        .required("community_file", "name a file that holds the community, for example community_file = \"nms.community\"")
+        .required(
+            "community_file",
+            "name a file that holds the community, for example community_file = \"nms.community\"",
+        )
         .and_then(|item| secret::community(&item, origin));
     let oid = table.take("oid", oid).unwrap_or_else(defaults::reaction_oid);
     table.finish();
@@ -96,14 +100,16 @@ fn snmp(mut table: Reader<'_>, names: &mut Claims, origin: &Origin) -> Result<Re
 
 fn command(mut table: Reader<'_>, names: &mut Claims) -> Result<ReactionTarget, Refused> {
     let name = name(&mut table, names);
-    let command = table.required("command", "write command = [\"/usr/local/bin/page\", \"--high\"]").and_then(|item| {
-        let words = item.list(LIST_LIMIT, |word| word.text().map(str::to_owned))?;
-        let mut words = words.into_iter();
-        match words.next().map(PathBuf::from) {
-            Some(program) if program.is_absolute() => Ok((program, words.collect::<Vec<_>>())),
-            _ => Err(item.refuse("does not begin with the whole path of a program", "start it with /: there is no shell")),
-        }
-    });
+    let command =
+        table.required("command", "write command = [\"/usr/local/bin/page\", \"--high\"]").and_then(|item| {
+            let words = item.list(LIST_LIMIT, |word| word.text().map(str::to_owned))?;
+            let mut words = words.into_iter();
+            match words.next().map(PathBuf::from) {
+                Some(program) if program.is_absolute() => Ok((program, words.collect::<Vec<_>>())),
+                _ => Err(item
+                    .refuse("does not begin with the whole path of a program", "start it with /: there is no shell")),
+            }
+        });
     let within = table.duration("within", defaults::REACTION_WITHIN);
     table.finish();
     let (name, (program, arguments)) = (name?, command?);

@@ -28,6 +28,10 @@ fn the_example_shows_the_real_defaults() {
         [[inbox]]
         dir = "/var/lib/casebridge/inbox"
         group = "core routers"
+        [[mail_inbox]]
+        dir = "/var/lib/casebridge/mail"
+        [pages]
+        address = "https://desk.example"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"
@@ -142,6 +146,7 @@ fn the_example_shows_every_key() {
         "listen",
         "listen.tls",
         "retry",
+        "pages",
         "submit",
         "submit.defaults",
         "case",
@@ -152,6 +157,7 @@ fn the_example_shows_every_key() {
     ];
     let lists = [
         "inbox",
+        "mail_inbox",
         "client",
         "client.field",
         "upstream.field",

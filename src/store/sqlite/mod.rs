@@ -7,6 +7,7 @@ mod deposit;
 mod events;
 mod link;
 mod list;
+mod mail;
 mod open;
 mod reaction;
 mod read;
@@ -37,6 +38,7 @@ use crate::telemetry::{CrashPoint, crash_point};
 const SCHEMAS: &[&str] = &[
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
+    include_str!("schema/05_mail.sql"),
     include_str!("schema/07_reactions.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;

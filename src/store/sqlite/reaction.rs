@@ -7,8 +7,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
 use super::{SqliteStore, events};
-use crate::case::{IncidentId, Owned, Reactions};
-use crate::store::{NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, Seen, StoreError};
+use crate::case::{Deposit, IncidentId, Owned, Reactions};
+use crate::store::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, Seen, StoreError};
 use crate::telemetry::CrashPoint;
 
 /// What [`run`] reads, in its order.
@@ -19,9 +19,8 @@ macro_rules! columns {
 }
 
 async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    let version: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'reactions'")
-        .fetch_optional(connection)
-        .await?;
+    let version: Option<String> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'reactions'").fetch_optional(connection).await?;
     Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
 }
 
@@ -62,9 +61,8 @@ async fn queue(
     if runs.is_empty() {
         return Ok(true);
     }
-    let due: i64 = sqlx::query_scalar("SELECT count(*) FROM reaction_run WHERE state = 'due'")
-        .fetch_one(&mut *connection)
-        .await?;
+    let due: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM reaction_run WHERE state = 'due'").fetch_one(&mut *connection).await?;
     let room = most.saturating_sub(due as usize);
     let rows: Vec<_> = runs
         .iter()
@@ -206,6 +204,23 @@ impl ReactionStore for SqliteStore {
             })
         })
         .await
+    }
+
+    async fn files(&self, incident: IncidentId) -> Result<Vec<BundleFile>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT name, content, bytes FROM attachment WHERE incident = ? AND state = 'stored' AND content IS NOT NULL \
+             ORDER BY id LIMIT ?",
+        )
+        .bind(incident.0)
+        .bind(Deposit::FILE_LIMIT as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        let file = |row: &SqliteRow| {
+            let bytes: Option<i64> = row.try_get(2)?;
+            Ok(BundleFile { name: row.try_get(0)?, content: row.try_get(1)?, bytes: bytes.unwrap_or(0).max(0) as u64 })
+        };
+        rows.iter().map(file).collect()
     }
 
     async fn runs(&self, limit: usize) -> Result<RunPage, StoreError> {

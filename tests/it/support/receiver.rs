@@ -60,10 +60,8 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let receiver = Self { port, mood: Arc::new(Mutex::new(mood)), hits: Arc::default() };
-        let router = Router::new()
-            .route("/hook", post(take))
-            .route("/elsewhere", post(take))
-            .with_state(receiver.clone());
+        let router =
+            Router::new().route("/hook", post(take)).route("/elsewhere", post(take)).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
     }

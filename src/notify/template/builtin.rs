@@ -1,0 +1,56 @@
+//! The templates that come with the program: the language, a slash, and the name of the notice.
+
+macro_rules! templates {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../templates/", $name)))),+]
+    };
+}
+
+pub const TEMPLATES: [(&str, &str); 46] = templates![
+    "en/layout.html",
+    "en/opened.txt",
+    "en/opened.html",
+    "en/state.txt",
+    "en/state.html",
+    "en/comment.txt",
+    "en/comment.html",
+    "en/input_requested.txt",
+    "en/input_requested.html",
+    "en/input_reminder.txt",
+    "en/input_reminder.html",
+    "en/input_notice.txt",
+    "en/input_notice.html",
+    "en/input_closed.txt",
+    "en/input_closed.html",
+    "en/closing_asked.txt",
+    "en/closing_asked.html",
+    "en/closing_reminder.txt",
+    "en/closing_reminder.html",
+    "en/closing_notice.txt",
+    "en/closing_notice.html",
+    "en/closed.txt",
+    "en/closed.html",
+    "fr/layout.html",
+    "fr/opened.txt",
+    "fr/opened.html",
+    "fr/state.txt",
+    "fr/state.html",
+    "fr/comment.txt",
+    "fr/comment.html",
+    "fr/input_requested.txt",
+    "fr/input_requested.html",
+    "fr/input_reminder.txt",
+    "fr/input_reminder.html",
+    "fr/input_notice.txt",
+    "fr/input_notice.html",
+    "fr/input_closed.txt",
+    "fr/input_closed.html",
+    "fr/closing_asked.txt",
+    "fr/closing_asked.html",
+    "fr/closing_reminder.txt",
+    "fr/closing_reminder.html",
+    "fr/closing_notice.txt",
+    "fr/closing_notice.html",
+    "fr/closed.txt",
+    "fr/closed.html",
+];
