@@ -214,6 +214,12 @@ conformance! { super::bench:
         pages_visit_each_incident_once_whatever_the_order,
         a_page_goes_on_after_what_was_seen_though_the_list_grew,
         a_page_that_is_none_of_this_list_is_an_error;
+    reacting:
+        a_51_the_list_keeps_its_order_and_one_person_changes_it_at_a_time,
+        a_47_what_an_event_leads_to_is_entered_once,
+        a_49_a_deed_is_due_again_after_a_failure_and_ends_once,
+        what_goes_beyond_the_room_is_given_up_and_not_lost,
+        a_49_the_files_of_an_incident_are_those_that_are_there;
     reading:
         a_number_that_is_not_there_is_left_out,
         references_come_without_their_records_in_order_of_their_exchange,

@@ -9,6 +9,7 @@ pub mod linking;
 pub mod listing;
 pub mod milestones;
 pub mod opening;
+pub mod reacting;
 pub mod reading;
 pub mod sharing;
 pub mod writing;

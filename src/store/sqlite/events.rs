@@ -66,7 +66,8 @@ impl EventStore for SqliteStore {
             return Ok(EventPage { events: Vec::new(), seen: Seen { consumer, after: 0, through: 0 } });
         };
         let rows = sqlx::query(
-            "SELECT at, who, action, exchange, seq, detail, incident, id FROM history WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT at, who, action, exchange, seq, detail, incident, id FROM history \
+             WHERE id > ? AND incident IS NOT NULL ORDER BY id LIMIT ?",
         )
         .bind(after)
         .bind(limit as i64)
