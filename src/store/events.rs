@@ -21,13 +21,13 @@ pub struct Event {
 pub struct EventPage {
     pub events: Vec<Event>,
     /// The page as a whole.
-    pub seen: Seen,
+    pub seen: PageSeen,
 }
 
 /// Lines that a reader is done with: those after `after` up to `through`. It counts when the place of the reader is still
 /// at `after`, so that of two who read the same lines one does what they lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct PageSeen {
     pub consumer: &'static str,
     pub after: i64,
     pub through: i64,
@@ -52,7 +52,7 @@ pub trait EventStore: Send + Sync {
 
     /// Moves a reader's place past lines that lead to nothing; says whether it still stood before them. What they do lead
     /// to is written by a verb of the reader's own, which moves the place itself.
-    async fn pass(&self, seen: Seen) -> Result<bool, StoreError>;
+    async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError>;
 
     /// Sees a new value when something may have happened.
     fn happenings(&self) -> watch::Receiver<()>;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Seen, StoreError};
+use super::{PageSeen, StoreError};
 use crate::case::{IncidentId, Reactions};
 
 /// The list as it was read. It is written back only when nobody else did so in between.
@@ -88,7 +88,7 @@ pub trait ReactionStore: Send + Sync {
 
     /// Enters what a page of events led to, and moves the reader's place; false when somebody else has done so. What goes
     /// beyond `most` waiting deeds is entered as given up.
-    async fn queue_runs(&self, seen: Seen, runs: Vec<NewRun>, most: usize) -> Result<bool, StoreError>;
+    async fn queue_runs(&self, seen: PageSeen, runs: Vec<NewRun>, most: usize) -> Result<bool, StoreError>;
 
     /// The targets for which something waits, each with the earliest instant at which something of it is due.
     async fn waiting_targets(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;

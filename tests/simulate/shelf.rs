@@ -6,7 +6,7 @@ use casebridge::case::{
     CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone, Reference,
     Submission, Work,
 };
-use casebridge::store::{Deposited, Open, Opened, Seen, StoreError, Write, Writer, Written};
+use casebridge::store::{Deposited, Open, Opened, PageSeen, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ impl Shelf {
         Ok(opened)
     }
 
-    pub fn pass(&mut self, seen: &Seen) -> bool {
+    pub fn pass(&mut self, seen: &PageSeen) -> bool {
         let place = self.places.get_mut(seen.consumer).filter(|place| **place == seen.after);
         place.map(|place| *place = seen.through).is_some()
     }

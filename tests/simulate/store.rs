@@ -12,7 +12,7 @@ use casebridge::case::{
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, ChangePage, Cursor, Deposited, DueAttachment,
     Event, EventPage, EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, NewRun, Offered, Open,
-    Opened, Prepared, ReactionList, ReactionStore, Run, RunEnd, RunPage, Seen, StoreError, Untold, Write, Written,
+    Opened, Prepared, ReactionList, ReactionStore, Run, RunEnd, RunPage, PageSeen, StoreError, Untold, Write, Written,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -180,12 +180,12 @@ impl EventStore for Store {
             let lines = shelf.events.iter().enumerate().skip(after as usize).take(limit);
             let events: Vec<Event> =
                 lines.map(|(index, line)| Event { number: index as i64 + 1, line: line.clone() }).collect();
-            let seen = Seen { consumer, after, through: after + events.len() as i64 };
+            let seen = PageSeen { consumer, after, through: after + events.len() as i64 };
             EventPage { events, seen }
         }))
     }
 
-    async fn pass(&self, seen: Seen) -> Result<bool, StoreError> {
+    async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
         self.commit(|shelf| Ok(shelf.pass(&seen))).await
     }
 
@@ -210,7 +210,7 @@ impl ReactionStore for Store {
         Ok(false)
     }
 
-    async fn queue_runs(&self, seen: Seen, _: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
+    async fn queue_runs(&self, seen: PageSeen, _: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
         self.pass(seen).await
     }
 

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use super::SqliteStore;
 use super::read::{self, json as to_json};
 use crate::case::IncidentId;
-use crate::store::{Event, EventPage, EventStore, Seen, StoreError, Untold};
+use crate::store::{Event, EventPage, EventStore, PageSeen, StoreError, Untold};
 use crate::telemetry::CrashPoint;
 
 /// Moves the place of a reader, in the transaction that writes what the lines led to. False when it is somewhere else by
 /// now: somebody wrote that already.
-pub async fn pass(connection: &mut SqliteConnection, seen: &Seen) -> Result<bool, StoreError> {
+pub async fn pass(connection: &mut SqliteConnection, seen: &PageSeen) -> Result<bool, StoreError> {
     let moved = sqlx::query("UPDATE consumer SET position = ? WHERE name = ? AND position = ?")
         .bind(seen.through)
         .bind(seen.consumer)
@@ -63,7 +63,7 @@ impl EventStore for SqliteStore {
         // One picture: the place and the lines behind it.
         let mut connection = self.readers.begin().await?;
         let Some(after) = place(&mut connection, consumer).await? else {
-            return Ok(EventPage { events: Vec::new(), seen: Seen { consumer, after: 0, through: 0 } });
+            return Ok(EventPage { events: Vec::new(), seen: PageSeen { consumer, after: 0, through: 0 } });
         };
         let rows = sqlx::query(
             "SELECT at, who, action, exchange, seq, detail, incident, id FROM history \
@@ -76,10 +76,10 @@ impl EventStore for SqliteStore {
         let event = |row: &SqliteRow| Ok(Event { number: row.try_get(7)?, line: read::history_line(row)? });
         let events = rows.iter().map(event).collect::<Result<Vec<_>, StoreError>>()?;
         let through = events.last().map_or(after, |event| event.number);
-        Ok(EventPage { events, seen: Seen { consumer, after, through } })
+        Ok(EventPage { events, seen: PageSeen { consumer, after, through } })
     }
 
-    async fn pass(&self, seen: Seen) -> Result<bool, StoreError> {
+    async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
         self.in_transaction(CrashPoint::EventsPassed, move |connection| {
             Box::pin(async move { pass(connection, &seen).await })
         })

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::read::json as to_json;
 use super::{SqliteStore, events};
 use crate::case::{Deposit, IncidentId, Owned, Reactions};
-use crate::store::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, Seen, StoreError};
+use crate::store::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, PageSeen, StoreError};
 use crate::telemetry::CrashPoint;
 
 /// What [`run`] reads, in its order.
@@ -51,7 +51,7 @@ async fn set(connection: &mut SqliteConnection, list: ReactionList) -> Result<bo
 
 async fn queue(
     connection: &mut SqliteConnection,
-    seen: &Seen,
+    seen: &PageSeen,
     runs: &[NewRun],
     most: usize,
 ) -> Result<bool, StoreError> {
@@ -144,7 +144,7 @@ impl ReactionStore for SqliteStore {
         self.in_transaction(CrashPoint::ReactionsSet, move |connection| Box::pin(set(connection, list))).await
     }
 
-    async fn queue_runs(&self, seen: Seen, runs: Vec<NewRun>, most: usize) -> Result<bool, StoreError> {
+    async fn queue_runs(&self, seen: PageSeen, runs: Vec<NewRun>, most: usize) -> Result<bool, StoreError> {
         self.in_transaction(CrashPoint::ReactionsQueued, move |connection| {
             Box::pin(async move { queue(connection, &seen, &runs, most).await })
         })

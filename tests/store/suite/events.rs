@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use casebridge::case::{Action, HistoryLine, IncidentId};
-use casebridge::store::{Event, Seen, Untold, Write, Writer};
+use casebridge::store::{Event, PageSeen, Untold, Write, Writer};
 
 use super::{Bench, at, client, deposited, open_of, row, write};
 
@@ -99,9 +99,9 @@ pub async fn whoever_waits_is_woken_by_what_is_written(bench: &dyn Bench) {
 pub async fn a_place_that_was_never_given_is_moved_by_nobody(bench: &dyn Bench) {
     let store = bench.open().await;
     deposited(&store, "edge-1").await;
-    assert!(!store.pass(Seen { consumer: "a", after: 0, through: 1 }).await.unwrap());
+    assert!(!store.pass(PageSeen { consumer: "a", after: 0, through: 1 }).await.unwrap());
     store.follow(&["a"]).await.unwrap();
-    assert!(!store.pass(Seen { consumer: "a", after: 0, through: 1 }).await.unwrap(), "it stands at the end");
+    assert!(!store.pass(PageSeen { consumer: "a", after: 0, through: 1 }).await.unwrap(), "it stands at the end");
 }
 
 pub async fn a_47_what_another_program_did_is_untold_until_it_stands_in_the_history(bench: &dyn Bench) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebridge::case::{IncidentId, Owned, Reaction, Reactions};
-use casebridge::store::{IncidentStore, NewRun, ReactionList, RunEnd, Seen};
+use casebridge::store::{IncidentStore, NewRun, ReactionList, RunEnd, PageSeen};
 
 use super::{Bench, at, content, deposited};
 
@@ -28,7 +28,7 @@ fn run(event: i64, incident: IncidentId, target: &str) -> NewRun {
 }
 
 /// A reader that stands at the beginning, with one line before it.
-async fn followed(store: &Arc<dyn IncidentStore>) -> (IncidentId, Seen) {
+async fn followed(store: &Arc<dyn IncidentStore>) -> (IncidentId, PageSeen) {
     store.follow(&["reactions"]).await.unwrap();
     let incident = deposited(store, "edge-1").await;
     (incident, store.events("reactions", 10).await.unwrap().seen)
