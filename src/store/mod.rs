@@ -16,7 +16,7 @@ use crate::case::{
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
-pub use events::{Event, EventPage, EventStore, Seen, Untold};
+pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use mail::MailStore;
 pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
