@@ -338,6 +338,12 @@ mod tests {
         record.work.completion_code = Some(CompletionCode::AbandonedByUser);
     }
 
+    fn reached(record: &mut Incident) {
+        let fact = crate::case::Fact::Named("Technician on site".into());
+        let one = Milestone::new(uuid::Uuid::from_u128(9), record.created_at, fact);
+        record.milestones.push(Milestone { position: 9, ..one });
+    }
+
     fn accept(record: &mut Incident) {
         record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
     }
@@ -406,6 +412,10 @@ mod tests {
         row("C-12 solution", up, closed, |r| r.work.solution = Some("Other".into()), &["close"]);
         row("C-12 code", up, closed, |r| r.work.completion_code = Some(Fulfilled), &["close"]);
         row("C-12 comment", up, closed, |r| r.comments.push(comment(9, None)), &["close"]);
+        row("a milestone", up, nothing, reached, &["update"]);
+        row("a milestone in review", up, in_review, reached, &["update"]);
+        row("a milestone, afterwards", down, closed, reached, &["update"]);
+        row("resolved, with its milestone", up, nothing, |r| (in_review(r), reached(r)).1, &["update", "resolve"]);
         row("C-12 attachment", up, closed, |r| r.announced.push(announced(9, peer())), &["close"]);
         row("done, unlisted", up, closed, |r| r.work.expected_resolution = Some(r.created_at), &[]);
     }
@@ -423,6 +433,22 @@ mod tests {
         let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
         let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.attachments.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
+    }
+
+    #[test]
+    fn a_milestone_never_travels_back_and_goes_with_the_move_that_it_tells_of() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        reached(&mut record);
+        record.milestones[0].origin = Some(peer.clone());
+        assert!(derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer)).is_empty());
+        record.milestones[0].origin = Some(other());
+        in_review(&mut record);
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
+        let told: Vec<_> =
+            operations.iter().map(|one| (one.kind().as_str(), one.changes().unwrap().milestones.len())).collect();
+        assert_eq!(told, [("update", 0), ("resolve", 1)]);
     }
 
     #[test]

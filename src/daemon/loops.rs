@@ -154,8 +154,9 @@ async fn transfer(engine: Engine) {
 async fn mail(engine: Engine) {
     let mut trouble = Trouble::new("mail");
     loop {
-        let outcome = match engine.tell_parties().await {
-            Ok(()) => engine.send_mails().await,
+        // Each step of the reminders at its instant: a schedule would be late by a part of its minute.
+        let outcome = match engine.remind().await {
+            Ok(_) => engine.send_mails().await,
             Err(fault) => Err(fault),
         };
         match outcome {

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::settings::OnDamage;
 use crate::config::{Settings, page_key};
 use crate::exchange::{Engine, Parts};
-use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Reminders, Scheduled};
+use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
 use crate::notify::Post;
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
@@ -111,10 +111,6 @@ pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
             job: Arc::new(LateAttachments::new(engine, &settings.inboxes)),
         },
     ];
-    if settings.mail.is_some() {
-        let job = Arc::new(Reminders::new(engine.clone()));
-        jobs.push(Scheduled { expression: Reminders::EXPRESSION.into(), job });
-    }
     if settings.upstream.is_some() {
         let job = Arc::new(Reconcile::new(engine.clone()));
         jobs.push(Scheduled { expression: schedule.reconcile.clone(), job });

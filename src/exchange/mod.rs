@@ -170,6 +170,8 @@ struct Inner {
     telling: tokio::sync::Mutex<()>,
     /// Held by the one that sends.
     mail_server: tokio::sync::Mutex<post::ServerHealth>,
+    /// Why no mail goes out.
+    mail_trouble: Mutex<Option<String>>,
     to_mail: Notify,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
@@ -215,6 +217,7 @@ impl Engine {
             links: OnceLock::new(),
             telling: tokio::sync::Mutex::default(),
             mail_server: tokio::sync::Mutex::default(),
+            mail_trouble: Mutex::default(),
             to_mail: Notify::new(),
             is_new_post: AtomicBool::new(false),
             down_told: Seldom::default(),

@@ -3,7 +3,7 @@
 //! doubt that SMTP leaves.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -33,7 +33,6 @@ pub(super) struct ServerHealth {
     attempts: u32,
     /// Before it the server is left alone.
     rests_until: Option<Timestamp>,
-    pub reason: Option<String>,
 }
 
 impl Engine {
@@ -70,7 +69,7 @@ impl Engine {
             }
             let due = self.store().due_mails(now, PAGE).await?;
             if due.is_empty() {
-                return Ok(self.store().next_mail().await?);
+                return Ok(self.store().next_due().await?);
             }
             for mail in due {
                 let outcome = self.send_one(&post, &mail).await?;
@@ -95,7 +94,7 @@ impl Engine {
                         self.server_failed(&mut server, next, reason);
                         return Ok(Some(next));
                     }
-                    None => server_answered(&mut server),
+                    None => self.server_answered(&mut server),
                 }
             }
         }
@@ -178,12 +177,24 @@ impl Engine {
         server.attempts = server.attempts.saturating_add(1);
         server.rests_until = Some(next);
         let (attempt, next_attempt) = (server.attempts, next.to_string());
-        if server.reason.as_deref().map(gist) == Some(gist(&reason)) {
+        let before = self.trouble().replace(reason.clone());
+        if before.as_deref().map(gist) == Some(gist(&reason)) {
             debug!(event = "mail_server_still_down", attempt, next_attempt, reason, "still down");
         } else {
             warn!(event = "mail_server_down", attempt, next_attempt, reason, "no mail goes out for now");
         }
-        server.reason = Some(reason);
+    }
+
+    fn server_answered(&self, server: &mut ServerHealth) {
+        if self.trouble().take().is_some() {
+            info!(event = "mail_server_up", "mails go out again");
+        }
+        *server = ServerHealth::default();
+    }
+
+    /// Why no mail goes out.
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.mail_trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a person sees of the mails in `status`.
@@ -194,10 +205,7 @@ impl Engine {
         if refused > 0 {
             warnings.push(format!("{refused} mails were refused for good; see `casebridge mails --state refused`"));
         }
-        // Held while mails go out, for as long as the slowest answer: nobody waits for that.
-        if let Ok(server) = self.0.mail_server.try_lock()
-            && let Some(reason) = &server.reason
-        {
+        if let Some(reason) = self.trouble().as_deref() {
             warnings.push(format!("the mail server: {reason}; {waiting} mails wait"));
         }
         if waiting > 0 && self.post().is_none() {
@@ -310,13 +318,6 @@ fn pointless(mail: &DueMail, incident: &Incident) -> Option<&'static str> {
 
 fn is_closing(notice: Notice) -> bool {
     matches!(notice, Notice::ClosingAsked | Notice::ClosingReminder | Notice::ClosingNotice)
-}
-
-fn server_answered(server: &mut ServerHealth) {
-    if server.reason.is_some() {
-        info!(event = "mail_server_up", "mails go out again");
-    }
-    *server = ServerHealth::default();
 }
 
 /// The site's back-off with the pace of its mails.

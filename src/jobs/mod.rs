@@ -5,7 +5,6 @@ mod case_check;
 mod expiry;
 mod housekeeping;
 mod reconcile;
-mod reminders;
 mod scheduler;
 
 use std::sync::Arc;
@@ -17,7 +16,6 @@ pub use case_check::CaseCheck;
 pub use expiry::ExpiryCheck;
 pub use housekeeping::Housekeeping;
 pub use reconcile::Reconcile;
-pub use reminders::Reminders;
 pub use scheduler::{ScheduleError, Scheduler};
 
 /// One kind of scheduled work.

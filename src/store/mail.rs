@@ -200,8 +200,8 @@ pub trait MailStore: Send + Sync {
     /// Up to `limit` mails that are due, in the order in which they became so.
     async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError>;
 
-    /// When the next mail is due.
-    async fn next_mail(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When the next mail is due, or the next case is to be looked after.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Said twice, it changes nothing. `line` tells it in the history, where it is worth telling.
     async fn settle_mail(

@@ -64,7 +64,7 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 13] = [
+const ELSEWHERE: [(CrashPoint, &str); 19] = [
     (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
     (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
     (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
@@ -78,6 +78,12 @@ const ELSEWHERE: [(CrashPoint, &str); 13] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
 ];
 
 fn name(point: &str) -> &str {

@@ -24,6 +24,7 @@ mod limits;
 mod link;
 mod logs;
 mod lost;
+mod mail;
 mod manual;
 mod openapi;
 mod outbound;

@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Reference, SiteId,
-    Transfer,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, MailAddress, Party,
+    Reference, SiteId, Transfer,
+};
+use casebridge::store::mail::{
+    Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, ChangePage, Cursor, Deposited, DueAttachment,
-    Event, EventPage, EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, Moving, NewRun, Offered, Open,
-    Opened, Prepared, ReactionList, ReactionStore, Run, RunEnd, RunPage, PageSeen, StoreError, Untold, Write, Written,
+    Event, EventPage, EventStore, Expected, IncidentStore, ListPage, ListQuery, Loaded, MailStore, Moving, NewRun,
+    Offered, Open, Opened, PageSeen, Prepared, ReactionList, ReactionStore, Run, RunEnd, RunPage, StoreError, Untold,
+    Write, Written,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -307,5 +311,71 @@ impl AttachmentStore for Store {
 
     async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// The simulated sites send no mail; what is asked of it is answered with nothing.
+#[async_trait]
+impl MailStore for Store {
+    async fn add_party(&self, _: IncidentId, _: NewParty, _: HistoryLine) -> Result<PartyAdded, StoreError> {
+        Ok(PartyAdded::Gone)
+    }
+
+    async fn remove_party(&self, _: IncidentId, _: &MailAddress, _: HistoryLine) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn parties(&self, _: IncidentId) -> Result<Vec<Party>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_news(&self, _: usize) -> Result<MailNews, StoreError> {
+        Ok(MailNews::default())
+    }
+
+    async fn take_mail_news(&self, _: NewsTaken, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn due_mails(&self, _: Timestamp, _: usize) -> Result<Vec<DueMail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn settle_mail(
+        &self,
+        _: i64,
+        _: MailOutcome,
+        _: Option<HistoryLine>,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn deliveries(&self, _: IncidentId, _: &str) -> Result<Deliveries, StoreError> {
+        Ok(Deliveries::default())
+    }
+
+    async fn due_reminders(&self, _: Timestamp, _: usize) -> Result<Vec<IncidentId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn look_again(&self, _: IncidentId, _: Option<Timestamp>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn take_step(&self, _: StepTaken) -> Result<Written, StoreError> {
+        Ok(Written::Gone)
+    }
+
+    async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {
+        Ok((0, 0))
     }
 }

@@ -166,6 +166,11 @@ conformance! { super::bench:
         whoever_waits_is_woken_by_what_is_written,
         a_place_that_was_never_given_is_moved_by_nobody,
         a_47_what_another_program_did_is_untold_until_it_stands_in_the_history;
+    mailing:
+        r_03_news_are_milestones_public_comments_and_people_each_once,
+        r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
+        r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
+        r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
         an_exchange_is_opened_once,
         the_same_exchange_of_two_clients_is_two_incidents,

@@ -7,6 +7,7 @@ pub mod depositing;
 pub mod events;
 pub mod linking;
 pub mod listing;
+pub mod mailing;
 pub mod milestones;
 pub mod opening;
 pub mod reacting;

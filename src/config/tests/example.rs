@@ -32,6 +32,14 @@ fn the_example_shows_the_real_defaults() {
         dir = "/var/lib/casebridge/mail"
         [pages]
         address = "https://desk.example"
+        [mail]
+        host = "mail.north.example"
+        ca_file = "mail-ca.pem"
+        user = "casebridge"
+        password_file = "mail.password"
+        from = "Support <support@north.example>"
+        reply_to = "answers@north.example"
+        templates = "mail-templates"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"
@@ -147,6 +155,9 @@ fn the_example_shows_every_key() {
         "listen.tls",
         "retry",
         "pages",
+        "mail",
+        "mail.retry",
+        "mail.reminders",
         "submit",
         "submit.defaults",
         "case",

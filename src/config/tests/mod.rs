@@ -43,6 +43,8 @@ fn directory() -> TempDir {
         ("nms.community", b"c0mmun1ty\n", 0o640),
         ("no.token", b"hunter22", 0o640),
         ("partner-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
+        ("mail.password", b"x\n", 0o640),
+        ("mail-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("clients-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("north-chain.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("north-key.pem", b"-----BEGIN PRIVATE KEY-----\n", 0o640),

@@ -66,11 +66,14 @@ impl MailStore for SqliteStore {
         due(&mut connection, now, limit as i64).await
     }
 
-    async fn next_mail(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar("SELECT min(next_attempt) FROM mail WHERE state = 'waiting'")
-            .fetch_one(&mut *connection)
-            .await?;
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(next) FROM (SELECT min(next_attempt) AS next FROM mail WHERE state = 'waiting' \
+               UNION ALL SELECT min(due) FROM reminder_due)",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
         next.map(instant).transpose()
     }
 

@@ -8,7 +8,9 @@ use sqlx::{Row, SqliteConnection};
 use super::read::json as to_json;
 use super::{SqliteStore, events};
 use crate::case::{Deposit, IncidentId, Owned, Reactions};
-use crate::store::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, PageSeen, StoreError};
+use crate::store::{
+    BundleFile, NewRun, PageSeen, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, StoreError,
+};
 use crate::telemetry::CrashPoint;
 
 /// What [`run`] reads, in its order.

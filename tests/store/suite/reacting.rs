@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebridge::case::{IncidentId, Owned, Reaction, Reactions};
-use casebridge::store::{IncidentStore, NewRun, ReactionList, RunEnd, PageSeen};
+use casebridge::store::{IncidentStore, NewRun, PageSeen, ReactionList, RunEnd};
 
 use super::{Bench, at, content, deposited};
 
