@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
+use crate::support::post_office::{Mood as Away, PostOffice};
 use crate::support::receiver::{Hit, Mood, Receiver};
 use crate::support::{Pair, Site, eventually, write_secret};
 
@@ -250,6 +251,38 @@ async fn a_49_what_cannot_be_done_is_given_up_visibly_and_tried_again_by_command
     eventually("it to be done", || async { (receiver.hits().len() == 2).then_some(()) }).await;
     done(&pair.end_user).await;
     assert_eq!(ids_by_event(&receiver.hits()).len(), 1);
+}
+
+/// A mail server that is away delays nothing and undoes nothing; the mail goes out when it is back, with the files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_49_a_mail_goes_to_the_listed_addresses_with_the_bundle_where_that_is_asked() {
+    let office = PostOffice::open().await;
+    office.set(Away::Closes);
+    let target = "[[reaction_target.mail]]\nname = \"desk\"\nto = [\"noc@north.example\", \"night@north.example\"]\n";
+    let mut pair = pair(&format!("{SUBMIT_ALL}{}{target}", office.config()), ACCEPT_ALL).await;
+    start(&mut pair).await;
+    let mut one = reaction("assigned", "case_assigned", "desk");
+    one["actions"][0]["attach_bundle"] = json!(true);
+    add(&pair.end_user, one).await;
+    let event = std::fs::read_to_string("tests/data/bundles/event.xml").unwrap();
+    std::fs::write(pair.end_user.path("inbox/event.xml"), event).unwrap();
+    pair.wait_all_open(1).await;
+    eventually("the mail to fail", || async {
+        let failed = "SELECT count(*) FROM reaction_run WHERE attempts > 0 AND state = 'due'";
+        (pair.end_user.count(failed).await == 1).then_some(())
+    })
+    .await;
+    pair.at_rest(1).await;
+    office.set(Away::Takes);
+    let mail = eventually("the mail", || async { office.taken().into_iter().next() }).await;
+    done(&pair.end_user).await;
+    assert_eq!((office.taken().len(), mail.to.len()), (1, 2), "once, to both");
+    assert!(mail.subject().contains("case assigned"), "{}", mail.text);
+    assert!(mail.id().starts_with("<msg_") && mail.header("Auto-Submitted").is_some(), "{}", mail.text);
+    assert!(mail.text.contains("CASE-1"), "{}", mail.text);
+    let files = pair.end_user.count("SELECT count(*) FROM attachment WHERE state = 'stored'").await;
+    assert!(files > 0);
+    assert_eq!(mail.text.matches("Content-Disposition: attachment").count() as i64, files, "{}", mail.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
