@@ -1,6 +1,8 @@
 //! The ends of the help texts: examples, which a test parses, and the exit codes.
 
 use super::exit::Exit;
+use crate::api::cases::Endpoint;
+use crate::case::Permission;
 
 const MAIN: &str = "\
 Examples:
@@ -73,6 +75,46 @@ pub const OPEN: &str = "\
 Examples:
   casebridge open --synopsis \"Replace the fan tray of edge7\" --device edge7 --priority \"3 - Medium\" --due 2026-11-25T12:00:00Z
   casebridge open --synopsis \"Question about licences\" --submit
+";
+
+/// Under the help of `case list`.
+pub const CASE_LIST: &str = "\
+All filters must match. What was deleted from the lists comes with --inactive.
+
+Examples:
+  casebridge case list --client north --state opened --state in_process --sort priority
+  casebridge case list --mine --sort -updated
+  casebridge case list --client north --about-to-breach
+  casebridge case list --owner ann --due-before 2026-12-01T00:00:00Z
+  casebridge case list --unassigned --text \"fan tray\"
+";
+
+/// Under the help of `case create`.
+pub const CASE_CREATE: &str = "\
+Examples:
+  casebridge case create --details \"Fan tray 2 is loud\" --priority \"3 - Medium\" --tag fan --group \"night shift\"
+  casebridge case create --details \"New licence\" --initiator C-4711 --customer --last-name Miller --submit
+";
+
+/// Under the help of `case edit`.
+pub const CASE_EDIT: &str = "\
+Examples:
+  casebridge case edit 7 --completed 40 --location-code B-17
+  casebridge case edit CMnorth-7 --details \"Fan trays 1 and 2 are loud\" --revision 12
+";
+
+/// Under the help of `case documents`.
+pub const CASE_DOCUMENTS: &str = "\
+Examples:
+  casebridge case documents 7
+  casebridge case documents 7 --get log.txt --to /tmp/log.txt
+";
+
+/// Under the help of `case assign`.
+pub const CASE_ASSIGN: &str = "\
+Examples:
+  casebridge case assign 7 --user ann --group \"night shift\"
+  casebridge case assign 7 --nobody
 ";
 
 /// Under the help of `reconcile`.
@@ -164,13 +206,36 @@ Examples:
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
-to the client, and revoke the old one then.
+to the client, and revoke the old one then. What each permission of an operator opens is told by `casebridge token new --help`.
 
 Examples:
   casebridge token new --client north
   casebridge token new --client north --expires 2028-01-01T00:00:00Z --note \"second site\"
+  casebridge token new --owner ann --group noc --scope CASE_VIEW_ASSIGNED --scope CASE_PROCESS --scope CASE_RESOLVE
+  casebridge token new --owner desk-display --role readers --expires 2028-01-01T00:00:00Z
   casebridge token revoke 5f0a11c3
 ";
+
+/// Under the help of `job run`.
+pub const JOB_RUN: &str = "\
+Examples:
+  casebridge job run auto_close --dry-run
+  casebridge job run sla_check --dry-run --json
+  casebridge job run housekeeping
+";
+
+/// The same, and what each permission opens, from the one table of endpoints.
+pub fn token() -> String {
+    let mut lines =
+        vec![TOKEN.to_owned(), "What each permission opens; CASE_ALL opens everything else, too:".to_owned()];
+    for permission in Permission::ALL {
+        let opened = Endpoint::ALL.iter().filter(|one| one.permissions().contains(&permission));
+        lines.push(format!("  {permission}"));
+        lines.extend(opened.map(|one| format!("    {:6} {}: {}", one.method(), one.path(), one.help())));
+        lines.extend(permission.opens_nothing_because().map(|why| format!("    nothing: {why}")));
+    }
+    lines.join("\n")
+}
 
 /// The end of the help of the program itself.
 pub fn main() -> String {
@@ -182,8 +247,29 @@ pub fn main() -> String {
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
     [
-        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, PARTY, TOKEN,
+        MAIN,
+        RUN,
+        DEPOSIT,
+        SUBMIT,
+        ESCALATE,
+        LINK,
+        OPEN,
+        RECONCILE,
+        INCIDENTS,
+        ACCEPT,
+        OVERRIDE,
+        UPDATE,
+        RESOLVE,
+        ASSIGN,
+        COMMENT,
+        PARTY,
+        TOKEN,
+        JOB_RUN,
+        CASE_LIST,
+        CASE_CREATE,
+        CASE_EDIT,
+        CASE_DOCUMENTS,
+        CASE_ASSIGN,
     ]
     .into_iter()
     .flat_map(str::lines)

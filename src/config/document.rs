@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, exchange, fields, inbox, listen, mail, mail_inbox, pages, policy, reaction, retry, schedule,
-    site, upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, reaction,
+    retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -72,6 +72,11 @@ pub(super) fn document(
     let schedule = schedule::schedule(file.section("schedule"));
     let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
     let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
+    let definitions = definitions::definitions(&mut file);
+    let jobs = job::job(file.section("job"), &definitions);
+
+    let mut role_names = Claims::default();
+    let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -81,7 +86,7 @@ pub(super) fn document(
     let mails = mail_inboxes.as_deref().unwrap_or_default();
     places::check(site.as_ref().ok(), &store, &state, (read, mails), spot_of, file.faults);
     let listens = listen_spot.is_some();
-    reached(&file, listens, pages_spot.clone(), mail_inbox_spot);
+    reached(&file, listens, (pages_spot.clone(), mail_inbox_spot), file.spot_of("mail").is_some());
     partners(&file, upstream.is_some(), listen_spot, client_spot.or(pages_spot.filter(|_| listens)));
     file.finish();
     Ok(Settings {
@@ -100,9 +105,12 @@ pub(super) fn document(
         submit,
         case,
         exchange,
-        schedule,
+        schedule: schedule?,
         reaction_targets: reaction_targets?,
         mail: mail.transpose()?,
+        jobs,
+        definitions,
+        roles: roles?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })
@@ -118,7 +126,11 @@ fn collect<'t, T>(
 }
 
 /// Pages are served at the door, and whoever writes a mail gets a link to one.
-fn reached(file: &Reader<'_>, listens: bool, pages: Option<Spot>, mail_inbox: Option<Spot>) {
+fn reached(file: &Reader<'_>, listens: bool, (pages, mail_inbox): (Option<Spot>, Option<Spot>), mails: bool) {
+    if let (Some(mail_inbox), false) = (&mail_inbox, mails) {
+        let help = "add [mail] with the mail server that the links go out by";
+        file.faults.absent(mail_inbox.clone(), "a mail is answered by a mail, and this site sends none", help);
+    }
     if let (None, Some(mail_inbox)) = (&pages, mail_inbox) {
         let help = "add [pages] with the address at which people reach this site";
         file.faults.absent(mail_inbox, "a mail is answered with a link to a form, and there are no pages", help);

@@ -13,6 +13,7 @@ use super::reactions;
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
+use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::react(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
+    tasks.spawn(until(stop.clone(), time(engine.clone())));
+    tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
         for _ in 0..TRANSFERS {
             tasks.spawn(until(stop.clone(), transfer(engine.clone())));
@@ -48,6 +51,10 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
+    }
+    for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
+        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
+        tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }
 
@@ -139,6 +146,24 @@ async fn prepare(engine: Engine) {
             Ok(0) => engine.wait_for_attachments().await,
             outcome => trouble.after(outcome.map(|_| ())).await,
         }
+    }
+}
+
+async fn time(engine: Engine) {
+    let mut trouble = Trouble::new("time");
+    loop {
+        engine.wait_for_untimed().await;
+        let outcome = engine.time_cases().await;
+        trouble.after(outcome.map(|_| ())).await;
+    }
+}
+
+async fn close(engine: Engine) {
+    let mut trouble = Trouble::new("close");
+    loop {
+        let outcome = engine.work_closings().await;
+        trouble.after(outcome.map(|_| ())).await;
+        engine.wait_for_closings(IDLE).await;
     }
 }
 

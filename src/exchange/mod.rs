@@ -2,12 +2,14 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
+//! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
 //! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
-//! - for people: `inspect`, `why`; by mail: `parties`, `tell`, `chase`, `post`.
+//! - for people: `inspect`, `why`, `cases`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -17,9 +19,12 @@ mod apply;
 mod attachments;
 mod behind;
 mod carry_out;
+mod cases;
 mod certificates;
 mod chase;
 mod clock_back;
+mod closing;
+mod deadlines;
 mod detect;
 mod digest;
 mod feed;
@@ -30,10 +35,13 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod intake;
+mod jobs;
 mod link;
 mod manual;
 mod open;
 mod overrule;
+mod page;
 mod park;
 mod parties;
 mod poll_case;
@@ -55,6 +63,7 @@ mod snapshot;
 mod submit;
 mod taken;
 mod tell;
+mod timing;
 mod transfer;
 mod untold;
 mod why;
@@ -78,7 +87,10 @@ use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, Incide
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use carry_out::ToDo;
+pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
+pub use intake::Replied;
+pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -175,6 +187,12 @@ struct Inner {
     to_mail: Notify,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
+    /// Held by the one run of a job of case management.
+    checking: tokio::sync::Mutex<()>,
+    /// Cases may wait to be closed.
+    to_close: Notify,
+    /// Told when a person asks for a job, by its name.
+    asked: Mutex<HashMap<&'static str, Arc<Notify>>>,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
@@ -220,6 +238,9 @@ impl Engine {
             mail_trouble: Mutex::default(),
             to_mail: Notify::new(),
             is_new_post: AtomicBool::new(false),
+            checking: tokio::sync::Mutex::new(()),
+            to_close: Notify::new(),
+            asked: Mutex::new(HashMap::new()),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
             reaction_failing: Seldom::default(),
@@ -278,17 +299,6 @@ impl Engine {
         Ok(())
     }
 
-    /// When a scheduled job last ran, across restarts.
-    pub async fn last_run(&self, job: &'static str) -> Result<Option<Timestamp>, EngineError> {
-        self.state().transact(move |transaction| Ok(transaction.last_run(job)?)).await
-    }
-
-    /// Remembers that a scheduled job ran.
-    pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
-        let now = self.now();
-        self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
-    }
-
     /// Sees a new value when something may have happened.
     pub fn happenings(&self) -> watch::Receiver<()> {
         self.store().happenings()
@@ -317,7 +327,8 @@ impl Engine {
         &self.0.state
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

@@ -2,8 +2,11 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod cases;
+mod deadline;
 mod events;
 pub mod mail;
+mod page;
 mod reaction;
 pub mod sqlite;
 
@@ -12,12 +15,17 @@ use jiff::Timestamp;
 
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use cases::{
+    CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
+};
+pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use mail::MailStore;
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 
@@ -107,7 +115,11 @@ pub struct Write {
     pub reference: Option<ReferenceWrite>,
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
+    /// What the case has beside its record.
+    pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
+    /// The link by which a person did it: the whole write is skipped when it was used before.
+    pub pass: Option<PassUse>,
 }
 
 impl Write {
@@ -125,7 +137,9 @@ impl Write {
             own_case: None,
             reference: None,
             attachments: Vec::new(),
+            instance: None,
             history: Vec::new(),
+            pass: None,
         }
     }
 }
@@ -153,6 +167,8 @@ pub enum Written {
     Done,
     /// The operation had taken effect before; nothing was written.
     AlreadyApplied,
+    /// The link had been used before; nothing was written.
+    Used,
     /// The record moved on; load it and decide again.
     Stale,
     /// There is no such incident.
@@ -214,7 +230,9 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + EventStore + MailStore + ReactionStore {
+pub trait IncidentStore:
+    AttachmentStore + CaseStore + DeadlineStore + EventStore + MailStore + PageStore + ReactionStore
+{
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

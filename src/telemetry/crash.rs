@@ -9,6 +9,10 @@ pub enum CrashPoint {
     StoreOpened,
     StoreLinked,
     StoreWritten,
+    CasesTimed,
+    DeadlinesRefreshed,
+    ClosingsQueued,
+    ClosingSettled,
     AttachmentAdded,
     AttachmentDecided,
     ContentBegun,
@@ -25,6 +29,8 @@ pub enum CrashPoint {
     MailSettled,
     StepTaken,
     ReminderMoved,
+    MailTaken,
+    FormTaken,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -58,15 +64,24 @@ pub enum CrashPoint {
     Reconciled,
     // The mail server has a mail, and its row does not say so yet.
     MailAccepted,
+    // The jobs of case management: a deadline that passed and is not noted, one that is, a case that was closed and not
+    // taken off the queue.
+    DeadlineFound,
+    DeadlineNoted,
+    CaseClosed,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 49] = [
+    pub const ALL: [CrashPoint; 58] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
         CrashPoint::StoreLinked,
         CrashPoint::StoreWritten,
+        CrashPoint::CasesTimed,
+        CrashPoint::DeadlinesRefreshed,
+        CrashPoint::ClosingsQueued,
+        CrashPoint::ClosingSettled,
         CrashPoint::AttachmentAdded,
         CrashPoint::AttachmentDecided,
         CrashPoint::ContentBegun,
@@ -83,6 +98,8 @@ impl CrashPoint {
         CrashPoint::MailSettled,
         CrashPoint::StepTaken,
         CrashPoint::ReminderMoved,
+        CrashPoint::MailTaken,
+        CrashPoint::FormTaken,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,
@@ -111,6 +128,9 @@ impl CrashPoint {
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
         CrashPoint::MailAccepted,
+        CrashPoint::DeadlineFound,
+        CrashPoint::DeadlineNoted,
+        CrashPoint::CaseClosed,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

@@ -75,6 +75,7 @@ fn every_command_explains_itself() {
         "reaction",
         "test-peer",
         "token",
+        "job",
         "state",
         "help",
     ];

@@ -1,14 +1,17 @@
 //! The embedded default: one SQLite file, open to every other program on the site. The files in
 //! `schema` document it.
 
+mod cases;
 mod claim;
 mod content;
+mod deadline;
 mod deposit;
 mod events;
 mod link;
 mod list;
 mod mail;
 mod open;
+mod page;
 mod reaction;
 mod read;
 mod sharing;
@@ -38,7 +41,10 @@ use crate::telemetry::{CrashPoint, crash_point};
 const SCHEMAS: &[&str] = &[
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
+    include_str!("schema/03_cases.sql"),
+    include_str!("schema/04_deadlines.sql"),
     include_str!("schema/05_mail.sql"),
+    include_str!("schema/06_pages.sql"),
     include_str!("schema/07_reactions.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;
