@@ -54,13 +54,14 @@ impl Trigger {
     pub fn of(action: &str, kind: Kind) -> Option<Self> {
         const NEW: [Action; 3] = [Action::Deposited, Action::Detected, Action::IncidentOpened];
         const SUBMITTED: [Action; 2] = [Action::Submitted, Action::Escalated];
-        const UPDATED: [Action; 6] = [
+        const UPDATED: [Action; 7] = [
             Action::OperationApplied,
             Action::Edited,
             Action::Overridden,
             Action::Commented,
             Action::Assigned,
             Action::StateChanged,
+            Action::AutoClosed,
         ];
         let is = |actions: &[Action]| actions.iter().any(|one| one.as_str() == action);
         match () {
