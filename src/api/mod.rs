@@ -21,6 +21,7 @@ mod operations;
 mod people;
 mod problem;
 mod query;
+mod reactions;
 mod site;
 mod transactions;
 mod updates;
@@ -96,7 +97,7 @@ pub fn peer_router(door: Door) -> Router {
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
     let commands = local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(people::routes());
-    finish(commands.merge(cases).merge(open_to_all()), door)
+    finish(commands.merge(reactions::routes()).merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

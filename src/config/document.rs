@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, retry,
-    role, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, reaction,
+    retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -70,6 +70,7 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
     let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
     let definitions = definitions::definitions(&mut file);
     let jobs = job::job(file.section("job"), &definitions);
@@ -105,6 +106,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule: schedule?,
+        reaction_targets: reaction_targets?,
         mail: mail.transpose()?,
         jobs,
         definitions,

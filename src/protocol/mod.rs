@@ -13,6 +13,7 @@ pub mod object;
 pub mod operation;
 pub mod operator;
 pub mod problem;
+pub mod reaction;
 pub mod reconcile;
 pub mod site;
 pub mod transaction;

@@ -4,8 +4,10 @@
 mod attachment;
 mod cases;
 mod deadline;
+mod events;
 pub mod mail;
 mod page;
+mod reaction;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -21,8 +23,10 @@ pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
+pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use mail::MailStore;
 pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
+pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -226,7 +230,9 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + MailStore + PageStore {
+pub trait IncidentStore:
+    AttachmentStore + CaseStore + DeadlineStore + EventStore + MailStore + PageStore + ReactionStore
+{
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

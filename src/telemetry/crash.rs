@@ -19,6 +19,11 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    EventsPassed,
+    ReactionsSet,
+    ReactionsQueued,
+    ReactionDone,
+    ReactionEnded,
     PartyChanged,
     MailQueued,
     MailSettled,
@@ -67,7 +72,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 53] = [
+    pub const ALL: [CrashPoint; 58] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -83,6 +88,11 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::EventsPassed,
+        CrashPoint::ReactionsSet,
+        CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionDone,
+        CrashPoint::ReactionEnded,
         CrashPoint::PartyChanged,
         CrashPoint::MailQueued,
         CrashPoint::MailSettled,

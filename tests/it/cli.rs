@@ -27,6 +27,9 @@ const ASKING: &[&[&str]] = &[
     &["resolve", "1"],
     &["close", "1"],
     &["reject", "1"],
+    &["reaction", "list"],
+    &["reaction", "runs"],
+    &["reaction", "retry", "--all"],
 ];
 
 #[test]
@@ -72,6 +75,7 @@ fn every_command_explains_itself() {
         "pause",
         "resume",
         "comment",
+        "reaction",
         "test-peer",
         "token",
         "job",
