@@ -31,6 +31,7 @@ pub enum Action {
     Assigned,
     Commented,
     AttachmentAdded,
+    DocumentRemoved,
     AttachmentSent,
     AttachmentSkipped,
     AttachmentRefused,
@@ -45,6 +46,9 @@ pub enum Action {
     MailSent,
     MailRefused,
     Reminded,
+    DeadlineWarned,
+    DeadlineMissed,
+    AutoClosed,
 }
 
 impl Action {
@@ -71,6 +75,7 @@ impl Action {
             Action::Assigned => "assigned",
             Action::Commented => "commented",
             Action::AttachmentAdded => "attachment_added",
+            Action::DocumentRemoved => "document_removed",
             Action::AttachmentSent => "attachment_sent",
             Action::AttachmentSkipped => "attachment_skipped",
             Action::AttachmentRefused => "attachment_refused",
@@ -85,6 +90,9 @@ impl Action {
             Action::MailSent => "mail_sent",
             Action::MailRefused => "mail_refused",
             Action::Reminded => "reminded",
+            Action::DeadlineWarned => "deadline_warned",
+            Action::DeadlineMissed => "deadline_missed",
+            Action::AutoClosed => "auto_closed",
         }
     }
 }

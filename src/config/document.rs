@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, exchange, fields, inbox, listen, mail, mail_inbox, pages, policy, retry, schedule, site,
-    upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, retry,
+    role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -71,6 +71,11 @@ pub(super) fn document(
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
     let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
+    let definitions = definitions::definitions(&mut file);
+    let jobs = job::job(file.section("job"), &definitions);
+
+    let mut role_names = Claims::default();
+    let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -99,7 +104,10 @@ pub(super) fn document(
         submit,
         case,
         exchange,
-        schedule,
+        schedule: schedule?,
+        jobs,
+        definitions,
+        roles: roles?,
         mail: mail.transpose()?,
         tokens: tokens?,
         secrets: origin.secrets(),

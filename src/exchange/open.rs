@@ -165,6 +165,7 @@ impl Engine {
             references: Vec::new(),
             comments: Vec::new(),
             milestones: Vec::new(),
+            deadlines: Vec::new(),
             announced: Vec::new(),
         };
         let policy = first_match(&settings.case.accept, &candidate)?;

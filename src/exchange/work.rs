@@ -200,7 +200,12 @@ impl Engine {
     }
 
     /// What another site has in hand is changed there; notes flow regardless (C-48).
-    fn check_ownership(&self, incident: &Incident, decision: Decision, edit: &Edit) -> Result<(), EngineError> {
+    pub(super) fn check_ownership(
+        &self,
+        incident: &Incident,
+        decision: Decision,
+        edit: &Edit,
+    ) -> Result<(), EngineError> {
         // Whoever submitted a case may withdraw it, and whoever it was submitted to may refuse it, at any time.
         if matches!(decision, Decision::Cancel | Decision::Reject) {
             return Ok(());

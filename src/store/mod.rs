@@ -2,6 +2,8 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod cases;
+mod deadline;
 pub mod mail;
 pub mod sqlite;
 
@@ -10,10 +12,14 @@ use jiff::Timestamp;
 
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use cases::{
+    CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
+};
+pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use mail::MailStore;
 pub use sqlite::SqliteStore;
 
@@ -103,6 +109,8 @@ pub struct Write {
     pub reference: Option<ReferenceWrite>,
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
+    /// What the case has beside its record.
+    pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
 }
 
@@ -121,6 +129,7 @@ impl Write {
             own_case: None,
             reference: None,
             attachments: Vec::new(),
+            instance: None,
             history: Vec::new(),
         }
     }
@@ -210,7 +219,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + MailStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + MailStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

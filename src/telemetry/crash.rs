@@ -9,6 +9,10 @@ pub enum CrashPoint {
     StoreOpened,
     StoreLinked,
     StoreWritten,
+    CasesTimed,
+    DeadlinesRefreshed,
+    ClosingsQueued,
+    ClosingSettled,
     AttachmentAdded,
     AttachmentDecided,
     ContentBegun,
@@ -53,15 +57,24 @@ pub enum CrashPoint {
     Reconciled,
     // The mail server has a mail, and its row does not say so yet.
     MailAccepted,
+    // The jobs of case management: a deadline that passed and is not noted, one that is, a case that was closed and not
+    // taken off the queue.
+    DeadlineFound,
+    DeadlineNoted,
+    CaseClosed,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 44] = [
+    pub const ALL: [CrashPoint; 51] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
         CrashPoint::StoreLinked,
         CrashPoint::StoreWritten,
+        CrashPoint::CasesTimed,
+        CrashPoint::DeadlinesRefreshed,
+        CrashPoint::ClosingsQueued,
+        CrashPoint::ClosingSettled,
         CrashPoint::AttachmentAdded,
         CrashPoint::AttachmentDecided,
         CrashPoint::ContentBegun,
@@ -101,6 +114,9 @@ impl CrashPoint {
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
         CrashPoint::MailAccepted,
+        CrashPoint::DeadlineFound,
+        CrashPoint::DeadlineNoted,
+        CrashPoint::CaseClosed,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

@@ -69,6 +69,8 @@ fn every_command_explains_itself() {
         "pause",
         "resume",
         "comment",
+        "party",
+        "mails",
         "test-peer",
         "token",
         "state",
