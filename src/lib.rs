@@ -12,7 +12,7 @@
 //! ```text
 //! main, cli                        parse, call, print
 //! daemon                           settings become parts; run until told to stop; systemd
-//! api      inbox      jobs         the doors
+//! api  console  inbox  jobs        the doors
 //! exchange                         the engine, and the only writer of state
 //! store    peer  state   notify    one outside thing each
 //! protocol                         what goes over the wire
@@ -25,6 +25,7 @@ pub mod case;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod exchange;
 #[cfg(test)]

@@ -2,10 +2,8 @@
 //! engine and never touch state.
 
 mod attachments;
-mod attempts;
 mod auth;
 mod body;
-mod bucket;
 pub mod cases;
 mod digests;
 mod exchanges;
@@ -13,6 +11,7 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod jobs;
 mod keyring;
 mod limits;
 mod local;
@@ -96,7 +95,8 @@ pub fn peer_router(door: Door) -> Router {
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
-    finish(local::routes().merge(hand_over::routes()).merge(people::routes()).merge(cases).merge(open_to_all()), door)
+    let commands = local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(people::routes());
+    finish(commands.merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, local, metrics, operations, people, site, transactions,
-    updates,
+    attachments, cases, digests, exchanges, hand_over, health, jobs, local, metrics, operations, people, site,
+    transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -69,6 +69,8 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::parked,
         local::retry,
         local::reconcile,
+        jobs::jobs,
+        jobs::run,
     )
 )]
 struct Document;

@@ -57,7 +57,7 @@ pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use calendar::Calendar;
 pub use case_name::CaseName;
-pub use case_type::{CaseType, Definitions};
+pub use case_type::{CaseType, Definitions, Sla};
 pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};

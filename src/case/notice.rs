@@ -5,6 +5,10 @@ use super::state::CaseState;
 /// A kind of mail. Each has its template in every language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Notice {
+    /// A mail came in: here is the form.
+    Form,
+    /// The form was filled in: here is the number.
+    Received,
     /// The case is open.
     Opened,
     /// It came into another state.
@@ -30,7 +34,9 @@ pub enum Notice {
 }
 
 impl Notice {
-    pub const ALL: [Notice; 11] = [
+    pub const ALL: [Notice; 13] = [
+        Notice::Form,
+        Notice::Received,
         Notice::Opened,
         Notice::State,
         Notice::Comment,
@@ -47,6 +53,8 @@ impl Notice {
     /// The word in the store, and the name of the templates.
     pub fn as_str(self) -> &'static str {
         match self {
+            Notice::Form => "form",
+            Notice::Received => "received",
             Notice::Opened => "opened",
             Notice::State => "state",
             Notice::Comment => "comment",
@@ -84,7 +92,13 @@ impl Notice {
             | Notice::ClosingAsked
             | Notice::ClosingReminder
             | Notice::ClosingNotice => true,
-            Notice::Opened | Notice::State | Notice::Comment | Notice::InputClosed | Notice::Closed => false,
+            Notice::Form
+            | Notice::Received
+            | Notice::Opened
+            | Notice::State
+            | Notice::Comment
+            | Notice::InputClosed
+            | Notice::Closed => false,
         }
     }
 }

@@ -44,6 +44,12 @@ impl Party {
         if self.address.as_str().is_ascii() { Ok(()) } else { Err(PartyFault::Address) }
     }
 
+    /// As the author of a comment.
+    pub fn author(&self) -> String {
+        let address = self.address.as_str();
+        if self.name.is_empty() { address.to_owned() } else { format!("{} <{address}>", self.name) }
+    }
+
     /// Whether the author of a comment is this person.
     pub fn is(&self, author: &str) -> bool {
         let address = self.address.as_str();

@@ -85,6 +85,12 @@ pub struct Pass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PassTag(pub [u8; TAG]);
 
+impl fmt::Display for PassTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Why a pass opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassFault {
@@ -121,15 +127,17 @@ impl PassKey {
 
     /// What a text that came in allows at `now`. The store has to be asked whether it was used.
     pub fn read(&self, text: &str, now: Timestamp) -> Result<(Pass, PassTag), PassFault> {
-        let bytes = Some(text).filter(|text| text.len() <= LIMIT).and_then(letters::read).ok_or(PassFault::NotOurs)?;
-        let (content, tag) = bytes.split_last_chunk::<TAG>().ok_or(PassFault::NotOurs)?;
+        let (pass, tag) = self.known(text).ok_or(PassFault::NotOurs)?;
+        if pass.expires_at <= now { Err(PassFault::Expired) } else { Ok((pass, tag)) }
+    }
+
+    /// The pass that was signed here as this text, whether it has expired or not.
+    pub fn known(&self, text: &str) -> Option<(Pass, PassTag)> {
+        let bytes = Some(text).filter(|text| text.len() <= LIMIT).and_then(letters::read)?;
+        let (content, tag) = bytes.split_last_chunk::<TAG>()?;
         // In constant time: how long the answer takes tells nothing about the right one.
-        self.mac(content).verify_truncated_left(tag).map_err(|_| PassFault::NotOurs)?;
-        let pass = decode(content).ok_or(PassFault::NotOurs)?;
-        if pass.expires_at <= now {
-            return Err(PassFault::Expired);
-        }
-        Ok((pass, PassTag(*tag)))
+        self.mac(content).verify_truncated_left(tag).ok()?;
+        Some((decode(content)?, PassTag(*tag)))
     }
 
     fn mac(&self, content: &[u8]) -> Hmac<Sha256> {
@@ -180,6 +188,11 @@ impl Links {
         let (local, _) = address.rsplit_once('@')?;
         let (_, text) = local.rsplit_once('+')?;
         Some(self.read(text, now))
+    }
+
+    /// See [`PassKey::known`].
+    pub fn known(&self, text: &str) -> Option<(Pass, PassTag)> {
+        self.key.known(text)
     }
 
     /// See [`PassKey::read`].

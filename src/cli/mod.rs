@@ -4,6 +4,7 @@
 //! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
 //! `print` makes everything that came from outside safe for a terminal.
 
+mod case;
 mod check_config;
 mod demo;
 mod deposit;
@@ -11,6 +12,7 @@ mod examples;
 pub mod exit;
 mod hand_over;
 mod incidents;
+mod job;
 mod link;
 mod local;
 mod open;
@@ -111,6 +113,9 @@ enum Command {
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
+    /// Cases, for those who work on them: list, show, create, edit, act
+    #[command(subcommand)]
+    Case(case::CaseCommand),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
     /// What an incident waits for, on whose side, since when, and what to do
@@ -170,6 +175,9 @@ enum Command {
     /// The credentials that this site hands out to its clients
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Scheduled work: when it is due, and what it would do
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// The state database, while the daemon is stopped
     #[command(subcommand)]
     State(StateCommand),
@@ -211,6 +219,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
+        Command::Case(command) => case::run(&site.local()?, command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
@@ -236,6 +245,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
+        Command::Job(command) => job::run(&site.local()?, command).await,
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }
 }

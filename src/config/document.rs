@@ -85,7 +85,7 @@ pub(super) fn document(
     let mails = mail_inboxes.as_deref().unwrap_or_default();
     places::check(site.as_ref().ok(), &store, &state, (read, mails), spot_of, file.faults);
     let listens = listen_spot.is_some();
-    reached(&file, listens, pages_spot.clone(), mail_inbox_spot);
+    reached(&file, listens, (pages_spot.clone(), mail_inbox_spot), file.spot_of("mail").is_some());
     partners(&file, upstream.is_some(), listen_spot, client_spot.or(pages_spot.filter(|_| listens)));
     file.finish();
     Ok(Settings {
@@ -105,10 +105,10 @@ pub(super) fn document(
         case,
         exchange,
         schedule: schedule?,
+        mail: mail.transpose()?,
         jobs,
         definitions,
         roles: roles?,
-        mail: mail.transpose()?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })
@@ -124,7 +124,11 @@ fn collect<'t, T>(
 }
 
 /// Pages are served at the door, and whoever writes a mail gets a link to one.
-fn reached(file: &Reader<'_>, listens: bool, pages: Option<Spot>, mail_inbox: Option<Spot>) {
+fn reached(file: &Reader<'_>, listens: bool, (pages, mail_inbox): (Option<Spot>, Option<Spot>), mails: bool) {
+    if let (Some(mail_inbox), false) = (&mail_inbox, mails) {
+        let help = "add [mail] with the mail server that the links go out by";
+        file.faults.absent(mail_inbox.clone(), "a mail is answered by a mail, and this site sends none", help);
+    }
     if let (None, Some(mail_inbox)) = (&pages, mail_inbox) {
         let help = "add [pages] with the address at which people reach this site";
         file.faults.absent(mail_inbox, "a mail is answered with a link to a form, and there are no pages", help);

@@ -310,6 +310,8 @@ pub struct ListenTls {
 pub struct Pages {
     /// Where people reach them: scheme, host, port.
     pub address: String,
+    /// Whose pages they are, in the words of people; the alias where nothing is said.
+    pub name: Option<String>,
     /// At least one; the first is for whoever wants none of them.
     pub languages: Vec<Language>,
     /// How long the link to an incident form is good.

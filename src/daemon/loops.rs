@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
+use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
@@ -47,6 +48,10 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
+    }
+    for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
+        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
+        tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }
 

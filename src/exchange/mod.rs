@@ -2,13 +2,13 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`, `why`; by mail: `parties`, `tell`, `chase`, `post`.
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
-//! - for people: `inspect`, `why`, `cases`.
+//! - for people: `inspect`, `why`, `cases`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -33,11 +33,13 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod intake;
 mod jobs;
 mod link;
 mod manual;
 mod open;
 mod overrule;
+mod page;
 mod park;
 mod parties;
 mod poll_case;
@@ -80,6 +82,8 @@ use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
+pub use intake::Replied;
+pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -307,7 +311,8 @@ impl Engine {
         &self.0.state
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

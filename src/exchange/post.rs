@@ -266,6 +266,9 @@ impl Engine {
 
     /// The pages that a mail leads to, where the site has pages.
     fn links_of(&self, mail: &DueMail) -> LinkFields {
+        if let (Notice::Form, Some(intake)) = (mail.notice, mail.about.intake) {
+            return LinkFields { form: self.form_link(mail, intake), ..LinkFields::default() };
+        }
         if !mail.notice.asks() {
             return LinkFields::default();
         }
@@ -281,6 +284,15 @@ impl Engine {
             },
             false => LinkFields { answer: link(Purpose::Answer), ..LinkFields::default() },
         }
+    }
+
+    /// The same at every try: one mail has one link.
+    fn form_link(&self, mail: &DueMail, intake: i64) -> Option<String> {
+        let lasts = jiff::SignedDuration::try_from(self.settings().pages.as_ref()?.form_expires).ok()?;
+        let expires_at = mail.made_at.checked_add(lasts).ok()?;
+        let subject = Subject::Intake(intake);
+        let pass = Pass { purpose: Purpose::Form, subject, expires_at, serial: u64::try_from(mail.id).ok()? };
+        Some(self.0.links.get()?.url(&pass))
     }
 
     /// The address under which an answer by mail finds its case, where mails are read.

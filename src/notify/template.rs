@@ -78,6 +78,9 @@ pub struct CommentFields {
 /// The pages that a mail leads to.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LinkFields {
+    /// The incident form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,7 +111,12 @@ impl Fields {
             reminder: Some(1),
             reminders: 1,
             within: text(),
-            links: LinkFields { answer: Some(text()), confirm: Some(text()), not_solved: Some(text()) },
+            links: LinkFields {
+                form: Some(text()),
+                answer: Some(text()),
+                confirm: Some(text()),
+                not_solved: Some(text()),
+            },
         }
     }
 

@@ -59,6 +59,9 @@ pub struct About {
     /// Comments that it brings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Uuid>,
+    /// The mail that came in, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intake: Option<i64>,
     /// Which reminder it is, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reminder: Option<usize>,

@@ -5,6 +5,7 @@ mod attachment;
 mod cases;
 mod deadline;
 pub mod mail;
+mod page;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ pub use cases::{
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use mail::MailStore;
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -112,6 +114,8 @@ pub struct Write {
     /// What the case has beside its record.
     pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
+    /// The link by which a person did it: the whole write is skipped when it was used before.
+    pub pass: Option<PassUse>,
 }
 
 impl Write {
@@ -131,6 +135,7 @@ impl Write {
             attachments: Vec::new(),
             instance: None,
             history: Vec::new(),
+            pass: None,
         }
     }
 }
@@ -158,6 +163,8 @@ pub enum Written {
     Done,
     /// The operation had taken effect before; nothing was written.
     AlreadyApplied,
+    /// The link had been used before; nothing was written.
+    Used,
     /// The record moved on; load it and decide again.
     Stale,
     /// There is no such incident.
@@ -219,7 +226,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + MailStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + MailStore + PageStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -24,6 +24,8 @@ pub enum CrashPoint {
     MailSettled,
     StepTaken,
     ReminderMoved,
+    MailTaken,
+    FormTaken,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -65,7 +67,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 51] = [
+    pub const ALL: [CrashPoint; 53] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -86,6 +88,8 @@ impl CrashPoint {
         CrashPoint::MailSettled,
         CrashPoint::StepTaken,
         CrashPoint::ReminderMoved,
+        CrashPoint::MailTaken,
+        CrashPoint::FormTaken,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,

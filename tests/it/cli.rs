@@ -73,6 +73,7 @@ fn every_command_explains_itself() {
         "mails",
         "test-peer",
         "token",
+        "job",
         "state",
         "help",
     ];

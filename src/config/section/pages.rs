@@ -9,13 +9,17 @@ use crate::config::settings::Pages;
 
 use super::address::{Address, AddressFault};
 
+/// The longest name over the pages, in bytes.
+const NAME_LIMIT: usize = 64;
+
 pub fn pages(mut table: Reader<'_>) -> Result<Pages, Refused> {
     let address = table.required("address", "write address = \"https://desk.example\"").and_then(|item| address(&item));
+    let name = table.line("name", NAME_LIMIT);
     let languages = table.take("languages", languages).unwrap_or_else(|| defaults::PAGES_LANGUAGES.to_vec());
     let form_expires = table.duration("form_expires", defaults::PAGES_FORM_EXPIRES);
     let requests_per_minute = table.count("requests_per_minute", defaults::PAGES_REQUESTS_PER_MINUTE);
     table.finish();
-    Ok(Pages { address: address?, languages, form_expires, requests_per_minute })
+    Ok(Pages { address: address?, name, languages, form_expires, requests_per_minute })
 }
 
 /// A link lets in whoever has it, so it does not travel unencrypted.

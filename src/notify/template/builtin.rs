@@ -6,8 +6,12 @@ macro_rules! templates {
     };
 }
 
-pub const TEMPLATES: [(&str, &str); 46] = templates![
+pub const TEMPLATES: [(&str, &str); 54] = templates![
     "en/layout.html",
+    "en/form.txt",
+    "en/form.html",
+    "en/received.txt",
+    "en/received.html",
     "en/opened.txt",
     "en/opened.html",
     "en/state.txt",
@@ -31,6 +35,10 @@ pub const TEMPLATES: [(&str, &str); 46] = templates![
     "en/closed.txt",
     "en/closed.html",
     "fr/layout.html",
+    "fr/form.txt",
+    "fr/form.html",
+    "fr/received.txt",
+    "fr/received.html",
     "fr/opened.txt",
     "fr/opened.html",
     "fr/state.txt",

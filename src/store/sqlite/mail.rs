@@ -157,7 +157,7 @@ impl MailStore for SqliteStore {
     }
 }
 
-async fn add_party(
+pub async fn add_party(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     party: NewParty,
@@ -286,10 +286,14 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
             news.comments.push((IncidentId(row.try_get(0)?), comment));
         }
     }
-    // A client's incident is open once this site has taken it.
+    // A client's incident is open once this site has taken it; one that came by a form, once somebody here works on it.
     let ungreeted = sqlx::query(
         "SELECT p.incident, p.address FROM party p JOIN incident i ON i.id = p.incident \
-         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) ORDER BY p.id LIMIT ?",
+         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) \
+           AND (i.case_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM intake WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM reference WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM milestone WHERE incident = i.id AND state <> 'canceled')) \
+         ORDER BY p.id LIMIT ?",
     )
     .bind(limit)
     .fetch_all(&mut *connection)
