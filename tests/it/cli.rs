@@ -76,6 +76,8 @@ fn every_command_explains_itself() {
         "resume",
         "comment",
         "reaction",
+        "party",
+        "mails",
         "test-peer",
         "token",
         "job",
