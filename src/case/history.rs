@@ -38,6 +38,12 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    OperationPostponed,
+    Receipt,
+    KeyMade,
+    KeyRotated,
+    KeyPinned,
+    KeyOffered,
 }
 
 impl Action {
@@ -71,6 +77,12 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::OperationPostponed => "operation_postponed",
+            Action::Receipt => "receipt",
+            Action::KeyMade => "key_made",
+            Action::KeyRotated => "key_rotated",
+            Action::KeyPinned => "key_pinned",
+            Action::KeyOffered => "key_offered",
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod attachment;
 pub mod conflict;
 pub mod deposit;
 pub mod derive;
+pub mod evidence;
 pub mod fields;
 pub mod form;
 #[cfg(test)]

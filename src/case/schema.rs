@@ -3,6 +3,7 @@
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::evidence::{PublicKey, Signature};
 use super::{Alias, CaseId, CaseLink, ContentDigest, ExchangeId, TransactionId};
 
 /// A line that is not blank, without control characters and those that reorder what a person sees.
@@ -28,4 +29,6 @@ texts! {
     CaseLink: 7, CaseLink::LIMIT, r"^https?://[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
     ExchangeId: 32, 32, "^[0-9a-f]{32}$";
     ContentDigest: 64, 64, "^[0-9a-f]{64}$";
+    PublicKey: 44, 44, "^[A-Za-z0-9+/]{43}=$";
+    Signature: 88, 88, "^[A-Za-z0-9+/]{86}==$";
 }

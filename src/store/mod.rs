@@ -2,17 +2,20 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+pub mod history;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::case::evidence::{Context, Travelled};
 use crate::case::{
-    Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder,
+    Incident, IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use history::HistoryStore;
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -63,6 +66,8 @@ pub struct Open {
     pub peer: Alias,
     pub exchange: ExchangeId,
     pub create: Create,
+    /// Of the Create as it travelled.
+    pub sha256: ContentDigest,
     /// Accept it in the same step.
     pub accept: Option<CaseTemplate>,
     /// `Undecided` is news for the detector, `Held` is not.
@@ -102,6 +107,10 @@ pub struct Write {
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
     pub history: Vec<HistoryLine>,
+    /// What went over the wire, where a line of `history` tells of it.
+    pub travelled: Option<Travelled>,
+    /// Old and new values for the history that the record does not show; the store adds those that it does.
+    pub context: Context,
 }
 
 impl Write {
@@ -120,6 +129,8 @@ impl Write {
             reference: None,
             attachments: Vec::new(),
             history: Vec::new(),
+            travelled: None,
+            context: Context::default(),
         }
     }
 }
@@ -208,7 +219,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore {
+pub trait IncidentStore: AttachmentStore + HistoryStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

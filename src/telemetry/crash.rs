@@ -15,6 +15,9 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    ReceiptKept,
+    ReceiptMarked,
+    KeySet,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -49,7 +52,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 38] = [
+    pub const ALL: [CrashPoint; 41] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -61,6 +64,9 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::ReceiptKept,
+        CrashPoint::ReceiptMarked,
+        CrashPoint::KeySet,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,

@@ -123,6 +123,7 @@ pub fn open_of(peer: Alias, number: u8) -> Open {
             created_at: at(-60),
             comments: vec![],
         },
+        sha256: ContentDigest::of(b"as it travelled"),
         accept: None,
         submission: Submission::Held,
         at: at(0),

@@ -7,8 +7,8 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::content;
+use super::history::insert_history;
 use super::read::json as to_json;
-use super::write::insert_history;
 use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId};
 use crate::store::{AwaitedAttachment, Deposited, StoreError};
 

@@ -4,11 +4,13 @@
 mod claim;
 mod content;
 mod deposit;
+mod history;
 mod link;
 mod list;
 mod open;
 mod read;
 mod sharing;
+mod values;
 mod write;
 
 use std::fs::File;
@@ -31,7 +33,7 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 1] = [include_str!("schema/01_exchange.sql")];
+const SCHEMAS: [&str; 2] = [include_str!("schema/01_exchange.sql"), include_str!("schema/08_history.sql")];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.
