@@ -5,8 +5,10 @@ use uuid::Uuid;
 
 use super::id::Alias;
 use super::incident::{Case, Comment, Work};
+use super::milestone::{Fact, Milestone};
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
+use super::state::CaseState;
 
 /// What to change in the record. `None` leaves a field as it is, `Some(None)` clears it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +22,11 @@ pub struct Edit {
     /// The group that has the record in hand.
     pub assignment: Option<Option<String>>,
     pub active: Option<bool>,
+    /// The state within the resolution phases; the others follow from phase and completion code.
+    pub state: Option<CaseState>,
+    /// When phase or state changed.
+    pub since: Option<Timestamp>,
+    pub milestones: Vec<Milestone>,
 }
 
 /// Who sent the operation, and which one it was: a comment that a rule writes gets its ID from this, so that it is the
@@ -30,6 +37,20 @@ pub struct Arrival<'a> {
     pub exchange: super::id::ExchangeId,
     pub seq: u64,
     pub at: Timestamp,
+}
+
+impl Arrival<'_> {
+    /// A v8 UUID of exchange, direction and number: the same operation always writes the same. `apart` tells several apart.
+    pub fn id(&self, apart: Uuid) -> Uuid {
+        let mut seed = *self.exchange.as_bytes();
+        for (byte, mixed) in seed.iter_mut().zip(self.seq.to_be_bytes().into_iter().cycle()) {
+            *byte ^= mixed;
+        }
+        for (byte, mixed) in seed.iter_mut().zip(apart.as_bytes()) {
+            *byte ^= mixed;
+        }
+        Uuid::new_v8(seed)
+    }
 }
 
 /// The solution that a Resolve or Close leaves when there is none (C-15).
@@ -58,6 +79,18 @@ pub fn is_remark(comment: &Comment) -> bool {
 /// The changes that `operation` means for a record whose work stands like this. Applying the result and asking again
 /// yields the same record.
 pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
+    let edit = applied(operation, work, arrival);
+    let Some(phase) = edit.phase.filter(|_| edit.milestones.iter().all(|one| one.state().is_none())) else {
+        return edit;
+    };
+    // A peer that does not tell when it moved the case moved it now.
+    let code = edit.completion_code.unwrap_or(work.completion_code);
+    let state = CaseState::of(phase, code, Some(CaseState::Reopened));
+    let one = Milestone::new(arrival.id(Uuid::from_u128(1)), arrival.at, Fact::State(state));
+    Edit { milestones: [edit.milestones, vec![of_peer(&one, arrival)]].concat(), ..edit }
+}
+
+fn applied(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
     match operation {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
@@ -113,6 +146,10 @@ pub fn completed(work: &Work, default_solution: &str) -> Option<Edit> {
     (edit != Edit::default()).then_some(edit)
 }
 
+fn of_peer(one: &Milestone, arrival: Arrival<'_>) -> Milestone {
+    Milestone { origin: Some(arrival.peer.clone()), ..one.clone() }
+}
+
 /// The fields just as the operation gives them.
 fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
     let from_peer = |comment: &Comment| Comment { origin: Some(arrival.peer.clone()), ..comment.clone() };
@@ -122,6 +159,7 @@ fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
         expected_resolution: changes.expected_resolution,
         case: changes.case.clone(),
         comments: changes.comments.iter().map(from_peer).collect(),
+        milestones: changes.milestones.iter().map(|one| of_peer(one, arrival)).collect(),
         ..Edit::default()
     }
 }
@@ -160,13 +198,8 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
 
 impl Edit {
     fn with_comment(mut self, arrival: Arrival<'_>, text: String) -> Self {
-        // A v8 UUID of exchange, direction and number: the same operation always writes the same comment.
-        let mut seed = *arrival.exchange.as_bytes();
-        for (byte, mixed) in seed.iter_mut().zip(arrival.seq.to_be_bytes().into_iter().cycle()) {
-            *byte ^= mixed;
-        }
         self.comments.push(Comment {
-            id: Uuid::new_v8(seed),
+            id: arrival.id(Uuid::nil()),
             author: arrival.peer.to_string(),
             written_at: arrival.at,
             text,

@@ -7,6 +7,7 @@ use super::fields::{FieldMap, FieldName};
 use super::form::Form;
 use super::id::Alias;
 use super::incident::{Comment, Incident, Work};
+use super::milestone::Milestone;
 use super::operation::{Changes, Create, Operation};
 use super::ownership::{Groups, Holder};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
@@ -77,8 +78,8 @@ impl Counterpart<'_> {
 /// | Validation, Done | a case ID appears (towards a client) | Accept, then what the other rows say |
 /// | Resolution | assignment: internal to external group | Assign (C-03), with whatever else changed |
 /// | Resolution | assignment: external to internal group | Accept (C-04), with whatever else changed |
-/// | any | only the case's ID, link or status changes (towards a client) | Update |
-/// | Resolution | solution, expected resolution, comment, attachment | Update (C-05) |
+/// | any | only the case's ID, link or status changes (towards a client), or a milestone is reached | Update |
+/// | Resolution | solution, expected resolution, comment, attachment, milestone | Update (C-05) |
 /// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
 /// | Resolution to Validation | without | Resolve |
 /// | Validation | solution, completion code, comment, attachment | Resolve (C-07) |
@@ -135,6 +136,7 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
                     solution: changes.solution.clone(),
                     completion_code: changes.completion_code.take(),
                     case: changes.case.take(),
+                    milestones: std::mem::take(&mut changes.milestones),
                     ..Changes::default()
                 };
                 operations.push(Operation::Update(changes));
@@ -156,13 +158,13 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
     operations
 }
 
-/// Rows C-07 and C-12, and the row for a change of the case alone.
+/// Rows C-07 and C-12, and the row for a change of the case, or of its milestones, alone.
 fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<Operation> {
     changes.expected_resolution = None;
-    let case_alone = Changes { case: changes.case.clone(), ..Changes::default() };
+    let alone = Changes { case: changes.case.clone(), milestones: changes.milestones.clone(), ..Changes::default() };
     if changes.is_empty() {
         None
-    } else if changes == case_alone {
+    } else if changes == alone {
         Some(Operation::Update(changes))
     } else {
         Some(operation(changes))
@@ -194,9 +196,13 @@ pub fn derive_create(
     operations
 }
 
-/// The comments and attachments that are too many for one operation go ahead in Updates of their own.
+/// The comments, attachments and milestones that are too many for one operation go ahead in Updates of their own.
 fn overflow(changes: &mut Changes) -> Vec<Operation> {
     let mut updates = Vec::new();
+    while changes.milestones.len() > Operation::MILESTONE_LIMIT {
+        let milestones = changes.milestones.drain(..Operation::MILESTONE_LIMIT).collect();
+        updates.push(Operation::Update(Changes { milestones, ..Changes::default() }));
+    }
     while changes.attachments.len() > Operation::ATTACHMENT_LIMIT {
         let attachments = changes.attachments.drain(..Operation::ATTACHMENT_LIMIT).collect();
         updates.push(Operation::Update(Changes { attachments, ..Changes::default() }));
@@ -212,6 +218,11 @@ impl Counterpart<'_> {
     /// What the other side may know of a record's comments.
     pub fn shared(&self, incident: &Incident) -> Vec<Comment> {
         incident.comments.iter().filter(|comment| self.may_have(comment)).map(sent).collect()
+    }
+
+    /// What it may know of the milestones: all but its own.
+    pub fn told_milestones(&self, incident: &Incident) -> Vec<Milestone> {
+        incident.milestones.iter().filter(|one| one.origin.as_ref() != Some(self.peer)).cloned().collect()
     }
 }
 
@@ -248,6 +259,12 @@ fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -
             .iter()
             .filter(|one| one.position > before.attachments && one.peer == *counterpart.peer)
             .map(|one| one.note.clone())
+            .collect(),
+        milestones: after
+            .milestones
+            .iter()
+            .filter(|one| one.position > before.milestones && one.origin.as_ref() != Some(counterpart.peer))
+            .cloned()
             .collect(),
     }
 }

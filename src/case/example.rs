@@ -37,6 +37,7 @@ pub fn incident() -> Incident {
         own_case: Default::default(),
         references: vec![],
         comments: vec![],
+        milestones: vec![],
         announced: vec![],
     }
 }

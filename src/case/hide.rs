@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::attachment::AttachmentNote;
 use super::form::Form;
 use super::incident::{Case, Comment, Event};
+use super::milestone::{Fact, Milestone};
 use super::operation::{Changes, Create, Operation};
 
 /// What stands for an address.
@@ -113,7 +114,7 @@ fn hide_in_create(create: Create) -> Create {
 
 /// What a record would send, as [`hide_in_operation`].
 pub fn hide_in_changes(changes: Changes) -> Changes {
-    let Changes { case, solution, completion_code, expected_resolution, comments, attachments } = changes;
+    let Changes { case, solution, completion_code, expected_resolution, comments, attachments, milestones } = changes;
     Changes {
         case: case.map(hide_in_case),
         solution: solution.map(hide),
@@ -121,7 +122,17 @@ pub fn hide_in_changes(changes: Changes) -> Changes {
         expected_resolution,
         comments: comments.into_iter().map(hide_in_comment).collect(),
         attachments: attachments.into_iter().map(hide_in_note).collect(),
+        milestones: milestones.into_iter().map(hide_in_milestone).collect(),
     }
+}
+
+fn hide_in_milestone(milestone: Milestone) -> Milestone {
+    let fact = match milestone.fact {
+        Fact::Named(name) => Fact::Named(hide_addresses(&name)),
+        Fact::Notice(name) => Fact::Notice(hide_addresses(&name)),
+        other => other,
+    };
+    Milestone { fact, ..milestone }
 }
 
 /// A link to an address leads nowhere without it, and goes as a whole.

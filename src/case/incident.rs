@@ -11,8 +11,10 @@ use super::attachment::Announced;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
+use super::milestone::{self, Milestone, Stop};
 use super::ownership::Holder;
 use super::phase::{CompletionCode, Phase};
+use super::state::CaseState;
 use super::text::{TextFault, instant, line, paragraph};
 
 /// One incident, as the store holds it.
@@ -46,6 +48,8 @@ pub struct Incident {
     pub own_case: super::shown::OwnCase,
     pub references: Vec<Reference>,
     pub comments: Vec<Comment>,
+    /// Dated facts, its states among them.
+    pub milestones: Vec<Milestone>,
     /// Files that are ready for a peer.
     pub announced: Vec<Announced>,
 }
@@ -147,6 +151,16 @@ impl Event {
 }
 
 impl Incident {
+    /// Where the case stands for the people who work on it (M-02).
+    pub fn state(&self) -> CaseState {
+        CaseState::of(self.work.phase, self.work.completion_code, milestone::state_within(&self.milestones))
+    }
+
+    /// When the clocks of its deadlines stood still.
+    pub fn stops(&self) -> Vec<Stop> {
+        milestone::stops(&self.milestones, self.state())
+    }
+
     /// Checks what another program may have written and a peer would refuse. The reason is a sentence for people.
     pub fn check_told(&self) -> Result<(), String> {
         if let Some(solution) = &self.work.solution {
@@ -158,9 +172,11 @@ impl Incident {
         if let Some(case) = &self.case {
             case.check().map_err(|fault| format!("case_status {fault}"))?;
         }
-        let own = self.comments.iter().filter(|comment| comment.origin.is_none());
-        for comment in own {
+        for comment in self.comments.iter().filter(|comment| comment.origin.is_none()) {
             comment.check().map_err(|fault| format!("comment {} {fault}", comment.id))?;
+        }
+        for one in self.milestones.iter().filter(|one| one.origin.is_none()) {
+            one.check().map_err(|fault| format!("milestone {}: {fault}", one.id))?;
         }
         Ok(())
     }

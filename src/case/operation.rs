@@ -8,6 +8,7 @@ use super::attachment::{AttachmentNote, NoteFault};
 use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
 use super::incident::{Case, Comment, Event, EventFault};
+use super::milestone::{Milestone, MilestoneFault};
 use super::phase::CompletionCode;
 use super::text::{TextFault, instant, paragraph, shown};
 
@@ -114,6 +115,9 @@ pub struct Changes {
     /// Files whose content follows apart, at most 100 (C-34).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<AttachmentNote>,
+    /// What happened to the case, its states among it, at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub milestones: Vec<Milestone>,
 }
 
 /// A field that is present, even as `null`, was given.
@@ -124,6 +128,14 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Changes::default()
+    }
+
+    fn check_milestones(&self) -> Result<(), ContentFault> {
+        if self.milestones.len() > Operation::MILESTONE_LIMIT {
+            let given = self.milestones.len();
+            return Err(ContentFault::TooManyMilestones { given, limit: Operation::MILESTONE_LIMIT });
+        }
+        Ok(self.milestones.iter().try_for_each(Milestone::check)?)
     }
 
     fn check_attachments(&self) -> Result<(), ContentFault> {
@@ -154,6 +166,10 @@ pub enum ContentFault {
     TooManyAttachments { given: usize, limit: usize },
     #[error("attachment \"{name}\": {fault}")]
     Attachment { name: String, fault: NoteFault },
+    #[error("{given} milestones in one operation; at most {limit} are allowed")]
+    TooManyMilestones { given: usize, limit: usize },
+    #[error("a milestone's {0}")]
+    Milestone(#[from] MilestoneFault),
     #[error("an incident of kind {kind} cannot become a case")]
     NotSubmittable { kind: &'static str },
 }
@@ -165,6 +181,8 @@ impl Operation {
     pub const COMMENT_LIMIT: usize = 100;
     /// The most attachments that one operation announces; the same.
     pub const ATTACHMENT_LIMIT: usize = 100;
+    /// The most milestones in one operation; the same.
+    pub const MILESTONE_LIMIT: usize = 100;
 
     pub fn kind(&self) -> OperationKind {
         match self {
@@ -229,6 +247,7 @@ impl Operation {
                     instant(expected).map_err(at("expected_resolution"))?;
                 }
                 changes.check_attachments()?;
+                changes.check_milestones()?;
                 &changes.comments
             }
         };

@@ -62,6 +62,7 @@ impl Progress {
 fn mark(operation: &Operation) -> u32 {
     let Some(changes) = operation.changes() else { return 0 };
     let comments: Vec<_> = changes.comments.iter().map(|comment| (&comment.author, &comment.text)).collect();
+    let facts: Vec<_> = changes.milestones.iter().map(|one| &one.fact).collect();
     let content = (
         operation.kind(),
         &changes.case,
@@ -69,6 +70,7 @@ fn mark(operation: &Operation) -> u32 {
         &changes.completion_code,
         &changes.expected_resolution,
         comments,
+        facts,
     );
     // Nothing in it can fail to be written.
     crc32fast::hash(&serde_json::to_vec(&content).unwrap_or_default())

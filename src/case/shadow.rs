@@ -27,6 +27,9 @@ pub struct Shadow {
     pub comments: i64,
     /// The position of the last attachment that was announced.
     pub attachments: i64,
+    /// The position of the last local milestone that was handed over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub milestones: i64,
     /// Whether the record was assigned to a group of the other side's; none when nobody assigned it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned: Option<bool>,
@@ -70,6 +73,7 @@ impl Shadow {
             case: incident.case.clone(),
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
             attachments: incident.announced.iter().map(|one| one.position).max().unwrap_or(0),
+            milestones: incident.milestones.iter().map(|one| one.position).max().unwrap_or(0),
             assigned,
         }
     }
@@ -127,6 +131,10 @@ impl Shadow {
             self.assigned = None;
         }
     }
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]

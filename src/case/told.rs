@@ -1,6 +1,7 @@
 //! What an operation changes, in a sentence for the history: each field with its old and its new value.
 
 use super::apply::Edit;
+use super::milestone::Fact;
 use super::operation::{Operation, OperationKind};
 use super::phase::Phase;
 use super::shadow::{Mark, Shadow};
@@ -19,6 +20,7 @@ pub fn sent(operation: &Operation, before: &Shadow) -> String {
         expected_resolution: changes.expected_resolution,
         case: changes.case.clone(),
         comments: changes.comments.clone(),
+        milestones: changes.milestones.clone(),
         ..Edit::default()
     };
     received(operation, before, &edit)
@@ -64,7 +66,17 @@ pub fn received(operation: &Operation, before: &Shadow, edit: &Edit) -> String {
             more => told.push(format!("{more} {thing}s")),
         }
     }
+    told.extend(edit.milestones.iter().map(|one| milestone(&one.fact)));
     if told.is_empty() { kind.to_string() } else { format!("{kind}: {}", told.join(", ")) }
+}
+
+fn milestone(fact: &Fact) -> String {
+    match fact {
+        Fact::State(state) => format!("state {}", state.as_str()),
+        Fact::Notice(name) => format!("notice {}", value(Some(name))),
+        Fact::Deadline { passed, .. } => format!("deadline {}", passed.as_str()),
+        Fact::Named(name) => format!("milestone {}", value(Some(name))),
+    }
 }
 
 /// The phase that an operation stands for.

@@ -14,8 +14,8 @@ use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Changes, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Phase,
-    Relayed, Shadow, Standing, Towards, Upward,
+    Action, Alias, Changes, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg,
+    Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -262,6 +262,10 @@ impl Engine {
         };
         let news = theirs.comments.iter().filter(is_news).filter(|comment| comment.check().is_ok());
         edit.comments = news.map(|comment| Comment { origin: Some(alias.clone()), ..comment.clone() }).collect();
+        let is_news =
+            |one: &&Milestone| one.check().is_ok() && !incident.milestones.iter().any(|known| known.id == one.id);
+        let news = theirs.milestones.iter().filter(is_news);
+        edit.milestones = news.map(|one| Milestone { origin: Some(alias.clone()), ..one.clone() }).collect();
         edit
     }
 
@@ -414,6 +418,7 @@ pub(super) fn standpoint(
             case: record.case.clone(),
             comments: 0,
             attachments: 0,
+            milestones: 0,
             assigned: None,
         },
     };

@@ -7,15 +7,16 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use super::act::{may_answer, thaw};
 use super::detect::reference;
 use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::evidence::Travelled;
 use crate::case::{
-    Action, Arrival, Case, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident, IncidentId, Leg,
-    Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId, Winner, Work,
-    apply, completed, depends_on_record, told,
+    Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident,
+    IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
+    Winner, Work, apply, completed, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -71,8 +72,11 @@ impl Engine {
         /// Rounds of somebody else changing the same records at the same moment.
         const TRIES: usize = 8;
         let between = self.between().await;
-        let needs =
-            |one: &Arriving| depends_on_record(&one.operation) || (between.relays() && one.transaction.is_some());
+        let needs = |one: &Arriving| {
+            depends_on_record(&one.operation)
+                || (between.relays() && one.transaction.is_some())
+                || may_answer(&one.record.leg, &one.operation)
+        };
         self.read_under_lock(arriving.iter_mut().filter(|one| needs(one)).collect()).await?;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
         let mut taken: Vec<Taken> = Vec::with_capacity(arriving.len());
@@ -279,7 +283,12 @@ impl Engine {
             }
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
         };
-        let merged = self.resumed(one, record, self.complete(one, work, merged));
+        let mut merged = self.resumed(one, record, self.complete(one, work, merged));
+        if record.is_some_and(|record| record.state() == CaseState::InputRequested)
+            && may_answer(&one.record.leg, &one.operation)
+        {
+            merged.edit.milestones.push(thaw(arrival));
+        }
         let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;

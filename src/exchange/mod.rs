@@ -1,7 +1,7 @@
 //! The engine: the same at every site. What it does follows the flow of an incident, and so do its files:
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
-//! - towards a client: `receive`, `open`, `work` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
@@ -10,6 +10,7 @@
 //!
 //! `settle` alone writes state.
 
+mod act;
 mod adopt;
 mod apply;
 mod attachments;

@@ -162,6 +162,7 @@ impl Engine {
             own_case: Default::default(),
             references: Vec::new(),
             comments: Vec::new(),
+            milestones: Vec::new(),
             announced: Vec::new(),
         };
         let policy = first_match(&settings.case.accept, &candidate)?;

@@ -84,6 +84,7 @@ impl Engine {
                 expected_resolution: Some(incident.work.expected_resolution),
                 comments: counterpart.shared(incident),
                 attachments: announced.map(|one| one.note.clone()).collect(),
+                milestones: counterpart.told_milestones(incident),
             };
             if hides { hide_in_changes(changes) } else { changes }
         };

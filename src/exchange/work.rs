@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
-    Action, Case, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase, PhaseGroup,
-    Reference, Standing, Submission, Towards,
+    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase,
+    PhaseGroup, Reference, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -74,18 +74,28 @@ impl Engine {
         request: &WorkRequest,
     ) -> Result<(), EngineError> {
         for _ in 1..TRIES {
-            match self.decide_once(id, decision, request).await {
+            match self.decide_once(id, decision, None, request).await {
                 Err(fault) if fault.is_busy() => {}
                 other => return other,
             }
         }
-        self.decide_once(id, decision, request).await
+        self.decide_once(id, decision, None, request).await
     }
 
-    async fn decide_once(&self, id: IncidentId, decision: Decision, request: &WorkRequest) -> Result<(), EngineError> {
+    /// `asked` is the action of case management that the decision was made with.
+    pub(super) async fn decide_once(
+        &self,
+        id: IncidentId,
+        decision: Decision,
+        asked: Option<CaseAction>,
+        request: &WorkRequest,
+    ) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        if let Some(asked) = asked {
+            asked.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
+        }
         let edit = self.edit_for(&incident, decision, request)?;
-        if decision == Decision::Cancel && !self.is_submitted(&incident).await? {
+        if decision == Decision::Cancel && asked.is_none() && !self.is_submitted(&incident).await? {
             return Err(action(format!("incident {id} was submitted to nobody; there is nothing to cancel")));
         }
         if decision == Decision::Reopen && self.stays_closed(&incident).await? {
@@ -258,15 +268,16 @@ impl Engine {
         detail: String,
     ) -> Write {
         // What was decided on how the record stands counts only while it stands so; a remark counts always.
-        let Edit { phase, solution, completion_code, expected_resolution, case, .. } = &edit;
+        let Edit { phase, solution, completion_code, expected_resolution, case, state, .. } = &edit;
         let decided = phase.is_some()
+            || state.is_some()
             || solution.is_some()
             || completion_code.is_some()
             || expected_resolution.is_some()
             || case.is_some();
         Write {
             expected_revision: decided.then_some(incident.revision),
-            edit,
+            edit: Edit { since: Some(self.now()), ..edit },
             history: vec![self.line(incident.id, action, operator, detail)],
             ..Write::to(incident.id, Writer::Operator)
         }

@@ -40,6 +40,7 @@ mod relay_words;
 mod requests;
 mod signals;
 mod slow_store;
+mod states;
 mod support;
 mod tenants;
 mod tls;

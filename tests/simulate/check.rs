@@ -93,6 +93,8 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
             assert_eq!(record.work.solution, expected.solution, "the solution of {whose}");
             let phase = expected.phase.unwrap_or(PhaseGroup::Resolution);
             assert_eq!(record.work.phase.group(), phase, "the phase of {whose}");
+            assert_eq!(record.state(), top.state(), "the state of {whose}");
+            assert_eq!(record.stops(), top.stops(), "the clocks of {whose}");
             let case = record.case.as_ref().unwrap_or_else(|| panic!("there is no case for {whose}"));
             assert_eq!(Some(case), top.case.as_ref(), "the case of {whose}");
             if let Some(status) = &expected.status {

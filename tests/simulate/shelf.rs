@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use casebridge::case::{
-    Comment, Deposit, Event, Form, HistoryLine, Holder, Incident, IncidentId, Reference, Submission, Work,
+    CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone, Reference,
+    Submission, Work,
 };
 use casebridge::store::{Deposited, Open, Opened, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::bugs::Bug;
 
@@ -17,11 +19,17 @@ pub struct Shelf {
     /// The number of each record's last change by somebody other than the bridge.
     pub changes: BTreeMap<IncidentId, i64>,
     pub history: BTreeMap<IncidentId, Vec<HistoryLine>>,
+    /// Tells the milestones of one site from those of another.
+    site: u64,
     clock: i64,
     positions: i64,
 }
 
 impl Shelf {
+    pub fn of(site: u64) -> Self {
+        Self { site, ..Self::default() }
+    }
+
     fn news(&mut self, incident: IncidentId) {
         self.clock += 1;
         self.changes.insert(incident, self.clock);
@@ -109,6 +117,7 @@ impl Shelf {
             return Written::Stale;
         }
         let mut news = false;
+        let was = incident.state();
         if revises(&write) {
             incident.revision += 1;
             news = write.writer == Writer::Operator;
@@ -162,6 +171,25 @@ impl Shelf {
                 }
             }
         }
+        let mut milestones = write.edit.milestones;
+        let now = match incident.work.phase.group() == was.group() {
+            true => write.edit.state.unwrap_or(was),
+            false => CaseState::of(incident.work.phase, incident.work.completion_code, Some(CaseState::Reopened)),
+        };
+        if let (true, Writer::Operator, Some(since)) = (now != was, write.writer, write.edit.since) {
+            let id = Uuid::from_u64_pair(self.site, self.positions as u64);
+            milestones.push(Milestone::new(id, since, Fact::State(now)));
+        }
+        for one in milestones {
+            if incident.milestones.iter().any(|known| known.id == one.id) {
+                continue;
+            }
+            self.positions += 1;
+            let highest = incident.milestones.iter().map(|known| known.n).max().unwrap_or(0);
+            let n = if one.n == 0 { highest + 1 } else { one.n };
+            news |= one.origin.is_none();
+            incident.milestones.push(Milestone { n, position: self.positions, ..one });
+        }
         let lines = self.history.entry(write.incident).or_default();
         for line in write.history {
             let once = matches!(line.action.as_str(), "acknowledged" | "operation_sent");
@@ -198,6 +226,7 @@ fn revises(write: &Write) -> bool {
         || edit.case.is_some()
         || edit.assignment.is_some()
         || edit.active.is_some()
+        || edit.state.is_some()
         || write.submission.is_some()
         || write.form.is_some()
         || write.generation.is_some()
@@ -225,6 +254,7 @@ fn plain(id: IncidentId, event: Event, form: Form, at: Timestamp) -> Incident {
         own_case: Default::default(),
         references: Vec::new(),
         comments: Vec::new(),
+        milestones: Vec::new(),
         announced: Vec::new(),
     }
 }

@@ -50,7 +50,7 @@ impl Site {
         let store = Store {
             index,
             site: SiteId(Uuid::from_u128(index as u128 + 1)),
-            shelf: Arc::new(Mutex::new(Shelf::default())),
+            shelf: Arc::new(Mutex::new(Shelf::of(index as u64 + 1))),
             disk: disk.clone(),
             gates: gates.clone(),
             bug,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use casebridge::case::{Case, Comment, Deposit, Edit, Event, Incident, IncidentId, Phase};
+use casebridge::case::{Case, CaseAction, Comment, Deposit, Edit, Event, Incident, IncidentId, Phase};
 use casebridge::exchange::{Engine, Pushed};
 use casebridge::store::{Write, Writer};
 use uuid::Uuid;
@@ -170,7 +170,8 @@ impl World {
         match self.dice.below(28) {
             0..4 => self.deposit(),
             4..10 => self.comment(index),
-            10..15 => self.work_on(),
+            10..13 => self.work_on(),
+            13..15 => self.move_on(index),
             15..17 => self.kill(index, false),
             17..19 => self.kill(index, true),
             19 => {
@@ -289,7 +290,19 @@ impl World {
         self.edit(index, incident.id, edit);
     }
 
+    /// Somebody at any site puts a case on hold, asks for input, goes on with it.
+    fn move_on(&mut self, index: usize) {
+        let Some(incident) = self.some_incident(index) else { return };
+        let actions = [CaseAction::Open, CaseAction::Process, CaseAction::RequestInput, CaseAction::Hold];
+        let asked = actions[self.dice.below(actions.len() as u64) as usize];
+        let Ok(state) = asked.leads_to(incident.state()) else { return };
+        let alias = &self.sites[index].alias;
+        self.tell(|| format!("{} of {} at {alias}", asked.as_str(), incident.event.host_event_id));
+        self.edit(index, incident.id, Edit { state: Some(state), ..Edit::default() });
+    }
+
     fn edit(&self, index: usize, incident: IncidentId, edit: Edit) {
+        let edit = Edit { since: Some(self.sites[index].clock.now()), ..edit };
         let write = Write { edit, ..Write::to(incident, Writer::Operator) };
         self.sites[index].store.shelf.lock().unwrap().write(vec![write], None);
     }

@@ -119,6 +119,12 @@ impl Program for Other {
             .unwrap();
     }
 
+    async fn forget_milestones(&mut self) -> String {
+        let changed = sqlx::query("UPDATE milestone SET at = '2020-01-01T00:00:00Z'").execute(&mut self.0).await;
+        assert!(changed.is_err());
+        sqlx::query("DELETE FROM milestone").execute(&mut self.0).await.unwrap_err().to_string()
+    }
+
     async fn delete(&mut self, incident: IncidentId) {
         sqlx::query("DELETE FROM incident WHERE id = ?").bind(incident.0).execute(&mut self.0).await.unwrap();
     }
@@ -167,6 +173,12 @@ conformance! { super::bench:
         an_exchange_that_is_there_comes_back_with_its_present_case,
         a_template_that_gives_no_case_id_opens_nothing,
         numbers_that_other_programs_chose_are_stepped_over;
+    milestones:
+        m_02_the_state_follows_whoever_changes_the_record,
+        m_02_a_state_that_its_phase_does_not_have_is_not_taken,
+        a_milestone_is_kept_once_and_counted_by_who_knew_what,
+        two_who_act_at_once_leave_the_same_state_at_both_sites,
+        nobody_changes_what_happened;
     linking:
         a_62_an_incident_that_was_entered_beforehand_is_linked_once,
         what_is_foreign_taken_unknown_or_not_unique_is_not_linked,

@@ -6,6 +6,7 @@ pub mod commenting;
 pub mod depositing;
 pub mod linking;
 pub mod listing;
+pub mod milestones;
 pub mod opening;
 pub mod reading;
 pub mod sharing;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Comment, ContentDigest, Create, Deposit, Event, ExchangeId, Form, Incident, IncidentId, Standing,
-    Submission, Towards,
+    Alias, CaseState, Comment, ContentDigest, Create, Deposit, Event, ExchangeId, Fact, Form, Incident, IncidentId,
+    Milestone, Standing, Submission, Towards,
 };
 use casebridge::store::{
     Appended, Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written,
@@ -46,6 +47,8 @@ pub trait Program: Send {
     /// Sets one column of an incident, named as in the documented schema.
     async fn set(&mut self, incident: IncidentId, column: &'static str, value: Option<&str>);
     async fn comment(&mut self, incident: IncidentId, text: &str);
+    /// Tries to delete what happened; what the store says to it.
+    async fn forget_milestones(&mut self) -> String;
     /// Removes an incident that nothing hangs on.
     async fn delete(&mut self, incident: IncidentId);
 }
@@ -95,6 +98,11 @@ pub fn exchange(number: u8) -> ExchangeId {
 
 pub fn event(host_event_id: &str) -> Event {
     Event { host_event_id: host_event_id.into(), synopsis: "Chassis alarm".into(), ..Event::default() }
+}
+
+/// A state that the case came into, counted by the store.
+pub fn milestone(number: u128, second: i64, state: CaseState) -> Milestone {
+    Milestone::new(Uuid::from_u128(number), at(second), Fact::State(state))
 }
 
 pub fn deposit(host_event_id: &str) -> Deposit {

@@ -33,7 +33,11 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 2] = [include_str!("schema/01_exchange.sql"), include_str!("schema/08_history.sql")];
+const SCHEMAS: [&str; 3] = [
+    include_str!("schema/01_exchange.sql"),
+    include_str!("schema/02_milestones.sql"),
+    include_str!("schema/08_history.sql"),
+];
 const SCHEMA_VERSION: i64 = 1;
 
 /// Cheap to clone. One connection writes, a few read.

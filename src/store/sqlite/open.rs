@@ -119,6 +119,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
         upstream_case: None,
         own_case: Default::default(),
         announced: Vec::new(),
+        milestones: Vec::new(),
         comments: open.create.comments.into_iter().map(from_peer).collect(),
         client: Some(open.peer),
     })

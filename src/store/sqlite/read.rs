@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::case::{
     Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
-    IncidentId, Kind, Phase, Reference, Standing, Submission, Towards, Work, form,
+    IncidentId, Kind, Milestone, Phase, Reference, Standing, Submission, Towards, Work, form,
 };
 use crate::store::{ChangePage, Cursor, Loaded, StoreError};
 
@@ -110,16 +110,19 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
     let references = references(connection, &ids).await?;
     let comments = comments(connection, &ids).await?;
     let announced = announced(connection, &ids).await?;
+    let milestones = milestones(connection, &ids).await?;
     let Loaded { incidents, unreadable } = &mut loaded;
     // Cloned, not taken: a record with two references at one peer comes once for each.
     let of = |incident: &Incident| {
         let references = references.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
         let comments = comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
-        Ok((references, comments, announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
+        let milestones = milestones.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
+        Ok((references, comments, milestones, announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
     };
     incidents.retain_mut(|incident| match of(incident) {
-        Ok((references, comments, announced)) => {
-            (incident.references, incident.comments, incident.announced) = (references, comments, announced);
+        Ok((references, comments, milestones, announced)) => {
+            (incident.references, incident.comments) = (references, comments);
+            (incident.milestones, incident.announced) = (milestones, announced);
             true
         }
         Err(reason) => {
@@ -232,6 +235,38 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         internal: flag(8, "visibility")?,
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
+    })
+}
+
+async fn milestones(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Milestone>, StoreError> {
+    /// Milestones of one page of incidents that are held in memory at once.
+    const LIMIT: i64 = 100_000;
+    let rows = sqlx::query(
+        "SELECT incident, id, uid, n, at, fact, origin FROM milestone \
+         WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
+    )
+    .bind(ids)
+    .bind(LIMIT)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found = Hanging::new();
+    for row in rows {
+        hang(&mut found, IncidentId(row.try_get(0)?), milestone(&row));
+    }
+    Ok(found)
+}
+
+fn milestone(row: &SqliteRow) -> Result<Milestone, String> {
+    let wrong = |what: &str| format!("a milestone's {what} does not read");
+    let need = |index: usize, what: &str| row.try_get::<String, _>(index).map_err(|_| wrong(what));
+    let origin: Option<String> = row.try_get(6).map_err(|_| wrong("origin"))?;
+    Ok(Milestone {
+        position: row.try_get(1).map_err(|_| wrong("number"))?,
+        id: Uuid::parse_str(&need(2, "uid")?).map_err(|_| wrong("uid"))?,
+        n: row.try_get::<i64, _>(3).ok().and_then(|n| n.try_into().ok()).ok_or_else(|| wrong("n"))?,
+        at: instant(&need(4, "at")?).ok_or_else(|| wrong("at"))?,
+        fact: serde_json::from_str(&need(5, "fact")?).map_err(|_| wrong("fact"))?,
+        origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
     })
 }
 
@@ -361,6 +396,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
         },
         references: Vec::new(),
         comments: Vec::new(),
+        milestones: Vec::new(),
         announced: Vec::new(),
     })
 }

@@ -12,11 +12,11 @@ use crate::store::{ReferenceWrite, StoreError, Write, Writer};
 /// What [`Values::read`] reads, behind the columns that decide about a write.
 pub const COLUMNS: &str = ", i.phase, i.submission, substr(i.solution, 1, 2000), i.completion_code, \
     i.expected_resolution, i.case_id, i.case_link, i.case_status, i.assignment, i.active, i.upstream_case_id, \
-    i.upstream_case_link, i.upstream_case_status, i.form, r.standing, r.holder";
+    i.upstream_case_link, i.upstream_case_status, i.form, i.state, r.standing, r.holder";
 const FIRST: usize = 3;
 
 /// The names of the columns in [`COLUMNS`] that belong to the record, in their order.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "phase",
     "submission",
     "solution",
@@ -31,6 +31,7 @@ const NAMES: [&str; 14] = [
     "upstream_case_link",
     "upstream_case_status",
     "form",
+    "state",
 ];
 
 /// One record, and its references, as the writes of one call leave them.
@@ -70,6 +71,7 @@ impl Values {
         let mut changes: Vec<(&'static str, Option<String>)> = Vec::new();
         let edit = &write.edit;
         changes.extend(edit.phase.map(|phase| ("phase", Some(phase.as_str().to_owned()))));
+        changes.extend(edit.state.map(|state| ("state", Some(state.as_str().to_owned()))));
         changes.extend(write.submission.map(|submission| ("submission", Some(submission.as_str().to_owned()))));
         changes.extend(edit.solution.as_ref().map(|solution| ("solution", solution.clone())));
         changes.extend(edit.completion_code.map(|code| ("completion_code", code.map(|code| code.as_str().to_owned()))));

@@ -9,7 +9,7 @@ use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::sharing;
 use super::values::{COLUMNS, Values};
-use crate::case::{Comment, ExchangeId, Holder, IncidentId};
+use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
@@ -41,6 +41,7 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         upsert_references(connection, &round).await?;
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
+        insert_milestones(connection, &round).await?;
         for write in &round {
             if let (Some(reference), false) = (&write.reference, write.attachments.is_empty()) {
                 let (peer, exchange) = (&reference.peer, reference.exchange);
@@ -138,7 +139,9 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
 }
 
 /// What may stand in a row, and how it sets its columns.
-const SETTERS: [(&str, &str); 12] = [
+const SETTERS: [(&str, &str); 14] = [
+    ("state", "state = coalesce(j.v ->> 'state', state), "),
+    ("since", "state_since = coalesce(j.v ->> 'since', state_since), "),
     ("phase", "phase = coalesce(j.v ->> 'phase', phase), "),
     ("submission", "submission = coalesce(j.v ->> 'submission', submission), "),
     ("form", "form = coalesce(j.v -> 'form', form), "),
@@ -177,6 +180,7 @@ fn revises(write: &Write) -> bool {
         || edit.case.is_some()
         || edit.assignment.is_some()
         || edit.active.is_some()
+        || edit.state.is_some()
         || write.submission.is_some()
         || write.form.is_some()
         || write.generation.is_some()
@@ -211,6 +215,12 @@ fn row(write: &Write) -> Option<Value> {
     }
     if let Some(active) = edit.active {
         row.insert("active".into(), i64::from(active).into());
+    }
+    if let Some(state) = edit.state {
+        row.insert("state".into(), state.as_str().into());
+    }
+    if let Some(since) = edit.since {
+        row.insert("since".into(), json!(since));
     }
     if let Some(submission) = write.submission {
         row.insert("submission".into(), submission.as_str().into());
@@ -304,6 +314,28 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// A milestone that is there already stays as it is.
+async fn insert_milestones(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
+    let row = |incident: IncidentId, one: &Milestone| {
+        json!([incident, one.id.simple().to_string(), one.n, one.at, json!(one.fact).to_string(), one.origin])
+    };
+    let of = |write: &&Write| write.edit.milestones.iter().map(|one| row(write.incident, one)).collect::<Vec<_>>();
+    let rows: Vec<Value> = writes.iter().flat_map(of).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
+         INSERT INTO milestone (incident, uid, n, at, fact, origin) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM j \
+         WHERE true ON CONFLICT (incident, uid) DO NOTHING",
     )
     .bind(to_json(&rows))
     .execute(&mut *connection)

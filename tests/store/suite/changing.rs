@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use casebridge::case::{Case, Edit, IncidentId, Phase, Submission};
+use casebridge::case::{Case, CaseState, Edit, IncidentId, Milestone, Phase, Submission};
 use casebridge::store::{Cursor, Write, Writer, Written};
 
 use super::{
-    Bench, Row, at, client, comment, deposit, deposited, ids, incidents, load, news, open_of, peer, reference, row,
-    write,
+    Bench, Row, at, client, comment, deposit, deposited, ids, incidents, load, milestone, news, open_of, peer,
+    reference, row, write,
 };
 
 pub async fn inserts_edits_and_comments_of_another_program_are_reported(bench: &dyn Bench) {
@@ -103,6 +103,9 @@ pub async fn nothing_that_the_bridge_does_is_reported_back_to_it(bench: &dyn Ben
             comments: vec![from_peer],
             assignment: Some(Some("Vendor NOC".into())),
             active: Some(true),
+            state: None,
+            since: Some(at(9)),
+            milestones: vec![Milestone { origin: Some(peer()), ..milestone(1, 9, CaseState::Resolved) }],
         },
         submission: Some(Submission::Requested),
         form: Some(casebridge::case::Form { site_id: Some("S-1".into()), ..Default::default() }),

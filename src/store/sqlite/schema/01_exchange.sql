@@ -54,6 +54,11 @@ CREATE TABLE incident (
   case_status         TEXT,
   assignment          TEXT CHECK (length(assignment) BETWEEN 1 AND 128),    -- the group that has the record in hand
   active              INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),  -- 0 stops the exchange of this record
+  -- Where the case stands for its people. In the phases initial_support and escalate it may be set to one of the first five;
+  -- the others follow from phase and completion_code.
+  state               TEXT NOT NULL DEFAULT 'opened' CHECK (state IN ('opened', 'in_process', 'input_requested', 'on_hold', 'reopened',
+                        'resolved', 'completed', 'canceled')),
+  state_since         TEXT CHECK (state_since IS NULL OR (state_since LIKE '____-__-__%' AND datetime(state_since) IS NOT NULL)),
   -- The bridge's own: the upstream's case of a client's incident, and which parts the client sees in our own words.
   upstream_case_id     TEXT,
   upstream_case_link   TEXT,

@@ -1,0 +1,114 @@
+//! The actions of case management (M-02): what a person does with a case moves it through its states. An action that the
+//! tables of Case Exchange know travels as its operation, the others as milestones; both sites end in the same state.
+
+use uuid::Uuid;
+
+use super::work::{TRIES, action, form};
+use super::{Decision, Engine, EngineError};
+use crate::case::{Action, Arrival, CaseAction, CaseState, Edit, Fact, IncidentId, Leg, Milestone, Operation, Towards};
+use crate::protocol::operator::WorkRequest;
+use crate::store::{Write, Writer};
+
+impl Engine {
+    /// Moves a case as one of the actions says, where its state allows it. Returns the state afterwards.
+    pub async fn act(
+        &self,
+        id: IncidentId,
+        asked: CaseAction,
+        request: &WorkRequest,
+    ) -> Result<CaseState, EngineError> {
+        for _ in 1..TRIES {
+            match self.act_once(id, asked, request).await {
+                Err(fault) if fault.is_busy() => {}
+                other => return other,
+            }
+        }
+        self.act_once(id, asked, request).await
+    }
+
+    async fn act_once(
+        &self,
+        id: IncidentId,
+        asked: CaseAction,
+        request: &WorkRequest,
+    ) -> Result<CaseState, EngineError> {
+        let decision = match asked {
+            CaseAction::Resolve => Some(Decision::Resolve),
+            CaseAction::Complete => Some(Decision::Close),
+            CaseAction::Cancel => Some(Decision::Cancel),
+            CaseAction::Reopen => Some(Decision::Reopen),
+            CaseAction::Open
+            | CaseAction::Process
+            | CaseAction::RequestInput
+            | CaseAction::Hold
+            | CaseAction::Claim
+            | CaseAction::Unclaim => None,
+        };
+        match decision {
+            Some(decision) => self.decide_once(id, decision, Some(asked), request).await?,
+            None => self.step(id, asked, request).await?,
+        }
+        Ok(self.incident(id).await?.state())
+    }
+
+    /// A move within the resolution phases.
+    async fn step(&self, id: IncidentId, asked: CaseAction, request: &WorkRequest) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        let from = incident.state();
+        let to = asked.leads_to(from).map_err(|illegal| action(illegal.to_string()))?;
+        if request.solution.is_some() || request.completion_code.is_some() || request.status.is_some() {
+            return Err(form(format!("{} takes a comment, and no solution, code or status", asked.as_str())));
+        }
+        let edit =
+            Edit { state: Some(to), comments: self.comment(&request.comment, &request.operator)?, ..Edit::default() };
+        let detail = format!("{} -> {}", from.as_str(), to.as_str());
+        self.edit(&incident, edit, Action::StateChanged, &request.operator, detail).await
+    }
+
+    /// The customer has answered, by a page or a mail perhaps: a case that waited for it is in process again. Says whether
+    /// it had waited.
+    pub async fn answered(&self, id: IncidentId, who: &str) -> Result<bool, EngineError> {
+        if self.incident(id).await?.state() != CaseState::InputRequested {
+            return Ok(false);
+        }
+        let request = WorkRequest { operator: who.to_owned(), ..WorkRequest::default() };
+        match self.act(id, CaseAction::Process, &request).await {
+            Ok(_) => Ok(true),
+            // Somebody else went on with it at the same moment.
+            Err(EngineError::Refused(_)) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Facts of a case that both sites shall know.
+    pub async fn reach(&self, id: IncidentId, facts: Vec<Fact>, operator: &str) -> Result<(), EngineError> {
+        let incident = self.incident(id).await?;
+        let (now, mut milestones, mut history) = (self.now(), Vec::new(), Vec::new());
+        for fact in facts {
+            let told = match &fact {
+                Fact::State(_) => return Err(form("a state is reached by its action".into())),
+                Fact::Notice(name) => format!("notice {name}"),
+                Fact::Deadline { deadline, passed } => format!("deadline {deadline} {}", passed.as_str()),
+                Fact::Named(name) => name.clone(),
+            };
+            let milestone = Milestone::new(Uuid::now_v7(), now, fact);
+            milestone.check().map_err(|fault| form(format!("milestone: {fault}")))?;
+            milestones.push(milestone);
+            history.push(self.line(id, Action::MilestoneReached, operator, told));
+        }
+        let edit = Edit { milestones, ..Edit::default() };
+        self.write_decision(Write { edit, history, ..Write::to(incident.id, Writer::Operator) }).await
+    }
+}
+
+/// Whether an operation of a client's may be what its case waited for: a case that waits for its customer goes on when the
+/// customer says something.
+pub(super) fn may_answer(leg: &Leg, operation: &Operation) -> bool {
+    let says = operation.changes().is_some_and(|one| !one.comments.is_empty() || !one.attachments.is_empty());
+    leg.towards() == Towards::Client && says
+}
+
+/// The case goes on. Both sites come to know it from the one that had asked.
+pub(super) fn thaw(arrival: Arrival<'_>) -> Milestone {
+    Milestone::new(arrival.id(Uuid::from_u128(2)), arrival.at, Fact::State(CaseState::InProcess))
+}
