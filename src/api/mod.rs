@@ -12,6 +12,7 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod history;
 mod keyring;
 mod limits;
 mod local;
@@ -20,6 +21,7 @@ mod openapi;
 mod operations;
 mod problem;
 mod query;
+mod receipts;
 mod site;
 mod transactions;
 mod updates;
@@ -81,6 +83,7 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/updates", get(updates::updates))
         .route("/v1/exchanges", get(exchanges::exchanges))
         .route("/v1/digests", get(digests::digests))
+        .route("/v1/receipts", get(receipts::get).post(receipts::post))
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), limits::limit))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
@@ -89,7 +92,7 @@ pub fn peer_router(door: Door) -> Router {
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(open_to_all()), door)
+    finish(local::routes().merge(hand_over::routes()).merge(history::routes()).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

@@ -10,7 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, digests, exchanges, hand_over, health, local, metrics, operations, site, transactions, updates,
+    attachments, digests, exchanges, hand_over, health, history, local, metrics, operations, receipts, site,
+    transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -29,6 +30,8 @@ use crate::protocol::problem::CONTENT_TYPE;
         updates::updates,
         exchanges::exchanges,
         digests::digests,
+        receipts::get,
+        receipts::post,
         attachments::offset,
         attachments::put,
         attachments::get,
@@ -58,6 +61,12 @@ use crate::protocol::problem::CONTENT_TYPE;
         hand_over::active,
         hand_over::comment,
         hand_over::edit_comment,
+        history::history,
+        history::end,
+        history::disclosed,
+        history::keys,
+        history::pin,
+        history::rotate,
         local::deposit,
         local::outbox,
         local::parked,

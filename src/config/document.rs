@@ -11,7 +11,9 @@ use super::faults::{Faults, Refused, Spot};
 use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
-use super::section::{bundle, case, client, exchange, fields, inbox, listen, policy, retry, schedule, site, upstream};
+use super::section::{
+    bundle, case, client, exchange, fields, history, inbox, listen, policy, retry, schedule, site, upstream,
+};
 use super::settings::Settings;
 
 pub(super) fn document(
@@ -36,6 +38,7 @@ pub(super) fn document(
     let log = site::log(file.section("log"));
     let store = site::store(file.section("store"), origin, &data_dir);
     let state = site::state(file.section("state"), origin, &data_dir);
+    let history = history::history(file.section("history"), origin, &data_dir);
     let inboxes = collect(file.sections("inbox", inbox::INBOX_LIMIT), |table| {
         inbox::inbox(table, origin, &mut directories, disk)
     });
@@ -75,6 +78,7 @@ pub(super) fn document(
         log,
         store,
         state,
+        history: history?,
         inboxes: inboxes?,
         bundle,
         upstream: upstream.transpose()?,

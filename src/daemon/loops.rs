@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
+    tasks.spawn(until(stop.clone(), receipts(engine.clone())));
     if let Some(upstream) = &settings.upstream {
         for _ in 0..TRANSFERS {
             tasks.spawn(until(stop.clone(), transfer(engine.clone())));
@@ -142,6 +143,17 @@ async fn transfer(engine: Engine) {
         engine.feed_ready().await;
         let outcome = engine.transfer(IDLE).await;
         trouble.after(outcome).await;
+    }
+}
+
+async fn receipts(engine: Engine) {
+    let mut trouble = Trouble::new("receipts");
+    loop {
+        let outcome = engine.exchange_receipts().await;
+        trouble.after(outcome).await;
+        // Many operations are signed for at once.
+        tokio::time::sleep(PAUSE).await;
+        engine.wait_for_receipts(IDLE).await;
     }
 }
 

@@ -11,10 +11,12 @@ use super::late::LateAttachments;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::OnDamage;
-use crate::exchange::{Engine, Parts};
+use crate::config::site_key::KeyFile;
+use crate::exchange::{Engine, Parts, SiteKey};
 use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
+use crate::store::history::{HistoryStore, KeyStanding};
 use crate::store::{IncidentStore, SqliteStore};
 
 pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
@@ -25,9 +27,24 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
     let store = store.claimed(&settings.store)?;
+    let key = site_key(&settings, &store).await?;
     let parts =
-        Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
+        Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system(), key };
     Ok(Engine::start(parts).await?)
+}
+
+/// The key that the site signs with; made at the first start.
+async fn site_key(settings: &Settings, store: &SqliteStore) -> Result<SiteKey, DaemonError> {
+    let known = store.keys(None).await?;
+    let present = known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
+    let file = KeyFile::of(&settings.history);
+    let opening = file.clone();
+    let opened = tokio::task::spawn_blocking(move || opening.open(present)).await;
+    let (key, is_new) = opened.map_err(|error| DaemonError::Key(error.to_string()))?.map_err(DaemonError::key)?;
+    if is_new {
+        info!(event = "site_key_made", key = %key.public(), "the site has a key to sign with");
+    }
+    Ok(SiteKey { key, file: Some(file) })
 }
 
 /// The way to the upstream, where there is one.

@@ -4,9 +4,9 @@
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
-//! - between both stores: `digest`, `reconcile`, `resync`;
+//! - between both stores: `digest`, `reconcile`, `resync`; what they sign for: `receipts`, `keys`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`, `why`.
+//! - for people: `inspect`, `why`, `story`.
 //!
 //! `settle` alone writes state.
 
@@ -27,6 +27,7 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod keys;
 mod link;
 mod manual;
 mod open;
@@ -37,6 +38,7 @@ mod poll_updates;
 mod prepare;
 mod push;
 mod read;
+mod receipts;
 mod receive;
 mod reconcile;
 mod remark;
@@ -44,6 +46,7 @@ mod resync;
 mod retry;
 mod settle;
 mod snapshot;
+mod story;
 mod submit;
 mod taken;
 mod transfer;
@@ -57,9 +60,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::case::evidence::{Endorsement, PublicKey};
 use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::config::site_key::KeyFile;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -67,6 +72,7 @@ use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, Incide
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use feed::{FeedError, Position};
+pub use keys::SiteKey;
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -109,6 +115,7 @@ pub struct Parts {
     /// The way to the upstream, where the settings name one.
     pub upstream: Option<Arc<dyn Upstream>>,
     pub clock: Clock,
+    pub key: SiteKey,
 }
 
 /// The engine of one site. Cheap to clone.
@@ -147,6 +154,16 @@ struct Inner {
     /// Held by the one call that reads through the store for digests.
     digesting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
+    /// The key that this site signs with, and its file.
+    own_key: RwLock<keys::Own>,
+    key_file: Option<KeyFile>,
+    rotating: tokio::sync::Mutex<()>,
+    /// What the upstream said of its key since this was last looked at.
+    upstream_key: Mutex<Option<(PublicKey, Vec<Endorsement>)>>,
+    receipts_due: Notify,
+    /// Keys that nobody endorsed, and receipts that prove nothing.
+    key_told: Seldom<Alias>,
+    receipts_told: Seldom<(Alias, String)>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
@@ -161,7 +178,16 @@ impl Engine {
     /// the state is new.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
         let cursor = parts.state.transact::<_, StateError, _>(|t| t.store_cursor()).await?;
+        let SiteKey { key, file } = parts.key;
+        let own_key = keys::Own::of(key, &parts.store.keys(None).await?);
         let engine = Self(Arc::new(Inner {
+            own_key: RwLock::new(own_key),
+            key_file: file,
+            rotating: tokio::sync::Mutex::new(()),
+            upstream_key: Mutex::default(),
+            receipts_due: Notify::new(),
+            key_told: Seldom::default(),
+            receipts_told: Seldom::default(),
             latest: AtomicI64::new(parts.clock.now().as_millisecond()),
             started_at: parts.clock.now(),
             settings: RwLock::new(Arc::new(parts.settings)),

@@ -265,6 +265,7 @@ impl Engine {
         self.store().write(writes).await?;
         crash_point(CrashPoint::TransactionWrittenBack);
         self.0.to_prepare.notify_one();
+        self.0.receipts_due.notify_one();
 
         let (peer, now) = (alias.clone(), self.now());
         let (settled, refused) = self

@@ -85,6 +85,8 @@ pub enum ReceiptFault {
     Count(usize),
     #[error("its operations are not those that were signed")]
     Root,
+    #[error("it is about operations that went the other way")]
+    Direction,
     #[error("its signature does not fit")]
     Signature,
 }
@@ -109,8 +111,12 @@ impl Receipt {
         Ok(Self { statement, signature, operations, endorsements })
     }
 
-    /// Whether the key that it names has signed for these operations. Whose key that is has to be known.
-    pub fn check(&self) -> Result<(), ReceiptFault> {
+    /// Whether the key that it names has signed for these operations, which travelled `towards`. Whose key that is has to
+    /// be known.
+    pub fn check(&self, towards: Towards) -> Result<(), ReceiptFault> {
+        if self.operations.iter().any(|one| one.towards != towards) {
+            return Err(ReceiptFault::Direction);
+        }
         let count = self.operations.len();
         if count == 0 || count > Self::LIMIT || self.statement.count != count as u64 {
             return Err(ReceiptFault::Count(count));

@@ -7,6 +7,7 @@ pub(super) mod case;
 pub(super) mod client;
 pub(super) mod exchange;
 pub(super) mod fields;
+pub(super) mod history;
 pub(super) mod inbox;
 pub(super) mod listen;
 mod login;
