@@ -175,8 +175,8 @@ pub fn main() -> String {
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
     [
-        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN,
+        MAIN, RUN, DEPOSIT, SUBMIT, HISTORY, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE,
+        RESOLVE, ASSIGN, COMMENT, TOKEN,
     ]
     .into_iter()
     .flat_map(str::lines)

@@ -3,6 +3,7 @@
 pub mod attachment;
 pub mod digest;
 pub mod exchange;
+pub mod external;
 #[cfg(test)]
 mod fuzz;
 pub mod history;

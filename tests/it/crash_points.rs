@@ -64,7 +64,10 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 8] = [
+const ELSEWHERE: [(CrashPoint, &str); 11] = [
+    (CrashPoint::ReceiptKept, "tests/it/history.rs"),
+    (CrashPoint::ReceiptMarked, "tests/it/history.rs"),
+    (CrashPoint::KeySet, "tests/it/history.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),

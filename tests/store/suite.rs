@@ -4,6 +4,7 @@
 pub mod changing;
 pub mod commenting;
 pub mod depositing;
+pub mod evidence;
 pub mod linking;
 pub mod listing;
 pub mod milestones;
