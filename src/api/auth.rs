@@ -1,5 +1,5 @@
-//! Which client is calling: user name and password, a token, or its certificate. Nothing tells an unknown name from a
-//! wrong password.
+//! Who is calling: a client, with user name and password, a token, or its certificate; or an operator, with a token.
+//! Nothing tells an unknown name from a wrong password.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::attempts::{Attempts, network};
-use super::keyring::{Judged, Keyrings, Shown};
+use super::keyring::{Judged, Keyrings, Shown, Who};
 use super::problem::Refusal;
 use super::{Door, Presented};
 use crate::case::Alias;
@@ -33,48 +33,17 @@ pub struct Guard {
     told: Seldom<IpAddr>,
 }
 
+/// Lets clients in.
 pub async fn authenticate(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let settings = door.engine.settings();
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-    let address = network(address.unwrap_or(IpAddr::from([0, 0, 0, 0])));
-    let per_minute = settings.listen.as_ref().map_or(usize::MAX, |listen| listen.failures_per_minute);
-    let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let presented = request.extensions().get::<Option<Presented>>().and_then(Option::as_ref);
-    let shown = Shown { header, presented };
-    let (guard, now) = (&door.guard, Instant::now());
-    let judged = guard.keyrings.judge(&settings, &shown, Timestamp::now());
-    // Whoever was let in before does not wait for what others try from the same address.
-    let wait = match &judged {
-        Judged::Known { before: true, .. } => None,
-        _ => guard.attempts.wait(address, per_minute, now),
-    };
-    let alias = match judged {
-        Judged::Known { alias, before } if wait.is_none() => {
-            if !before {
-                guard.keyrings.used(&settings, &shown);
-            }
-            alias
+    let alias = match known(&door, &request, "give the user name and password of a client, or its token") {
+        Ok(Who::Client(alias)) => alias,
+        Ok(Who::Operator(_)) => {
+            let detail = "this is an operator's token, which opens the cases and not the exchange between sites";
+            return Refusal::from(ProblemType::Unauthorized.with(detail)).into_response();
         }
-        _ => {
-            if let Some(requests) = guard.told.note(address, now) {
-                let path = request.uri().path();
-                warn!(event = "client_unauthorized", %address, path, requests, "credentials are missing or wrong");
-            }
-            if let Some(wait) = wait {
-                let problem = ProblemType::TooManyRequests.with("too many wrong credentials came from this address");
-                return Refusal::wait(problem, wait).into_response();
-            }
-            // Who shows nothing guesses nothing.
-            if header.is_some() {
-                guard.attempts.failed(address, per_minute, now);
-            }
-            return Refusal::from(
-                ProblemType::Unauthorized.with("give the user name and password of a client, or its token"),
-            )
-            .into_response();
-        }
+        Err(refusal) => return refusal.into_response(),
     };
-    if let Some(presented) = shown.presented {
+    if let Some(presented) = presented(&request) {
         door.engine.saw_certificate(&alias, presented.ends);
     }
     let version = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
@@ -83,4 +52,47 @@ pub async fn authenticate(State(door): State<Door>, mut request: Request, next: 
     }
     request.extensions_mut().insert(Caller(alias));
     next.run(request).await
+}
+
+/// Whose credentials come with a request. `ask` tells those who are refused what to give.
+pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, Refusal> {
+    let settings = door.engine.settings();
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    let address = network(address.unwrap_or(IpAddr::from([0, 0, 0, 0])));
+    let per_minute = settings.listen.as_ref().map_or(usize::MAX, |listen| listen.failures_per_minute);
+    let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let shown = Shown { header, presented: presented(request) };
+    let (guard, now) = (&door.guard, Instant::now());
+    let judged = guard.keyrings.judge(&settings, &shown, Timestamp::now());
+    // Whoever was let in before does not wait for what others try from the same address.
+    let wait = match &judged {
+        Judged::Known { before: true, .. } => None,
+        _ => guard.attempts.wait(address, per_minute, now),
+    };
+    match judged {
+        Judged::Known { who, before } if wait.is_none() => {
+            if !before {
+                guard.keyrings.used(&settings, &shown);
+            }
+            return Ok(who);
+        }
+        _ => {}
+    }
+    if let Some(requests) = guard.told.note(address, now) {
+        let path = request.uri().path();
+        warn!(event = "client_unauthorized", %address, path, requests, "credentials are missing or wrong");
+    }
+    if let Some(wait) = wait {
+        let problem = ProblemType::TooManyRequests.with("too many wrong credentials came from this address");
+        return Err(Refusal::wait(problem, wait));
+    }
+    // Who shows nothing guesses nothing.
+    if header.is_some() {
+        guard.attempts.failed(address, per_minute, now);
+    }
+    Err(ProblemType::Unauthorized.with(ask).into())
+}
+
+fn presented(request: &Request) -> Option<&Presented> {
+    request.extensions().get::<Option<Presented>>().and_then(Option::as_ref)
 }

@@ -14,9 +14,9 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::Presented;
-use crate::case::Alias;
+use crate::case::{Alias, Permissions};
 use crate::config::Settings;
-use crate::config::token::TokenDigest;
+use crate::config::token::{Holder, Operator, TokenDigest};
 
 /// The digest under which a credential is kept. It is made with a secret of this process, so nobody can choose it.
 type Fingerprint = [u8; 32];
@@ -32,7 +32,7 @@ struct Keyring {
 struct Key {
     /// Compared once more, whatever the look found.
     fingerprint: Fingerprint,
-    alias: Alias,
+    who: Who,
     ends: Option<Timestamp>,
     /// The certificate that has to come with it.
     certificate: Option<String>,
@@ -46,12 +46,28 @@ pub struct Keyrings {
     current: RwLock<Option<Arc<Keyring>>>,
 }
 
+/// Whom a credential belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    Client(Alias),
+    Operator(Arc<Entitled>),
+}
+
+/// An operator, with what these settings let it do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entitled {
+    pub operator: Operator,
+    pub permissions: Permissions,
+    /// The ID of the token.
+    pub token: String,
+}
+
 /// What a caller showed, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
-    /// This client, and whether it was let in with the same before.
+    /// Who this is, and whether it was let in with the same before.
     Known {
-        alias: Alias,
+        who: Who,
         before: bool,
     },
     Unknown,
@@ -62,6 +78,17 @@ pub struct Shown<'r> {
     /// The header `Authorization`.
     pub header: Option<&'r str>,
     pub presented: Option<&'r Presented>,
+}
+
+impl Who {
+    /// Whether it is the same one, whatever it may do now.
+    fn is(&self, other: &Who) -> bool {
+        match (self, other) {
+            (Who::Client(one), Who::Client(other)) => one == other,
+            (Who::Operator(one), Who::Operator(other)) => one.token == other.token,
+            _ => false,
+        }
+    }
 }
 
 impl Default for Keyrings {
@@ -92,11 +119,11 @@ impl Keyrings {
                 if ended || !bound {
                     return Judged::Unknown;
                 }
-                Judged::Known { alias: key.alias.clone(), before: key.used.load(Ordering::Relaxed) }
+                Judged::Known { who: key.who.clone(), before: key.used.load(Ordering::Relaxed) }
             }
             None if credential.is_none() => {
                 let alias = names.iter().find_map(|name| keyring.certificates.get(name));
-                alias.map_or(Judged::Unknown, |alias| Judged::Known { alias: alias.clone(), before: true })
+                alias.map_or(Judged::Unknown, |alias| Judged::Known { who: Who::Client(alias.clone()), before: true })
             }
             _ => Judged::Unknown,
         }
@@ -125,23 +152,28 @@ impl Keyrings {
     fn make(&self, settings: &Arc<Settings>, before: Option<&Keyring>) -> Keyring {
         let mut keyring =
             Keyring { settings: Arc::clone(settings), keys: HashMap::new(), certificates: HashMap::new() };
-        let mut add = |credential: Credential, alias: &Alias, ends: Option<Timestamp>, certificate: &Option<String>| {
+        let mut add = |credential: Credential, who: Who, ends: Option<Timestamp>, certificate: &Option<String>| {
             let fingerprint = self.fingerprint(&credential);
             let used = before
                 .and_then(|before| before.keys.get(&fingerprint))
-                .is_some_and(|key| key.alias == *alias && key.used.load(Ordering::Relaxed));
-            let key = Key {
-                fingerprint,
-                alias: alias.clone(),
-                ends,
-                certificate: certificate.clone(),
-                used: AtomicBool::new(used),
-            };
+                .is_some_and(|key| key.who.is(&who) && key.used.load(Ordering::Relaxed));
+            let key = Key { fingerprint, who, ends, certificate: certificate.clone(), used: AtomicBool::new(used) };
             keyring.keys.insert(fingerprint, key);
         };
+        for token in &settings.tokens {
+            if let Holder::Operator(operator) = &token.holder {
+                let entitled = Entitled {
+                    operator: operator.clone(),
+                    permissions: settings.permissions(operator),
+                    token: token.id.clone(),
+                };
+                add(Credential::Token(token.sha256), Who::Operator(Arc::new(entitled)), token.expires_at, &None);
+            }
+        }
         for client in &settings.clients {
-            for token in settings.tokens.iter().filter(|token| token.client == client.alias) {
-                add(Credential::Token(token.sha256), &client.alias, token.expires_at, &client.certificate_name);
+            let who = Who::Client(client.alias.clone());
+            for token in settings.tokens.iter().filter(|token| token.client() == Some(&client.alias)) {
+                add(Credential::Token(token.sha256), who.clone(), token.expires_at, &client.certificate_name);
             }
             let Some(login) = &client.login else {
                 let certificate = client.certificate_name.clone();
@@ -150,7 +182,7 @@ impl Keyrings {
             };
             for password in std::iter::once(&login.password).chain(&login.previous_password) {
                 let credential = Credential::password(&login.user, password.expose_secret());
-                add(credential, &client.alias, None, &client.certificate_name);
+                add(credential, who.clone(), None, &client.certificate_name);
             }
         }
         keyring
@@ -225,7 +257,7 @@ mod tests {
             [[client]]\nalias = \"south\"\ncertificate_name = \"South.example\"\n\
             [[client]]\nalias = \"west\"\n";
         let ends = Some(Timestamp::from_second(1000).unwrap());
-        let (kept, secret) = token::new("west".parse().unwrap(), Timestamp::UNIX_EPOCH, ends, None);
+        let (kept, secret) = token::new(Holder::Client("west".parse().unwrap()), Timestamp::UNIX_EPOCH, ends, None);
         token::change(&dir.join("tokens.json"), |tokens| tokens.push(kept)).unwrap();
         let settings = Settings::parse(text, "partner.toml", dir).unwrap_or_else(|fault| panic!("{fault}"));
         (Arc::new(settings), token::shown(&secret).to_owned())
@@ -243,7 +275,8 @@ mod tests {
         let judge = |header: &str, second: i64| {
             let shown = Shown { header: Some(header), presented: None };
             match keyrings.judge(&settings, &shown, Timestamp::from_second(second).unwrap()) {
-                Judged::Known { alias, .. } => alias.to_string(),
+                Judged::Known { who: Who::Client(alias), .. } => alias.to_string(),
+                Judged::Known { who, .. } => panic!("{who:?}"),
                 Judged::Unknown => "nobody".to_owned(),
             }
         };
@@ -276,12 +309,13 @@ mod tests {
                 Presented { names: names.iter().map(|name| (*name).to_owned()).collect(), ends: Timestamp::MAX };
             keyrings.judge(&settings, &Shown { header, presented: Some(&presented) }, Timestamp::UNIX_EPOCH)
         };
-        let south = Judged::Known { alias: "south".parse().unwrap(), before: true };
+        let client = |alias: &str| Who::Client(alias.parse().unwrap());
+        let south = Judged::Known { who: client("south"), before: true };
         assert_eq!(judge(None, &["south.example"]), south);
         assert_eq!(judge(None, &["north.example", "www.south.example"]), Judged::Unknown);
         assert_eq!(judge(Some("Basic x"), &["south.example"]), Judged::Unknown, "what is shown has to be right");
         let west = judge(Some(&format!("Bearer {token}")), &["south.example"]);
-        assert_eq!(west, Judged::Known { alias: "west".parse().unwrap(), before: false }, "it needs none");
+        assert_eq!(west, Judged::Known { who: client("west"), before: false }, "it needs none");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What one client may ask: so many requests a second, and so many at once. Who asks for more is told to come back later, and
-//! no other client notices.
+//! What one caller may ask, a client or an operator's token: so many requests a second, and so many at once. Who asks for more
+//! is told to come back later, and no other caller notices.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,15 @@ use super::Door;
 use super::auth::Caller;
 use super::bucket::Bucket;
 use super::problem::Refusal;
-use crate::case::Alias;
+use crate::config::defaults;
 use crate::config::settings::ClientLimits;
 use crate::protocol::ProblemType;
 use crate::telemetry::Seldom;
 
-/// How many requests of each client there are. There are no more entries than clients in the settings of one run.
-#[derive(Default)]
-pub struct Limits {
-    clients: Mutex<HashMap<Alias, Count>>,
-    told: Seldom<Alias>,
+/// How many requests of each caller there are. There are no more entries than callers in the settings of one run.
+pub struct Limits<K> {
+    callers: Mutex<HashMap<K, Count>>,
+    told: Seldom<K>,
 }
 
 struct Count {
@@ -33,7 +33,7 @@ struct Count {
 
 /// One request that is under way.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     _under_way: Arc<()>,
 }
 
@@ -44,12 +44,36 @@ enum Overstep {
     AtOnce,
 }
 
-impl Limits {
-    fn enter(&self, client: &Alias, limits: ClientLimits, now: Instant) -> Result<Place, Overstep> {
+/// What an operator's token may ask: as much as a client about whom nothing is said.
+const OPERATOR: ClientLimits = ClientLimits {
+    requests_per_second: defaults::CLIENT_REQUESTS_PER_SECOND.default,
+    burst: defaults::CLIENT_BURST.default,
+    at_once: defaults::CLIENT_AT_ONCE.default,
+    max_body_bytes: None,
+};
+
+impl Overstep {
+    /// Which limit, and when to come back.
+    fn told(self) -> (&'static str, Duration) {
+        match self {
+            Overstep::Rate(wait) => ("requests_per_second", wait),
+            Overstep::AtOnce => ("at_once", Duration::from_secs(1)),
+        }
+    }
+}
+
+impl<K> Default for Limits<K> {
+    fn default() -> Self {
+        Self { callers: Mutex::default(), told: Seldom::default() }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Limits<K> {
+    fn enter(&self, caller: &K, limits: ClientLimits, now: Instant) -> Result<Place, Overstep> {
         let (rate, burst) = (limits.requests_per_second as f64, limits.burst as f64);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = clients
-            .entry(client.clone())
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = callers
+            .entry(caller.clone())
             .or_insert_with(|| Count { bucket: Bucket::new(now, burst), under_way: Arc::new(()) });
         // One of them is the entry's own.
         if Arc::strong_count(&count.under_way) > limits.at_once {
@@ -73,10 +97,8 @@ pub async fn limit(State(door): State<Door>, request: Request, next: Next) -> Re
     match door.limits.enter(&client.alias, client.limits, now) {
         Ok(_place) => next.run(request).await,
         Err(overstep) => {
-            let (limit, wait) = match overstep {
-                Overstep::Rate(wait) => ("client.limits.requests_per_second", wait),
-                Overstep::AtOnce => ("client.limits.at_once", Duration::from_secs(1)),
-            };
+            let (limit, wait) = overstep.told();
+            let limit = format!("client.limits.{limit}");
             if let Some(requests) = door.limits.told.note(client.alias.clone(), now) {
                 warn!(event = "client_limited", peer = %client.alias, requests, limit, "a client asks for too much");
             }
@@ -86,15 +108,29 @@ pub async fn limit(State(door): State<Door>, request: Request, next: Next) -> Re
     }
 }
 
+/// A place for a request that came with this token of an operator's, by its ID.
+pub fn operator(door: &Door, token: &String) -> Result<Place, Refusal> {
+    let now = Instant::now();
+    door.operators.enter(token, OPERATOR, now).map_err(|overstep| {
+        let (limit, wait) = overstep.told();
+        if let Some(requests) = door.operators.told.note(token.clone(), now) {
+            warn!(event = "operator_limited", token, requests, limit, "an operator's token asks for too much");
+        }
+        let detail = format!("more than this site lets one token ask ({limit})");
+        Refusal::wait(ProblemType::TooManyRequests.with(detail), wait)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::Alias;
 
     const LIMITS: ClientLimits = ClientLimits { requests_per_second: 2, burst: 3, at_once: 2, max_body_bytes: None };
 
     #[test]
     fn a_client_that_asks_too_fast_waits_and_another_does_not() {
-        let (limits, now) = (Limits::default(), Instant::now());
+        let (limits, now) = (Limits::<Alias>::default(), Instant::now());
         let (north, south) = ("north".parse().unwrap(), "south".parse().unwrap());
         for _ in 0..3 {
             assert!(limits.enter(&north, LIMITS, now).is_ok());
@@ -106,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_client_has_so_many_requests_under_way_and_the_end_of_one_makes_room() {
-        let (limits, now) = (Limits::default(), Instant::now());
+        let (limits, now) = (Limits::<Alias>::default(), Instant::now());
         let north = "north".parse().unwrap();
         let limits_at_once = ClientLimits { requests_per_second: 1000, burst: 1000, ..LIMITS };
         let first = limits.enter(&north, limits_at_once, now).unwrap();

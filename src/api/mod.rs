@@ -6,6 +6,7 @@ mod attempts;
 mod auth;
 mod body;
 mod bucket;
+pub mod cases;
 mod digests;
 mod exchanges;
 #[cfg(test)]
@@ -51,7 +52,9 @@ pub struct Door {
     stop: CancellationToken,
     deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     guard: Arc<auth::Guard>,
-    limits: Arc<limits::Limits>,
+    limits: Arc<limits::Limits<crate::case::Alias>>,
+    /// By the ID of the token.
+    operators: Arc<limits::Limits<String>>,
 }
 
 /// The certificate that a client showed, once its authority was found to be ours.
@@ -69,11 +72,12 @@ impl Door {
         stop: CancellationToken,
         deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     ) -> Self {
-        Self { engine, stop, deposit, guard: Arc::default(), limits: Arc::default() }
+        Self { engine, stop, deposit, guard: Arc::default(), limits: Arc::default(), operators: Arc::default() }
     }
 }
 
-/// The wire protocol, for peers. Everything but health and the OpenAPI document needs credentials.
+/// The wire protocol, for peers, and the cases, for operators with a token. Everything but health and the OpenAPI document
+/// needs credentials.
 pub fn peer_router(door: Door) -> Router {
     let protocol = Router::new()
         .route("/v1/site", get(site::site))
@@ -87,12 +91,15 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), limits::limit))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
-    finish(protocol.merge(open_to_all()), door)
+    let cases = cases::router(&door, cases::Way::Network);
+    finish(protocol.merge(cases).merge(open_to_all()), door)
 }
 
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
-    finish(local::routes().merge(hand_over::routes()).merge(history::routes()).merge(open_to_all()), door)
+    let cases = cases::router(&door, cases::Way::Socket);
+    let commands = local::routes().merge(hand_over::routes()).merge(history::routes());
+    finish(commands.merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

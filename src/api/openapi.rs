@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, digests, exchanges, hand_over, health, history, local, metrics, operations, receipts, site,
+    attachments, cases, digests, exchanges, hand_over, health, history, local, metrics, operations, receipts, site,
     transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
@@ -19,8 +19,9 @@ use crate::protocol::problem::CONTENT_TYPE;
 #[openapi(
     info(
         title = "casebridge",
-        description = "The case-exchange protocol between sites (tag `protocol`, over the network, with credentials) \
-            and the verbs of the commands (tag `local`, over the site's Unix socket)."
+        description = "The case-exchange protocol between sites (tag `protocol`, over the network, with a client's \
+            credentials), the cases (tag `cases`, over the network with an operator's token, or over the site's Unix socket), and \
+            the verbs of the commands (tag `local`, over the Unix socket)."
     ),
     paths(
         site::site,
@@ -83,9 +84,16 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("client", scheme(HttpAuthScheme::Basic));
     components.add_security_scheme("token", scheme(HttpAuthScheme::Bearer));
+    components.add_security_scheme(cases::SCHEME, scheme(HttpAuthScheme::Bearer));
+    cases::describe(&mut document);
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.head, &mut item.put, &mut item.post].into_iter().flatten() {
+        let reading = [&mut item.get, &mut item.head];
+        let writing = [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in reading.into_iter().chain(writing).flatten() {
             complete(&mut operation.responses.responses);
+            if operation.tags.iter().flatten().any(|tag| tag == cases::TAG) {
+                continue;
+            }
             // Who may come with a password may come with a token.
             if let Some(security) = &mut operation.security {
                 security.push(SecurityRequirement::new("token", Vec::<String>::new()));

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use tracing::{error, warn};
 
+use crate::case::Code;
 use crate::exchange::EngineError;
 use crate::protocol::problem::CONTENT_TYPE;
 use crate::protocol::{Problem, ProblemType};
@@ -63,6 +64,7 @@ fn answer(refusal: &Refusal) -> Response<Body> {
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    response.extensions_mut().insert(problem.clone());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     if status == StatusCode::UNAUTHORIZED {
@@ -73,6 +75,15 @@ fn answer(refusal: &Refusal) -> Response<Body> {
     }
     if let Some(wait) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
+    }
+    response
+}
+
+/// The same answer with the code of the call that it was given to, if it is a problem.
+pub fn with_code(mut response: Response<Body>, code: Code) -> Response<Body> {
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.code = Some(code.as_str().to_owned());
+        *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
     }
     response
 }

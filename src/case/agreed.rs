@@ -38,6 +38,9 @@ pub struct Agreed {
     /// The name of each announced file with the first half of its SHA-256, until the case is over.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// A digest over the IDs of all milestones; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub milestones: String,
     /// The fields that this site's map keeps from travelling both ways: in them the two may differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -59,6 +62,7 @@ pub enum Subject {
     ExpectedResolution,
     Case,
     Comment(Uuid),
+    Milestones,
     File(String),
 }
 
@@ -71,6 +75,7 @@ impl Subject {
             Subject::ExpectedResolution => "expected resolution",
             Subject::Case => "case",
             Subject::Comment(_) => "comment",
+            Subject::Milestones => "milestones",
             Subject::File(_) => "attachment",
         }
     }
@@ -82,7 +87,7 @@ impl Subject {
             Subject::Solution => Some(Field::Solution),
             Subject::CompletionCode => Some(Field::CompletionCode),
             Subject::ExpectedResolution => Some(Field::ExpectedResolution),
-            Subject::Case | Subject::Comment(_) | Subject::File(_) => None,
+            Subject::Case | Subject::Comment(_) | Subject::Milestones | Subject::File(_) => None,
         }
     }
 
@@ -93,7 +98,7 @@ impl Subject {
             Subject::CompletionCode => Some(FieldName::CompletionCode),
             Subject::ExpectedResolution => Some(FieldName::ExpectedResolution),
             Subject::Comment(_) => Some(FieldName::Comments),
-            Subject::Phase | Subject::Case | Subject::File(_) => None,
+            Subject::Phase | Subject::Case | Subject::Milestones | Subject::File(_) => None,
         }
     }
 }
@@ -159,6 +164,7 @@ impl Agreed {
                 })
                 .collect(),
             files: BTreeMap::new(),
+            milestones: facts(incident),
             left_out: LEVELLED.into_iter().filter(|field| !both_ways(*field)).map(|one| one.as_str().into()).collect(),
         }
     }
@@ -206,6 +212,8 @@ impl Agreed {
         for id in ids {
             field(Subject::Comment(*id), self.comments.get(id).cloned(), theirs.comments.get(id).cloned());
         }
+        let told = |digest: &String| Some(digest.clone()).filter(|digest| !digest.is_empty());
+        field(Subject::Milestones, told(&self.milestones), told(&theirs.milestones));
         let names: std::collections::BTreeSet<_> = self.files.keys().chain(theirs.files.keys()).collect();
         for name in names {
             field(Subject::File(name.clone()), self.files.get(name).cloned(), theirs.files.get(name).cloned());
@@ -222,6 +230,16 @@ pub fn together(exchanges: &[(ExchangeId, u64)]) -> u64 {
         hash.update(digest.to_be_bytes());
     }
     first(&hash.finalize())
+}
+
+fn facts(incident: &Incident) -> String {
+    let ids: std::collections::BTreeSet<Uuid> = incident.milestones.iter().map(|one| one.id).collect();
+    if ids.is_empty() {
+        return String::new();
+    }
+    let mut hash = Sha256::new();
+    ids.iter().for_each(|id| hash.update(id.as_bytes()));
+    format!("{:016x}", first(&hash.finalize()))
 }
 
 fn shown(case: &Case) -> String {
@@ -242,7 +260,8 @@ mod tests {
     use super::*;
     use crate::case::example::{comment, incident, peer};
     use crate::case::{
-        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
+        Arrival, CaseState, Changes, Counterpart, Fact, Groups, Holder, Milestone, Operation, Phase, Shadow, Towards,
+        apply, derive_operations,
     };
 
     const DOWN: Towards = Towards::Client;
@@ -271,6 +290,7 @@ mod tests {
             receiver.work.expected_resolution = edit.expected_resolution.unwrap_or(receiver.work.expected_resolution);
             receiver.case = edit.case.or(receiver.case);
             receiver.comments.extend(edit.comments);
+            receiver.milestones.extend(edit.milestones);
         }
         let (ours, theirs) =
             (Agreed::of(&sender, DOWN, FieldMap::plain()), Agreed::of(&receiver, Towards::Upstream, FieldMap::plain()));
@@ -279,6 +299,11 @@ mod tests {
     }
 
     fn open(_: &mut Incident) {}
+
+    fn milestone(number: u128) -> Milestone {
+        let at = Timestamp::from_second(1_790_000_000).unwrap();
+        Milestone { position: 1, ..Milestone::new(Uuid::from_u128(number), at, Fact::State(CaseState::OnHold)) }
+    }
 
     fn closed(record: &mut Incident) {
         record.work.phase = Phase::Close;
@@ -294,6 +319,7 @@ mod tests {
         agree("a deleted comment", open, |r| r.comments.push(Comment { deleted: true, ..comment(9, None) }));
         agree("a code alone", open, |r| r.work.completion_code = Some(CompletionCode::Fulfilled));
         agree("resolved without a solution", open, |r| r.work.phase = Phase::Review);
+        agree("a milestone", open, |r| r.milestones.push(milestone(3)));
         agree("escalated", open, |r| r.work.phase = Phase::Escalate);
         agree("closed with everything", open, |r| (closed(r), r.work.solution = Some("Done".into())).0);
         agree("withdrawn", closed, |r| r.work.completion_code = Some(CompletionCode::WithdrawnByUser));

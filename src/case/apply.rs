@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::deadline::Deadline;
 use super::id::Alias;
 use super::incident::{Case, Comment, Work};
 use super::milestone::{Fact, Milestone};
@@ -27,6 +28,8 @@ pub struct Edit {
     /// When phase or state changed.
     pub since: Option<Timestamp>,
     pub milestones: Vec<Milestone>,
+    /// What a peer promises; of each the highest revision counts.
+    pub deadlines: Vec<Deadline>,
 }
 
 /// Who sent the operation, and which one it was: a comment that a rule writes gets its ID from this, so that it is the
@@ -160,6 +163,11 @@ fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
         case: changes.case.clone(),
         comments: changes.comments.iter().map(from_peer).collect(),
         milestones: changes.milestones.iter().map(|one| of_peer(one, arrival)).collect(),
+        deadlines: changes
+            .deadlines
+            .iter()
+            .map(|one| Deadline { origin: Some(arrival.peer.clone()), ..one.clone() })
+            .collect(),
         ..Edit::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::form::Form;
 use super::incident::Event;
+use super::instance::InstanceEdit;
 
 /// An incident on its way into the store. It is created once by its host event ID.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -14,6 +15,10 @@ pub struct Deposit {
     pub files: Vec<DepositedFile>,
     /// Do not let a policy submit it (A-11: a switched-off event type).
     pub hold: bool,
+    /// Who opened it by hand.
+    pub opened_by: Option<String>,
+    /// What the case has beside its record from the beginning.
+    pub instance: Option<Box<InstanceEdit>>,
 }
 
 impl Deposit {

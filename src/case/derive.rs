@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::apply::{CANCELED_ELSEWHERE, is_remark};
+use super::deadline::Deadline;
 use super::fields::{FieldMap, FieldName};
 use super::form::Form;
 use super::id::Alias;
@@ -78,7 +79,7 @@ impl Counterpart<'_> {
 /// | Validation, Done | a case ID appears (towards a client) | Accept, then what the other rows say |
 /// | Resolution | assignment: internal to external group | Assign (C-03), with whatever else changed |
 /// | Resolution | assignment: external to internal group | Accept (C-04), with whatever else changed |
-/// | any | only the case's ID, link or status changes (towards a client), or a milestone is reached | Update |
+/// | any | only the case's ID, link or status changes (towards a client), a milestone is reached, or a deadline promised | Update |
 /// | Resolution | solution, expected resolution, comment, attachment, milestone | Update (C-05) |
 /// | Resolution to Validation | with a solution | Update, Resolve (C-06) |
 /// | Resolution to Validation | without | Resolve |
@@ -137,6 +138,7 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
                     completion_code: changes.completion_code.take(),
                     case: changes.case.take(),
                     milestones: std::mem::take(&mut changes.milestones),
+                    deadlines: std::mem::take(&mut changes.deadlines),
                     ..Changes::default()
                 };
                 operations.push(Operation::Update(changes));
@@ -158,10 +160,15 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
     operations
 }
 
-/// Rows C-07 and C-12, and the row for a change of the case, or of its milestones, alone.
+/// Rows C-07 and C-12, and the row for a change of the case, of its milestones, or of its deadlines, alone.
 fn listed(mut changes: Changes, operation: fn(Changes) -> Operation) -> Option<Operation> {
     changes.expected_resolution = None;
-    let alone = Changes { case: changes.case.clone(), milestones: changes.milestones.clone(), ..Changes::default() };
+    let alone = Changes {
+        case: changes.case.clone(),
+        milestones: changes.milestones.clone(),
+        deadlines: changes.deadlines.clone(),
+        ..Changes::default()
+    };
     if changes.is_empty() {
         None
     } else if changes == alone {
@@ -187,7 +194,8 @@ pub fn derive_create(
         created_at: incident.created_at,
         comments: later.by_ref().take(Operation::COMMENT_LIMIT).collect(),
     };
-    let mut rest = Changes { comments: later.collect(), ..Changes::default() };
+    let deadlines = counterpart.told_deadlines(incident);
+    let mut rest = Changes { comments: later.collect(), deadlines, ..Changes::default() };
     let mut operations = vec![Operation::Create(Box::new(create))];
     operations.extend(overflow(&mut rest));
     if !rest.is_empty() {
@@ -196,12 +204,16 @@ pub fn derive_create(
     operations
 }
 
-/// The comments, attachments and milestones that are too many for one operation go ahead in Updates of their own.
+/// The comments, attachments, milestones and deadlines that are too many for one operation go ahead in Updates of their own.
 fn overflow(changes: &mut Changes) -> Vec<Operation> {
     let mut updates = Vec::new();
     while changes.milestones.len() > Operation::MILESTONE_LIMIT {
         let milestones = changes.milestones.drain(..Operation::MILESTONE_LIMIT).collect();
         updates.push(Operation::Update(Changes { milestones, ..Changes::default() }));
+    }
+    while changes.deadlines.len() > Operation::DEADLINE_LIMIT {
+        let deadlines = changes.deadlines.drain(..Operation::DEADLINE_LIMIT).collect();
+        updates.push(Operation::Update(Changes { deadlines, ..Changes::default() }));
     }
     while changes.attachments.len() > Operation::ATTACHMENT_LIMIT {
         let attachments = changes.attachments.drain(..Operation::ATTACHMENT_LIMIT).collect();
@@ -223,6 +235,11 @@ impl Counterpart<'_> {
     /// What it may know of the milestones: all but its own.
     pub fn told_milestones(&self, incident: &Incident) -> Vec<Milestone> {
         incident.milestones.iter().filter(|one| one.origin.as_ref() != Some(self.peer)).cloned().collect()
+    }
+
+    /// The same of the deadlines.
+    pub fn told_deadlines(&self, incident: &Incident) -> Vec<Deadline> {
+        incident.deadlines.iter().filter(|one| one.origin.as_ref() != Some(self.peer)).cloned().collect()
     }
 }
 
@@ -264,6 +281,12 @@ fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -
             .milestones
             .iter()
             .filter(|one| one.position > before.milestones && one.origin.as_ref() != Some(counterpart.peer))
+            .cloned()
+            .collect(),
+        deadlines: after
+            .deadlines
+            .iter()
+            .filter(|one| one.position > before.deadlines && one.origin.as_ref() != Some(counterpart.peer))
             .cloned()
             .collect(),
     }
@@ -338,6 +361,12 @@ mod tests {
         record.work.completion_code = Some(CompletionCode::AbandonedByUser);
     }
 
+    fn reached(record: &mut Incident) {
+        let fact = crate::case::Fact::Named("Technician on site".into());
+        let one = Milestone::new(uuid::Uuid::from_u128(9), record.created_at, fact);
+        record.milestones.push(Milestone { position: 9, ..one });
+    }
+
     fn accept(record: &mut Incident) {
         record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
     }
@@ -406,6 +435,10 @@ mod tests {
         row("C-12 solution", up, closed, |r| r.work.solution = Some("Other".into()), &["close"]);
         row("C-12 code", up, closed, |r| r.work.completion_code = Some(Fulfilled), &["close"]);
         row("C-12 comment", up, closed, |r| r.comments.push(comment(9, None)), &["close"]);
+        row("a milestone", up, nothing, reached, &["update"]);
+        row("a milestone in review", up, in_review, reached, &["update"]);
+        row("a milestone, afterwards", down, closed, reached, &["update"]);
+        row("resolved, with its milestone", up, nothing, |r| (in_review(r), reached(r)).1, &["update", "resolve"]);
         row("C-12 attachment", up, closed, |r| r.announced.push(announced(9, peer())), &["close"]);
         row("done, unlisted", up, closed, |r| r.work.expected_resolution = Some(r.created_at), &[]);
     }
@@ -423,6 +456,22 @@ mod tests {
         let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
         let sizes: Vec<_> = operations.iter().filter_map(Operation::changes).map(|c| c.attachments.len()).collect();
         assert_eq!(sizes, [100, 100, 50]);
+    }
+
+    #[test]
+    fn a_milestone_never_travels_back_and_goes_with_the_move_that_it_tells_of() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        let shadow = Shadow::of(&record, None);
+        reached(&mut record);
+        record.milestones[0].origin = Some(peer.clone());
+        assert!(derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer)).is_empty());
+        record.milestones[0].origin = Some(other());
+        in_review(&mut record);
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
+        let told: Vec<_> =
+            operations.iter().map(|one| (one.kind().as_str(), one.changes().unwrap().milestones.len())).collect();
+        assert_eq!(told, [("update", 0), ("resolve", 1)]);
     }
 
     #[test]

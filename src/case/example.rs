@@ -38,6 +38,7 @@ pub fn incident() -> Incident {
         references: vec![],
         comments: vec![],
         milestones: vec![],
+        deadlines: vec![],
         announced: vec![],
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::attachment::AttachmentNote;
+use super::deadline::Deadline;
 use super::form::Form;
 use super::incident::{Case, Comment, Event};
 use super::milestone::{Fact, Milestone};
@@ -114,7 +115,8 @@ fn hide_in_create(create: Create) -> Create {
 
 /// What a record would send, as [`hide_in_operation`].
 pub fn hide_in_changes(changes: Changes) -> Changes {
-    let Changes { case, solution, completion_code, expected_resolution, comments, attachments, milestones } = changes;
+    let Changes { case, solution, completion_code, expected_resolution, comments, attachments, milestones, deadlines } =
+        changes;
     Changes {
         case: case.map(hide_in_case),
         solution: solution.map(hide),
@@ -123,6 +125,7 @@ pub fn hide_in_changes(changes: Changes) -> Changes {
         comments: comments.into_iter().map(hide_in_comment).collect(),
         attachments: attachments.into_iter().map(hide_in_note).collect(),
         milestones: milestones.into_iter().map(hide_in_milestone).collect(),
+        deadlines: deadlines.into_iter().map(|one| Deadline { name: hide_addresses(&one.name), ..one }).collect(),
     }
 }
 

@@ -31,6 +31,7 @@ pub enum Action {
     Assigned,
     Commented,
     AttachmentAdded,
+    DocumentRemoved,
     AttachmentSent,
     AttachmentSkipped,
     AttachmentRefused,
@@ -46,6 +47,9 @@ pub enum Action {
     KeyRotated,
     KeyPinned,
     KeyOffered,
+    DeadlineWarned,
+    DeadlineMissed,
+    AutoClosed,
 }
 
 impl Action {
@@ -72,6 +76,7 @@ impl Action {
             Action::Assigned => "assigned",
             Action::Commented => "commented",
             Action::AttachmentAdded => "attachment_added",
+            Action::DocumentRemoved => "document_removed",
             Action::AttachmentSent => "attachment_sent",
             Action::AttachmentSkipped => "attachment_skipped",
             Action::AttachmentRefused => "attachment_refused",
@@ -87,6 +92,9 @@ impl Action {
             Action::KeyRotated => "key_rotated",
             Action::KeyPinned => "key_pinned",
             Action::KeyOffered => "key_offered",
+            Action::DeadlineWarned => "deadline_warned",
+            Action::DeadlineMissed => "deadline_missed",
+            Action::AutoClosed => "auto_closed",
         }
     }
 }

@@ -170,6 +170,8 @@ macro_rules! name {
     };
 }
 
+pub(super) use name;
+
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::attachment::Announced;
+use super::deadline::Deadline;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
@@ -50,6 +51,8 @@ pub struct Incident {
     pub comments: Vec<Comment>,
     /// Dated facts, its states among them.
     pub milestones: Vec<Milestone>,
+    /// What was promised on it, by this site and by its peers.
+    pub deadlines: Vec<Deadline>,
     /// Files that are ready for a peer.
     pub announced: Vec<Announced>,
 }
@@ -105,6 +108,10 @@ pub enum EventFault {
 impl Event {
     /// Stands before the synopsis of what is submitted in test mode.
     pub const TEST_MARKER: &str = "[TEST]";
+    /// The longest synopsis, in bytes.
+    pub const SYNOPSIS_LIMIT: usize = 1024;
+    /// The longest description, in bytes.
+    pub const DESCRIPTION_LIMIT: usize = 262_144;
 
     /// Puts the marker before the synopsis, once, however many sites the case has passed.
     pub fn mark_as_test(&mut self) {
@@ -112,7 +119,7 @@ impl Event {
             return;
         }
         self.synopsis = format!("{} {}", Self::TEST_MARKER, self.synopsis);
-        let end = self.synopsis.floor_char_boundary(1024);
+        let end = self.synopsis.floor_char_boundary(Self::SYNOPSIS_LIMIT);
         self.synopsis.truncate(end);
     }
 
@@ -120,8 +127,8 @@ impl Event {
     pub fn check(&self) -> Result<(), EventFault> {
         let at = |field| move |fault| EventFault::Text { field, fault };
         line(&self.host_event_id, 256).map_err(at("host_event_id"))?;
-        line(&self.synopsis, 1024).map_err(at("synopsis"))?;
-        paragraph(&self.description, 262_144).map_err(at("description"))?;
+        line(&self.synopsis, Self::SYNOPSIS_LIMIT).map_err(at("synopsis"))?;
+        paragraph(&self.description, Self::DESCRIPTION_LIMIT).map_err(at("description"))?;
         for (field, value) in [
             ("severity", &self.severity),
             ("problem_class", &self.problem_class),
@@ -324,6 +331,9 @@ pub struct Comment {
     /// For this site's own people; leaves the site only where the settings say so (C-33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub internal: bool,
+    /// Of whom the case was opened for, and not of those who work on it (M-12).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub initiator: bool,
     /// Counts the edits of the author's; the highest counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub edits: u32,

@@ -135,11 +135,8 @@ pub fn stops(milestones: &[Milestone], now_in: CaseState) -> Vec<Stop> {
     for one in states {
         let running = one.state().is_none_or(CaseState::is_running);
         match stops.last_mut() {
-            Some(last @ Stop { until: None, .. }) => {
-                if running {
-                    last.until = Some(one.at.max(last.from));
-                }
-            }
+            Some(last @ Stop { until: None, .. }) if running => last.until = Some(one.at.max(last.from)),
+            Some(Stop { until: None, .. }) => {}
             last if !running => {
                 let from = last.and_then(|last| last.until).map_or(one.at, |until| until.max(one.at));
                 stops.push(Stop { from, until: None });

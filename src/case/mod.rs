@@ -6,7 +6,12 @@
 pub mod agreed;
 pub mod apply;
 pub mod attachment;
+pub mod calendar;
+pub mod case_name;
+pub mod case_type;
+pub mod code;
 pub mod conflict;
+pub mod deadline;
 pub mod deposit;
 pub mod derive;
 pub mod evidence;
@@ -18,12 +23,14 @@ pub mod hide;
 pub mod history;
 pub mod id;
 pub mod incident;
+pub mod instance;
 pub mod kind;
 pub mod leg;
 pub mod link;
 pub mod milestone;
 pub mod operation;
 pub mod ownership;
+pub mod permission;
 pub mod phase;
 pub mod policy;
 pub mod progress;
@@ -32,6 +39,7 @@ pub mod sequence;
 pub mod shadow;
 pub mod sharing;
 pub mod shown;
+pub mod sight;
 pub mod state;
 pub mod template;
 pub mod text;
@@ -43,7 +51,12 @@ pub(crate) mod example;
 pub use agreed::{Agreed, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
+pub use calendar::Calendar;
+pub use case_name::CaseName;
+pub use case_type::{CaseType, Definitions};
+pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
+pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};
@@ -53,12 +66,17 @@ pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, Transactio
 pub use incident::{
     Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
 };
+pub use instance::{
+    CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location,
+    Owner as CaseOwner, OwnerStatus, Percent, Relation, Resolution, Tag, UserName,
+};
 pub use kind::Kind;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use link::LinkTo;
 pub use milestone::{Fact, Milestone, MilestoneFault, Passed, Stop};
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};
+pub use permission::{NotAPermission, Permission, Permissions};
 pub use phase::{CompletionCode, Phase, PhaseGroup};
 pub use policy::{Policy, PolicyAction};
 pub use progress::{Patience, Progress};
@@ -66,5 +84,6 @@ pub use sequence::Sequence;
 pub use shadow::Shadow;
 pub use sharing::Sharing;
 pub use shown::{OwnCase, Relayed, relayed};
+pub use sight::Sight;
 pub use state::{CaseAction, CaseState, IllegalMove};
 pub use template::CaseTemplate;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::attachment::{AttachmentNote, NoteFault};
+use super::deadline::{Deadline, DeadlineFault};
 use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
 use super::incident::{Case, Comment, Event, EventFault};
@@ -118,10 +119,13 @@ pub struct Changes {
     /// What happened to the case, its states among it, at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub milestones: Vec<Milestone>,
+    /// What was promised on the case, as far as it is new or changed, at most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
 }
 
 /// A field that is present, even as `null`, was given.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -136,6 +140,14 @@ impl Changes {
             return Err(ContentFault::TooManyMilestones { given, limit: Operation::MILESTONE_LIMIT });
         }
         Ok(self.milestones.iter().try_for_each(Milestone::check)?)
+    }
+
+    fn check_deadlines(&self) -> Result<(), ContentFault> {
+        if self.deadlines.len() > Operation::DEADLINE_LIMIT {
+            let given = self.deadlines.len();
+            return Err(ContentFault::TooManyDeadlines { given, limit: Operation::DEADLINE_LIMIT });
+        }
+        Ok(self.deadlines.iter().try_for_each(Deadline::check)?)
     }
 
     fn check_attachments(&self) -> Result<(), ContentFault> {
@@ -170,6 +182,10 @@ pub enum ContentFault {
     TooManyMilestones { given: usize, limit: usize },
     #[error("a milestone's {0}")]
     Milestone(#[from] MilestoneFault),
+    #[error("{given} deadlines in one operation; at most {limit} are allowed")]
+    TooManyDeadlines { given: usize, limit: usize },
+    #[error("a deadline's {0}")]
+    Deadline(#[from] DeadlineFault),
     #[error("an incident of kind {kind} cannot become a case")]
     NotSubmittable { kind: &'static str },
 }
@@ -183,6 +199,8 @@ impl Operation {
     pub const ATTACHMENT_LIMIT: usize = 100;
     /// The most milestones in one operation; the same.
     pub const MILESTONE_LIMIT: usize = 100;
+    /// The most deadlines in one operation: with their calendars these are the longest of all.
+    pub const DEADLINE_LIMIT: usize = 32;
 
     pub fn kind(&self) -> OperationKind {
         match self {
@@ -248,6 +266,7 @@ impl Operation {
                 }
                 changes.check_attachments()?;
                 changes.check_milestones()?;
+                changes.check_deadlines()?;
                 &changes.comments
             }
         };

@@ -63,6 +63,7 @@ fn mark(operation: &Operation) -> u32 {
     let Some(changes) = operation.changes() else { return 0 };
     let comments: Vec<_> = changes.comments.iter().map(|comment| (&comment.author, &comment.text)).collect();
     let facts: Vec<_> = changes.milestones.iter().map(|one| &one.fact).collect();
+    let deadlines: Vec<_> = changes.deadlines.iter().map(|one| (one.id, one.revision)).collect();
     let content = (
         operation.kind(),
         &changes.case,
@@ -71,6 +72,7 @@ fn mark(operation: &Operation) -> u32 {
         &changes.expected_resolution,
         comments,
         facts,
+        deadlines,
     );
     // Nothing in it can fail to be written.
     crc32fast::hash(&serde_json::to_vec(&content).unwrap_or_default())

@@ -4,7 +4,9 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::evidence::{PublicKey, Signature};
-use super::{Alias, CaseId, CaseLink, ContentDigest, ExchangeId, TransactionId};
+use super::{
+    Alias, CaseId, CaseLink, CaseTypeName, ContentDigest, ExchangeId, GroupName, Percent, Tag, TransactionId, UserName,
+};
 
 /// A line that is not blank, without control characters and those that reorder what a person sees.
 const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069][^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
@@ -27,8 +29,20 @@ texts! {
     TransactionId: 1, TransactionId::LIMIT, LINE;
     CaseId: 1, CaseId::LIMIT, LINE;
     CaseLink: 7, CaseLink::LIMIT, r"^https?://[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
+    UserName: 1, UserName::LIMIT, LINE;
+    GroupName: 1, GroupName::LIMIT, LINE;
+    CaseTypeName: 1, CaseTypeName::LIMIT, LINE;
+    Tag: 1, Tag::LIMIT, LINE;
     ExchangeId: 32, 32, "^[0-9a-f]{32}$";
     ContentDigest: 64, 64, "^[0-9a-f]{64}$";
     PublicKey: 44, 44, "^[A-Za-z0-9+/]{43}=$";
     Signature: 88, 88, "^[A-Za-z0-9+/]{86}==$";
 }
+
+impl PartialSchema for Percent {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(100)).into()
+    }
+}
+
+impl ToSchema for Percent {}

@@ -30,6 +30,9 @@ pub struct Shadow {
     /// The position of the last local milestone that was handed over.
     #[serde(skip_serializing_if = "is_zero")]
     pub milestones: i64,
+    /// The position of the last local deadline that was handed over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deadlines: i64,
     /// Whether the record was assigned to a group of the other side's; none when nobody assigned it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned: Option<bool>,
@@ -74,6 +77,7 @@ impl Shadow {
             comments: incident.comments.iter().map(|comment| comment.position).max().unwrap_or(0),
             attachments: incident.announced.iter().map(|one| one.position).max().unwrap_or(0),
             milestones: incident.milestones.iter().map(|one| one.position).max().unwrap_or(0),
+            deadlines: incident.deadlines.iter().map(|one| one.position).max().unwrap_or(0),
             assigned,
         }
     }
@@ -81,8 +85,8 @@ impl Shadow {
     /// The incident as a Create hands it over: work has not begun, and there is no case. What was announced before
     /// belongs to an earlier hand-over; it becomes ready anew.
     pub fn of_create(incident: &Incident, assigned: Option<bool>) -> Self {
-        let Self { comments, attachments, .. } = Self::of(incident, assigned);
-        Self { comments, attachments, assigned, ..Self::default() }
+        let Self { comments, attachments, deadlines, .. } = Self::of(incident, assigned);
+        Self { comments, attachments, deadlines, assigned, ..Self::default() }
     }
 
     /// After `operations` were made from the difference. What no row of the table let through is still to be told, by the

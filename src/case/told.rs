@@ -21,6 +21,7 @@ pub fn sent(operation: &Operation, before: &Shadow) -> String {
         case: changes.case.clone(),
         comments: changes.comments.clone(),
         milestones: changes.milestones.clone(),
+        deadlines: changes.deadlines.clone(),
         ..Edit::default()
     };
     received(operation, before, &edit)
@@ -59,7 +60,11 @@ pub fn received(operation: &Operation, before: &Shadow, edit: &Edit) -> String {
         let (old, new) = (before.expected_resolution.map(|at| at.to_string()), expected.map(|at| at.to_string()));
         field("expected resolution", old.as_deref(), new.as_deref());
     }
-    for (count, thing) in [(edit.comments.len(), "comment"), (operation.attachments().len(), "attachment")] {
+    for (count, thing) in [
+        (edit.comments.len(), "comment"),
+        (operation.attachments().len(), "attachment"),
+        (edit.deadlines.len(), "deadline"),
+    ] {
         match count {
             0 => {}
             1 => told.push(format!("1 {thing}")),

@@ -1,6 +1,8 @@
 //! The ends of the help texts: examples, which a test parses, and the exit codes.
 
 use super::exit::Exit;
+use crate::api::cases::Endpoint;
+use crate::case::Permission;
 
 const MAIN: &str = "\
 Examples:
@@ -157,13 +159,28 @@ Examples:
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
-to the client, and revoke the old one then.
+to the client, and revoke the old one then. What each permission of an operator opens is told by `casebridge token new --help`.
 
 Examples:
   casebridge token new --client north
   casebridge token new --client north --expires 2028-01-01T00:00:00Z --note \"second site\"
+  casebridge token new --owner ann --group noc --scope CASE_VIEW_ASSIGNED --scope CASE_PROCESS --scope CASE_RESOLVE
+  casebridge token new --owner desk-display --role readers --expires 2028-01-01T00:00:00Z
   casebridge token revoke 5f0a11c3
 ";
+
+/// The same, and what each permission opens, from the one table of endpoints.
+pub fn token() -> String {
+    let mut lines =
+        vec![TOKEN.to_owned(), "What each permission opens; CASE_ALL opens everything else, too:".to_owned()];
+    for permission in Permission::ALL {
+        let opened = Endpoint::ALL.iter().filter(|one| one.permissions().contains(&permission));
+        lines.push(format!("  {permission}"));
+        lines.extend(opened.map(|one| format!("    {:6} {}: {}", one.method(), one.path(), one.help())));
+        lines.extend(permission.opens_nothing_because().map(|why| format!("    nothing: {why}")));
+    }
+    lines.join("\n")
+}
 
 /// The end of the help of the program itself.
 pub fn main() -> String {

@@ -23,7 +23,7 @@ const LINE_LIMIT: usize = 64 << 20;
 
 /// Of `history`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<HistoryCommand>,

@@ -227,6 +227,8 @@ pub const TEST_MODE: bool = false;
 
 /// `case.reopen_closed`
 pub const CASE_REOPEN_CLOSED: bool = true;
+/// `case.max_document`
+pub const CASE_MAX_DOCUMENT: Bounded<u64> = bounded(64 * MIB, KIB, 1024 * GIB);
 /// `case.from_upstream`
 pub const CASE_FROM_UPSTREAM: FromUpstream = FromUpstream::Pass;
 
@@ -238,6 +240,18 @@ pub const SCHEDULE_LATE_ATTACHMENTS: &str = "0 0 */2 * * *";
 pub const SCHEDULE_EXPIRY_CHECK: &str = "0 30 6 * * *";
 /// `schedule.reconcile`: at night, after the housekeeping.
 pub const SCHEDULE_RECONCILE: &str = "0 47 3 * * *";
+/// `schedule.time_zone`
+pub const SCHEDULE_TIME_ZONE: &str = "UTC";
+/// `schedule.auto_close`: the hour of M-06.
+pub const SCHEDULE_AUTO_CLOSE: &str = "0 0 * * * *";
+/// `schedule.due_date_check`: the 15 minutes of M-07.
+pub const SCHEDULE_DUE_DATE_CHECK: &str = "0 */15 * * * *";
+/// `schedule.sla_check`: the 5 minutes of M-08.
+pub const SCHEDULE_SLA_CHECK: &str = "0 */5 * * * *";
+/// `schedule.case_check`: the span is `upstream.check_after`; this is only how often the exchanges are looked through.
+pub const SCHEDULE_CASE_CHECK: &str = "0 7 * * * *";
+/// `job.due_date_check.continue` and `job.sla_check.continue`
+pub const JOB_CONTINUE: bool = true;
 /// `schedule.keep_done`
 pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));
 

@@ -12,7 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, exchange, fields, history, inbox, listen, policy, retry, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, history, inbox, job, listen, policy, retry, role, schedule,
+    site, upstream,
 };
 use super::settings::Settings;
 
@@ -64,6 +65,11 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let definitions = definitions::definitions(&mut file);
+    let jobs = job::job(file.section("job"), &definitions);
+
+    let mut role_names = Claims::default();
+    let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
 
     let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
 
@@ -88,7 +94,10 @@ pub(super) fn document(
         submit,
         case,
         exchange,
-        schedule,
+        schedule: schedule?,
+        jobs,
+        definitions,
+        roles: roles?,
         tokens: tokens?,
         secrets: origin.secrets(),
     })

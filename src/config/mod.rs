@@ -8,6 +8,7 @@
 
 pub mod certificate;
 mod claims;
+pub mod cron;
 pub mod defaults;
 mod disk;
 mod document;
@@ -39,6 +40,7 @@ use disk::Disk;
 use faults::{Faults, Refused};
 use origin::Origin;
 
+pub use cron::Cron;
 pub use origin::Watched;
 pub use problems::{Problem, Problems};
 pub use settings::Settings;

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
+use super::cron::Cron;
 use super::origin::Watched;
-use super::token::Token;
+use super::token::{Operator, Token};
+use crate::case::case_type::Definitions;
 use crate::case::evidence::PublicKey;
-use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Policy, Sharing};
+use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -31,6 +34,11 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[role]]`
+    pub roles: Vec<Role>,
+    pub jobs: Jobs,
+    /// What the site offers its customers (M-05).
+    pub definitions: Definitions,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
     /// Every file that holds a credential: the daemon reads them again when they change.
@@ -43,6 +51,17 @@ impl Settings {
         let own = self.clients.iter().find(|one| one.alias == *client).and_then(|one| one.limits.max_body_bytes);
         let listen = self.listen.as_ref().map_or(0, |listen| listen.max_body_bytes);
         own.map_or(listen, |own| own.min(listen))
+    }
+
+    /// What an operator may do: what its token allows, and what its role does.
+    pub fn permissions(&self, operator: &Operator) -> Permissions {
+        let role = operator.role.as_ref().and_then(|name| self.role(name));
+        role.map_or(operator.scopes, |role| operator.scopes.and(role.permissions))
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
     }
 
     /// What is said about a peer's files.
@@ -380,6 +399,8 @@ pub struct CaseSettings {
     pub resumed_status: String,
     /// Whether a client may open a closed case again; else it submits a new one (C-50).
     pub reopen_closed: bool,
+    /// The largest file that a person may put to a case, in bytes (M-11).
+    pub max_document: u64,
     /// `[[case.accept]]`: incidents of clients that are accepted without a person.
     pub accept: Vec<Policy>,
     /// `[[case.escalate]]`: incidents of clients that are handed on to the upstream without a person.
@@ -396,16 +417,64 @@ pub struct ExchangeSettings {
     pub groups: Groups,
 }
 
-/// `[schedule]`: cron expressions with seconds, in UTC.
+/// `[[role]]`: permissions under one name (M-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub name: String,
+    pub permissions: Permissions,
+}
+
+/// `[schedule]`: cron expressions with seconds (M-10).
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    pub housekeeping: String,
+    /// The IANA name of the time zone by whose clocks they fire.
+    pub time_zone: String,
+    pub housekeeping: Cron,
     /// When listed attachments that were missing are looked for again.
-    pub late_attachments: String,
+    pub late_attachments: Cron,
     /// When certificates and secrets are looked at for their end.
-    pub expiry_check: String,
+    pub expiry_check: Cron,
     /// When both sites' stores are compared.
-    pub reconcile: String,
+    pub reconcile: Cron,
+    /// When resolved cases are closed that nobody touched for long enough (M-06).
+    pub auto_close: Cron,
+    /// When due dates are looked at (M-07).
+    pub due_date_check: Cron,
+    /// When SLAs are looked at (M-08).
+    pub sla_check: Cron,
+    /// How often it is looked for cases without news for longer than `upstream.check_after`.
+    pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+impl Schedule {
+    /// The clocks by which they fire. A zone that was there when the settings were read is there.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Each job by its name.
+    pub fn all(&self) -> [(&'static str, &Cron); 8] {
+        [
+            ("auto_close", &self.auto_close),
+            ("case_check", &self.case_check),
+            ("due_date_check", &self.due_date_check),
+            ("expiry_check", &self.expiry_check),
+            ("housekeeping", &self.housekeeping),
+            ("late_attachments", &self.late_attachments),
+            ("reconcile", &self.reconcile),
+            ("sla_check", &self.sla_check),
+        ]
+    }
+}
+
+/// `[job]`: what the jobs of case management look at.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// The case types whose due dates are looked at (M-07).
+    pub due_types: Vec<String>,
+    /// Whether a case that fails leaves the others to be looked at (M-09).
+    pub due_goes_on: bool,
+    pub sla_goes_on: bool,
 }

@@ -7,7 +7,7 @@ pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         return None;
     }
     let given = given.to_lowercase().replace('-', "_");
-    let (distance, word) = known.iter().map(|word| (distance(&given, word), *word)).min()?;
+    let (distance, word) = known.iter().map(|word| (distance(&given, &word.to_lowercase()), *word)).min()?;
     (distance <= (word.len() / 3).max(1)).then_some(word)
 }
 
@@ -41,6 +41,7 @@ mod tests {
         assert_eq!(nearest("laias", &known), Some("alias"));
         assert_eq!(nearest("poll-intervall", &known), Some("poll_interval"));
         assert_eq!(nearest("timeout", &known), None);
+        assert_eq!(nearest("case_veiw", &["CASE_ALL", "CASE_VIEW"]), Some("CASE_VIEW"));
         assert_eq!(nearest("alias", &[]), None);
     }
 }

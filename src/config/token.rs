@@ -1,6 +1,7 @@
 //! Tokens: credentials that this site hands out. What is kept is a digest of each, in a file that `casebridge token` writes
 //! and the daemon reads; a token itself is shown once, to whoever made it.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
@@ -14,27 +15,130 @@ use uuid::Uuid;
 
 use super::item::quoted;
 use super::secret;
-use crate::case::Alias;
+use crate::case::text::{TextFault, line};
+use crate::case::{Alias, Permissions, UserName};
 
 /// What every token begins with: a token that was left lying about is found by it.
 const PREFIX: &str = "cbt_";
 /// The longest file, in bytes: twice as many tokens as there can be clients.
 const FILE_LIMIT: u64 = 8 << 20;
+/// The longest name of an operator, a group or a role, in bytes.
+const NAME_LIMIT: usize = UserName::LIMIT;
+/// The most groups of one operator.
+pub const GROUP_LIMIT: usize = 100;
 
 /// One token, without the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Token {
     /// Names it in lists and logs; no secret.
     pub id: String,
-    /// The client that it lets in.
-    pub client: Alias,
+    pub holder: Holder,
     pub sha256: TokenDigest,
     pub created_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// Whom a token lets in, and so where: a client to the exchange between sites, an operator to the cases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    Client(Alias),
+    Operator(Operator),
+}
+
+/// A person, or a program of this site's own, and what it may do (M-03).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// As cases name it: initiator, assigned user, watcher, author.
+    pub name: String,
+    pub groups: Vec<String>,
+    /// What the token itself allows.
+    pub scopes: Permissions,
+    /// The `[[role]]` that allows more.
+    pub role: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Client(alias) => write!(f, "client {alias}"),
+            Holder::Operator(operator) => write!(f, "operator {}", operator.name),
+        }
+    }
+}
+
+impl Token {
+    /// The client that it lets in, if it is a client's.
+    pub fn client(&self) -> Option<&Alias> {
+        match &self.holder {
+            Holder::Client(alias) => Some(alias),
+            Holder::Operator(_) => None,
+        }
+    }
+}
+
+/// A token as it stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<Alias>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Permissions::is_none")]
+    scopes: Permissions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    sha256: TokenDigest,
+    created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl TryFrom<Written> for Token {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { id, client, owner, scopes, role, groups, sha256, created_at, expires_at, note } = written;
+        let holder = match (client, owner) {
+            (Some(alias), None) if scopes.is_none() && role.is_none() && groups.is_empty() => Holder::Client(alias),
+            (None, Some(owner)) => {
+                let names = groups.iter().chain(&role).map(String::as_str).chain([owner.as_str()]);
+                if groups.len() > GROUP_LIMIT || names.into_iter().any(|text| name(text).is_err()) {
+                    return Err("a name is not one line of at most 128 bytes, or there are too many groups");
+                }
+                Holder::Operator(Operator { name: owner, groups, scopes, role })
+            }
+            _ => return Err("a token has a client, or an owner with scopes"),
+        };
+        Ok(Token { id, holder, sha256, created_at, expires_at, note })
+    }
+}
+
+impl From<Token> for Written {
+    fn from(token: Token) -> Self {
+        let Token { id, holder, sha256, created_at, expires_at, note } = token;
+        let (client, operator) = match holder {
+            Holder::Client(alias) => (Some(alias), None),
+            Holder::Operator(operator) => (None, Some(operator)),
+        };
+        let (owner, groups, scopes, role) = match operator {
+            Some(operator) => (Some(operator.name), operator.groups, operator.scopes, operator.role),
+            None => (None, Vec::new(), Permissions::NONE, None),
+        };
+        Self { id, client, owner, scopes, role, groups, sha256, created_at, expires_at, note }
+    }
+}
+
+/// The name of an operator, a group or a role: one line.
+pub fn name(text: &str) -> Result<&str, TextFault> {
+    line(text, NAME_LIMIT)
 }
 
 /// The SHA-256 of a token. Tokens are random and long: no slower digest makes them harder to guess.
@@ -94,9 +198,9 @@ pub fn is_token(text: &str) -> bool {
     secret.is_some_and(|secret| secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Makes a token for a client: what is kept of it, and the token.
+/// Makes a token: what is kept of it, and the token.
 pub fn new(
-    client: Alias,
+    holder: Holder,
     now: Timestamp,
     expires_at: Option<Timestamp>,
     note: Option<String>,
@@ -104,7 +208,7 @@ pub fn new(
     let random = || Uuid::new_v4().simple().to_string();
     let id: String = random().chars().take(8).collect();
     let text = format!("{PREFIX}{id}_{}{}", random(), random());
-    let token = Token { id, client, sha256: TokenDigest::of(&text), created_at: now, expires_at, note };
+    let token = Token { id, holder, sha256: TokenDigest::of(&text), created_at: now, expires_at, note };
     (token, text.into())
 }
 
@@ -115,12 +219,17 @@ pub fn read(path: &Path) -> Result<Vec<Token>, TokenFault> {
     }
     let wrong = |fault: secret::Fault| TokenFault { message: fault.message, help: fault.help };
     let bytes = secret::read_private(path, FILE_LIMIT).map_err(wrong)?;
+    parse(&bytes, path)
+}
+
+/// The tokens in the text of a file.
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Token>, TokenFault> {
     let shown = quoted(&path.to_string_lossy());
     let fault = |message: String| TokenFault {
         message,
         help: "put back a copy of the file, or remove it and make new tokens with `casebridge token new`".to_owned(),
     };
-    let document: Document = serde_json::from_slice(&bytes)
+    let document: Document = serde_json::from_slice(bytes)
         .map_err(|wrong| fault(format!("{shown} holds no tokens: line {}, column {}", wrong.line(), wrong.column())))?;
     if document.version != 1 {
         return Err(fault(format!("{shown} is of version {}, and this program knows version 1", document.version)));
@@ -140,11 +249,18 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Resu
     directory.lock().map_err(io)?;
     let mut tokens = read(path)?;
     let outcome = change(&mut tokens);
-    write(path, &directory, tokens).map_err(io)?;
+    write(path, &directory, &tokens).map_err(io)?;
     Ok(outcome)
 }
 
-fn write(path: &Path, directory: &File, tokens: Vec<Token>) -> io::Result<()> {
+/// The text of a file with these tokens.
+pub(super) fn text(tokens: &[Token]) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(&Document { version: 1, tokens: tokens.to_vec() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn write(path: &Path, directory: &File, tokens: &[Token]) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
@@ -156,8 +272,7 @@ fn write(path: &Path, directory: &File, tokens: Vec<Token>) -> io::Result<()> {
     if (owner.uid(), owner.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
         fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
     }
-    serde_json::to_writer_pretty(&mut file, &Document { version: 1, tokens })?;
-    file.write_all(b"\n")?;
+    file.write_all(&text(tokens)?)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     directory.sync_all()
@@ -172,19 +287,23 @@ pub fn shown(token: &SecretString) -> &str {
 mod tests {
     use super::*;
 
+    fn north() -> Holder {
+        Holder::Client("north".parse().unwrap())
+    }
+
     #[test]
     fn a_token_is_kept_as_its_digest_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.json");
         assert_eq!(read(&path).unwrap(), Vec::new(), "no file, no tokens");
-        let (token, text) = new("north".parse().unwrap(), Timestamp::UNIX_EPOCH, None, Some("for May".into()));
+        let (token, text) = new(north(), Timestamp::UNIX_EPOCH, None, Some("for May".into()));
         assert!(is_token(shown(&text)) && token.sha256 == TokenDigest::of(shown(&text)));
         change(&path, |tokens| tokens.push(token.clone())).unwrap();
         let kept = fs::read_to_string(&path).unwrap();
         assert!(!kept.contains(shown(&text)) && kept.contains(&String::from(token.sha256)), "{kept}");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         assert_eq!(read(&path).unwrap(), std::slice::from_ref(&token));
-        let (other, _) = new("south".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None);
+        let (other, _) = new(Holder::Client("south".parse().unwrap()), Timestamp::UNIX_EPOCH, None, None);
         change(&path, |tokens| tokens.push(other.clone())).unwrap();
         change(&path, |tokens| tokens.retain(|one| one.id != token.id)).unwrap();
         assert_eq!(read(&path).unwrap(), [other]);
@@ -192,9 +311,8 @@ mod tests {
 
     #[test]
     fn no_two_tokens_are_alike() {
-        let texts: std::collections::HashSet<String> = (0..1000)
-            .map(|_| shown(&new("north".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None).1).to_owned())
-            .collect();
+        let texts: std::collections::HashSet<String> =
+            (0..1000).map(|_| shown(&new(north(), Timestamp::UNIX_EPOCH, None, None).1).to_owned()).collect();
         assert_eq!(texts.len(), 1000);
     }
 
@@ -202,11 +320,22 @@ mod tests {
     fn what_is_no_file_of_tokens_is_refused_without_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.json");
+        let with = |holder: &str| {
+            let (digest, at) = ("0f".repeat(32), "2026-11-22T10:00:00Z");
+            format!(
+                "{{\"version\": 1, \"tokens\": [{{\"id\": \"1\", {holder}, \"sha256\": \"{digest}\", \"created_at\": \"{at}\"}}]}}"
+            )
+        };
         for (text, said) in [
             ("", "line 1"),
             ("{\"version\": 2, \"tokens\": []}", "version 2"),
             ("{\"version\": 1, \"tokens\": [{\"id\": \"hunter22\"}]}", "line 1"),
             ("{\"version\": 1, \"tokens\": [], \"scopes\": \"hunter22\"}", "line 1"),
+            (&with("\"client\": \"north\", \"owner\": \"hunter\""), "line 1"),
+            (&with("\"client\": \"north\", \"scopes\": [\"CASE_VIEW\"]"), "line 1"),
+            (&with("\"owner\": \"hunter\", \"scopes\": [\"CASE_HUNTER\"]"), "line 1"),
+            (&with("\"owner\": \"hunter\\u0000\""), "line 1"),
+            (&with("\"note\": \"nobody's\""), "line 1"),
         ] {
             let _ = fs::remove_file(&path);
             let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).unwrap();

@@ -1,9 +1,7 @@
 //! The job that looks for attachments that were missing when their bundle came: a scheduled visit to the inboxes.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use async_trait::async_trait;
+use std::sync::Arc;
 
 use crate::config::settings;
 use crate::exchange::Engine;
@@ -26,10 +24,6 @@ impl LateAttachments {
 impl Job for LateAttachments {
     fn name(&self) -> &'static str {
         "late_attachments"
-    }
-
-    fn at_least_every(&self) -> Duration {
-        Duration::from_secs(2 * 3600)
     }
 
     async fn run(&self) -> String {

@@ -26,6 +26,8 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     tasks.spawn(until(stop.clone(), receipts(engine.clone())));
+    tasks.spawn(until(stop.clone(), time(engine.clone())));
+    tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
         for _ in 0..TRANSFERS {
             tasks.spawn(until(stop.clone(), transfer(engine.clone())));
@@ -134,6 +136,24 @@ async fn prepare(engine: Engine) {
             Ok(0) => engine.wait_for_attachments().await,
             outcome => trouble.after(outcome.map(|_| ())).await,
         }
+    }
+}
+
+async fn time(engine: Engine) {
+    let mut trouble = Trouble::new("time");
+    loop {
+        engine.wait_for_untimed().await;
+        let outcome = engine.time_cases().await;
+        trouble.after(outcome.map(|_| ())).await;
+    }
+}
+
+async fn close(engine: Engine) {
+    let mut trouble = Trouble::new("close");
+    loop {
+        let outcome = engine.work_closings().await;
+        trouble.after(outcome.map(|_| ())).await;
+        engine.wait_for_closings(IDLE).await;
     }
 }
 

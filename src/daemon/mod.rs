@@ -59,7 +59,8 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
     let tasks = TaskTracker::new();
     let doors = listen::open(&engine, &started, &tasks, &stop).await?;
     loops::spawn(&engine, &started, &tasks, &stop);
-    let scheduler = Scheduler::start(start::jobs(&engine, &started), &engine, &tasks, &stop).await?;
+    let scheduler =
+        Scheduler::start(start::jobs(&engine, &started), started.schedule.zone(), &engine, &tasks, &stop).await?;
     systemd::spawn_watchdog(&engine, &tasks, &stop);
     systemd::ready(&started);
     info!(

@@ -9,11 +9,11 @@ use tracing::{error, info, warn};
 use super::DaemonError;
 use super::late::LateAttachments;
 use crate::clock::Clock;
-use crate::config::Settings;
 use crate::config::settings::OnDamage;
 use crate::config::site_key::KeyFile;
+use crate::config::{Cron, Settings};
 use crate::exchange::{Engine, Parts, SiteKey};
-use crate::jobs::{CaseCheck, ExpiryCheck, Housekeeping, Reconcile, Scheduled};
+use crate::jobs::{AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping, Job, Reconcile, Scheduled, SlaCheck};
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::history::{HistoryStore, KeyStanding};
@@ -100,18 +100,18 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
 
 pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {
     let schedule = &settings.schedule;
+    let at = |cron: &Cron, job: Arc<dyn Job>| Scheduled { cron: cron.clone(), job };
     let mut jobs = vec![
-        Scheduled { expression: CaseCheck::EXPRESSION.into(), job: Arc::new(CaseCheck::new(engine.clone())) },
-        Scheduled { expression: schedule.housekeeping.clone(), job: Arc::new(Housekeeping::new(engine.clone())) },
-        Scheduled { expression: schedule.expiry_check.clone(), job: Arc::new(ExpiryCheck::new(engine.clone())) },
-        Scheduled {
-            expression: schedule.late_attachments.clone(),
-            job: Arc::new(LateAttachments::new(engine, &settings.inboxes)),
-        },
+        at(&schedule.case_check, Arc::new(CaseCheck::new(engine.clone()))),
+        at(&schedule.housekeeping, Arc::new(Housekeeping::new(engine.clone()))),
+        at(&schedule.expiry_check, Arc::new(ExpiryCheck::new(engine.clone()))),
+        at(&schedule.late_attachments, Arc::new(LateAttachments::new(engine, &settings.inboxes))),
+        at(&schedule.auto_close, Arc::new(AutoClose::new(engine.clone()))),
+        at(&schedule.due_date_check, Arc::new(DueDateCheck::new(engine.clone()))),
+        at(&schedule.sla_check, Arc::new(SlaCheck::new(engine.clone()))),
     ];
     if settings.upstream.is_some() {
-        let job = Arc::new(Reconcile::new(engine.clone()));
-        jobs.push(Scheduled { expression: schedule.reconcile.clone(), job });
+        jobs.push(at(&schedule.reconcile, Arc::new(Reconcile::new(engine.clone()))));
     }
     jobs
 }

@@ -14,8 +14,8 @@ use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Action, Alias, Changes, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg,
-    Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward,
+    Action, Alias, Changes, Comment, Deadline, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId,
+    Leg, Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -266,6 +266,12 @@ impl Engine {
             |one: &&Milestone| one.check().is_ok() && !incident.milestones.iter().any(|known| known.id == one.id);
         let news = theirs.milestones.iter().filter(is_news);
         edit.milestones = news.map(|one| Milestone { origin: Some(alias.clone()), ..one.clone() }).collect();
+        let is_news = |one: &&Deadline| {
+            let known = incident.deadlines.iter().find(|known| known.id == one.id);
+            one.check().is_ok() && known.is_none_or(|known| known.revision < one.revision)
+        };
+        let news = theirs.deadlines.iter().filter(is_news);
+        edit.deadlines = news.map(|one| Deadline { origin: Some(alias.clone()), ..one.clone() }).collect();
         edit
     }
 
@@ -419,6 +425,7 @@ pub(super) fn standpoint(
             comments: 0,
             attachments: 0,
             milestones: 0,
+            deadlines: 0,
             assigned: None,
         },
     };

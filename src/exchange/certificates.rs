@@ -46,7 +46,7 @@ impl Engine {
         let tokens = settings
             .tokens
             .iter()
-            .filter_map(|token| Some((format!("token {} of client {}", token.id, token.client), token.expires_at?)));
+            .filter_map(|token| Some((format!("token {} of {}", token.id, token.holder), token.expires_at?)));
         let peers = book.peers.iter().map(|(peer, ends)| (of_peer(peer), *ends));
         let mut endings: Vec<_> = book.own.iter().cloned().chain(peers).chain(tokens).collect();
         endings.sort_by_key(|(_, ends)| *ends);

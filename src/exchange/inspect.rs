@@ -7,6 +7,7 @@ use super::{Engine, EngineError, why};
 use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
 use crate::config::settings::Client;
+use crate::config::token::{Holder, Operator, Token};
 use crate::protocol::ProblemType;
 use crate::protocol::external::External;
 use crate::protocol::operator::{
@@ -16,17 +17,29 @@ use crate::protocol::operator::{
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
 use crate::store::{ListFilter, ListOrder, ListQuery};
 
+/// So many of one kind are named in the warnings.
+const NAMED: usize = 5;
+
 /// Clients as which nobody can come in, a sentence each for the first of them.
 fn locked_out(settings: &Settings) -> Vec<String> {
-    /// So many are named.
-    const NAMED: usize = 5;
-    let with_token: HashSet<&Alias> = settings.tokens.iter().map(|token| &token.client).collect();
+    let with_token: HashSet<&Alias> = settings.tokens.iter().filter_map(Token::client).collect();
     let out = settings.clients.iter().filter(|client| {
         client.login.is_none() && client.certificate_name.is_none() && !with_token.contains(&client.alias)
     });
     let sentence =
         |client: &Client| format!("nobody can come in as {0}; see `casebridge token new --client {0}`", client.alias);
     out.take(NAMED).map(sentence).collect()
+}
+
+/// Tokens whose role is not in the configuration, which gives them nothing; a sentence each for the first of them.
+fn without_role(settings: &Settings) -> Vec<String> {
+    let lost = settings.tokens.iter().filter_map(|token| match &token.holder {
+        Holder::Operator(Operator { role: Some(role), .. }) if settings.role(role).is_none() => {
+            Some(format!("token {} of {} has the role {role:?}, of which there is no [[role]]", token.id, token.holder))
+        }
+        _ => None,
+    });
+    lost.take(NAMED).collect()
 }
 
 /// Entries counted before a count becomes "at least".
@@ -65,6 +78,7 @@ impl Engine {
         }
         warnings.extend(self.ending_soon());
         warnings.extend(locked_out(&settings));
+        warnings.extend(without_role(&settings));
         if parked > 0 {
             warnings.push(format!("{parked} exchanges need a person; see `casebridge parked`"));
         }

@@ -79,7 +79,7 @@ impl Engine {
                 format!("the site signs with key {print}; nobody has endorsed it in place of {known}")
             }
         };
-        let note = self.note(Action::KeyMade, "casebridge", None, detail, before.map(|one| one.key), public);
+        let note = self.key_note(Action::KeyMade, "casebridge", None, detail, before.map(|one| one.key), public);
         self.store().set_key(self.known_key(None, public, KeyStanding::Present), note).await?;
         self.0.own_key.write().unwrap_or_else(PoisonError::into_inner).is_noted = true;
         Ok(())
@@ -99,7 +99,7 @@ impl Engine {
         let endorsement = old.endorse(public, self.now()).map_err(|fault| refused(fault.to_string()))?;
         let detail = format!("the site signs with key {}", public.fingerprint());
         let who = format!("operator {operator}");
-        let note = self.note(Action::KeyRotated, &who, None, detail, Some(old.public()), public);
+        let note = self.key_note(Action::KeyRotated, &who, None, detail, Some(old.public()), public);
         let known = KnownKey { endorsement: Some(endorsement), ..self.known_key(None, public, KeyStanding::Present) };
         self.store().set_key(known, note).await?;
         let known = self.store().keys(None).await?;
@@ -131,7 +131,7 @@ impl Engine {
                     Some(one) if one == key => (Action::KeyPinned, format!("key {print} of {peer} is in the settings")),
                     Some(_) => (Action::KeyRotated, format!("key {print} of {peer}, endorsed by the one before it")),
                 };
-                let note = self.note(action, &format!("peer {peer}"), Some(peer), detail, present, key);
+                let note = self.key_note(action, &format!("peer {peer}"), Some(peer), detail, present, key);
                 self.store().set_key(self.known_key(Some(peer), key, KeyStanding::Present), note).await?;
                 info!(event = "peer_key_pinned", peer = %peer, %key, "its receipts are believed");
                 return Ok(true);
@@ -145,7 +145,7 @@ impl Engine {
         // One that is past may not come back by itself either, and keeps its place.
         if is_news && !known.iter().any(|one| one.key == key) {
             let detail = format!("{peer} shows key {}, which nobody has endorsed", key.fingerprint());
-            let note = self.note(Action::KeyOffered, &format!("peer {peer}"), Some(peer), detail, trusted, key);
+            let note = self.key_note(Action::KeyOffered, &format!("peer {peer}"), Some(peer), detail, trusted, key);
             self.store().set_key(self.known_key(Some(peer), key, KeyStanding::Offered), note).await?;
         }
         Ok(false)
@@ -177,7 +177,7 @@ impl Engine {
         }
         let before = known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
         let detail = format!("key {} of {peer} is confirmed", key.fingerprint());
-        let note = self.note(Action::KeyPinned, &format!("operator {operator}"), Some(peer), detail, before, key);
+        let note = self.key_note(Action::KeyPinned, &format!("operator {operator}"), Some(peer), detail, before, key);
         self.store().set_key(self.known_key(Some(peer), key, KeyStanding::Present), note).await?;
         info!(event = "peer_key_pinned", peer = %peer, %key, "its receipts are believed");
         self.0.receipts_due.notify_one();
@@ -201,7 +201,7 @@ impl Engine {
         KnownKey { peer: peer.cloned(), key, standing, since: self.now(), endorsement: None }
     }
 
-    fn note(
+    fn key_note(
         &self,
         action: Action,
         who: &str,

@@ -37,6 +37,7 @@ impl Engine {
         let rest = requests.split_off(requests.len().min(LIMIT));
         let mut outcomes: Vec<_> = rest.iter().map(|(index, ..)| (*index, later("links take turns"))).collect();
         let opens = requests.iter().map(|(_, key, create, raw)| self.to_open(key, create, raw)).collect();
+        let _moved = self.0.between_record_and_shadow.read().await;
         let linked = match self.store().link(opens).await {
             Ok(linked) => linked,
             Err(fault) => {

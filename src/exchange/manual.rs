@@ -3,16 +3,25 @@
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
-use crate::case::{Action, Deposit, Event, Form, IncidentId, Kind};
+use crate::case::{Deposit, Event, Form, IncidentId, Kind};
 use crate::protocol::operator::OpenRequest;
 use crate::protocol::{Problem, ProblemType};
-use crate::store::{Write, Writer};
 
 impl Engine {
     /// Stores the incident under a name of its own, held or submitted at once.
     pub async fn open_by_hand(&self, request: OpenRequest) -> Result<IncidentId, EngineError> {
         let deposit = deposit(&request)?;
-        if request.submit {
+        self.open_deposit(deposit, request.submit, &request.operator).await
+    }
+
+    /// The same with what a deposit can say besides.
+    pub(super) async fn open_deposit(
+        &self,
+        deposit: Deposit,
+        submit: bool,
+        operator: &str,
+    ) -> Result<IncidentId, EngineError> {
+        if submit {
             if self.settings().upstream.is_none() {
                 return Err(ProblemType::NotConnected.with("this site has no [upstream] in its settings").into());
             }
@@ -23,18 +32,17 @@ impl Engine {
             let form = deposit.form.or(&self.settings().submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
         }
+        let deposit = Deposit { opened_by: Some(operator.to_owned()), ..deposit };
         let deposited = self.deposit(vec![deposit]).await?;
         let one = deposited.first().ok_or_else(|| ProblemType::Internal.with("nothing was stored"))?;
-        let history = vec![self.line(one.incident, Action::OpenedByHand, &request.operator, "opened by hand".into())];
-        self.write_one(Write { history, ..Write::to(one.incident, Writer::Bridge) }).await?;
-        if request.submit {
-            self.submit(one.incident, Form::default(), &request.operator).await?;
+        if submit {
+            self.submit(one.incident, Form::default(), operator).await?;
         }
         Ok(one.incident)
     }
 }
 
-fn deposit(request: &OpenRequest) -> Result<Deposit, Problem> {
+pub(super) fn deposit(request: &OpenRequest) -> Result<Deposit, Problem> {
     let kind = match &request.kind {
         Some(text) => Kind::parse(text).ok_or_else(|| {
             let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();

@@ -6,7 +6,8 @@
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`; what they sign for: `receipts`, `keys`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
-//! - for people: `inspect`, `why`, `story`.
+//! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
+//! - for people: `inspect`, `why`, `cases`, `story`.
 //!
 //! `settle` alone writes state.
 
@@ -15,8 +16,11 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod cases;
 mod certificates;
 mod clock_back;
+mod closing;
+mod deadlines;
 mod detect;
 mod digest;
 mod feed;
@@ -27,6 +31,7 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod jobs;
 mod keys;
 mod link;
 mod manual;
@@ -49,6 +54,7 @@ mod snapshot;
 mod story;
 mod submit;
 mod taken;
+mod timing;
 mod transfer;
 mod why;
 mod work;
@@ -71,6 +77,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
 pub use keys::SiteKey;
 pub use push::Pushed;
@@ -167,6 +174,12 @@ struct Inner {
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
+    /// Held by the one run of a job of case management.
+    checking: tokio::sync::Mutex<()>,
+    /// Cases may wait to be closed.
+    to_close: Notify,
+    /// Told when a person asks for a job, by its name.
+    asked: Mutex<HashMap<&'static str, Arc<Notify>>>,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
@@ -212,6 +225,9 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
+            checking: tokio::sync::Mutex::new(()),
+            to_close: Notify::new(),
+            asked: Mutex::new(HashMap::new()),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
         }));
@@ -266,17 +282,6 @@ impl Engine {
         self.store().add_attachment(id, content, self.now()).await?;
         self.0.to_prepare.notify_one();
         Ok(())
-    }
-
-    /// When a scheduled job last ran, across restarts.
-    pub async fn last_run(&self, job: &'static str) -> Result<Option<Timestamp>, EngineError> {
-        self.state().transact(move |transaction| Ok(transaction.last_run(job)?)).await
-    }
-
-    /// Remembers that a scheduled job ran.
-    pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
-        let now = self.now();
-        self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
     }
 
     /// Resolves when the state can no longer be written: the process has to stop.

@@ -39,11 +39,16 @@ impl Engine {
         let settings = self.settings();
         let answer_within = settings.listen.as_ref().map(|listen| listen.answer_within).unwrap_or_default();
         let opens = creates.iter().map(|(_, key, create, raw)| self.to_open(key, create, raw)).collect();
+        let open = async {
+            let moved = self.0.between_record_and_shadow.read().await;
+            (self.store().open(opens).await, moved)
+        };
         // Cancelling does not undo: the store finishes in a task of its own, and opening again finds what it made.
-        let opened = match tokio::time::timeout(answer_within, self.store().open(opens)).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(StoreError::Newer { found, known })) => return Err(StoreError::Newer { found, known }.into()),
-            Ok(Err(fault)) => return self.keep(creates, &fault.to_string()).await,
+        // What a person changes as soon as the record stands is compared once its exchange is known.
+        let (opened, _moved) = match tokio::time::timeout(answer_within, open).await {
+            Ok((Ok(opened), moved)) => (opened, moved),
+            Ok((Err(StoreError::Newer { found, known }), _)) => return Err(StoreError::Newer { found, known }.into()),
+            Ok((Err(fault), _)) => return self.keep(creates, &fault.to_string()).await,
             Err(_) => return self.keep(creates, "the incident store takes longer than `answer_within`").await,
         };
         crash_point(CrashPoint::IncidentOpened);
@@ -163,6 +168,7 @@ impl Engine {
             references: Vec::new(),
             comments: Vec::new(),
             milestones: Vec::new(),
+            deadlines: Vec::new(),
             announced: Vec::new(),
         };
         let policy = first_match(&settings.case.accept, &candidate)?;

@@ -18,7 +18,7 @@ use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
-    Incident, IncidentId, Leg, Operation, Phase, Relayed, Subject, Towards, Upward, told,
+    Incident, IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -198,9 +198,11 @@ impl Engine {
         let again = Changes {
             comments: lacking(&incident.comments, differences, alias),
             attachments: lacking_files(incident, differences, alias),
+            milestones: lacking_milestones(incident, differences, alias),
             ..Changes::default()
         };
-        let told = taken(theirs, record, &come, alias);
+        let mut told = taken(theirs, record, &come, alias);
+        told.milestones.retain(|one| incident.milestones.iter().all(|known| known.id != one.id));
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
@@ -321,6 +323,10 @@ fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference]
             Subject::ExpectedResolution => edit.expected_resolution = Some(record.expected_resolution.flatten()),
             Subject::Case => edit.case = record.case.clone(),
             Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, *id, alias)),
+            Subject::Milestones => {
+                let sound = record.milestones.iter().filter(|one| one.check().is_ok());
+                edit.milestones = sound.map(|one| Milestone { origin: Some(alias.clone()), ..one.clone() }).collect();
+            }
             Subject::Comment(_) | Subject::File(_) => {}
         }
     }
@@ -339,6 +345,13 @@ fn phase(theirs: &ExchangeSnapshot) -> Phase {
 fn theirs_of(record: &Changes, id: Uuid, alias: &Alias) -> Option<Comment> {
     let comment = record.comments.iter().find(|comment| comment.id == id && comment.check().is_ok())?;
     Some(Comment { origin: Some(alias.clone()), ..comment.clone() })
+}
+
+/// Milestones that the upstream may lack: which ones, the digest does not tell; each arrives once.
+fn lacking_milestones(incident: &Incident, differences: &[Difference], alias: &Alias) -> Vec<Milestone> {
+    let differ = differences.iter().any(|one| one.field == Subject::Milestones);
+    let ours = incident.milestones.iter().filter(|one| differ && one.origin.as_ref() != Some(alias));
+    ours.cloned().collect()
 }
 
 /// Our comments that the upstream has not got.
@@ -383,6 +396,7 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
                 (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
                 _ => None,
             },
+            Subject::Milestones => Some("tell and take what the other lacks"),
             Subject::Case if drift.record.case.is_none() => None,
             _ => Some("take the peer's value"),
         };

@@ -85,6 +85,7 @@ impl Engine {
                 comments: counterpart.shared(incident),
                 attachments: announced.map(|one| one.note.clone()).collect(),
                 milestones: counterpart.told_milestones(incident),
+                deadlines: counterpart.told_deadlines(incident),
             };
             if hides { hide_in_changes(changes) } else { changes }
         };

@@ -60,16 +60,16 @@ impl Engine {
             }
             after = last;
         }
-        let site = self.site().0.to_string();
+        let whose = self.begin(query.incident.map(IncidentId)).export;
         let head = match head {
             Some((number, hash)) => {
                 Head { number, hash: hash.parse().map_err(|_| ProblemType::Internal.with("a hash"))? }
             }
-            None => Head { number: 0, hash: crate::case::evidence::root_of(&site) },
+            None => Head { number: 0, hash: crate::case::evidence::root_of(&whose.site) },
         };
         let numbers = query.incident.map(|_| numbers);
         let key = self.own_key().0;
-        let end = End { site, head, numbers, at: self.now(), key: key.public() };
+        let end = End { export: whose, head, numbers, at: self.now(), key: key.public() };
         let signed: Exported =
             end.signed(&key).map_err(|fault| EngineError::from(ProblemType::Internal.with(fault.to_string())))?;
         Ok(HistoryEnd { end: signed })

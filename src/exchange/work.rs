@@ -118,7 +118,12 @@ impl Engine {
         self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await
     }
 
-    fn edit_for(&self, incident: &Incident, decision: Decision, request: &WorkRequest) -> Result<Edit, EngineError> {
+    pub(super) fn edit_for(
+        &self,
+        incident: &Incident,
+        decision: Decision,
+        request: &WorkRequest,
+    ) -> Result<Edit, EngineError> {
         let ours = incident.references.iter().any(|reference| reference.towards == Towards::Client);
         if decision == Decision::Reject && !ours {
             return Err(action(format!("incident {} is no client's; cancel it, or close it", incident.id)));
@@ -195,7 +200,12 @@ impl Engine {
     }
 
     /// What another site has in hand is changed there; notes flow regardless (C-48).
-    fn check_ownership(&self, incident: &Incident, decision: Decision, edit: &Edit) -> Result<(), EngineError> {
+    pub(super) fn check_ownership(
+        &self,
+        incident: &Incident,
+        decision: Decision,
+        edit: &Edit,
+    ) -> Result<(), EngineError> {
         // Whoever submitted a case may withdraw it, and whoever it was submitted to may refuse it, at any time.
         if matches!(decision, Decision::Cancel | Decision::Reject) {
             return Ok(());

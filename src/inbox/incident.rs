@@ -63,7 +63,7 @@ pub fn read_incident(bytes: &[u8]) -> Result<Deposit, IncidentFault> {
         group: document.group,
         form: document.form,
         files: files.collect::<Result<_, _>>()?,
-        hold: false,
+        ..Deposit::default()
     })
 }
 

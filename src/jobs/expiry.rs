@@ -1,7 +1,5 @@
 //! Once a day: certificates and tokens that end soon are warned of, days ahead.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tracing::warn;
@@ -32,10 +30,6 @@ impl ExpiryCheck {
 impl Job for ExpiryCheck {
     fn name(&self) -> &'static str {
         "expiry_check"
-    }
-
-    fn at_least_every(&self) -> Duration {
-        Duration::from_secs(86_400)
     }
 
     async fn run(&self) -> String {

@@ -26,10 +26,6 @@ impl Job for Housekeeping {
         "housekeeping"
     }
 
-    fn at_least_every(&self) -> Duration {
-        Duration::from_secs(86_400)
-    }
-
     async fn run(&self) -> String {
         let settings = self.engine.settings();
         if self.engine.state_has_blobs() {

@@ -1,7 +1,5 @@
 //! Once a day: both stores are compared. What drifted apart is told as an event; a person repairs it.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::Job;
@@ -21,10 +19,6 @@ impl Reconcile {
 impl Job for Reconcile {
     fn name(&self) -> &'static str {
         "reconcile"
-    }
-
-    fn at_least_every(&self) -> Duration {
-        Duration::from_secs(86_400)
     }
 
     async fn run(&self) -> String {

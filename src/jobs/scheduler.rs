@@ -1,7 +1,10 @@
-//! tokio-cron-scheduler tells each job's worker that it is time; the worker does the work, one run after the other.
+//! tokio-cron-scheduler tells each job's worker that it may be time; the worker asks the clocks of its time zone, and does the
+//! work, one run after the other.
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler};
 use tokio_util::sync::CancellationToken;
@@ -9,19 +12,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{Job, Scheduled};
+use crate::config::Cron;
 use crate::exchange::Engine;
 
 /// Why the schedules could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
-    #[error(
-        "[schedule] {job} = \"{expression}\" is not a schedule: {reason}; write six fields, seconds first, \
-         for example \"0 30 6 * * *\""
-    )]
-    Expression { job: &'static str, expression: String, reason: String },
-    #[error("the scheduler does not start: {0}")]
-    Start(String),
-}
+#[error("the scheduler does not start: {0}")]
+pub struct ScheduleError(String);
 
 /// The running schedules.
 pub struct Scheduler {
@@ -32,24 +29,21 @@ impl Scheduler {
     /// Starts the schedules and one worker for each job.
     pub async fn start(
         jobs: Vec<Scheduled>,
+        zone: TimeZone,
         engine: &Engine,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, ScheduleError> {
-        let start = |error: tokio_cron_scheduler::JobSchedulerError| ScheduleError::Start(error.to_string());
+        let start = |error: tokio_cron_scheduler::JobSchedulerError| ScheduleError(error.to_string());
         let scheduler = JobScheduler::new().await.map_err(start)?;
-        for Scheduled { expression, job } in jobs {
-            let due = Arc::new(Notify::new());
-            let told = Arc::clone(&due);
-            // A job that is told while it runs runs once more afterwards, however often it was told.
-            let cron = CronJob::new(expression.as_str(), move |_, _| told.notify_one());
-            let cron = cron.map_err(|error| ScheduleError::Expression {
-                job: job.name(),
-                expression: expression.clone(),
-                reason: error.to_string(),
-            })?;
-            scheduler.add(cron).await.map_err(start)?;
-            tasks.spawn(work(job, due, engine.clone(), stop.clone()));
+        for Scheduled { cron, job } in jobs {
+            let tick = Arc::new(Notify::new());
+            let told = Arc::clone(&tick);
+            // A worker that is told while it works looks once more afterwards, however often it was told.
+            let wakes = CronJob::new(cron.wakes().as_str(), move |_, _| told.notify_one()).map_err(start)?;
+            scheduler.add(wakes).await.map_err(start)?;
+            let worker = Worker { cron, zone: zone.clone(), job, engine: engine.clone() };
+            tasks.spawn(worker.work(tick, stop.clone()));
         }
         scheduler.start().await.map_err(start)?;
         Ok(Self { scheduler })
@@ -63,31 +57,49 @@ impl Scheduler {
     }
 }
 
-async fn work(job: Arc<dyn Job>, due: Arc<Notify>, engine: Engine, stop: CancellationToken) {
-    if is_overdue(job.as_ref(), &engine).await {
-        due.notify_one();
-    }
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = due.notified() => {}
-        }
-        let result = job.run().await;
-        info!(event = "job_ran", job = job.name(), result, "a scheduled job ran");
-        if let Err(error) = engine.ran(job.name()).await {
-            warn!(event = "job_not_recorded", job = job.name(), reason = %error, "it will run again after a restart");
-        }
-    }
+struct Worker {
+    cron: Cron,
+    zone: TimeZone,
+    job: Arc<dyn Job>,
+    engine: Engine,
 }
 
-async fn is_overdue(job: &dyn Job, engine: &Engine) -> bool {
-    match engine.last_run(job.name()).await {
-        Ok(Some(last)) => {
-            let since = std::time::Duration::try_from(jiff::Timestamp::now().duration_since(last));
-            // A last run in the future is a clock that went back; better once too often.
-            since.map_or(true, |since| since > job.at_least_every())
+impl Worker {
+    async fn work(self, tick: Arc<Notify>, stop: CancellationToken) {
+        let name = self.job.name();
+        let asked = self.engine.asked_for(name);
+        // Where that cannot be read, the job waits for its next turn.
+        let mut last = self.engine.last_run(name).await.unwrap_or_else(|_| Some(Timestamp::now()));
+        loop {
+            if self.is_due(last, Timestamp::now()) {
+                last = Some(self.run().await);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tick.notified() => {}
+                () = asked.notified() => last = Some(self.run().await),
+            }
         }
-        Ok(None) => true,
-        Err(_) => false,
+    }
+
+    /// Whether it should have run since it last did: what was missed is done once, however much it was.
+    fn is_due(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
+        match last {
+            // A last run in the future is a clock that went back; better once too often.
+            Some(last) if last <= now => self.cron.next_after(last, &self.zone).is_some_and(|next| next <= now),
+            _ => true,
+        }
+    }
+
+    /// Returns when the run began.
+    async fn run(&self) -> Timestamp {
+        let began = Timestamp::now();
+        let name = self.job.name();
+        let result = self.job.run().await;
+        info!(event = "job_ran", job = name, result, "a scheduled job ran");
+        if let Err(error) = self.engine.ran(name).await {
+            warn!(event = "job_not_recorded", job = name, reason = %error, "it will run again after a restart");
+        }
+        began
     }
 }

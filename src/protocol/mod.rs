@@ -1,12 +1,15 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
 pub mod attachment;
+pub mod cases;
+pub mod definitions;
 pub mod digest;
 pub mod exchange;
 pub mod external;
 #[cfg(test)]
 mod fuzz;
 pub mod history;
+pub mod job;
 pub mod key;
 pub mod object;
 pub mod operation;
@@ -22,6 +25,7 @@ pub mod why;
 pub use attachment::{AttachmentAnswer, ContentRange};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
+pub use job::{JobAnswer, JobCase, JobList, JobRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

@@ -18,7 +18,8 @@ pub struct Problem {
     pub status: u16,
     /// What exactly, and what to do. Never repeats secrets or long input.
     pub detail: String,
-    /// The CASEnnnn code of the case-management reference, where it has one.
+    /// The CASEnnnn code that the case-management reference gives to the call, where it has one.
+    #[schema(pattern = "^CASE[0-9]{4}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -50,6 +51,7 @@ macro_rules! problems {
 
 problems! {
     Unauthorized = "unauthorized", 401, "Credentials are missing or wrong";
+    Forbidden = "forbidden", 403, "The permission for this is missing";
     NotFound = "not-found", 404, "There is no such thing";
     UnknownVersion = "unknown-version", 404, "This protocol version is not spoken here";
     MethodNotAllowed = "method-not-allowed", 405, "The address does not take this method";
@@ -96,6 +98,8 @@ problems! {
     NotOwner = "not-owner", 409, "Another site has the case in hand";
     Form = "form", 422, "The form is not acceptable";
     Action = "action", 409, "The action is not possible now";
+    /// `If-Match` names another revision than the case is at.
+    Stale = "stale", 412, "The case is not as it was any more";
 }
 
 impl ProblemType {

@@ -2,6 +2,8 @@
 //! in `tests/store` is where an adapter starts.
 
 mod attachment;
+mod cases;
+mod deadline;
 pub mod history;
 pub mod sqlite;
 
@@ -11,10 +13,14 @@ use jiff::Timestamp;
 use crate::case::evidence::{Context, Travelled};
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder,
-    Incident, IncidentId, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    Incident, IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use cases::{
+    CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
+};
+pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use history::HistoryStore;
 pub use sqlite::SqliteStore;
 
@@ -106,6 +112,8 @@ pub struct Write {
     pub reference: Option<ReferenceWrite>,
     /// What the peer of `reference` announces.
     pub attachments: Vec<Incoming>,
+    /// What the case has beside its record.
+    pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
     /// What went over the wire, where a line of `history` tells of it.
     pub travelled: Option<Travelled>,
@@ -128,6 +136,7 @@ impl Write {
             own_case: None,
             reference: None,
             attachments: Vec::new(),
+            instance: None,
             history: Vec::new(),
             travelled: None,
             context: Context::default(),
@@ -219,7 +228,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + HistoryStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + HistoryStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

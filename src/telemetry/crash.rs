@@ -9,6 +9,10 @@ pub enum CrashPoint {
     StoreOpened,
     StoreLinked,
     StoreWritten,
+    CasesTimed,
+    DeadlinesRefreshed,
+    ClosingsQueued,
+    ClosingSettled,
     AttachmentAdded,
     AttachmentDecided,
     ContentBegun,
@@ -49,15 +53,24 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The jobs of case management: a deadline that passed and is not noted, one that is, a case that was closed and not
+    // taken off the queue.
+    DeadlineFound,
+    DeadlineNoted,
+    CaseClosed,
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 41] = [
+    pub const ALL: [CrashPoint; 48] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
         CrashPoint::StoreLinked,
         CrashPoint::StoreWritten,
+        CrashPoint::CasesTimed,
+        CrashPoint::DeadlinesRefreshed,
+        CrashPoint::ClosingsQueued,
+        CrashPoint::ClosingSettled,
         CrashPoint::AttachmentAdded,
         CrashPoint::AttachmentDecided,
         CrashPoint::ContentBegun,
@@ -94,6 +107,9 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::DeadlineFound,
+        CrashPoint::DeadlineNoted,
+        CrashPoint::CaseClosed,
     ];
 
     /// As a test names it in `CASEBRIDGE_CRASH_AT`, optionally with the pass to die in: `DetectCommitted:3`.

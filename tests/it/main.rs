@@ -31,6 +31,7 @@ mod outbound;
 mod ownership;
 mod paused;
 mod peer_test;
+mod permissions;
 mod poison;
 mod power_cut;
 mod printers;

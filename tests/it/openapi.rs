@@ -33,7 +33,9 @@ impl Served {
     }
 
     fn is_local(&self, method: &str, path: &str) -> bool {
-        self.document.operation(method, path)["tags"] == json!(["local"])
+        // Operators may come either way.
+        let tags = &self.document.operation(method, path)["tags"];
+        *tags == json!(["local"]) || *tags == json!(["cases"])
     }
 
     /// Calls a documented operation and holds the answer to the document. `filled` is the path with its values.
@@ -105,13 +107,15 @@ async fn every_documented_operation_is_there_and_every_address_of_the_protocol_i
     let served = Served::start("").await;
     served.caller.create(1).await;
     for (method, path) in served.document.operations() {
-        let filled = path.replace("{id}", "1").replace("{sha256}", "1");
+        let filled = path.replace("{id}", "1").replace("{sha256}", "1").replace(['{', '}'], "");
         let request = match served.is_local(&method, &path) {
             true => served.site.request(&method, &filled),
             false => served.caller.request(&method, &filled),
         };
         let reply = hear(request).await;
-        assert!(![404, 405].contains(&reply.status), "{method} {path}: {reply:?}");
+        // A part of a case may be missing; the address is not.
+        let part = path.starts_with("/v1/case") && !reply.text.contains("see /openapi.json");
+        assert!(reply.status != 405 && (reply.status != 404 || part), "{method} {path}: {reply:?}");
     }
     let documented: BTreeSet<String> = served.document.operations().into_iter().map(|(_, path)| path).collect();
     for path in [
@@ -130,6 +134,9 @@ async fn every_documented_operation_is_there_and_every_address_of_the_protocol_i
         "/v1/parked",
         "/v1/retry",
         "/v1/deposits",
+        "/v1/cases",
+        "/v1/cases/{id}",
+        "/v1/cases/{id}/hold",
         "/healthz",
         "/readyz",
     ] {

@@ -92,7 +92,7 @@ fn is_found(bug: Bug, within: u64) {
 
 #[test]
 fn a_store_that_opens_an_incident_twice_is_found() {
-    is_found(Bug::OpensTwice, 20);
+    is_found(Bug::OpensTwice, 200);
 }
 
 #[test]

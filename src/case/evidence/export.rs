@@ -58,7 +58,8 @@ impl Line {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
-    pub site: String,
+    /// As in the first line.
+    pub export: Whose,
     /// The last entry.
     pub head: Head,
     /// Of one case: all of its entries.

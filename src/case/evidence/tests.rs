@@ -84,11 +84,12 @@ fn history(own: &SigningKey, partner: &SigningKey, count: u64) -> Vec<Kept> {
 
 fn export(own: &SigningKey, kept: &[Kept]) -> Vec<String> {
     let alias = "north".parse().unwrap();
-    let begin = Begin { export: Whose { version: 1, site: site(), alias, incident: None } };
+    let whose = Whose { version: 1, site: site(), alias, incident: None };
+    let begin = Begin { export: whose.clone() };
     let last = kept.last().unwrap();
     let head = Head { number: last.entry.number, hash: last.hash.parse().unwrap() };
     let at = "2026-11-22T11:00:00Z".parse().unwrap();
-    let end = End { site: site(), head, numbers: None, at, key: own.public() }.signed(own).unwrap();
+    let end = End { export: whose, head, numbers: None, at, key: own.public() }.signed(own).unwrap();
     let line = |one: &Kept| serde_json::to_string(&Line::of(one, None).unwrap()).unwrap();
     let mut lines = vec![serde_json::to_string(&begin).unwrap()];
     lines.extend(kept.iter().map(line));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::entry::{Entry, Kept, Way, chained, hash_of, root_of};
-use super::export::{Begin, Exported, Line};
+use super::export::{Begin, Exported, Line, Whose};
 use super::key::{Endorsement, PublicKey};
 use super::receipt::{Head, Proof, Receipt, Statement};
 use crate::case::{Action, ContentDigest};
@@ -96,6 +96,8 @@ pub struct Verifier {
     /// What this site has signed for and peers hold.
     heads: BTreeMap<u64, ContentDigest>,
     whose: Option<(String, Scope)>,
+    /// The first line of an export.
+    begin: Option<Whose>,
     last: u64,
     hash: Option<ContentDigest>,
     numbers: Vec<u64>,
@@ -112,6 +114,7 @@ impl Verifier {
             keys,
             heads: BTreeMap::new(),
             whose: None,
+            begin: None,
             last: 0,
             hash: None,
             numbers: Vec::new(),
@@ -152,7 +155,8 @@ impl Verifier {
                 return Err(Finding { entry: None, reason });
             }
             let scope = begin.export.incident.map_or(Scope::Whole, Scope::Case);
-            self.whose = Some((begin.export.site, scope));
+            self.whose = Some((begin.export.site.clone(), scope));
+            self.begin = Some(begin.export);
             return Ok(());
         }
         if text.starts_with("{\"end\":") {
@@ -180,15 +184,17 @@ impl Verifier {
     fn entry(&mut self, entry: &Entry, text: &str, hash: &str, content: Option<&str>) -> Result<(), Finding> {
         let number = entry.number;
         let Some((site, scope)) = self.whose.clone() else { return Ok(()) };
+        let made = hash_of(text);
+        if made.as_str() != hash {
+            // Its number may be what was changed.
+            let number = if scope == Scope::Whole { self.last + 1 } else { number };
+            return Err(self.fault(number, "its content is not what was written: the hash does not fit"));
+        }
         if number <= self.last {
             return Err(self.fault(number, format!("it stands behind entry {}: doubled, or out of order", self.last)));
         }
         if scope == Scope::Whole && number != self.last + 1 {
             return Err(self.fault(self.last + 1, format!("it is missing; entry {number} follows")));
-        }
-        let made = hash_of(text);
-        if made.as_str() != hash {
-            return Err(self.fault(number, "its content is not what was written: the hash does not fit"));
         }
         if entry.site != site {
             return Err(self.fault(number, "it is of another site"));
@@ -294,10 +300,10 @@ impl Verifier {
 
     fn end(&mut self, exported: &Exported) -> Result<(), Finding> {
         let end = &exported.end;
-        let Some((site, scope)) = &self.whose else { return Ok(()) };
+        let Some((_, scope)) = &self.whose else { return Ok(()) };
         let wrong = |reason: &str| Err(Finding { entry: None, reason: reason.to_owned() });
-        if end.site != *site {
-            return wrong("the end is that of another site");
+        if self.begin.as_ref() != Some(&end.export) {
+            return wrong("the end is that of another export than the first line begins");
         }
         if !exported.is_sound() {
             return wrong("the signature of the end does not fit");

@@ -25,6 +25,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
     let pending_status = status("pending_status", defaults::CASE_PENDING_STATUS);
     let resumed_status = status("resumed_status", defaults::CASE_RESUMED_STATUS);
     let reopen_closed = table.flag("reopen_closed", defaults::CASE_REOPEN_CLOSED);
+    let max_document = table.size("max_document", defaults::CASE_MAX_DOCUMENT);
     let whose = [("pass", FromUpstream::Pass), ("own", FromUpstream::Own)];
     let from_upstream = table.choice("from_upstream", &whose, defaults::CASE_FROM_UPSTREAM);
     let accept = policies(&mut table, "accept");
@@ -37,6 +38,7 @@ pub fn case(mut table: Reader<'_>) -> CaseSettings {
         pending_status,
         resumed_status,
         reopen_closed,
+        max_document,
         from_upstream,
         accept,
         escalate,

@@ -46,6 +46,11 @@ pub fn submit(mut table: Reader<'_>) -> Submit {
 /// The name and the filters of a policy. The caller ends the table.
 pub(super) fn filters(table: &mut Reader<'_>, names: &mut Claims) -> Result<Policy, Refused> {
     let name = name(table, names);
+    matching(table, name)
+}
+
+/// The filters alone, under a name that was read already.
+pub(super) fn matching(table: &mut Reader<'_>, name: Result<String, Refused>) -> Result<Policy, Refused> {
     let enabled = table.flag("enabled", defaults::POLICY_ENABLED);
     let mut texts = |key, read: fn(&Item<'_>) -> Result<String, Refused>| {
         table.take(key, |item| item.list(FILTER_LIMIT, read)).unwrap_or_default()
@@ -96,7 +101,7 @@ fn word(item: &Item<'_>) -> Result<String, Refused> {
     Err(item.refuse(message, "a word has letters, digits, '-' and '_'; write several words as several values"))
 }
 
-fn choices<T: Copy>(table: &mut Reader<'_>, key: &'static str, words: &[(&str, T)]) -> Vec<T> {
+pub(super) fn choices<T: Copy>(table: &mut Reader<'_>, key: &'static str, words: &[(&str, T)]) -> Vec<T> {
     table.take(key, |item| item.list(FILTER_LIMIT, |word| word.choice(words))).unwrap_or_default()
 }
 
@@ -111,7 +116,7 @@ fn form(table: &mut Reader<'_>) -> Form {
     Form { priority, follow_up, cc, tracking_number: None, site_id, comment, link: None }
 }
 
-fn priorities() -> [(&'static str, Priority); 4] {
+pub(super) fn priorities() -> [(&'static str, Priority); 4] {
     Priority::ALL.map(|priority| (priority.as_str(), priority))
 }
 

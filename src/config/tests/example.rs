@@ -95,6 +95,9 @@ fn the_example_shows_the_real_defaults() {
         serial = "JN1234567890"
         has_words = ["alarm"]
         has_not_words = ["test"]
+        [[role]]
+        name = "night shift"
+        permissions = ["CASE_VIEW", "CASE_PROCESS", "CASE_RESOLVE", "CASE_COMMENT"]
         [exchange.owner]
         phase = "site"
         solution = "site"
@@ -146,6 +149,7 @@ fn the_example_shows_every_key() {
         "case.accept",
         "case.escalate",
         "exchange.group",
+        "role",
     ];
     let count = sections.len() + lists.len() + 1;
     let tables = sections.map(|name| format!("[{name}]\nx-x = 1\n")).concat();

@@ -1,6 +1,9 @@
-//! What can stand in a configuration file.
+//! What can stand in a configuration file, and in a file of tokens.
+
+use std::path::Path;
 
 use super::{directory, origin, parse};
+use crate::config::token;
 use crate::fuzz::{Target, assert_harmless};
 
 #[test]
@@ -21,6 +24,7 @@ fn configurations() {
             "[[upstream.field]]\n",
             "[upstream.attachments]\n",
             "[schedule]\n",
+            "[[role]]\npermissions = [\"CASE_VIEW\"]\n",
             "[bundle.paths]\n",
             "alias = \"north\"\n",
             "password = \"correct horse\"\n",
@@ -64,6 +68,43 @@ fn configurations() {
                 assert_harmless(&problems.render(false), 4096 + 4 * text.len() + 2000 * problems.list().len());
                 problems.list()[0].message.clone()
             }
+        }
+    });
+}
+
+#[test]
+fn tokens() {
+    let target = Target {
+        name: "tokens",
+        words: &[
+            "{\"version\": 1, \"tokens\": [",
+            "]}",
+            "\"id\": \"5f0a11c3\"",
+            "\"client\": \"north\"",
+            "\"owner\": \"ann\"",
+            "\"scopes\": [\"CASE_VIEW\", \"CASE_ALL\"]",
+            "\"role\": \"desk\"",
+            "\"groups\": [\"noc\"]",
+            "\"sha256\": \"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\"",
+            "\"created_at\": \"2026-11-22T10:00:00Z\"",
+            "\"expires_at\": \"-009999-01-02T01:59:59Z\"",
+            "\"note\": \"\\u001b[2J\"",
+            "null",
+            ", ",
+        ],
+        samples: &[],
+        tries: 2000,
+    };
+    let path = Path::new("/etc/casebridge/tokens.json");
+    target.run(|bytes| match token::parse(bytes, path) {
+        Ok(tokens) => {
+            let text = token::text(&tokens).unwrap();
+            assert_eq!(token::parse(&text, path).unwrap(), tokens, "what is taken reads back as written");
+            format!("{} tokens", tokens.len())
+        }
+        Err(fault) => {
+            assert_harmless(&fault.to_string(), 400);
+            fault.message
         }
     });
 }

@@ -64,7 +64,7 @@ pub fn adopted(
     Ok(news)
 }
 
-/// Comments and files of ours that the peer has lost are told once more; each has an ID or a digest, and arrives once.
+/// Comments, files and milestones of ours that the peer has lost are told once more; each has an ID or a digest, and arrives once.
 pub fn told_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
@@ -76,7 +76,9 @@ pub fn told_again(
     let comments = comments.map(|comments| Changes { comments: comments.to_vec(), ..Changes::default() });
     let files = lost.attachments.chunks(Operation::ATTACHMENT_LIMIT);
     let files = files.map(|attachments| Changes { attachments: attachments.to_vec(), ..Changes::default() });
-    let operations = comments.chain(files).map(Operation::Update).collect();
+    let milestones = lost.milestones.chunks(Operation::MILESTONE_LIMIT);
+    let milestones = milestones.map(|milestones| Changes { milestones: milestones.to_vec(), ..Changes::default() });
+    let operations = comments.chain(files).chain(milestones).map(Operation::Update).collect();
     let shadow = record.shadow.clone();
     enqueue(transaction, key, &mut record, operations, &shadow, scene)?;
     transaction.put_exchange(key, &record)

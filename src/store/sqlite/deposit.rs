@@ -9,8 +9,9 @@ use sqlx::{Row, SqliteConnection};
 use super::content;
 use super::history::insert_history;
 use super::read::json as to_json;
-use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId};
-use crate::store::{AwaitedAttachment, Deposited, StoreError};
+use super::write;
+use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId, InstanceEdit};
+use crate::store::{AwaitedAttachment, Deposited, StoreError, Write, Writer};
 
 pub async fn deposit(
     connection: &mut SqliteConnection,
@@ -47,7 +48,7 @@ pub async fn deposit(
         new.insert(row.try_get(1)?, IncidentId(row.try_get(0)?));
     }
     let mut results = Vec::with_capacity(deposits.len());
-    let mut history = Vec::new();
+    let (mut history, mut opened) = (Vec::new(), Vec::new());
     for deposit in &deposits {
         let event_id = &deposit.event.host_event_id;
         let Some(incident) = new.remove(event_id) else {
@@ -68,10 +69,28 @@ pub async fn deposit(
             seq: None,
             detail: format!("deposited as {} with {} files", deposit.event.kind.as_str(), deposit.files.len()),
         });
+        if let Some(operator) = &deposit.opened_by {
+            opened.push(by_hand(incident, operator, deposit.instance.clone(), at));
+        }
         results.push(Deposited { incident, new: true });
     }
     insert_history(connection, &history).await?;
+    write::write(connection, opened).await?;
     Ok(results)
+}
+
+/// What a person says of a case who opens it.
+fn by_hand(incident: IncidentId, operator: &str, instance: Option<Box<InstanceEdit>>, at: Timestamp) -> Write {
+    let line = HistoryLine {
+        incident,
+        at,
+        who: format!("operator {operator}"),
+        action: Action::OpenedByHand.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail: "opened by hand".into(),
+    };
+    Write { instance, history: vec![line], ..Write::to(incident, Writer::Bridge) }
 }
 
 async fn insert_files(

@@ -1,8 +1,10 @@
 //! The embedded default: one SQLite file, open to every other program on the site. The files in
 //! `schema` document it.
 
+mod cases;
 mod claim;
 mod content;
+mod deadline;
 mod deposit;
 mod history;
 mod link;
@@ -33,9 +35,11 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 5] = [
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
+    include_str!("schema/03_cases.sql"),
+    include_str!("schema/04_deadlines.sql"),
     include_str!("schema/08_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;

@@ -120,6 +120,7 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
         own_case: Default::default(),
         announced: Vec::new(),
         milestones: Vec::new(),
+        deadlines: Vec::new(),
         comments: open.create.comments.into_iter().map(from_peer).collect(),
         client: Some(open.peer),
     })

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
+use super::deadline::deadlines;
 use crate::case::{
     Alias, Announced, AttachmentNote, Case, Comment, CompletionCode, Event, ExchangeId, HistoryLine, Holder, Incident,
     IncidentId, Kind, Milestone, Phase, Reference, Standing, Submission, Towards, Work, form,
@@ -111,18 +112,25 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
     let comments = comments(connection, &ids).await?;
     let announced = announced(connection, &ids).await?;
     let milestones = milestones(connection, &ids).await?;
+    let deadlines = deadlines(connection, &ids).await?;
     let Loaded { incidents, unreadable } = &mut loaded;
     // Cloned, not taken: a record with two references at one peer comes once for each.
     let of = |incident: &Incident| {
         let references = references.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
         let comments = comments.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
         let milestones = milestones.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
-        Ok((references, comments, milestones, announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?))
+        let deadlines = deadlines.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?;
+        Ok((
+            references,
+            comments,
+            (milestones, deadlines),
+            announced.get(&incident.id).cloned().unwrap_or(Ok(Vec::new()))?,
+        ))
     };
     incidents.retain_mut(|incident| match of(incident) {
-        Ok((references, comments, milestones, announced)) => {
+        Ok((references, comments, (milestones, deadlines), announced)) => {
             (incident.references, incident.comments) = (references, comments);
-            (incident.milestones, incident.announced) = (milestones, announced);
+            (incident.milestones, incident.deadlines, incident.announced) = (milestones, deadlines, announced);
             true
         }
         Err(reason) => {
@@ -134,9 +142,9 @@ pub async fn complete(connection: &mut SqliteConnection, rows: Vec<SqliteRow>) -
 }
 
 /// What hangs on each incident, or why some of it does not read.
-type Hanging<T> = HashMap<IncidentId, Result<Vec<T>, String>>;
+pub(super) type Hanging<T> = HashMap<IncidentId, Result<Vec<T>, String>>;
 
-fn hang<T>(on: &mut Hanging<T>, incident: IncidentId, read: Result<T, String>) {
+pub(super) fn hang<T>(on: &mut Hanging<T>, incident: IncidentId, read: Result<T, String>) {
     let all = on.entry(incident).or_insert(Ok(Vec::new()));
     match (all, read) {
         (Ok(all), Ok(one)) => all.push(one),
@@ -205,7 +213,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted FROM comment \
+           deleted, initiator FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -235,10 +243,11 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         internal: flag(8, "visibility")?,
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
+        initiator: flag(11, "side")?,
     })
 }
 
-async fn milestones(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Milestone>, StoreError> {
+pub(super) async fn milestones(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Milestone>, StoreError> {
     /// Milestones of one page of incidents that are held in memory at once.
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
@@ -397,6 +406,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
         references: Vec::new(),
         comments: Vec::new(),
         milestones: Vec::new(),
+        deadlines: Vec::new(),
         announced: Vec::new(),
     })
 }

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
-use super::sharing;
 use super::values::{COLUMNS, Values};
-use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone};
+use super::{cases, deadline, sharing};
+use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
@@ -42,15 +42,21 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
         insert_milestones(connection, &round).await?;
+        let promised = round.iter().flat_map(|write| deadline::rows(write.incident, None, &write.edit.deadlines));
+        deadline::upsert(connection, promised.collect()).await?;
         for write in &round {
             if let (Some(reference), false) = (&write.reference, write.attachments.is_empty()) {
                 let (peer, exchange) = (&reference.peer, reference.exchange);
                 sharing::announce(connection, write.incident, peer, exchange, &write.attachments).await?;
             }
+            if let Some(instance) = &write.instance {
+                cases::edit(connection, write.incident, instance).await?;
+            }
         }
         let told = round.iter().zip(&contexts);
         append(connection, told.flat_map(|(write, context)| NewEntry::of(write, context)).collect()).await?;
     }
+    deadline::refresh(connection).await?;
     Ok(outcomes)
 }
 
@@ -121,7 +127,8 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
         return Ok(());
     }
     // A column that is named is checked and indexed anew in every row, whether it changes or not.
-    let named = SETTERS.iter().filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
+    let named =
+        SETTERS.iter().chain(&cases::SETTERS).filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
     let setters: String = named.map(|(_, setter)| *setter).collect();
     let statement = format!(
         "WITH rows (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
@@ -133,7 +140,7 @@ async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) 
          FROM (SELECT v, v ->> 'id' AS id, v ->> 'bridge' AS writes FROM rows) j \
          WHERE incident.id = j.id"
     );
-    // Made of the literals below only.
+    // Made of literals only.
     sqlx::query(AssertSqlSafe(statement)).bind(to_json(&rows)).execute(&mut *connection).await?;
     Ok(())
 }
@@ -186,6 +193,7 @@ fn revises(write: &Write) -> bool {
         || write.generation.is_some()
         || write.upstream_case.is_some()
         || write.own_case.is_some()
+        || write.instance.as_deref().is_some_and(cases::revises)
 }
 
 /// The columns that one write sets.
@@ -236,6 +244,13 @@ fn row(write: &Write) -> Option<Value> {
     }
     if let Some(own) = &write.own_case {
         row.insert("own".into(), json!(own));
+    }
+    if let Some(instance) = &write.instance {
+        cases::row(instance, &mut row);
+    }
+    if let (Some(Phase::Review), Some(line)) = (edit.phase, write.history.first()) {
+        let by = line.who.strip_prefix("operator ").unwrap_or(&line.who);
+        row.insert("resolved".into(), json!({ "by": by, "at": edit.since.unwrap_or(line.at) }));
     }
     row.insert("id".into(), write.incident.0.into());
     row.insert("bridge".into(), i64::from(write.writer == Writer::Bridge).into());
@@ -296,7 +311,8 @@ pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
             comment.language,
             i64::from(comment.internal),
             comment.edits,
-            i64::from(comment.deleted)
+            i64::from(comment.deleted),
+            i64::from(comment.initiator)
         ])
     };
     comments.iter().map(row).collect()
@@ -309,8 +325,9 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     }
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9 FROM j \
+         INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted, \
+           initiator) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",

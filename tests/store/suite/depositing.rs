@@ -173,7 +173,7 @@ pub async fn awaited_files_are_paged_each_once(bench: &dyn Bench) {
 
 fn any_deposit() -> impl Strategy<Value = Deposit> {
     (any_event(), prop::option::of(a_line(64)), any_form(), any::<bool>())
-        .prop_map(|(event, group, form, hold)| Deposit { event, group, form, files: vec![], hold })
+        .prop_map(|(event, group, form, hold)| Deposit { event, group, form, hold, ..Deposit::default() })
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

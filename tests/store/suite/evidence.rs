@@ -90,7 +90,7 @@ pub async fn a_54_an_entry_has_the_machine_and_the_old_and_the_new_values(bench:
             r#"{"phase":["review","close"],"solution":["Replaced","Replaced twice"]}"#,
         ]
     );
-    assert!(entries.iter().all(|one| !one.entry.node.is_empty() && one.entry.who != ""));
+    assert!(entries.iter().all(|one| !one.entry.node.is_empty() && !one.entry.who.is_empty()));
     assert_eq!(entries[0].entry.number, 1);
 }
 

@@ -63,8 +63,8 @@ CREATE TRIGGER milestone_inserted AFTER INSERT ON milestone BEGIN
     WHEN phase = 'review' THEN 'resolved'
     WHEN phase = 'close' AND completion_code IN ('withdrawn_by_user', 'request_rejected', 'abandoned_by_user') THEN 'canceled'
     WHEN phase = 'close' THEN 'completed'
-    ELSE (SELECT m.state FROM milestone m WHERE m.incident = NEW.incident
-            AND m.state IN ('opened', 'in_process', 'input_requested', 'on_hold', 'reopened') ORDER BY m.n DESC, m.uid DESC LIMIT 1) END
+    ELSE coalesce((SELECT m.state FROM milestone m WHERE m.incident = NEW.incident
+           AND m.state IN ('opened', 'in_process', 'input_requested', 'on_hold', 'reopened') ORDER BY m.n DESC, m.uid DESC LIMIT 1), 'opened') END
   WHERE id = NEW.incident AND NEW.state IS NOT NULL;
   UPDATE change_clock SET last = last + 1 WHERE NEW.origin IS NULL;
   UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident AND NEW.origin IS NULL;

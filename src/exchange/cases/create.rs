@@ -1,0 +1,72 @@
+//! A case that a person opens by hand, with everything that is said about it (M-01). It takes the same path as any other.
+
+use std::collections::BTreeSet;
+
+use crate::case::{IncidentId, Initiator, Instance, InstanceEdit, UserName};
+use crate::exchange::work::form;
+use crate::exchange::{Engine, EngineError, manual};
+use crate::protocol::cases::{CaseAnswer, CreateCase};
+use crate::protocol::operator::OpenRequest;
+
+impl Engine {
+    /// Opens a case. Its initiator is `person`, unless the request names another.
+    pub async fn create_case(
+        &self,
+        request: CreateCase,
+        operator: &str,
+        person: &UserName,
+    ) -> Result<CaseAnswer, EngineError> {
+        let instance = instance(&request, person)?;
+        instance.check().map_err(|fault| form(fault.to_string()))?;
+        self.check_may_work(instance.assigned_users.iter().flatten())?;
+        let open = OpenRequest {
+            synopsis: request.details,
+            description: request.description,
+            kind: request.kind,
+            priority: request.priority,
+            device: request.device,
+            serial: request.serial,
+            comment: request.comment,
+            due: None,
+            submit: request.submit,
+            operator: operator.to_owned(),
+        };
+        let mut deposit = manual::deposit(&open)?;
+        deposit.group = request.device_group;
+        deposit.instance = Some(Box::new(instance));
+        let id: IncidentId = self.open_deposit(deposit, open.submit, operator).await?;
+        self.case_answer(id).await
+    }
+}
+
+fn instance(request: &CreateCase, person: &UserName) -> Result<InstanceEdit, EngineError> {
+    let initiator = Initiator {
+        id: request.initiator_id.as_ref().unwrap_or(person).clone(),
+        kind: request.initiator_type.unwrap_or_default(),
+        first_name: request.first_name.clone(),
+        last_name: request.last_name.clone(),
+    };
+    fn set<T: Ord + Clone>(members: &[T]) -> Result<Option<BTreeSet<T>>, EngineError> {
+        if members.len() > Instance::MEMBERS {
+            return Err(form(format!(
+                "a list has {} members; at most {} are allowed",
+                members.len(),
+                Instance::MEMBERS
+            )));
+        }
+        Ok((!members.is_empty()).then(|| members.iter().cloned().collect()))
+    }
+    Ok(InstanceEdit {
+        case_type: request.case_type_name.clone().map(Some),
+        initiator: Some(initiator),
+        created_by: Some(person.clone()),
+        location_name: request.location.clone().map(Some),
+        location_id: request.location_id.map(Some),
+        location_code: request.location_code.clone().map(Some),
+        assigned_users: set(&request.assigned_to_users)?,
+        assigned_groups: set(&request.assigned_to_groups)?,
+        tags: set(&request.tags)?,
+        watchers: set(&request.watchers)?,
+        ..InstanceEdit::default()
+    })
+}

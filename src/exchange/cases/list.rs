@@ -1,0 +1,150 @@
+//! Lists of cases for people: the filters as somebody wrote them down, checked.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::case::{Alias, CaseOwner};
+use crate::case::{CaseState, InitiatorType, OwnerStatus, SiteId, case_name};
+use crate::exchange::{Engine, EngineError};
+use crate::protocol::ProblemType;
+use crate::protocol::cases::{CaseFlag, CaseListQuery, CasePage, CaseRow};
+use crate::store::{CaseFilter, CaseOrder, CaseQuery, ListedCase, Seen, Span, Words};
+
+/// The most cases on one page.
+const PAGE_LIMIT: usize = 1000;
+
+impl Engine {
+    /// One page of the cases that the caller sees.
+    pub async fn list_cases(&self, query: &CaseListQuery, seen: Seen) -> Result<CasePage, EngineError> {
+        let query = parsed(query, seen)?;
+        if let Some(reason) = query.contradicts_itself() {
+            return Err(wrong(format!("no case can match: {reason}")));
+        }
+        let page = self.store().cases(&query).await?;
+        let own = &self.settings().site.alias;
+        Ok(CasePage {
+            cases: page.cases.into_iter().map(|case| row(case, self.site(), own)).collect(),
+            unreadable: page.unreadable.iter().map(|id| id.0).collect(),
+            next: page.next,
+        })
+    }
+}
+
+fn wrong(detail: String) -> EngineError {
+    ProblemType::BadRequest.with(detail).into()
+}
+
+fn parsed(query: &CaseListQuery, seen: Seen) -> Result<CaseQuery, EngineError> {
+    fn value<T: FromStr<Err: ToString>>(name: &str, text: &Option<String>) -> Result<Option<T>, EngineError> {
+        let read =
+            |text: &String| text.parse().map_err(|fault: T::Err| wrong(format!("`{name}` {}", fault.to_string())));
+        text.as_ref().map(read).transpose()
+    }
+    let mut filters = Vec::new();
+    if let Some(states) = &query.state {
+        filters.push(CaseFilter::States(read_states(states)?));
+    }
+    filters.extend(value("type", &query.case_type)?.map(CaseFilter::Type));
+    filters.extend(value("priority", &query.priority)?.map(CaseFilter::Priority));
+    filters.extend(value("client", &query.client)?.map(CaseFilter::Client));
+    filters.extend(query.group.clone().map(CaseFilter::Group));
+    filters.extend(value("owner", &query.owner)?.map(CaseFilter::Owner));
+    filters.extend(value("initiator", &query.initiator)?.map(CaseFilter::Initiator));
+    filters.extend(value("assigned_to", &query.assigned_to)?.map(CaseFilter::AssignedTo));
+    filters.extend(value("assigned_to_group", &query.assigned_to_group)?.map(CaseFilter::AssignedToGroup));
+    filters.extend(query.unassigned.then_some(CaseFilter::Unassigned));
+    filters.extend(value("tag", &query.tag)?.map(CaseFilter::Tag));
+    filters.extend(value("watcher", &query.watcher)?.map(CaseFilter::Watcher));
+    filters.extend(value("flagged", &query.flagged)?.map(CaseFilter::Flagged));
+    if let Some(text) = &query.text {
+        let words = Words::of(text).ok_or_else(|| wrong("`text` needs 1 to 16 words of letters or digits".into()))?;
+        filters.push(CaseFilter::Words(words));
+    }
+    filters.extend(span(query.created_from, query.created_before).map(CaseFilter::Created));
+    filters.extend(span(query.updated_from, query.updated_before).map(CaseFilter::Updated));
+    let sort = query.sort.as_deref().unwrap_or_default();
+    let (name, descending) = match sort.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (sort, false),
+    };
+    let order = match name {
+        "" if !descending => CaseOrder::default(),
+        name => CaseOrder::parse(name).ok_or_else(|| {
+            let known = CaseOrder::ALL.map(CaseOrder::as_str).join(", ");
+            wrong(format!("`sort` must be one of {known}, with - in front to reverse"))
+        })?,
+    };
+    let limit = match query.limit.unwrap_or(100) {
+        limit @ 1..=PAGE_LIMIT => limit,
+        _ => return Err(wrong(format!("`limit` must be 1 to {PAGE_LIMIT}"))),
+    };
+    Ok(CaseQuery { filters, deleted: query.inactive, order, descending, after: query.after.clone(), limit, seen })
+}
+
+fn read_states(text: &str) -> Result<Vec<CaseState>, EngineError> {
+    let read = |word: &str| {
+        CaseState::parse(word).ok_or_else(|| {
+            let known = CaseState::ALL.map(CaseState::as_str).join(", ");
+            wrong(format!("`state` must be of {known}, with commas between several"))
+        })
+    };
+    let mut states: Vec<CaseState> = text.split(',').map(read).collect::<Result<_, _>>()?;
+    states.sort_by_key(|state| state.as_str());
+    states.dedup();
+    Ok(states)
+}
+
+fn span(from: Option<Timestamp>, before: Option<Timestamp>) -> Option<Span> {
+    (from.is_some() || before.is_some()).then_some(Span { from, before })
+}
+
+/// A case as a list shows it, at the site of this name.
+pub(super) fn row(case: ListedCase, site: SiteId, own: &Alias) -> CaseRow {
+    let instance = case.instance;
+    let initiator = instance.initiator.as_ref();
+    let flag = |(user, flag): (_, crate::case::Flag)| CaseFlag {
+        user,
+        flagged_by: flag.by,
+        flagged_at: flag.at,
+        unread: flag.unread,
+    };
+    let status = |owner: &CaseOwner| owner.status.as_str();
+    CaseRow {
+        id: case_name::guid(site, case.incident),
+        number: case.incident.0,
+        display_id: case_name::display_id(case.client.as_ref(), own, case.incident),
+        revision: case.revision,
+        case_type_name: instance.case_type,
+        state: case.state,
+        state_label: case.state.label().into(),
+        priority: case.priority,
+        details: case.synopsis,
+        client: case.client.map(|client| client.to_string()),
+        device_group: case.group,
+        device: case.device,
+        kind: case.kind.as_str().into(),
+        initiator_id: initiator.map(|one| one.id.clone()),
+        initiator_type: initiator.map(|one| -> InitiatorType { one.kind }),
+        first_name: initiator.and_then(|one| one.first_name.clone()),
+        last_name: initiator.and_then(|one| one.last_name.clone()),
+        created_by: instance.created_by,
+        assigned_to_users: instance.assigned_users.into_iter().collect(),
+        assigned_to_groups: instance.assigned_groups.into_iter().collect(),
+        tags: instance.tags.into_iter().collect(),
+        watchers: instance.watchers.into_iter().collect(),
+        location: instance.location.name,
+        location_id: instance.location.id,
+        location_code: instance.location.code,
+        completed_percent: instance.completed,
+        resolved_by: instance.resolution.as_ref().and_then(|one| one.by.clone()),
+        resolution_date: instance.resolution.map(|one| one.at),
+        case_relation: instance.relation,
+        owner_status: instance.owner.as_ref().map_or(OwnerStatus::NONE, status).into(),
+        owner: instance.owner.map(|owner| owner.user),
+        flags: instance.flags.into_iter().map(flag).collect(),
+        created_at: case.created_at,
+        updated_at: case.updated_at,
+        active: !instance.deleted,
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything about one case, as far as the caller may view it.
+
+use super::{Found, list};
+use crate::case::{Attachment, AttachmentState, Comment, HistoryLine, IncidentId, Milestone, case_name};
+use crate::exchange::work::action;
+use crate::exchange::{Engine, EngineError};
+use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone};
+use crate::store::Seen;
+
+impl Engine {
+    /// The case of this name, if the caller sees it. Comments and documents only for whom may view them.
+    pub async fn show_case(
+        &self,
+        name: &str,
+        seen: &Seen,
+        comments: bool,
+        documents: bool,
+    ) -> Result<CaseDetail, EngineError> {
+        let case = match self.look_up(name, seen).await? {
+            Found::Sound(case) => *case,
+            Found::Unreadable(id) => return Err(action(format!("case {id} does not read; see `casebridge why {id}`"))),
+        };
+        let id = case.incident;
+        // Read after its revision: what is shown is never older than the revision that is named with it.
+        let incident = self.incident(id).await?;
+        Ok(CaseDetail {
+            row: list::row(case, self.site(), &self.settings().site.alias),
+            description: incident.event.description,
+            resolution: incident.work.solution,
+            milestones: incident.milestones.into_iter().map(milestone).collect(),
+            comments: comments.then(|| incident.comments.into_iter().map(comment).collect()),
+            documents: if documents { Some(self.case_documents(id).await?) } else { None },
+        })
+    }
+
+    /// What was said about a case.
+    pub async fn case_comments(&self, id: IncidentId) -> Result<Vec<CaseComment>, EngineError> {
+        Ok(self.incident(id).await?.comments.into_iter().map(comment).collect())
+    }
+
+    /// The files of a case.
+    pub async fn case_documents(&self, id: IncidentId) -> Result<Vec<CaseDocument>, EngineError> {
+        let guid = case_name::guid(self.site(), id);
+        let attachments = self.store().attachments(id).await?;
+        Ok(attachments.into_iter().map(|one| document(one, &guid.to_string())).collect())
+    }
+
+    /// Who did what with a case, when: the newest lines, the oldest of them first.
+    pub async fn case_activities(&self, id: IncidentId) -> Result<Vec<HistoryLine>, EngineError> {
+        /// Lines shown.
+        const HISTORY: usize = 1000;
+        Ok(self.store().history(id, HISTORY).await?)
+    }
+}
+
+fn comment(comment: Comment) -> CaseComment {
+    CaseComment {
+        id: comment.id,
+        author: comment.author,
+        written_at: comment.written_at,
+        text: comment.text,
+        language: comment.language,
+        internal: comment.internal,
+        initiator: comment.initiator,
+        deleted: comment.deleted,
+        origin: comment.origin.map(|origin| origin.to_string()),
+    }
+}
+
+fn milestone(one: Milestone) -> CaseMilestone {
+    CaseMilestone { id: one.id, at: one.at, fact: one.fact }
+}
+
+fn document(attachment: Attachment, guid: &str) -> CaseDocument {
+    let Attachment { name, media_type, state } = attachment;
+    let link = format!("/v1/cases/{guid}/documents/{}", encoded(&name));
+    let bare = |state: &str| CaseDocument {
+        name: name.clone(),
+        media_type: media_type.clone(),
+        state: state.into(),
+        bytes: None,
+        sha256: None,
+        reason: None,
+        link: None,
+    };
+    match state {
+        AttachmentState::Stored { bytes, sha256 } => {
+            CaseDocument { bytes: Some(bytes), sha256: Some(sha256), link: Some(link), ..bare("stored") }
+        }
+        AttachmentState::Awaited => bare("awaited"),
+        AttachmentState::Failed { reason } => CaseDocument { reason: Some(reason), ..bare("failed") },
+    }
+}
+
+/// Everything but the unreserved characters of RFC 3986 as `%XX`.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

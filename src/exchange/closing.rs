@@ -1,0 +1,130 @@
+//! Cases that stayed resolved for long enough are closed (M-06), in two steps: they are found and queued, each once for each
+//! time that it was resolved; and the queue is worked off, so that each close travels as its operation.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+
+use super::{Decision, Engine, EngineError};
+use crate::case::{Action, CaseType, Edit, HistoryLine};
+use crate::protocol::JobAnswer;
+use crate::protocol::job::JobCase;
+use crate::protocol::operator::WorkRequest;
+use crate::store::{Closed, Closing, Place, Resolved, Write, Writer};
+use crate::telemetry::{CrashPoint, crash_point, discreet};
+
+/// Cases at once.
+const PAGE: usize = 200;
+/// Times that the closing of one case is tried: with the pauses between them half a day.
+const TRIES: u32 = 16;
+
+impl Engine {
+    /// The first step: ends when all are queued.
+    pub async fn queue_closings(&self, dry_run: bool) -> Result<JobAnswer, EngineError> {
+        let _alone = self.0.checking.lock().await;
+        let mut answer = JobAnswer::of("auto_close", dry_run);
+        let settings = self.settings();
+        let now = self.now();
+        let types = settings.definitions.case_types.iter();
+        for (case_type, after) in types.filter_map(|one| Some((one, one.auto_close_after?))) {
+            let span = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX);
+            let Ok(by) = now.checked_sub(span) else { continue };
+            let mut place = Place::default();
+            loop {
+                let page = self.store().resolved(&case_type.name, by, place, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                place = last.place;
+                page.iter().for_each(|one| answer.add(told(one, case_type, after)));
+                if !dry_run {
+                    self.store().queue_closings(page, now).await?;
+                }
+            }
+        }
+        self.0.to_close.notify_one();
+        Ok(answer)
+    }
+
+    /// The second step: what is queued and whose turn it is. Returns how many were closed.
+    pub async fn work_closings(&self) -> Result<usize, EngineError> {
+        let mut closed = 0;
+        loop {
+            let page = self.store().closings(self.now(), PAGE).await?;
+            if page.is_empty() {
+                return Ok(closed);
+            }
+            for one in page {
+                let outcome = self.close_one(&one).await?;
+                closed += usize::from(outcome == Closed::Closed);
+                crash_point(CrashPoint::CaseClosed);
+                self.store().closed(one.id, outcome).await?;
+            }
+        }
+    }
+
+    async fn close_one(&self, one: &Closing) -> Result<Closed, EngineError> {
+        // Reopened, closed by somebody, or by this very queue before the daemon died.
+        let Some(revision) = one.revision else { return Ok(Closed::Overtaken) };
+        match self.close_at(one, revision).await {
+            Ok(()) => {
+                info!(event = "case_auto_closed", incident = one.incident.0, "a resolved case was closed");
+                Ok(Closed::Closed)
+            }
+            Err(fault) if fault.is_busy() && one.attempts + 1 < TRIES => {
+                let pause = SignedDuration::from_mins(1 << one.attempts.min(6));
+                let at = self.now().checked_add(pause).unwrap_or(Timestamp::MAX);
+                Ok(Closed::Later(at, fault.to_string()))
+            }
+            Err(EngineError::Refused(problem)) => {
+                let reason = problem.to_string();
+                warn!(
+                    event = "auto_close_refused",
+                    incident = one.incident.0,
+                    reason = &*discreet(&reason),
+                    "a resolved case is not closed by itself; a person decides"
+                );
+                Ok(Closed::Refused(reason))
+            }
+            // The store's or the state's own trouble: the row stays, and is worked on again.
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Closes the case if it still stands as it was found.
+    async fn close_at(&self, one: &Closing, revision: i64) -> Result<(), EngineError> {
+        let incident = self.incident(one.incident).await?;
+        let request = WorkRequest::default();
+        let edit = self.edit_for(&incident, Decision::Close, &request)?;
+        let line = HistoryLine {
+            incident: incident.id,
+            at: self.now(),
+            who: "casebridge".into(),
+            action: Action::AutoClosed.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: "closed, because it stayed resolved for as long as its type says".into(),
+        };
+        let write = Write {
+            expected_revision: Some(revision),
+            edit: Edit { since: Some(self.now()), ..edit },
+            history: vec![line],
+            ..Write::to(incident.id, Writer::Operator)
+        };
+        self.write_decision(write).await
+    }
+
+    /// Does nothing until something may be queued, or `most` has passed.
+    pub async fn wait_for_closings(&self, most: Duration) {
+        // Either way the queue is looked at.
+        let _ = tokio::time::timeout(most, self.0.to_close.notified()).await;
+    }
+}
+
+fn told(one: &Resolved, case_type: &CaseType, after: Duration) -> JobCase {
+    let at = Timestamp::from_millisecond(one.place.at).unwrap_or_default();
+    let hours = after.as_secs_f64() / 3600.0;
+    let why =
+        format!("resolved since {}, and cases of type \"{}\" close after {hours} hours", one.since, case_type.name);
+    let due = SignedDuration::try_from(after).ok().and_then(|after| at.checked_add(after).ok());
+    JobCase { incident: one.incident.0, what: "close".into(), at: due.unwrap_or(at), why }
+}

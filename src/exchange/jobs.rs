@@ -1,0 +1,72 @@
+//! Scheduled work, as people see it and ask for it (M-10).
+
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{Engine, EngineError};
+use crate::protocol::job::JobRow;
+use crate::protocol::{JobAnswer, JobList, ProblemType};
+
+impl Engine {
+    /// All jobs, when each last ran and when it is due.
+    pub async fn jobs(&self) -> Result<JobList, EngineError> {
+        let settings = self.settings();
+        let schedule = &settings.schedule;
+        let zone = schedule.zone();
+        let mut jobs = Vec::new();
+        for (name, cron) in schedule.all() {
+            // Without an upstream there is nothing to compare with.
+            if name == "reconcile" && settings.upstream.is_none() {
+                continue;
+            }
+            let last_run = self.last_run(name).await?;
+            let next_run = cron.next_after(self.now(), &zone);
+            jobs.push(JobRow { name: name.into(), schedule: cron.to_string(), last_run, next_run });
+        }
+        Ok(JobList { time_zone: schedule.time_zone.clone(), jobs })
+    }
+
+    /// Runs a job now. Those of case management say case by case what they did, or would do.
+    pub async fn run_job(&self, name: &str, dry_run: bool) -> Result<JobAnswer, EngineError> {
+        match name {
+            "auto_close" => self.queue_closings(dry_run).await,
+            "due_date_check" => self.check_due_dates(dry_run).await,
+            "sla_check" => self.check_slas(dry_run).await,
+            other => {
+                let settings = self.settings();
+                let known: Vec<&str> = settings.schedule.all().iter().map(|(name, _)| *name).collect();
+                let wakes = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).get(other).cloned();
+                let Some(wake) = wakes else {
+                    let detail = format!("there is no job \"{other}\" at this site; the jobs are {}", known.join(", "));
+                    return Err(ProblemType::NotFound.with(detail).into());
+                };
+                if dry_run {
+                    let detail = format!("{other} cannot say what it would do; run it without dry-run");
+                    return Err(ProblemType::Action.with(detail).into());
+                }
+                wake.notify_one();
+                let note = Some("it runs now; the event job_ran tells what came of it".to_owned());
+                Ok(JobAnswer { note, ..JobAnswer::of(other, false) })
+            }
+        }
+    }
+
+    /// Told when a person asks for the job.
+    pub fn asked_for(&self, job: &'static str) -> Arc<Notify> {
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(asked.entry(job).or_default())
+    }
+
+    /// When a scheduled job last ran, across restarts.
+    pub async fn last_run(&self, job: &'static str) -> Result<Option<Timestamp>, EngineError> {
+        self.state().transact(move |transaction| Ok(transaction.last_run(job)?)).await
+    }
+
+    /// Remembers that a scheduled job ran.
+    pub async fn ran(&self, job: &'static str) -> Result<(), EngineError> {
+        let now = self.now();
+        self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
+    }
+}

@@ -1,0 +1,63 @@
+//! Cases for the people who work on them: `list` finds them, `read` makes records of rows, `write` changes what a case has
+//! beside its incident record, `documents` are the files that people put to it.
+
+mod documents;
+mod list;
+mod read;
+mod write;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::SqliteStore;
+use crate::case::{HistoryLine, IncidentId, Instance, UserName};
+use crate::store::{CasePage, CaseQuery, CaseStore, Document, Put, StoreError, StoredDocument};
+use crate::telemetry::CrashPoint;
+
+pub use write::{SETTERS, edit, revises, row};
+
+#[async_trait]
+impl CaseStore for SqliteStore {
+    async fn cases(&self, query: &CaseQuery) -> Result<CasePage, StoreError> {
+        // One picture: a row and its marks belong together.
+        let mut connection = self.readers.begin().await?;
+        list::list(&mut connection, query).await
+    }
+
+    async fn instances(
+        &self,
+        incidents: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
+        let mut connection = self.readers.begin().await?;
+        read::instances(&mut connection, incidents).await
+    }
+
+    async fn looked_at(&self, incident: IncidentId, user: &UserName) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.in_transaction(CrashPoint::StoreWritten, move |connection| {
+            Box::pin(write::looked_at(connection, incident, user))
+        })
+        .await
+    }
+
+    async fn document(&self, incident: IncidentId, name: &str) -> Result<Option<StoredDocument>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        documents::document(&mut connection, incident, name).await
+    }
+
+    async fn put_document(&self, document: Document, line: HistoryLine) -> Result<Put, StoreError> {
+        self.in_transaction(CrashPoint::AttachmentAdded, move |connection| {
+            Box::pin(documents::put(connection, document, line))
+        })
+        .await
+    }
+
+    async fn remove_document(&self, incident: IncidentId, name: &str, line: HistoryLine) -> Result<Put, StoreError> {
+        let name = name.to_owned();
+        self.in_transaction(CrashPoint::StoreWritten, move |connection| {
+            Box::pin(documents::remove(connection, incident, name, line))
+        })
+        .await
+    }
+}

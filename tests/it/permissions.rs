@@ -1,0 +1,209 @@
+//! Operators and their tokens: what each permission opens, and what does not let anybody in (M-03).
+
+use casebridge::api::cases::Endpoint;
+use casebridge::case::{Permission, Permissions};
+use casebridge::config::token::{self, Holder, Operator};
+use jiff::Timestamp;
+
+use crate::support::caller::{Caller, Reply, assert_problem, hear};
+use crate::support::pair::partner_config;
+use crate::support::site::write_secret;
+use crate::support::wire::free_port;
+use crate::support::{Site, eventually};
+
+/// A partner that is not started yet, and the port that it will listen at.
+fn partner(more: &str) -> (Site, Caller) {
+    let port = free_port();
+    let config = partner_config(port, more).replace("[site]\n", "[site]\nreread_secrets = \"50ms\"\n");
+    let config = config.replace("[listen]\n", "[listen]\nfailures_per_minute = 10000\n");
+    (Site::new("partner", &config), Caller::north(port))
+}
+
+/// The network's door opens a moment after the socket's.
+async fn start(site: &mut Site, caller: &Caller) {
+    site.start().await;
+    let healthy = || caller.stranger("GET", "/healthz").send();
+    eventually("the door to the network", || async { healthy().await.is_ok().then_some(()) }).await;
+}
+
+/// A token of an operator with these permissions, as `casebridge token new` makes it.
+fn token_with(site: &Site, permissions: Permissions) -> String {
+    let operator = Operator { name: "ann".into(), groups: vec!["noc".into()], scopes: permissions, role: None };
+    let (kept, text) = token::new(Holder::Operator(operator), Timestamp::now(), None, None);
+    token::change(&site.path("tokens.json"), |tokens| tokens.push(kept)).unwrap();
+    token::shown(&text).to_owned()
+}
+
+async fn ask(caller: &Caller, token: &str, method: &str, path: &str) -> Reply {
+    hear(caller.stranger(method, path).bearer_auth(token)).await
+}
+
+/// The endpoint with places that no case has.
+async fn call(caller: &Caller, token: &str, endpoint: Endpoint) -> Reply {
+    let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+    ask(caller, token, endpoint.method().as_str(), &path).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_03_each_endpoint_is_open_to_its_permissions_and_case_all_and_to_no_other() {
+    let (mut site, caller) = partner("");
+    let tokens = Permission::ALL.map(|one| (one, token_with(&site, Permissions::from_iter([one]))));
+    start(&mut site, &caller).await;
+    let mut wrong = Vec::new();
+    for endpoint in Endpoint::ALL {
+        for (permission, token) in &tokens {
+            let reply = call(&caller, token, *endpoint).await;
+            let allowed = *permission == Permission::Everything || endpoint.permissions().contains(permission);
+            let is_right = match allowed {
+                // Whatever the call says, it was let through to the handler, which is there.
+                true => ![401, 403, 405].contains(&reply.status) && !reply.text.contains("see /openapi.json"),
+                false => reply.status == 403 && reply.body["type"] == "urn:casebridge:problem:forbidden",
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{permission}: {} {}: {} {}",
+                    endpoint.method(),
+                    endpoint.path(),
+                    reply.status,
+                    reply.text
+                ));
+            }
+            if !allowed {
+                let detail = reply.body["detail"].as_str().unwrap_or_default();
+                let named = endpoint.permissions().iter().all(|one| detail.contains(one.as_str()));
+                assert!(
+                    named && !detail.contains("99999999"),
+                    "it says what is missing and nothing of a case: {detail}"
+                );
+            }
+            let code = endpoint.code().map(|code| code.as_str());
+            if reply.status >= 400 && reply.body["code"].as_str() != code {
+                wrong.push(format!(
+                    "{} {}: code {}, not {code:?}",
+                    endpoint.method(),
+                    endpoint.path(),
+                    reply.body["code"]
+                ));
+            }
+        }
+        // The socket's own permissions stand for CASE_ALL.
+        let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+        let reply = hear(site.request(endpoint.method().as_str(), &path)).await;
+        assert!(![401, 403, 405].contains(&reply.status), "{endpoint:?}: {reply:?}");
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_operators_token_in_force_opens_nothing_and_is_told_why() {
+    let (mut site, caller) = partner("");
+    let good = token_with(&site, Permissions::EVERYTHING);
+    let ends = "2099-01-01T00:00:00Z";
+    let made = ["token", "new", "--owner", "bert", "--scope", "CASE_VIEW", "--expires", ends, "--json"];
+    let ended = site.command(&made).json();
+    let client = site.command(&["token", "new", "--client", "north"]).ok().trim().to_owned();
+    start(&mut site, &caller).await;
+    let cases = |token: String| {
+        let caller = caller.clone();
+        async move { ask(&caller, &token, "GET", "/v1/cases").await }
+    };
+    let own = ended["token"].as_str().unwrap().to_owned();
+    for token in [&good, &own] {
+        assert_eq!(cases(token.clone()).await.status, 200);
+    }
+    // As if the years had gone by.
+    let path = site.path("tokens.json");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    write_secret(&path, &kept.replace(ends, "2026-01-01T00:00:00Z"));
+    eventually("its end", || async { (cases(own.clone()).await.status == 401).then_some(()) }).await;
+    let unknown = format!("cbt_5f0a11c3_{}", "0".repeat(64));
+    let answers = [cases(own.clone()).await, cases(unknown).await, cases("x".into()).await];
+    for reply in &answers {
+        assert_problem(reply, 401, "unauthorized", &["token of an operator", "has ended or was revoked"]);
+        assert_eq!(reply.text, answers[0].text, "nothing tells one of them from another");
+    }
+    assert_problem(&hear(caller.stranger("GET", "/v1/cases")).await, 401, "unauthorized", &["Authorization: Bearer"]);
+
+    // A client's credentials are good, at another door; and an operator's do not open that one.
+    assert_problem(&caller.get("/v1/cases").await, 403, "forbidden", &["a client's credentials"]);
+    assert_problem(&cases(client.clone()).await, 403, "forbidden", &["a client's credentials"]);
+    assert_eq!(ask(&caller, &client, "GET", "/v1/site").await.status, 200);
+    let reply = ask(&caller, &good, "GET", "/v1/site").await;
+    assert_problem(&reply, 401, "unauthorized", &["an operator's token"]);
+
+    let id = good.split('_').nth(1).unwrap();
+    let listed = site.command(&["token", "list"]).ok();
+    assert!(listed.contains(id) && listed.contains("operator ann") && listed.contains("CASE_ALL"), "{listed}");
+    let warnings = site.get("/v1/status").await.body["warnings"].to_string();
+    assert!(warnings.contains("of operator bert ended"), "{warnings}");
+    site.command(&["token", "revoke", id]).ok();
+    eventually("the token to be refused", || async { (cases(good.clone()).await.status == 401).then_some(()) }).await;
+    for token in [&good, &own, &client] {
+        for text in [&site.log(), &listed, &std::fs::read_to_string(&path).unwrap()] {
+            assert!(!text.contains(token.as_str()), "nobody repeats a token");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_operators_tokens_waits_and_who_was_let_in_does_not() {
+    let (mut site, caller) = partner("");
+    site.edit_config("failures_per_minute = 10000", "failures_per_minute = 3");
+    let token = token_with(&site, Permissions::EVERYTHING);
+    start(&mut site, &caller).await;
+    assert_eq!(ask(&caller, &token, "GET", "/v1/cases").await.status, 200);
+    let wrong = format!("cbt_5f0a11c3_{}", "0".repeat(64));
+    for expected in [401, 401, 401, 429] {
+        assert_eq!(ask(&caller, &wrong, "GET", "/v1/cases").await.status, expected);
+    }
+    assert_eq!(ask(&caller, &token, "GET", "/v1/cases").await.status, 200);
+    assert!(site.log().contains("client_unauthorized"), "{}", site.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_what_the_configuration_says_also_for_tokens_that_were_made_before() {
+    const ROLE: &str = "[[role]]\nname = \"desk\"\npermissions = [\"CASE_COMMENT_VIEW\"]\n";
+    let (mut site, caller) = partner(ROLE);
+    let new = |more: &[&str]| site.command(&[&["token", "new", "--owner", "ann"], more].concat());
+    new(&[]).refused(2, &["--scope"]);
+    new(&["--role", "dekS"]).refused(1, &["no [[role]] \"dekS\"", "desk"]);
+    new(&["--scope", "CASE_VEIW"]).refused(2, &["CASE_VEIW", "CASE_VIEW"]);
+    new(&["--scope", "CASE_VIEW", "--client", "north"]).refused(2, &["--client"]);
+    new(&["--scope", "CASE_VIEW", "--group", ""]).refused(2, &["--group"]);
+    let token = new(&["--role", "desk", "--scope", "CASE_HOLD", "--group", "noc"]).ok().trim().to_owned();
+    start(&mut site, &caller).await;
+    let status = |method: &'static str, path: &'static str| {
+        let (caller, token) = (caller.clone(), token.clone());
+        async move { ask(&caller, &token, method, path).await.status }
+    };
+    assert_eq!(status("GET", "/v1/cases").await, 403);
+    assert_eq!(status("GET", "/v1/cases/99999999/comments").await, 404);
+    assert_ne!(status("POST", "/v1/cases/99999999/hold").await, 403, "its own scope counts beside the role");
+    site.edit_config("CASE_COMMENT_VIEW", "CASE_VIEW");
+    site.signal("HUP");
+    eventually("the role to be another one", || async { (status("GET", "/v1/cases").await == 200).then_some(()) })
+        .await;
+    assert_eq!(status("GET", "/v1/cases/99999999/comments").await, 403);
+    site.edit_config("\"desk\"", "\"front\"");
+    site.signal("HUP");
+    eventually("the role to be gone", || async { (status("GET", "/v1/cases").await == 403).then_some(()) }).await;
+    assert_ne!(status("POST", "/v1/cases/99999999/hold").await, 403);
+    let warnings = site.get("/v1/status").await.body["warnings"].to_string();
+    assert!(warnings.contains("has the role \\\"desk\\\", of which there is no [[role]]"), "{warnings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_help_of_token_new_says_what_the_table_says() {
+    let (site, _) = partner("");
+    let help = site.command(&["token", "new", "--help"]).ok();
+    // Long lines are broken.
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for permission in Permission::ALL {
+        assert!(words.contains(permission.as_str()) && words.contains(permission.about()), "{permission}: {help}");
+        assert!(permission.opens_nothing_because().is_none_or(|why| words.contains(why)), "{permission}");
+    }
+    for endpoint in Endpoint::ALL {
+        let line = format!("{} {}: {}", endpoint.method(), endpoint.path(), endpoint.help());
+        assert!(words.contains(&line), "{line}: {help}");
+    }
+}
