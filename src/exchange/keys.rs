@@ -65,7 +65,12 @@ impl Engine {
     /// Writes the site's own key into its history, once. Not at the start: a store that is locked for a while holds up
     /// nothing.
     pub(super) async fn note_own_key(&self) -> Result<(), EngineError> {
-        if self.0.own_key.read().unwrap_or_else(PoisonError::into_inner).is_noted {
+        let is_noted = || self.0.own_key.read().unwrap_or_else(PoisonError::into_inner).is_noted;
+        if is_noted() {
+            return Ok(());
+        }
+        let _alone = self.0.settling_keys.lock().await;
+        if is_noted() {
             return Ok(());
         }
         let public = self.own_key().0.public();
@@ -91,7 +96,7 @@ impl Engine {
             return Err(ProblemType::Action.with("this site has no file for its key").into());
         };
         self.note_own_key().await?;
-        let _alone = self.0.rotating.lock().await;
+        let _alone = self.0.settling_keys.lock().await;
         let old = self.own_key().0;
         let refused = |fault: String| EngineError::from(ProblemType::Action.with(fault));
         let new = file.prepare().map_err(|fault| refused(fault.to_string()))?;
@@ -116,8 +121,15 @@ impl Engine {
         key: PublicKey,
         endorsements: &[Endorsement],
     ) -> Result<bool, EngineError> {
+        let present_of =
+            |known: &[KnownKey]| known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
         let known = self.store().keys(Some(peer)).await?;
-        let present = known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
+        if present_of(&known) == Some(key) && self.settings().peer_key(peer).is_none_or(|named| named == key) {
+            return Ok(true);
+        }
+        let _alone = self.0.settling_keys.lock().await;
+        let known = self.store().keys(Some(peer)).await?;
+        let present = present_of(&known);
         let configured = self.settings().peer_key(peer);
         let trusted = configured.or(present);
         let leads = |from: PublicKey| from == key || Endorsement::lead(endorsements, from, key);

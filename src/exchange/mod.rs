@@ -164,13 +164,16 @@ struct Inner {
     /// The key that this site signs with, and its file.
     own_key: RwLock<keys::Own>,
     key_file: Option<KeyFile>,
-    rotating: tokio::sync::Mutex<()>,
+    /// Held by who changes how a key stands.
+    settling_keys: tokio::sync::Mutex<()>,
     /// What the upstream said of its key since this was last looked at.
     upstream_key: Mutex<Option<(PublicKey, Vec<Endorsement>)>>,
     receipts_due: Notify,
     /// Keys that nobody endorsed, and receipts that prove nothing.
     key_told: Seldom<Alias>,
     receipts_told: Seldom<(Alias, String)>,
+    /// When operations without a receipt were last looked for.
+    receipts_looked: Seldom<()>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
@@ -196,11 +199,12 @@ impl Engine {
         let engine = Self(Arc::new(Inner {
             own_key: RwLock::new(own_key),
             key_file: file,
-            rotating: tokio::sync::Mutex::new(()),
+            settling_keys: tokio::sync::Mutex::new(()),
             upstream_key: Mutex::default(),
             receipts_due: Notify::new(),
             key_told: Seldom::default(),
             receipts_told: Seldom::default(),
+            receipts_looked: Seldom::default(),
             latest: AtomicI64::new(parts.clock.now().as_millisecond()),
             started_at: parts.clock.now(),
             settings: RwLock::new(Arc::new(parts.settings)),

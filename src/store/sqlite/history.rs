@@ -468,12 +468,13 @@ async fn note_head(
     Ok(())
 }
 
+/// What there is, and up to which entry that was looked through.
 async fn look_for_unproved(
     connection: &mut SqliteConnection,
-    peer: Alias,
+    peer: &Alias,
     before: Timestamp,
     limit: usize,
-) -> Result<Unproved, StoreError> {
+) -> Result<(Unproved, Option<i64>), StoreError> {
     let rows = sqlx::query(
         "SELECT h.id, h.at, EXISTS (SELECT 1 FROM receipted d WHERE d.entry = h.id) FROM history h \
          WHERE h.peer = ?1 AND h.way = 'out' AND h.seq IS NOT NULL \
@@ -498,16 +499,7 @@ async fn look_for_unproved(
             unproved.first.get_or_insert(entry as u64);
         }
     }
-    if let Some(looked) = looked {
-        sqlx::query(
-            "INSERT INTO receipt_mark (peer, looked) VALUES (?, ?) ON CONFLICT (peer) DO UPDATE SET looked = excluded.looked",
-        )
-        .bind(peer.as_str())
-        .bind(looked)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(unproved)
+    Ok((unproved, looked))
 }
 
 async fn set_key(connection: &mut SqliteConnection, key: KnownKey, note: Note) -> Result<(), StoreError> {
@@ -669,9 +661,22 @@ impl HistoryStore for SqliteStore {
     }
 
     async fn look_for_unproved(&self, peer: &Alias, before: Timestamp, limit: usize) -> Result<Unproved, StoreError> {
-        let peer = peer.clone();
-        self.in_transaction(CrashPoint::StoreWritten, move |connection| {
-            Box::pin(look_for_unproved(connection, peer, before, limit))
+        let mut connection = self.readers.acquire().await?;
+        let (unproved, looked) = look_for_unproved(&mut connection, peer, before, limit).await?;
+        drop(connection);
+        let (Some(looked), peer) = (looked, peer.to_string()) else { return Ok(unproved) };
+        self.in_transaction(CrashPoint::ReceiptMarked, move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO receipt_mark (peer, looked) VALUES (?, ?) \
+                     ON CONFLICT (peer) DO UPDATE SET looked = excluded.looked",
+                )
+                .bind(peer)
+                .bind(looked)
+                .execute(&mut *connection)
+                .await?;
+                Ok(unproved)
+            })
         })
         .await
     }
