@@ -2,10 +2,8 @@
 //! engine and never touch state.
 
 mod attachments;
-mod attempts;
 mod auth;
 mod body;
-mod bucket;
 pub mod cases;
 mod digests;
 mod exchanges;
@@ -14,12 +12,14 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod history;
+mod jobs;
 mod keyring;
 mod limits;
 mod local;
 mod metrics;
 mod openapi;
 mod operations;
+mod people;
 mod problem;
 mod query;
 mod receipts;
@@ -99,6 +99,7 @@ pub fn peer_router(door: Door) -> Router {
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
     let commands = local::routes().merge(hand_over::routes()).merge(history::routes());
+    let commands = commands.merge(jobs::routes()).merge(people::routes());
     finish(commands.merge(cases).merge(open_to_all()), door)
 }
 

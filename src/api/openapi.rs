@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, history, local, metrics, operations, receipts, site,
-    transactions, updates,
+    attachments, cases, digests, exchanges, hand_over, health, history, jobs, local, metrics, operations, people,
+    receipts, site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -68,11 +68,17 @@ use crate::protocol::problem::CONTENT_TYPE;
         history::keys,
         history::pin,
         history::rotate,
+        people::parties,
+        people::add_party,
+        people::remove_party,
+        people::mails,
         local::deposit,
         local::outbox,
         local::parked,
         local::retry,
         local::reconcile,
+        jobs::jobs,
+        jobs::run,
     )
 )]
 struct Document;

@@ -79,6 +79,46 @@ Examples:
   casebridge open --synopsis \"Question about licences\" --submit
 ";
 
+/// Under the help of `case list`.
+pub const CASE_LIST: &str = "\
+All filters must match. What was deleted from the lists comes with --inactive.
+
+Examples:
+  casebridge case list --client north --state opened --state in_process --sort priority
+  casebridge case list --mine --sort -updated
+  casebridge case list --client north --about-to-breach
+  casebridge case list --owner ann --due-before 2026-12-01T00:00:00Z
+  casebridge case list --unassigned --text \"fan tray\"
+";
+
+/// Under the help of `case create`.
+pub const CASE_CREATE: &str = "\
+Examples:
+  casebridge case create --details \"Fan tray 2 is loud\" --priority \"3 - Medium\" --tag fan --group \"night shift\"
+  casebridge case create --details \"New licence\" --initiator C-4711 --customer --last-name Miller --submit
+";
+
+/// Under the help of `case edit`.
+pub const CASE_EDIT: &str = "\
+Examples:
+  casebridge case edit 7 --completed 40 --location-code B-17
+  casebridge case edit CMnorth-7 --details \"Fan trays 1 and 2 are loud\" --revision 12
+";
+
+/// Under the help of `case documents`.
+pub const CASE_DOCUMENTS: &str = "\
+Examples:
+  casebridge case documents 7
+  casebridge case documents 7 --get log.txt --to /tmp/log.txt
+";
+
+/// Under the help of `case assign`.
+pub const CASE_ASSIGN: &str = "\
+Examples:
+  casebridge case assign 7 --user ann --group \"night shift\"
+  casebridge case assign 7 --nobody
+";
+
 /// Under the help of `reconcile`.
 pub const RECONCILE: &str = "\
 Without --apply nothing is changed. The site above counts; a comment that one site lacks is told to it.
@@ -156,6 +196,15 @@ Examples:
   casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
 ";
 
+/// Under the help of `party add`.
+pub const PARTY: &str = "\
+Examples:
+  casebridge party add 1 anna@customer.example --name \"Anna Martin\" --language fr
+  casebridge party add 1 help@integrator.example --role integrator
+  casebridge party remove 1 anna@customer.example
+  casebridge mails 1
+";
+
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
@@ -167,6 +216,14 @@ Examples:
   casebridge token new --owner ann --group noc --scope CASE_VIEW_ASSIGNED --scope CASE_PROCESS --scope CASE_RESOLVE
   casebridge token new --owner desk-display --role readers --expires 2028-01-01T00:00:00Z
   casebridge token revoke 5f0a11c3
+";
+
+/// Under the help of `job run`.
+pub const JOB_RUN: &str = "\
+Examples:
+  casebridge job run auto_close --dry-run
+  casebridge job run sla_check --dry-run --json
+  casebridge job run housekeeping
 ";
 
 /// The same, and what each permission opens, from the one table of endpoints.
@@ -192,8 +249,30 @@ pub fn main() -> String {
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
     [
-        MAIN, RUN, DEPOSIT, SUBMIT, HISTORY, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE,
-        RESOLVE, ASSIGN, COMMENT, TOKEN,
+        MAIN,
+        RUN,
+        DEPOSIT,
+        SUBMIT,
+        HISTORY,
+        ESCALATE,
+        LINK,
+        OPEN,
+        RECONCILE,
+        INCIDENTS,
+        ACCEPT,
+        OVERRIDE,
+        UPDATE,
+        RESOLVE,
+        ASSIGN,
+        COMMENT,
+        PARTY,
+        TOKEN,
+        JOB_RUN,
+        CASE_LIST,
+        CASE_CREATE,
+        CASE_EDIT,
+        CASE_DOCUMENTS,
+        CASE_ASSIGN,
     ]
     .into_iter()
     .flat_map(str::lines)

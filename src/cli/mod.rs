@@ -4,6 +4,7 @@
 //! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
 //! `print` makes everything that came from outside safe for a terminal.
 
+mod case;
 mod check_config;
 mod demo;
 mod deposit;
@@ -12,10 +13,12 @@ pub mod exit;
 mod hand_over;
 mod history;
 mod incidents;
+mod job;
 mod key;
 mod link;
 mod local;
 mod open;
+mod party;
 mod print;
 mod query;
 mod queue;
@@ -112,6 +115,9 @@ enum Command {
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
+    /// Cases, for those who work on them: list, show, create, edit, act
+    #[command(subcommand)]
+    Case(case::CaseCommand),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
     /// The story of a case, and the history as evidence: export, verify, what was disclosed
@@ -164,6 +170,11 @@ enum Command {
     /// Comment on an incident, or change or delete a comment
     #[command(after_help = examples::COMMENT)]
     Comment(hand_over::CommentArguments),
+    /// The people of a case, who are told of it by mail
+    #[command(subcommand)]
+    Party(party::PartyCommand),
+    /// What people were told by mail, what waits, and what was refused
+    Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The keys that this site and its peers sign with
@@ -172,6 +183,9 @@ enum Command {
     /// The credentials that this site hands out to its clients
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Scheduled work: when it is due, and what it would do
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// The state database, while the daemon is stopped
     #[command(subcommand)]
     State(StateCommand),
@@ -213,6 +227,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
+        Command::Case(command) => case::run(&site.local()?, command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::History(arguments) => history::run(&site, arguments).await,
         Command::Key(command) => key::run(&site.local()?, command).await,
@@ -236,8 +251,11 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
+        Command::Party(command) => party::run(&site.local()?, command).await,
+        Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
+        Command::Job(command) => job::run(&site.local()?, command).await,
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }
 }

@@ -16,6 +16,7 @@ mod faults;
 mod file;
 mod item;
 mod origin;
+mod page_key;
 mod places;
 pub mod problems;
 mod reader;
@@ -42,6 +43,7 @@ use origin::Origin;
 
 pub use cron::Cron;
 pub use origin::Watched;
+pub use page_key::{PageKeyFault, page_key};
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;

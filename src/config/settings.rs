@@ -12,7 +12,8 @@ use super::origin::Watched;
 use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
 use crate::case::evidence::PublicKey;
-use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
+use crate::case::reminder::Pace;
+use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -23,17 +24,22 @@ pub struct Settings {
     pub state: State,
     pub history: History,
     pub inboxes: Vec<Inbox>,
+    pub mail_inboxes: Vec<MailInbox>,
     pub bundle: Bundle,
     /// Present at a site that submits to another: an end user, or a relay.
     pub upstream: Option<Upstream>,
     /// Present at a site that others submit to: a partner, or a relay.
     pub listen: Option<Listen>,
     pub clients: Vec<Client>,
+    /// Present where people may follow the links in their mails.
+    pub pages: Option<Pages>,
     pub retry: Retry,
     pub submit: Submit,
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// Present at a site that tells the people of its cases by mail.
+    pub mail: Option<Mail>,
     /// `[[role]]`
     pub roles: Vec<Role>,
     pub jobs: Jobs,
@@ -188,6 +194,19 @@ pub struct Inbox {
     pub max_attachment_bytes: u64,
 }
 
+/// `[[mail_inbox]]`: a Maildir, or a directory of mails. `done` and `quarantine` are made below it.
+#[derive(Debug, Clone)]
+pub struct MailInbox {
+    pub dir: PathBuf,
+    pub poll_interval: Duration,
+    /// A file must have been left alone for this long before it is read.
+    pub settle: Duration,
+    /// The largest mail, in bytes.
+    pub max_bytes: u64,
+    /// The most links to a form that one sender gets in an hour.
+    pub links_per_hour: usize,
+}
+
 /// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children
 /// down; `@name` at its end is an attribute.
 #[derive(Debug, Clone)]
@@ -306,6 +325,21 @@ pub struct ListenTls {
     pub key: PathBuf,
     /// The authority of the clients' certificates, PEM.
     pub client_ca: Option<Vec<u8>>,
+}
+
+/// `[pages]`
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Where people reach them: scheme, host, port.
+    pub address: String,
+    /// Whose pages they are, in the words of people; the alias where nothing is said.
+    pub name: Option<String>,
+    /// At least one; the first is for whoever wants none of them.
+    pub languages: Vec<Language>,
+    /// How long the link to an incident form is good.
+    pub form_expires: Duration,
+    /// What one address may ask.
+    pub requests_per_minute: usize,
 }
 
 /// `[[client]]`: a site that submits to us.
@@ -446,6 +480,69 @@ pub struct Schedule {
     pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// `[mail]`: how the people of a case are told.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    /// Certificate authority of the mail server, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    pub login: Option<MailLogin>,
+    pub from: Sender,
+    pub reply_to: Option<MailAddress>,
+    /// Of a party whose language nobody told.
+    pub language: Language,
+    /// A directory with templates that take the place of the program's own.
+    pub templates: Option<PathBuf>,
+    /// Until the server has greeted, encrypted and let us in.
+    pub connect_timeout: Duration,
+    /// For one mail, from the greeting to its acceptance.
+    pub send_timeout: Duration,
+    pub retry: MailRetry,
+    pub reminders: Reminders,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// Begun in the clear and encrypted before anything is told (RFC 3207).
+    StartTls,
+    /// Encrypted from the first byte (RFC 8314).
+    Implicit,
+    /// To this machine only.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailLogin {
+    pub user: String,
+    pub password: SecretString,
+}
+
+/// Whose name stands over the mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// May be empty.
+    pub name: String,
+    pub address: MailAddress,
+}
+
+/// `[mail.retry]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailRetry {
+    pub first: Duration,
+    pub max: Duration,
+    /// How long a mail is tried.
+    pub give_up_after: Duration,
+}
+
+/// `[mail.reminders]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminders {
+    pub input: Pace,
+    pub closing: Pace,
 }
 
 impl Schedule {

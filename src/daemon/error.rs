@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::PageKeyFault;
 use crate::config::site_key::SiteKeyFault;
 use crate::exchange::EngineError;
 use crate::jobs::ScheduleError;
+use crate::notify::PostError;
 use crate::peer::PeerError;
 use crate::state::OpenError;
 use crate::store::StoreError;
@@ -26,6 +28,10 @@ pub enum DaemonError {
     Engine(#[from] EngineError),
     #[error("[upstream] cannot be used: {0}")]
     Upstream(#[from] PeerError),
+    #[error("{0}")]
+    Post(#[from] PostError),
+    #[error("{0}")]
+    PageKey(#[from] PageKeyFault),
     #[error("{0}")]
     Schedule(#[from] ScheduleError),
     #[error("[listen] address {address} cannot be opened: {source}; is another program there?")]
@@ -69,7 +75,8 @@ impl DaemonError {
             | DaemonError::Key(_)
             | DaemonError::Schedule(_)
             | DaemonError::Upstream(_)
-            | DaemonError::Tls(_) => 3,
+            | DaemonError::Tls(_)
+            | DaemonError::Post(_) => 3,
             DaemonError::State { .. } => 7,
             _ => 1,
         }

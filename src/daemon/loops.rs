@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
+use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
@@ -38,6 +39,9 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
         }
         tasks.spawn(until(stop.clone(), poll(engine.clone())));
     }
+    if settings.mail.is_some() {
+        tasks.spawn(until(stop.clone(), mail(engine.clone())));
+    }
     if settings.listen.is_some() {
         tasks.spawn(until(stop.clone(), open(engine.clone())));
         tasks.spawn(until(stop.clone(), tell_taken(engine.clone())));
@@ -45,6 +49,10 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
+    }
+    for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
+        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
+        tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }
 
@@ -174,6 +182,24 @@ async fn receipts(engine: Engine) {
         // Many operations are signed for at once.
         tokio::time::sleep(PAUSE).await;
         engine.wait_for_receipts(IDLE).await;
+    }
+}
+
+async fn mail(engine: Engine) {
+    let mut trouble = Trouble::new("mail");
+    loop {
+        // Each step of the reminders at its instant: a schedule would be late by a part of its minute.
+        let outcome = match engine.remind().await {
+            Ok(_) => engine.send_mails().await,
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(due) => {
+                engine.wait_for_mail(due, IDLE).await;
+                trouble.after(Ok(())).await;
+            }
+            Err(fault) => trouble.after(Err(fault)).await,
+        }
     }
 }
 

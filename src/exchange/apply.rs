@@ -119,7 +119,7 @@ impl Engine {
                         fates[index] = Some(Fate::Applied);
                     }
                     Written::Stale => {}
-                    Written::Gone => {
+                    Written::Gone | Written::Used => {
                         fates[index] = Some(Fate::Refused("the incident is gone from the store".into()));
                     }
                 }

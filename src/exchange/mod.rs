@@ -2,12 +2,13 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`; what they sign for: `receipts`, `keys`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
-//! - for people: `inspect`, `why`, `cases`, `story`.
+//! - for people: `inspect`, `why`, `cases`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -18,6 +19,7 @@ mod attachments;
 mod behind;
 mod cases;
 mod certificates;
+mod chase;
 mod clock_back;
 mod closing;
 mod deadlines;
@@ -31,15 +33,19 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod intake;
 mod jobs;
 mod keys;
 mod link;
 mod manual;
 mod open;
 mod overrule;
+mod page;
 mod park;
+mod parties;
 mod poll_case;
 mod poll_updates;
+mod post;
 mod prepare;
 mod push;
 mod read;
@@ -54,23 +60,25 @@ mod snapshot;
 mod story;
 mod submit;
 mod taken;
+mod tell;
 mod timing;
 mod transfer;
 mod why;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::case::evidence::{Endorsement, PublicKey};
-use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::site_key::KeyFile;
+use crate::notify::Post;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -79,7 +87,9 @@ use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
+pub use intake::Replied;
 pub use keys::SiteKey;
+pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -177,6 +187,19 @@ struct Inner {
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
+    /// The site's mail, where it has any.
+    post: RwLock<Option<Arc<Post>>>,
+    /// What signs the links in mails, where the site has pages.
+    links: OnceLock<Arc<Links>>,
+    /// Held by the one pass that writes what people are told.
+    telling: tokio::sync::Mutex<()>,
+    /// Held by the one that sends.
+    mail_server: tokio::sync::Mutex<post::ServerHealth>,
+    /// Why no mail goes out.
+    mail_trouble: Mutex<Option<String>>,
+    to_mail: Notify,
+    /// The way out is another one: what the old one suffered does not count.
+    is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
     checking: tokio::sync::Mutex<()>,
     /// Cases may wait to be closed.
@@ -229,6 +252,13 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
+            post: RwLock::default(),
+            links: OnceLock::new(),
+            telling: tokio::sync::Mutex::default(),
+            mail_server: tokio::sync::Mutex::default(),
+            mail_trouble: Mutex::default(),
+            to_mail: Notify::new(),
+            is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),
             asked: Mutex::new(HashMap::new()),
@@ -311,11 +341,13 @@ impl Engine {
         &self.0.state
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    fn site(&self) -> SiteId {
+    /// The number of this site, which its store was made with.
+    pub fn site(&self) -> SiteId {
         self.0.store.site()
     }
 

@@ -5,6 +5,8 @@ mod attachment;
 mod cases;
 mod deadline;
 pub mod history;
+pub mod mail;
+mod page;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -22,6 +24,8 @@ pub use cases::{
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use history::HistoryStore;
+pub use mail::MailStore;
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -119,6 +123,8 @@ pub struct Write {
     pub travelled: Option<Travelled>,
     /// Old and new values for the history that the record does not show; the store adds those that it does.
     pub context: Context,
+    /// The link by which a person did it: the whole write is skipped when it was used before.
+    pub pass: Option<PassUse>,
 }
 
 impl Write {
@@ -140,6 +146,7 @@ impl Write {
             history: Vec::new(),
             travelled: None,
             context: Context::default(),
+            pass: None,
         }
     }
 }
@@ -167,6 +174,8 @@ pub enum Written {
     Done,
     /// The operation had taken effect before; nothing was written.
     AlreadyApplied,
+    /// The link had been used before; nothing was written.
+    Used,
     /// The record moved on; load it and decide again.
     Stale,
     /// There is no such incident.
@@ -228,7 +237,7 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + HistoryStore {
+pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + HistoryStore + MailStore + PageStore {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -22,6 +22,13 @@ pub enum CrashPoint {
     ReceiptKept,
     ReceiptMarked,
     KeySet,
+    PartyChanged,
+    MailQueued,
+    MailSettled,
+    StepTaken,
+    ReminderMoved,
+    MailTaken,
+    FormTaken,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -53,6 +60,8 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The mail server has a mail, and its row does not say so yet.
+    MailAccepted,
     // The jobs of case management: a deadline that passed and is not noted, one that is, a case that was closed and not
     // taken off the queue.
     DeadlineFound,
@@ -61,7 +70,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 48] = [
+    pub const ALL: [CrashPoint; 56] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -80,6 +89,13 @@ impl CrashPoint {
         CrashPoint::ReceiptKept,
         CrashPoint::ReceiptMarked,
         CrashPoint::KeySet,
+        CrashPoint::PartyChanged,
+        CrashPoint::MailQueued,
+        CrashPoint::MailSettled,
+        CrashPoint::StepTaken,
+        CrashPoint::ReminderMoved,
+        CrashPoint::MailTaken,
+        CrashPoint::FormTaken,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,
@@ -107,6 +123,7 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::MailAccepted,
         CrashPoint::DeadlineFound,
         CrashPoint::DeadlineNoted,
         CrashPoint::CaseClosed,

@@ -73,6 +73,7 @@ fn every_command_explains_itself() {
         "test-peer",
         "key",
         "token",
+        "job",
         "state",
         "help",
     ];

@@ -15,9 +15,10 @@ use crate::support::relay::{Relayed, Said, Twist};
 use crate::support::{Pair, Site, eventually};
 
 /// What an end user passes in one round. The number is the pass, where the first one lies in the start.
-const END_USER: [&str; 23] = [
+const END_USER: [&str; 24] = [
     "StoreCommitting:2",
     "StoreDeposited",
+    "CasesTimed",
     "StoreWritten",
     "AttachmentDecided",
     "ContentAppended",
@@ -64,7 +65,9 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 11] = [
+const ELSEWHERE: [(CrashPoint, &str); 25] = [
+    (CrashPoint::MailTaken, "tests/it/pages.rs"),
+    (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::ReceiptKept, "tests/it/history.rs"),
     (CrashPoint::ReceiptMarked, "tests/it/history.rs"),
     (CrashPoint::KeySet, "tests/it/history.rs"),
@@ -76,6 +79,18 @@ const ELSEWHERE: [(CrashPoint, &str); 11] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
+    (CrashPoint::DeadlinesRefreshed, "tests/it/deadlines.rs"),
+    (CrashPoint::DeadlineFound, "tests/it/deadlines.rs"),
+    (CrashPoint::DeadlineNoted, "tests/it/deadlines.rs"),
+    (CrashPoint::ClosingsQueued, "tests/it/deadlines.rs"),
+    (CrashPoint::ClosingSettled, "tests/it/deadlines.rs"),
+    (CrashPoint::CaseClosed, "tests/it/deadlines.rs"),
 ];
 
 fn name(point: &str) -> &str {

@@ -1,12 +1,16 @@
-//! Operators and their tokens: what each permission opens, and what does not let anybody in (M-03).
+//! Operators and their tokens: what each permission opens, what does not let anybody in (M-03), and the codes of the answers
+//! (M-04).
+
+use std::collections::BTreeSet;
 
 use casebridge::api::cases::Endpoint;
-use casebridge::case::{Permission, Permissions};
+use casebridge::case::{Code, Permission, Permissions};
 use casebridge::config::token::{self, Holder, Operator};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::support::caller::{Caller, Reply, assert_problem, hear};
-use crate::support::pair::partner_config;
+use crate::support::pair::{ACCEPT_ALL, partner_config};
 use crate::support::site::write_secret;
 use crate::support::wire::free_port;
 use crate::support::{Site, eventually};
@@ -28,7 +32,12 @@ async fn start(site: &mut Site, caller: &Caller) {
 
 /// A token of an operator with these permissions, as `casebridge token new` makes it.
 fn token_with(site: &Site, permissions: Permissions) -> String {
-    let operator = Operator { name: "ann".into(), groups: vec!["noc".into()], scopes: permissions, role: None };
+    token_of(site, "ann", &[], permissions)
+}
+
+fn token_of(site: &Site, name: &str, groups: &[&str], permissions: Permissions) -> String {
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let operator = Operator { name: name.into(), groups, scopes: permissions, role: None };
     let (kept, text) = token::new(Holder::Operator(operator), Timestamp::now(), None, None);
     token::change(&site.path("tokens.json"), |tokens| tokens.push(kept)).unwrap();
     token::shown(&text).to_owned()
@@ -206,4 +215,139 @@ async fn the_help_of_token_new_says_what_the_table_says() {
         let line = format!("{} {}: {}", endpoint.method(), endpoint.path(), endpoint.help());
         assert!(words.contains(&line), "{line}: {help}");
     }
+}
+
+async fn send(caller: &Caller, token: &str, method: &str, path: &str, body: Value) -> Reply {
+    hear(caller.stranger(method, path).bearer_auth(token).json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_03_the_permissions_to_view_narrow_lists_single_cases_and_what_is_done_alike() {
+    let (mut site, caller) = partner("");
+    let all = token_with(&site, Permissions::EVERYTHING);
+    use Permission::*;
+    let of = |name: &str, groups: &[&str], more: &[Permission]| {
+        let permissions = [Hold, CommentView].iter().chain(more).copied().collect();
+        (token_of(&site, name, groups, permissions), name.to_owned())
+    };
+    let mine = of("ann", &[], &[ViewMine]);
+    let assigned = of("bert", &[], &[ViewAssigned]);
+    let grouped = of("carl", &["noc"], &[ViewAssigned]);
+    let unassigned = of("dora", &[], &[ViewUnassigned]);
+    let both = of("ann", &[], &[ViewMine, ViewUnassigned]);
+    let blind = of("emil", &[], &[]);
+    start(&mut site, &caller).await;
+    for (case, users, groups) in [
+        (json!({"details": "of ann, for bert", "operator": "ann"}), json!(["bert"]), json!([])),
+        (json!({"details": "of fred, for the desk", "operator": "fred"}), json!([]), json!(["noc"])),
+        (json!({"details": "of fred, for nobody", "operator": "fred"}), json!([]), json!([])),
+    ] {
+        let made = send(&caller, &all, "POST", "/v1/cases", case).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        let path = format!("/v1/cases/{}/assignment", made.body["number"]);
+        assert_eq!(send(&caller, &all, "PUT", &path, json!({"users": users, "groups": groups})).await.status, 200);
+    }
+    let nothing = ask(&caller, &mine.0, "GET", "/v1/cases/99").await;
+    assert_problem(&nothing, 404, "not-found", &[]);
+    for ((token, who), seen) in [
+        (&mine, &[1][..]),
+        (&assigned, &[1]),
+        (&grouped, &[2]),
+        (&unassigned, &[3]),
+        (&both, &[1, 3]),
+        (&(all.clone(), "everybody's".to_owned()), &[1, 2, 3]),
+    ] {
+        let list = ask(&caller, token, "GET", "/v1/cases").await;
+        let numbers: Vec<&Value> = list.body["cases"].as_array().unwrap().iter().map(|case| &case["number"]).collect();
+        assert_eq!(json!(numbers), json!(seen), "the list of {who}: {}", list.text);
+        for number in 1..=3 {
+            let path = format!("/v1/cases/{number}");
+            for (method, path) in [("GET", path.clone()), ("GET", format!("{path}/comments"))] {
+                let reply = ask(&caller, token, method, &path).await;
+                match seen.contains(&number) {
+                    true => assert_eq!(reply.status, 200, "{who} {method} {path}: {}", reply.text),
+                    // Word for word as what does not exist.
+                    false => assert_eq!((reply.status, &reply.body["detail"]), (404, &nothing.body["detail"]), "{who}"),
+                }
+            }
+            if !seen.contains(&number) {
+                let reply = send(&caller, token, "POST", &format!("{path}/hold"), json!({})).await;
+                assert_eq!(
+                    (reply.status, &reply.body["detail"]),
+                    (404, &nothing.body["detail"]),
+                    "{who} holds {number}"
+                );
+            }
+        }
+    }
+    // Who may not view at all may act, and is told no more than how the case is named and stands.
+    assert_eq!(ask(&caller, &blind.0, "GET", "/v1/cases/2").await.status, 403);
+    assert_ne!(send(&caller, &blind.0, "POST", "/v1/cases/2/hold", json!({})).await.status, 404);
+    let other = send(&caller, &mine.0, "POST", "/v1/cases/1/hold", json!({"operator": "fred"})).await;
+    assert_problem(&other, 403, "forbidden", &["CASE_INSTANCE_PROXY_SAVE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_04_each_call_answers_with_its_code_and_every_code_that_can_come_up_does() {
+    let (mut site, caller) = partner(ACCEPT_ALL);
+    let token = token_with(&site, Permissions::EVERYTHING);
+    start(&mut site, &caller).await;
+    for number in 1..=2 {
+        caller.create(number).await;
+    }
+    for number in 1..=2 {
+        eventually("the cases to be accepted", || async {
+            let shown = site.get(&format!("/v1/incidents/{number}")).await.body;
+            shown["case_id"].is_string().then_some(())
+        })
+        .await;
+    }
+    let own = send(&caller, &token, "POST", "/v1/cases", json!({"details": "Fan tray 2 is loud"})).await;
+    let own_case = |rest: &str| format!("/v1/cases/{}{rest}", own.body["number"]);
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut answered = |call: String, reply: Reply, code: &'static str| {
+        let known = Code::ALL.into_iter().find(|one| one.as_str() == code).expect("it is in the catalogue");
+        let said = (reply.body["code"].as_str(), reply.body["message"].as_str());
+        if reply.status != 200 || said != (Some(code), Some(known.message())) {
+            wrong.push(format!("{call}, not {code}: {} {}", reply.status, reply.text));
+        }
+        seen.insert(known);
+    };
+    let upload = hear(caller.stranger("PUT", &own_case("/documents/a.txt")).bearer_auth(&token).body("abc")).await;
+    let path = own_case("/documents/a.txt");
+    answered("create".into(), own, "CASE0600");
+    answered("upload".into(), upload, "CASE0510");
+    answered("remove".into(), hear(caller.stranger("DELETE", &path).bearer_auth(&token)).await, "CASE0500");
+    let none = || json!({});
+    for (method, path, body, code) in [
+        ("PATCH", "/v1/cases/1", json!({"location": "Room 4"}), "CASE0602"),
+        ("POST", "/v1/cases/1/process", none(), "CASE0615"),
+        ("POST", "/v1/cases/1/request-input", none(), "CASE0617"),
+        ("POST", "/v1/cases/1/hold", none(), "CASE0627"),
+        ("POST", "/v1/cases/1/open", none(), "CASE0612"),
+        ("POST", "/v1/cases/1/claim", none(), "CASE0642"),
+        ("POST", "/v1/cases/1/unclaim", none(), "CASE0644"),
+        ("POST", "/v1/cases/1/comments", json!({"text": "On it"}), "CASE0609"),
+        ("POST", "/v1/cases/1/initiator-comments", json!({"text": "Still loud"}), "CASE0623"),
+        ("POST", "/v1/cases/1/tags", json!({"tag": "urgent"}), "CASE0636"),
+        ("DELETE", "/v1/cases/1/tags/urgent", none(), "CASE0637"),
+        ("POST", "/v1/cases/1/resolve", json!({"resolution": "Reseated"}), "CASE0619"),
+        ("POST", "/v1/cases/1/reopen", none(), "CASE0631"),
+        ("POST", "/v1/cases/1/complete", none(), "CASE0621"),
+        ("POST", "/v1/cases/2/cancel", none(), "CASE0629"),
+        ("POST", "/v1/checks/slas", none(), "CASE9006"),
+        ("POST", "/v1/checks/due-dates", none(), "CASE9008"),
+    ] {
+        let reply = send(&caller, &token, method, path, body).await;
+        answered(format!("{method} {path}"), reply, code);
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    let expected: BTreeSet<Code> = Code::ALL.into_iter().filter(|code| code.never_because().is_none()).collect();
+    assert_eq!(seen, expected);
+    // A refusal has the code of its call, and a call without a code none.
+    let again = send(&caller, &token, "POST", "/v1/cases/1/hold", none()).await;
+    assert_eq!((again.status, again.body["code"].as_str()), (409, Some("CASE0627")), "{again:?}");
+    let list = ask(&caller, &token, "GET", "/v1/cases").await;
+    assert!(list.status == 200 && list.body["code"].is_null() && list.body["message"].is_null(), "{list:?}");
 }

@@ -255,6 +255,7 @@ fn plain(id: IncidentId, event: Event, form: Form, at: Timestamp) -> Incident {
         references: Vec::new(),
         comments: Vec::new(),
         milestones: Vec::new(),
+        deadlines: Vec::new(),
         announced: Vec::new(),
     }
 }

@@ -41,6 +41,8 @@ fn directory() -> TempDir {
         ("upstream.token", TOKEN.as_bytes(), 0o640),
         ("no.token", b"hunter22", 0o640),
         ("partner-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
+        ("mail.password", b"x\n", 0o640),
+        ("mail-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("clients-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("north-chain.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("north-key.pem", b"-----BEGIN PRIVATE KEY-----\n", 0o640),

@@ -9,7 +9,9 @@ mod deposit;
 mod history;
 mod link;
 mod list;
+mod mail;
 mod open;
+mod page;
 mod read;
 mod sharing;
 mod values;
@@ -35,11 +37,13 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 7] = [
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
     include_str!("schema/03_cases.sql"),
     include_str!("schema/04_deadlines.sql"),
+    include_str!("schema/05_mail.sql"),
+    include_str!("schema/06_pages.sql"),
     include_str!("schema/08_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;

@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod command;
 pub mod disk;
 pub mod pair;
+pub mod post_office;
 pub mod raw;
 pub mod relay;
 pub mod row;
