@@ -182,7 +182,8 @@ async fn a_49_failing_actions_hold_up_neither_the_exchange_nor_each_other() {
         config += &receiver.target(&format!("receiver {number}"));
         receivers.push(receiver);
     }
-    let dead = Receiver { port: 1, ..receivers[0].clone() };
+    let mut dead = receivers[0].clone();
+    dead.port = 1;
     config += &dead.target("dead");
     for (name, command) in [
         ("hangs", r#"["/bin/sh", "-c", "sleep 1000"]"#),
