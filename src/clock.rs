@@ -1,9 +1,15 @@
-//! What time it is: the system's, or one that a test moves by hand.
+//! What time it is: the system's, or one that a test moves by hand. And how much may be done in how much of it.
+
+mod bucket;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+
+pub use bucket::Bucket;
+pub use throttle::{Throttle, network};
 
 /// Cheap to clone; clones of a manual clock move together.
 #[derive(Debug, Clone)]

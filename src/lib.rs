@@ -12,9 +12,9 @@
 //! ```text
 //! main, cli                        parse, call, print
 //! daemon                           settings become parts; run until told to stop; systemd
-//! api      inbox      jobs         the doors
+//! api  console  inbox  jobs        the doors
 //! exchange                         the engine, and the only writer of state
-//! store    peer       state        one outside thing each
+//! store    peer  state   notify    one outside thing each
 //! protocol                         what goes over the wire
 //! config                           settings
 //! case     telemetry  clock        the domain (no I/O, no clock); logs and crash points; time
@@ -25,6 +25,7 @@ pub mod case;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod exchange;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod exchange;
 mod fuzz;
 pub mod inbox;
 pub mod jobs;
+pub mod notify;
 pub mod peer;
 pub mod protocol;
 pub mod state;

@@ -1,9 +1,10 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `idle`, `attachment` (1 GiB, or as
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `idle`, `jobs`, `attachment` (1 GiB, or as
 //! many MiB as `CASEBRIDGE_BENCH_MIB` says).
 
+mod jobs;
 mod neighbours;
 mod pair;
 
@@ -40,6 +41,9 @@ fn main() {
         }
         if runs("idle") {
             idle().await;
+        }
+        if runs("jobs") {
+            jobs::measure().await;
         }
         if runs("attachment") {
             attachment().await;

@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::attempts::{Attempts, network};
 use super::keyring::{Judged, Keyrings, Shown, Who};
 use super::problem::Refusal;
 use super::{Door, Presented};
 use crate::case::Alias;
+use crate::clock::{Throttle, network};
 use crate::protocol::ProblemType;
 use crate::telemetry::Seldom;
 
@@ -27,7 +27,9 @@ pub struct Caller(pub Alias);
 #[derive(Default)]
 pub struct Guard {
     keyrings: Keyrings,
-    attempts: Attempts,
+    /// Wrong credentials. An address with too many of them waits, and with it whoever tries something new from there; who was
+    /// let in before goes on with the same credential, so that a stranger locks nobody out.
+    attempts: Throttle,
     /// One line a minute for each address, so that a client with an old password, or somebody who tries many, cannot fill
     /// the log.
     told: Seldom<IpAddr>,
@@ -88,7 +90,7 @@ pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, R
     }
     // Who shows nothing guesses nothing.
     if header.is_some() {
-        guard.attempts.failed(address, per_minute, now);
+        guard.attempts.take(address, per_minute, now);
     }
     Err(ProblemType::Unauthorized.with(ask).into())
 }

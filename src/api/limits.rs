@@ -13,8 +13,8 @@ use tracing::warn;
 
 use super::Door;
 use super::auth::Caller;
-use super::bucket::Bucket;
 use super::problem::Refusal;
+use crate::clock::Bucket;
 use crate::config::defaults;
 use crate::config::settings::ClientLimits;
 use crate::protocol::ProblemType;

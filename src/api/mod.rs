@@ -2,10 +2,8 @@
 //! engine and never touch state.
 
 mod attachments;
-mod attempts;
 mod auth;
 mod body;
-mod bucket;
 pub mod cases;
 mod digests;
 mod exchanges;
@@ -13,14 +11,17 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod jobs;
 mod keyring;
 mod limits;
 mod local;
 mod metrics;
 mod openapi;
 mod operations;
+mod people;
 mod problem;
 mod query;
+mod reactions;
 mod site;
 mod transactions;
 mod updates;
@@ -95,7 +96,8 @@ pub fn peer_router(door: Door) -> Router {
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
-    finish(local::routes().merge(hand_over::routes()).merge(cases).merge(open_to_all()), door)
+    let commands = local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(people::routes());
+    finish(commands.merge(reactions::routes()).merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

@@ -10,7 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, local, metrics, operations, site, transactions, updates,
+    attachments, cases, digests, exchanges, hand_over, health, jobs, local, metrics, operations, people, reactions,
+    site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -59,11 +60,21 @@ use crate::protocol::problem::CONTENT_TYPE;
         hand_over::active,
         hand_over::comment,
         hand_over::edit_comment,
+        people::parties,
+        people::add_party,
+        people::remove_party,
+        people::mails,
         local::deposit,
         local::outbox,
         local::parked,
         local::retry,
         local::reconcile,
+        reactions::list,
+        reactions::change,
+        reactions::runs,
+        reactions::retry,
+        jobs::jobs,
+        jobs::run,
     )
 )]
 struct Document;

@@ -272,9 +272,9 @@ mod tests {
         assert_eq!(sla.due(&[]), Some(at("2026-11-23T16:00:00Z")));
         assert_eq!(sla.warns(&[]), Some(at("2026-11-23T14:00:00Z")));
         let lunch = stop("2026-11-23T10:00:00Z", Some("2026-11-23T13:00:00Z"));
-        assert_eq!(sla.due(&[lunch]), Some(at("2026-11-24T08:00:00Z")), "two of the three hours were working time");
+        assert_eq!(sla.due(&[lunch]), Some(at("2026-11-24T09:00:00Z")), "two of the three hours were working time");
         let night = stop("2026-11-23T17:00:00Z", Some("2026-11-24T06:00:00Z"));
-        assert_eq!(sla.due(&[lunch, night]), Some(at("2026-11-24T08:00:00Z")), "nobody worked at night");
+        assert_eq!(sla.due(&[lunch, night]), Some(at("2026-11-24T09:00:00Z")), "nobody worked at night");
         let for_ever = stop("2026-11-23T15:00:00Z", None);
         assert_eq!((sla.warns(&[for_ever]), sla.due(&[for_ever])), (Some(at("2026-11-23T14:00:00Z")), None));
         assert_eq!(sla.due(&[stop("2026-11-23T16:00:00Z", None)]), Some(at("2026-11-23T16:00:00Z")), "it is over then");

@@ -11,6 +11,8 @@ use super::id::{ExchangeId, IncidentId};
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Deposited,
+    /// Another program put it into the store.
+    Detected,
     DraftSaved,
     Submitted,
     Escalated,
@@ -41,6 +43,11 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    PartyAdded,
+    PartyRemoved,
+    MailSent,
+    MailRefused,
+    Reminded,
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
@@ -50,6 +57,7 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Deposited => "deposited",
+            Action::Detected => "detected",
             Action::DraftSaved => "draft_saved",
             Action::Submitted => "submitted",
             Action::Escalated => "escalated",
@@ -80,6 +88,11 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::PartyAdded => "party_added",
+            Action::PartyRemoved => "party_removed",
+            Action::MailSent => "mail_sent",
+            Action::MailRefused => "mail_refused",
+            Action::Reminded => "reminded",
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",

@@ -12,6 +12,15 @@ use crate::config::{Problem, Problems, Settings};
 /// Checks the file, the secrets that it names, and the directories.
 pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
     match Settings::load(config) {
+        Ok(settings) if let Err(fault) = crate::daemon::check_mail(&settings) => {
+            let what = format!("{} cannot be used", config.display());
+            Err(Failure::new(
+                Exit::Configuration,
+                what,
+                fault.to_string(),
+                "correct the templates, or take the key away",
+            ))
+        }
         Ok(settings) if output.json => print::out(&print::json(&as_json(&settings))?),
         Ok(settings) => print::out(&summary(config, &settings)),
         Err(problems) if output.json => {

@@ -47,6 +47,20 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `reaction add`.
+pub const REACTION: &str = "\
+The file holds one reaction:
+  {\"name\": \"night desk\", \"trigger\": \"case_assigned\",
+   \"filter\": {\"priorities\": [\"1 - Critical\"], \"has_words\": \"power\"},
+   \"actions\": [{\"target\": \"night desk\"}]}
+Triggers: incident_detected, incident_submitted, case_assigned, case_updated, intelligence_received. Targets are those
+of [[reaction_target...]] in the configuration.
+
+Examples:
+  casebridge reaction add night.json
+  casebridge reaction add night.json --incident 1 --incident 2
+";
+
 /// Under the help of `link`.
 pub const LINK: &str = "\
 The site above has entered the case for this site, by phone for instance, and told its number.
@@ -61,6 +75,46 @@ pub const OPEN: &str = "\
 Examples:
   casebridge open --synopsis \"Replace the fan tray of edge7\" --device edge7 --priority \"3 - Medium\" --due 2026-11-25T12:00:00Z
   casebridge open --synopsis \"Question about licences\" --submit
+";
+
+/// Under the help of `case list`.
+pub const CASE_LIST: &str = "\
+All filters must match. What was deleted from the lists comes with --inactive.
+
+Examples:
+  casebridge case list --client north --state opened --state in_process --sort priority
+  casebridge case list --mine --sort -updated
+  casebridge case list --client north --about-to-breach
+  casebridge case list --owner ann --due-before 2026-12-01T00:00:00Z
+  casebridge case list --unassigned --text \"fan tray\"
+";
+
+/// Under the help of `case create`.
+pub const CASE_CREATE: &str = "\
+Examples:
+  casebridge case create --details \"Fan tray 2 is loud\" --priority \"3 - Medium\" --tag fan --group \"night shift\"
+  casebridge case create --details \"New licence\" --initiator C-4711 --customer --last-name Miller --submit
+";
+
+/// Under the help of `case edit`.
+pub const CASE_EDIT: &str = "\
+Examples:
+  casebridge case edit 7 --completed 40 --location-code B-17
+  casebridge case edit CMnorth-7 --details \"Fan trays 1 and 2 are loud\" --revision 12
+";
+
+/// Under the help of `case documents`.
+pub const CASE_DOCUMENTS: &str = "\
+Examples:
+  casebridge case documents 7
+  casebridge case documents 7 --get log.txt --to /tmp/log.txt
+";
+
+/// Under the help of `case assign`.
+pub const CASE_ASSIGN: &str = "\
+Examples:
+  casebridge case assign 7 --user ann --group \"night shift\"
+  casebridge case assign 7 --nobody
 ";
 
 /// Under the help of `reconcile`.
@@ -140,6 +194,15 @@ Examples:
   casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
 ";
 
+/// Under the help of `party add`.
+pub const PARTY: &str = "\
+Examples:
+  casebridge party add 1 anna@customer.example --name \"Anna Martin\" --language fr
+  casebridge party add 1 help@integrator.example --role integrator
+  casebridge party remove 1 anna@customer.example
+  casebridge mails 1
+";
+
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one
@@ -151,6 +214,14 @@ Examples:
   casebridge token new --owner ann --group noc --scope CASE_VIEW_ASSIGNED --scope CASE_PROCESS --scope CASE_RESOLVE
   casebridge token new --owner desk-display --role readers --expires 2028-01-01T00:00:00Z
   casebridge token revoke 5f0a11c3
+";
+
+/// Under the help of `job run`.
+pub const JOB_RUN: &str = "\
+Examples:
+  casebridge job run auto_close --dry-run
+  casebridge job run sla_check --dry-run --json
+  casebridge job run housekeeping
 ";
 
 /// The same, and what each permission opens, from the one table of endpoints.
@@ -176,8 +247,29 @@ pub fn main() -> String {
 #[cfg(test)]
 pub fn all() -> Vec<&'static str> {
     [
-        MAIN, RUN, DEPOSIT, SUBMIT, ESCALATE, LINK, OPEN, RECONCILE, INCIDENTS, ACCEPT, OVERRIDE, UPDATE, RESOLVE,
-        ASSIGN, COMMENT, TOKEN,
+        MAIN,
+        RUN,
+        DEPOSIT,
+        SUBMIT,
+        ESCALATE,
+        LINK,
+        OPEN,
+        RECONCILE,
+        INCIDENTS,
+        ACCEPT,
+        OVERRIDE,
+        UPDATE,
+        RESOLVE,
+        ASSIGN,
+        COMMENT,
+        PARTY,
+        TOKEN,
+        JOB_RUN,
+        CASE_LIST,
+        CASE_CREATE,
+        CASE_EDIT,
+        CASE_DOCUMENTS,
+        CASE_ASSIGN,
     ]
     .into_iter()
     .flat_map(str::lines)

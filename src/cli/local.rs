@@ -5,7 +5,8 @@ mod fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, header};
+use reqwest::{Client, Response, header};
+pub use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,7 +64,32 @@ impl Local {
         self.call(what, request).await
     }
 
+    /// Asks with another method; `request` is made of the address.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        request: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<T, Failure> {
+        self.call(what, request(self.client.request(method, url(path)))).await
+    }
+
+    /// Asks for bytes.
+    pub async fn bytes(&self, what: &str, path: &str) -> Result<Vec<u8>, Failure> {
+        self.answer(what, self.client.get(url(path))).await
+    }
+
     async fn call<T: DeserializeOwned>(&self, what: &str, request: RequestBuilder) -> Result<T, Failure> {
+        let body = self.answer(what, request).await?;
+        serde_json::from_slice(&body).map_err(|fault| {
+            let why = format!("the daemon's answer does not read: {fault}");
+            Failure::new(Exit::Failed, what, why, "command and daemon may be of two versions; restart the daemon")
+        })
+    }
+
+    /// What a request that succeeded was answered with.
+    async fn answer(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
         let response = request.timeout(self.timeout).send().await.map_err(|error| self.unreachable(what, &error))?;
         let status = response.status();
         let body = self.read(what, response).await?;
@@ -76,10 +102,7 @@ impl Local {
                 }
             });
         }
-        serde_json::from_slice(&body).map_err(|fault| {
-            let why = format!("the daemon's answer does not read: {fault}");
-            Failure::new(Exit::Failed, what, why, "command and daemon may be of two versions; restart the daemon")
-        })
+        Ok(body)
     }
 
     async fn read(&self, what: &str, mut response: Response) -> Result<Vec<u8>, Failure> {

@@ -4,6 +4,7 @@
 //! it, over its Unix socket (`local`). One file holds one command or a few that belong together; `exit` has the codes,
 //! `print` makes everything that came from outside safe for a terminal.
 
+mod case;
 mod check_config;
 mod demo;
 mod deposit;
@@ -11,12 +12,15 @@ mod examples;
 pub mod exit;
 mod hand_over;
 mod incidents;
+mod job;
 mod link;
 mod local;
 mod open;
+mod party;
 mod print;
 mod query;
 mod queue;
+mod reaction;
 mod reconcile;
 mod run;
 mod show;
@@ -110,6 +114,9 @@ enum Command {
     /// List incidents
     #[command(after_help = examples::INCIDENTS)]
     Incidents(incidents::Arguments),
+    /// Cases, for those who work on them: list, show, create, edit, act
+    #[command(subcommand)]
+    Case(case::CaseCommand),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
     /// What an incident waits for, on whose side, since when, and what to do
@@ -159,11 +166,22 @@ enum Command {
     /// Comment on an incident, or change or delete a comment
     #[command(after_help = examples::COMMENT)]
     Comment(hand_over::CommentArguments),
+    /// What the site does when something happens: mails, webhooks, SNMP traps, commands
+    #[command(subcommand)]
+    Reaction(reaction::ReactionCommand),
+    /// The people of a case, who are told of it by mail
+    #[command(subcommand)]
+    Party(party::PartyCommand),
+    /// What people were told by mail, what waits, and what was refused
+    Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
     /// The credentials that this site hands out to its clients
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Scheduled work: when it is due, and what it would do
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// The state database, while the daemon is stopped
     #[command(subcommand)]
     State(StateCommand),
@@ -205,6 +223,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
+        Command::Case(command) => case::run(&site.local()?, command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
@@ -226,8 +245,12 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
+        Command::Reaction(command) => reaction::run(&site.local()?, command).await,
+        Command::Party(command) => party::run(&site.local()?, command).await,
+        Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
+        Command::Job(command) => job::run(&site.local()?, command).await,
         Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
     }
 }

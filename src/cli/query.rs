@@ -24,7 +24,7 @@ pub fn address(path: &str, query: &impl Serialize) -> Result<String, Failure> {
 }
 
 /// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

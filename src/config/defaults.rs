@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::{BundlePaths, FromUpstream, LogFormat, OnDamage};
+use super::settings::{BundlePaths, FromUpstream, LogFormat, MailTls, OnDamage};
 use crate::case::sharing::Send;
-use crate::case::{Kind, Owner, PolicyAction};
+use crate::case::{Kind, Language, Owner, PolicyAction};
 
 /// A number or duration with its default and the bounds that it must keep, both included.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,22 @@ pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
 
 /// `state.on_damage`
 pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
+
+/// `mail_inbox.poll_interval`
+pub const MAIL_INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(2), ms(20), h(1));
+/// `mail_inbox.settle`
+pub const MAIL_INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
+/// `mail_inbox.max_size`: what mail servers usually take.
+pub const MAIL_INBOX_MAX_SIZE: Bounded<u64> = bounded(16 * MIB, KIB, 64 * MIB);
+/// `mail_inbox.links_per_hour`
+pub const MAIL_INBOX_LINKS_PER_HOUR: Bounded<usize> = bounded(10, 1, 10_000);
+
+/// `pages.languages`
+pub const PAGES_LANGUAGES: [Language; 2] = Language::ALL;
+/// `pages.form_expires`
+pub const PAGES_FORM_EXPIRES: Bounded<Duration> = bounded(d(7), m(5), d(365));
+/// `pages.requests_per_minute`: a person with a slow hand and a mail scanner.
+pub const PAGES_REQUESTS_PER_MINUTE: Bounded<usize> = bounded(120, 5, 100_000);
 
 /// `inbox.poll_interval`
 pub const INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(1), ms(20), h(1));
@@ -247,6 +263,36 @@ pub const JOB_CONTINUE: bool = true;
 /// `schedule.keep_done`
 pub const SCHEDULE_KEEP_DONE: Bounded<Duration> = bounded(d(30), h(1), d(3650));
 
+/// `mail.tls`
+pub const MAIL_TLS: MailTls = MailTls::StartTls;
+
+/// `mail.port`: the one that belongs to `mail.tls` (RFC 8314, RFC 5321).
+pub const fn mail_port(tls: MailTls) -> Bounded<usize> {
+    let port = match tls {
+        MailTls::StartTls => 587,
+        MailTls::Implicit => 465,
+        MailTls::None => 25,
+    };
+    bounded(port, 1, 65_535)
+}
+
+/// `mail.connect_timeout`
+pub const MAIL_CONNECT_TIMEOUT: Bounded<Duration> = bounded(s(20), ms(100), m(5));
+/// `mail.send_timeout`
+pub const MAIL_SEND_TIMEOUT: Bounded<Duration> = bounded(m(2), ms(100), m(10));
+/// `mail.retry.first`
+pub const MAIL_RETRY_FIRST: Bounded<Duration> = bounded(m(1), ms(10), h(1));
+/// `mail.retry.max`
+pub const MAIL_RETRY_MAX: Bounded<Duration> = bounded(m(30), ms(10), d(1));
+/// `mail.retry.give_up_after`: what mail servers do (RFC 5321, section 4.5.4.1, asks for four to five days).
+pub const MAIL_RETRY_GIVE_UP_AFTER: Bounded<Duration> = bounded(d(4), s(1), d(30));
+/// Every time in `mail.reminders`: the 24 hours of.
+pub const MAIL_REMINDER: Bounded<Duration> = bounded(h(24), s(1), d(90));
+/// `mail.reminders.input`: so many.
+pub const MAIL_INPUT_REMINDERS: usize = 3;
+/// `mail.reminders.closing`: so many.
+pub const MAIL_CLOSING_REMINDERS: usize = 1;
+
 /// `bundle.roots`. The element names of the vendor's bundles are not public: these are the ones of our samples.
 pub fn bundle_roots() -> Vec<String> {
     ["juniper-message-bundle", "jmb"].map(str::to_owned).to_vec()
@@ -292,4 +338,14 @@ pub fn bundle_kinds() -> Vec<(String, Kind)> {
     ]
     .map(|(word, kind)| (word.to_owned(), kind))
     .to_vec()
+}
+
+/// `reaction_target.webhook.private_addresses`: a name that turns out to stand for one reaches nobody.
+pub const REACTION_PRIVATE_ADDRESSES: bool = false;
+/// `reaction_target.webhook.within` and `reaction_target.command.within`
+pub const REACTION_WITHIN: Bounded<Duration> = bounded(s(20), ms(100), m(10));
+
+/// `reaction_target.snmp.oid`: the node for experiments of the Net-SNMP project, where nobody else's traps are.
+pub fn reaction_oid() -> Vec<u32> {
+    vec![1, 3, 6, 1, 4, 1, 8072, 9999, 9999]
 }

@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, policy, retry, role, schedule, site,
-    upstream,
+    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, reaction,
+    retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -42,6 +42,10 @@ pub(super) fn document(
     let inboxes = collect(file.sections("inbox", inbox::INBOX_LIMIT), |table| {
         inbox::inbox(table, origin, &mut directories, disk)
     });
+    let mail_inbox_spot = file.spot_of("mail_inbox");
+    let mail_inboxes = collect(file.sections("mail_inbox", mail_inbox::MAIL_INBOX_LIMIT), |table| {
+        mail_inbox::mail_inbox(table, origin, &mut directories, disk)
+    });
     let bundle = bundle::bundle(file.section("bundle"));
     let upstream = file
         .optional_section("upstream")
@@ -57,6 +61,8 @@ pub(super) fn document(
     let clients = collect(file.sections("client", client::CLIENT_LIMIT), |table| {
         client::client(table, origin, has_client_ca, &mut aliases, &mut names, &mut maps)
     });
+    let pages_spot = file.spot_of("pages");
+    let pages = file.optional_section("pages").map(|table| table.and_then(pages::pages));
     let retry = retry::retry(file.section("retry"));
     let submit = policy::submit(file.section("submit"));
     let case = case::case(file.section("case"));
@@ -64,6 +70,8 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
+    let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
     let definitions = definitions::definitions(&mut file);
     let jobs = job::job(file.section("job"), &definitions);
 
@@ -75,8 +83,11 @@ pub(super) fn document(
     maps.check(&case, &exchange.ownership, file.faults);
     let spot_of = |section: &str| file.spot_of(section).unwrap_or(file.spot.clone());
     let read = inboxes.as_deref().unwrap_or_default();
-    places::check(site.as_ref().ok(), &store, &state, read, spot_of, file.faults);
-    partners(&file, upstream.is_some(), listen_spot, client_spot);
+    let mails = mail_inboxes.as_deref().unwrap_or_default();
+    places::check(site.as_ref().ok(), &store, &state, (read, mails), spot_of, file.faults);
+    let listens = listen_spot.is_some();
+    reached(&file, listens, (pages_spot.clone(), mail_inbox_spot), file.spot_of("mail").is_some());
+    partners(&file, upstream.is_some(), listen_spot, client_spot.or(pages_spot.filter(|_| listens)));
     file.finish();
     Ok(Settings {
         site: site?,
@@ -84,15 +95,19 @@ pub(super) fn document(
         store,
         state,
         inboxes: inboxes?,
+        mail_inboxes: mail_inboxes?,
         bundle,
         upstream: upstream.transpose()?,
         listen: listen.transpose()?,
         clients: clients?,
+        pages: pages.transpose()?,
         retry,
         submit,
         case,
         exchange,
         schedule: schedule?,
+        reaction_targets: reaction_targets?,
+        mail: mail.transpose()?,
         jobs,
         definitions,
         roles: roles?,
@@ -108,6 +123,22 @@ fn collect<'t, T>(
 ) -> Result<Vec<T>, Refused> {
     let read: Vec<Result<T, Refused>> = tables.into_iter().map(read).collect();
     read.into_iter().collect()
+}
+
+/// Pages are served at the door, and whoever writes a mail gets a link to one.
+fn reached(file: &Reader<'_>, listens: bool, (pages, mail_inbox): (Option<Spot>, Option<Spot>), mails: bool) {
+    if let (Some(mail_inbox), false) = (&mail_inbox, mails) {
+        let help = "add [mail] with the mail server that the links go out by";
+        file.faults.absent(mail_inbox.clone(), "a mail is answered by a mail, and this site sends none", help);
+    }
+    if let (None, Some(mail_inbox)) = (&pages, mail_inbox) {
+        let help = "add [pages] with the address at which people reach this site";
+        file.faults.absent(mail_inbox, "a mail is answered with a link to a form, and there are no pages", help);
+    }
+    if let (Some(pages), false) = (pages, listens) {
+        let help = "add [listen] with the address at which this site listens";
+        file.faults.absent(pages, "there are pages, but this site does not listen", help);
+    }
 }
 
 /// A site has somebody to exchange with, and a door exactly if somebody comes in.

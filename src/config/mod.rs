@@ -15,7 +15,9 @@ mod document;
 mod faults;
 mod file;
 mod item;
+pub mod net;
 mod origin;
+mod page_key;
 mod places;
 pub mod problems;
 mod reader;
@@ -41,6 +43,7 @@ use origin::Origin;
 
 pub use cron::Cron;
 pub use origin::Watched;
+pub use page_key::{PageKeyFault, page_key};
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::faults::{Faults, Spot};
 use super::item::quoted;
-use super::settings::{Inbox, Site, State, Store};
+use super::settings::{Inbox, MailInbox, Site, State, Store};
 
 /// A place and the key that names it.
 struct Named {
@@ -18,7 +18,7 @@ pub(super) fn check(
     site: Option<&Site>,
     store: &Store,
     state: &State,
-    inboxes: &[Inbox],
+    (inboxes, mail_inboxes): (&[Inbox], &[MailInbox]),
     spot_of: impl Fn(&str) -> Spot,
     faults: &Faults,
 ) {
@@ -27,6 +27,10 @@ pub(super) fn check(
     places.extend(site.map(|site| named("site", "site.socket", &site.socket)));
     let numbered = inboxes.iter().enumerate();
     places.extend(numbered.map(|(index, inbox)| named("inbox", &format!("inbox[{}].dir", index + 1), &inbox.dir)));
+    let numbered = mail_inboxes.iter().enumerate();
+    places.extend(
+        numbered.map(|(index, inbox)| named("mail_inbox", &format!("mail_inbox[{}].dir", index + 1), &inbox.dir)),
+    );
     for (index, later) in places.iter().enumerate() {
         let mut earlier = places.iter().take(index);
         if let Some(other) = earlier.find(|one| one.path.starts_with(&later.path) || later.path.starts_with(&one.path))

@@ -3,9 +3,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::faults::Refused;
@@ -13,17 +16,29 @@ use super::item::{Item, quoted};
 use super::origin::Origin;
 use super::reader::Reader;
 use super::token;
+use crate::case::text::line;
 
 /// The lengths of a password in bytes. The upper one is that of A-37.
-pub(super) const PASSWORD: std::ops::RangeInclusive<usize> = 8..=32;
+pub(super) const PASSWORD: RangeInclusive<usize> = 8..=32;
 /// The longest file of a token, in bytes.
 const TOKEN_LIMIT: u64 = 256;
+/// The lengths of a webhook's key in bytes, as its scheme has them.
+const WEBHOOK: std::ops::RangeInclusive<usize> = 24..=64;
 /// The longest certificate file in bytes.
 const CERTIFICATE_LIMIT: u64 = 1 << 20;
 
 /// `password_file`: the path of a file that holds nothing but the password, or `credential:NAME` for one that systemd hands
 /// over. A `password` in the configuration is refused.
 pub(super) fn password(table: &mut Reader<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    password_of(table, origin, PASSWORD)
+}
+
+/// The same for a password of another length, in bytes.
+pub(super) fn password_of(
+    table: &mut Reader<'_>,
+    origin: &Origin,
+    length: RangeInclusive<usize>,
+) -> Result<SecretString, Refused> {
     let refused = table.forbidden(
         "password",
         "a password does not belong in this file",
@@ -33,16 +48,20 @@ pub(super) fn password(table: &mut Reader<'_>, origin: &Origin) -> Result<Secret
         let help = "name a file that holds the password, for example password_file = \"upstream.password\"";
         return Err(refused.unwrap_or_else(|| table.missing("password_file", help)));
     };
-    password_in(&item, origin)
+    password_within(&item, origin, length)
 }
 
 /// The password in the file that this key names.
 pub(super) fn password_in(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    password_within(item, origin, PASSWORD)
+}
+
+fn password_within(item: &Item<'_>, origin: &Origin, length: RangeInclusive<usize>) -> Result<SecretString, Refused> {
     let path = locate(item, origin)?;
     let refuse = |fault: Fault| item.refuse(fault.message, fault.help);
     // One byte more than a password with its line break, so that a longer file is noticed and not read.
-    let bytes = read_private(&path, *PASSWORD.end() as u64 + 3).map_err(refuse)?;
-    check(bytes, &path).map_err(refuse)
+    let bytes = read_private(&path, *length.end() as u64 + 3).map_err(refuse)?;
+    check(bytes, &path, length).map_err(refuse)
 }
 
 /// `token_file`: the path of a file that holds nothing but a token, or a credential of systemd's.
@@ -68,6 +87,36 @@ pub(super) fn key(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refu
         _ => {
             let message = format!("{} holds no private key in PEM form", quoted(&path.to_string_lossy()));
             Err(item.refuse(message, "it must have a line that reads -----BEGIN PRIVATE KEY-----"))
+        }
+    }
+}
+
+/// `secret_file` of a webhook: `whsec_` and 24 to 64 bytes in Base64.
+pub(super) fn webhook(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let bytes = read_private(&path, TOKEN_LIMIT).map_err(|fault| item.refuse(fault.message, fault.help))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = text.trim_ascii_end();
+    let key = text.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
+    if key.is_some_and(|key| WEBHOOK.contains(&key.len())) {
+        return Ok(text.to_owned().into());
+    }
+    let message = format!("{} holds no secret for webhooks", quoted(&path.to_string_lossy()));
+    let help = "it must hold one line: whsec_ and 24 to 64 bytes in Base64, for example from: \
+                echo \"whsec_$(head -c 32 /dev/urandom | base64)\"";
+    Err(item.refuse(message, help))
+}
+
+/// `community_file`: one line of at most 64 bytes.
+pub(super) fn community(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let bytes = read_private(&path, TOKEN_LIMIT).map_err(|fault| item.refuse(fault.message, fault.help))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    match line(text.trim_ascii_end(), 64) {
+        Ok(text) => Ok(text.to_owned().into()),
+        Err(fault) => {
+            let message = format!("the community in {} {fault}", quoted(&path.to_string_lossy()));
+            Err(item.refuse(message, "it must be one line of 1 to 64 bytes"))
         }
     }
 }
@@ -119,7 +168,7 @@ fn named(item: &Item<'_>, origin: &Origin) -> Result<PathBuf, Refused> {
     }
 }
 
-fn check(bytes: Vec<u8>, path: &Path) -> Result<SecretString, Fault> {
+fn check(bytes: Vec<u8>, path: &Path, length: RangeInclusive<usize>) -> Result<SecretString, Fault> {
     let shown = quoted(&path.to_string_lossy());
     let fault = |message: String, help: &str| Err(Fault { message, help: help.to_owned() });
     let Ok(mut text) = String::from_utf8(bytes) else {
@@ -127,14 +176,11 @@ fn check(bytes: Vec<u8>, path: &Path) -> Result<SecretString, Fault> {
     };
     let end = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).map_or(text.len(), str::len);
     text.truncate(end);
-    if !PASSWORD.contains(&text.len()) {
-        let length = if text.len() > *PASSWORD.end() { "longer".to_owned() } else { format!("{} bytes", text.len()) };
+    if !length.contains(&text.len()) {
+        let (least, most) = (length.start(), length.end());
+        let length = if text.len() > *most { "longer".to_owned() } else { format!("{} bytes", text.len()) };
         return fault(
-            format!(
-                "the password in {shown} must have {} to {} bytes; it is {length}",
-                PASSWORD.start(),
-                PASSWORD.end()
-            ),
+            format!("the password in {shown} must have {least} to {most} bytes; it is {length}"),
             "agree on another password with the other site",
         );
     }

@@ -11,7 +11,8 @@ use super::cron::Cron;
 use super::origin::Watched;
 use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
-use crate::case::{Alias, FieldMap, Form, Groups, Ownership, Permissions, Policy, Sharing};
+use crate::case::reminder::Pace;
+use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
 #[derive(Debug, Clone)]
@@ -21,17 +22,24 @@ pub struct Settings {
     pub store: Store,
     pub state: State,
     pub inboxes: Vec<Inbox>,
+    pub mail_inboxes: Vec<MailInbox>,
     pub bundle: Bundle,
     /// Present at a site that submits to another: an end user, or a relay.
     pub upstream: Option<Upstream>,
     /// Present at a site that others submit to: a partner, or a relay.
     pub listen: Option<Listen>,
     pub clients: Vec<Client>,
+    /// Present where people may follow the links in their mails.
+    pub pages: Option<Pages>,
     pub retry: Retry,
     pub submit: Submit,
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[reaction_target...]]`
+    pub reaction_targets: Vec<ReactionTarget>,
+    /// Present at a site that tells the people of its cases by mail.
+    pub mail: Option<Mail>,
     /// `[[role]]`
     pub roles: Vec<Role>,
     pub jobs: Jobs,
@@ -168,6 +176,19 @@ pub struct Inbox {
     pub max_attachment_bytes: u64,
 }
 
+/// `[[mail_inbox]]`: a Maildir, or a directory of mails. `done` and `quarantine` are made below it.
+#[derive(Debug, Clone)]
+pub struct MailInbox {
+    pub dir: PathBuf,
+    pub poll_interval: Duration,
+    /// A file must have been left alone for this long before it is read.
+    pub settle: Duration,
+    /// The largest mail, in bytes.
+    pub max_bytes: u64,
+    /// The most links to a form that one sender gets in an hour.
+    pub links_per_hour: usize,
+}
+
 /// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children
 /// down; `@name` at its end is an attribute.
 #[derive(Debug, Clone)]
@@ -284,6 +305,21 @@ pub struct ListenTls {
     pub key: PathBuf,
     /// The authority of the clients' certificates, PEM.
     pub client_ca: Option<Vec<u8>>,
+}
+
+/// `[pages]`
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Where people reach them: scheme, host, port.
+    pub address: String,
+    /// Whose pages they are, in the words of people; the alias where nothing is said.
+    pub name: Option<String>,
+    /// At least one; the first is for whoever wants none of them.
+    pub languages: Vec<Language>,
+    /// How long the link to an incident form is good.
+    pub form_expires: Duration,
+    /// What one address may ask.
+    pub requests_per_minute: usize,
 }
 
 /// `[[client]]`: a site that submits to us.
@@ -422,6 +458,109 @@ pub struct Schedule {
     pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// A place that reactions may go to.
+#[derive(Debug, Clone)]
+pub struct ReactionTarget {
+    pub name: String,
+    pub to: ReactionTo,
+}
+
+#[derive(Debug, Clone)]
+pub enum ReactionTo {
+    Mail {
+        addresses: Vec<MailAddress>,
+    },
+    Webhook(Webhook),
+    /// `address` is a host and a port; `oid` the node under which traps and values are numbered.
+    Snmp {
+        address: String,
+        community: SecretString,
+        oid: Vec<u32>,
+    },
+    /// Run without a shell.
+    Command {
+        program: PathBuf,
+        arguments: Vec<String>,
+        within: Duration,
+    },
+}
+
+/// A receiver of webhooks by the Standard Webhooks scheme.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub url: String,
+    /// `whsec_` and 24 to 64 bytes in Base64.
+    pub secret: SecretString,
+    /// Certificate authority of the receiver, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    /// Whether its name may stand for an address inside a network.
+    pub private_addresses: bool,
+    pub within: Duration,
+}
+
+/// `[mail]`: how the people of a case are told.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    /// Certificate authority of the mail server, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    pub login: Option<MailLogin>,
+    pub from: Sender,
+    pub reply_to: Option<MailAddress>,
+    /// Of a party whose language nobody told.
+    pub language: Language,
+    /// A directory with templates that take the place of the program's own.
+    pub templates: Option<PathBuf>,
+    /// Until the server has greeted, encrypted and let us in.
+    pub connect_timeout: Duration,
+    /// For one mail, from the greeting to its acceptance.
+    pub send_timeout: Duration,
+    pub retry: MailRetry,
+    pub reminders: Reminders,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// Begun in the clear and encrypted before anything is told (RFC 3207).
+    StartTls,
+    /// Encrypted from the first byte (RFC 8314).
+    Implicit,
+    /// To this machine only.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailLogin {
+    pub user: String,
+    pub password: SecretString,
+}
+
+/// Whose name stands over the mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// May be empty.
+    pub name: String,
+    pub address: MailAddress,
+}
+
+/// `[mail.retry]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailRetry {
+    pub first: Duration,
+    pub max: Duration,
+    /// How long a mail is tried.
+    pub give_up_after: Duration,
+}
+
+/// `[mail.reminders]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminders {
+    pub input: Pace,
+    pub closing: Pace,
 }
 
 impl Schedule {

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::PageKeyFault;
 use crate::exchange::EngineError;
 use crate::jobs::ScheduleError;
+use crate::notify::PostError;
 use crate::peer::PeerError;
 use crate::state::OpenError;
 use crate::store::StoreError;
@@ -25,6 +27,10 @@ pub enum DaemonError {
     Engine(#[from] EngineError),
     #[error("[upstream] cannot be used: {0}")]
     Upstream(#[from] PeerError),
+    #[error("{0}")]
+    Post(#[from] PostError),
+    #[error("{0}")]
+    PageKey(#[from] PageKeyFault),
     #[error("{0}")]
     Schedule(#[from] ScheduleError),
     #[error("[listen] address {address} cannot be opened: {source}; is another program there?")]
@@ -58,7 +64,11 @@ impl DaemonError {
     /// The exit code of the process: 3 for settings, 7 for state, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            DaemonError::Log(_) | DaemonError::Schedule(_) | DaemonError::Upstream(_) | DaemonError::Tls(_) => 3,
+            DaemonError::Log(_)
+            | DaemonError::Schedule(_)
+            | DaemonError::Upstream(_)
+            | DaemonError::Tls(_)
+            | DaemonError::Post(_) => 3,
             DaemonError::State { .. } => 7,
             _ => 1,
         }

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::api::{self, Door};
 use crate::case::Deposit;
 use crate::config::Settings;
 use crate::config::settings::{Bundle, Listen};
+use crate::console::{self, Console};
 use crate::exchange::Engine;
 use crate::inbox;
 
@@ -65,7 +67,12 @@ pub async fn open(
     let local = open_local(door.clone(), settings, tasks)?;
     let mut doors = Doors { local, peers: None, tls: None, address: None };
     if let Some(listen) = &settings.listen {
-        open_peers(&mut doors, door, listen, tasks).await?;
+        let clients = api::peer_router(door);
+        let all = match engine.links() {
+            Some(links) => clients.merge(console::router(Console::new(engine.clone(), links))),
+            None => clients,
+        };
+        open_peers(&mut doors, all, listen, tasks).await?;
     }
     Ok(doors)
 }
@@ -115,14 +122,19 @@ fn open_local(
     Ok(handle)
 }
 
-async fn open_peers(doors: &mut Doors, door: Door, listen: &Listen, tasks: &TaskTracker) -> Result<(), DaemonError> {
+async fn open_peers(
+    doors: &mut Doors,
+    routes: Router,
+    listen: &Listen,
+    tasks: &TaskTracker,
+) -> Result<(), DaemonError> {
     let refused = |source: std::io::Error| DaemonError::Listen { address: listen.address, source };
     let listener = TcpListener::bind(listen.address).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
     doors.address = Some(listener.local_addr().map_err(refused)?);
     let handle = Handle::new();
     doors.peers = Some(handle.clone());
-    let service = api::peer_router(door).into_make_service_with_connect_info::<SocketAddr>();
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
     let bounded = Bounded::new(listen);
     let closed = |outcome: std::io::Result<()>| {
         if let Err(error) = outcome {

@@ -9,12 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::reactions;
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
+use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// The most files that are on their way at once.
 const TRANSFERS: usize = 4;
 /// How long it is gathered what clients take, while they take much.
@@ -25,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
+    tasks.spawn(until(stop.clone(), reactions::react(engine.clone())));
+    tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
     tasks.spawn(until(stop.clone(), time(engine.clone())));
     tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
@@ -37,6 +41,9 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
         }
         tasks.spawn(until(stop.clone(), poll(engine.clone())));
     }
+    if settings.mail.is_some() {
+        tasks.spawn(until(stop.clone(), mail(engine.clone())));
+    }
     if settings.listen.is_some() {
         tasks.spawn(until(stop.clone(), open(engine.clone())));
         tasks.spawn(until(stop.clone(), tell_taken(engine.clone())));
@@ -44,6 +51,10 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     for inbox in &settings.inboxes {
         let inbox = Inbox::new(inbox.clone(), settings.bundle.clone(), Arc::new(engine.clone()));
         tasks.spawn(inbox.run(stop.clone()));
+    }
+    for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
+        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
+        tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }
 
@@ -165,6 +176,24 @@ async fn transfer(engine: Engine) {
     }
 }
 
+async fn mail(engine: Engine) {
+    let mut trouble = Trouble::new("mail");
+    loop {
+        // Each step of the reminders at its instant: a schedule would be late by a part of its minute.
+        let outcome = match engine.remind().await {
+            Ok(_) => engine.send_mails().await,
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(due) => {
+                engine.wait_for_mail(due, IDLE).await;
+                trouble.after(Ok(())).await;
+            }
+            Err(fault) => trouble.after(Err(fault)).await,
+        }
+    }
+}
+
 async fn open(engine: Engine) {
     let mut trouble = Trouble::new("open");
     loop {
@@ -187,17 +216,17 @@ async fn tell_taken(engine: Engine) {
 }
 
 /// Says a fault once when it begins and once when it is over, and pauses in between.
-struct Trouble {
+pub(super) struct Trouble {
     task: &'static str,
     reason: Option<String>,
 }
 
 impl Trouble {
-    fn new(task: &'static str) -> Self {
+    pub fn new(task: &'static str) -> Self {
         Self { task, reason: None }
     }
 
-    async fn after(&mut self, outcome: Result<(), EngineError>) {
+    pub async fn after(&mut self, outcome: Result<(), EngineError>) {
         match outcome {
             Ok(()) => {
                 if self.reason.take().is_some() {

@@ -5,6 +5,7 @@ mod error;
 mod late;
 mod listen;
 mod loops;
+mod reactions;
 mod reload;
 mod secrets;
 mod start;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::case::SiteId;
 use crate::config::Settings;
 use crate::config::settings::LogFormat;
 use crate::jobs::{ExpiryCheck, Scheduler};
@@ -98,6 +100,11 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
         warn!(event = "stop_cut_short", "some work did not finish in time; it goes on at the next start");
     }
     outcome.map(|_| ())
+}
+
+/// Whether what only a start would find out of the site's mail is sound: its templates.
+pub fn check_mail(settings: &Settings) -> Result<(), DaemonError> {
+    start::post(settings, SiteId(uuid::Uuid::nil())).map(|_| ())
 }
 
 /// Sets the state directory aside, for the next start to rebuild it from the store and the peers. Refuses while a daemon

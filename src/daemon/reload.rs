@@ -82,12 +82,20 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
             return Taken::None;
         }
     };
+    let post = match start::post(&settings, engine.site()) {
+        Ok(post) => post,
+        Err(fault) => {
+            refuse(&fault.to_string());
+            return Taken::None;
+        }
+    };
     if let Err(reason) = doors.reload_tls(&settings).await {
         error!(event = "tls_not_reloaded", %reason, "the certificate in use stays");
     }
     if let Err(fault) = engine.reload(settings, upstream).await {
         error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
     }
+    engine.set_post(post);
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
     if fixed.is_empty() {
@@ -127,8 +135,12 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     keep("[store]", format!("{:?}", old.store) == format!("{:?}", new.store));
     keep("[state]", format!("{:?}", old.state) == format!("{:?}", new.state));
     keep("[[inbox]]", format!("{:?}", old.inboxes) == format!("{:?}", new.inboxes));
+    keep("[[mail_inbox]]", format!("{:?}", old.mail_inboxes) == format!("{:?}", new.mail_inboxes));
     keep("[bundle]", format!("{:?}", old.bundle) == format!("{:?}", new.bundle));
     keep("[schedule]", format!("{:?}", old.schedule) == format!("{:?}", new.schedule));
+    let pages = |settings: &Settings| settings.pages.as_ref().map(|pages| pages.address.clone());
+    keep("[pages] address", pages(old) == pages(new));
+    keep("[mail]", old.mail.is_some() == new.mail.is_some());
     let alias = |settings: &Settings| settings.upstream.as_ref().map(|upstream| upstream.alias.clone());
     keep("[upstream] alias", alias(old) == alias(new));
     let in_flight = |settings: &Settings| settings.upstream.as_ref().map(|upstream| upstream.in_flight);
@@ -146,10 +158,17 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     new.store = old.store.clone();
     new.state = old.state.clone();
     new.inboxes = old.inboxes.clone();
+    new.mail_inboxes = old.mail_inboxes.clone();
     new.bundle = old.bundle.clone();
     new.schedule = old.schedule.clone();
+    if old.mail.is_some() != new.mail.is_some() {
+        new.mail = old.mail.clone();
+    }
     if alias(old) != alias(new) {
         new.upstream = old.upstream.clone();
+    }
+    if pages(old) != pages(new) {
+        new.pages = old.pages.clone();
     }
     if address(old) != address(new) {
         new.listen = old.listen.clone();

@@ -8,11 +8,13 @@ use tracing::{error, info, warn};
 
 use super::DaemonError;
 use super::late::LateAttachments;
+use crate::case::{Links, SiteId};
 use crate::clock::Clock;
 use crate::config::settings::OnDamage;
-use crate::config::{Cron, Settings};
+use crate::config::{Cron, Settings, page_key};
 use crate::exchange::{Engine, Parts};
 use crate::jobs::{AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping, Job, Reconcile, Scheduled, SlaCheck};
+use crate::notify::Post;
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
 use crate::store::{IncidentStore, SqliteStore};
@@ -25,9 +27,26 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
     let store = store.claimed(&settings.store)?;
+    let (post, links) = (post(&settings, site)?, links(&settings)?);
     let parts =
         Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
-    Ok(Engine::start(parts).await?)
+    let engine = Engine::start(parts).await?;
+    engine.set_links(links);
+    engine.set_post(post);
+    Ok(engine)
+}
+
+/// The site's mails, where there are any.
+pub fn post(settings: &Settings, site: SiteId) -> Result<Option<Arc<Post>>, DaemonError> {
+    let Some(mail) = &settings.mail else { return Ok(None) };
+    Ok(Some(Arc::new(Post::new(mail, &settings.site.alias, site)?)))
+}
+
+/// What makes the links of the site's pages, where it has any.
+pub fn links(settings: &Settings) -> Result<Option<Arc<Links>>, DaemonError> {
+    let Some(pages) = &settings.pages else { return Ok(None) };
+    let key = page_key(&settings.site.data_dir)?;
+    Ok(Some(Arc::new(Links::new(key, pages.address.clone()))))
 }
 
 /// The way to the upstream, where there is one.
@@ -43,7 +62,7 @@ pub fn upstream(settings: &Settings) -> Result<Option<Arc<dyn Upstream>>, Daemon
     }
 }
 
-fn open_state(settings: &Settings, site: crate::case::SiteId) -> Result<State, OpenError> {
+fn open_state(settings: &Settings, site: SiteId) -> Result<State, OpenError> {
     let state = &settings.state;
     match State::open(state, site, Timestamp::now()) {
         Err(OpenError::Damaged { path, reason }) if state.on_damage == OnDamage::Rebuild => {

@@ -2,12 +2,14 @@
 //!
 //! - towards an upstream: `manual`, `detect`, `submit`, `link`, `push`, `poll_case`, `poll_updates`;
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
+//! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
-//! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
+//! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
-//! - for people: `inspect`, `why`, `cases`.
+//! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
+//! - for people: `inspect`, `why`, `cases`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -16,8 +18,10 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod carry_out;
 mod cases;
 mod certificates;
+mod chase;
 mod clock_back;
 mod closing;
 mod deadlines;
@@ -31,49 +35,62 @@ mod fuzz;
 mod hand_over;
 mod health;
 mod inspect;
+mod intake;
 mod jobs;
 mod link;
 mod manual;
 mod open;
 mod overrule;
+mod page;
 mod park;
+mod parties;
 mod poll_case;
 mod poll_updates;
+mod post;
 mod prepare;
 mod push;
+mod react;
+mod reactions;
 mod read;
 mod receive;
 mod reconcile;
 mod remark;
+mod report;
 mod resync;
 mod retry;
 mod settle;
 mod snapshot;
 mod submit;
 mod taken;
+mod tell;
 mod timing;
 mod transfer;
+mod untold;
 mod why;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, SiteId};
+use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::notify::Post;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
+pub use intake::Replied;
+pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
 pub use work::Decision;
@@ -157,6 +174,19 @@ struct Inner {
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
+    /// The site's mail, where it has any.
+    post: RwLock<Option<Arc<Post>>>,
+    /// What signs the links in mails, where the site has pages.
+    links: OnceLock<Arc<Links>>,
+    /// Held by the one pass that writes what people are told.
+    telling: tokio::sync::Mutex<()>,
+    /// Held by the one that sends.
+    mail_server: tokio::sync::Mutex<post::ServerHealth>,
+    /// Why no mail goes out.
+    mail_trouble: Mutex<Option<String>>,
+    to_mail: Notify,
+    /// The way out is another one: what the old one suffered does not count.
+    is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
     checking: tokio::sync::Mutex<()>,
     /// Cases may wait to be closed.
@@ -167,6 +197,8 @@ struct Inner {
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
     unknown_told: Seldom<Alias>,
+    /// Targets of reactions that fail.
+    reaction_failing: Seldom<String>,
 }
 
 impl Engine {
@@ -199,12 +231,21 @@ impl Engine {
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
+            post: RwLock::default(),
+            links: OnceLock::new(),
+            telling: tokio::sync::Mutex::default(),
+            mail_server: tokio::sync::Mutex::default(),
+            mail_trouble: Mutex::default(),
+            to_mail: Notify::new(),
+            is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),
             asked: Mutex::new(HashMap::new()),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
+            reaction_failing: Seldom::default(),
         }));
+        engine.store().follow(&[react::CONSUMER]).await?;
         engine.check_due_index().await?;
         let settings = engine.settings();
         let clients = settings.clients.iter().map(|client| &client.alias);
@@ -258,6 +299,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Sees a new value when something may have happened.
+    pub fn happenings(&self) -> watch::Receiver<()> {
+        self.store().happenings()
+    }
+
     /// Resolves when the state can no longer be written: the process has to stop.
     pub async fn state_failed(&self) -> String {
         self.0.state.failed().await
@@ -281,11 +327,13 @@ impl Engine {
         &self.0.state
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    fn site(&self) -> SiteId {
+    /// The number of this site, which its store was made with.
+    pub fn site(&self) -> SiteId {
         self.0.store.site()
     }
 

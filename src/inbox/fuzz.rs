@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::bundle::BundleFault;
 use super::incident::IncidentFault;
 use super::samples::settings;
-use super::{Fault, Format, read};
+use super::{Fault, Format, mail, read};
+use crate::case::text;
 use crate::case::{Deposit, DepositedFile, FileContent};
 use crate::fuzz::{Target, assert_harmless};
 
@@ -93,6 +94,66 @@ fn incidents() {
         tries: 3000,
     };
     target.run(look);
+}
+
+#[test]
+fn mails() {
+    let target = Target {
+        name: "mail",
+        words: &[
+            "From: a@b.example\r\n",
+            "From: ",
+            "To: support+abc@desk.example\r\n",
+            "Message-ID: <1@x>\r\n",
+            "References: <1@x> <2@x>\r\n",
+            "Subject: =?utf-8?B?YQ0K?=\r\n",
+            "=?iso-8859-1?Q?=E9?=",
+            "Content-Type: multipart/mixed; boundary=b\r\n",
+            "Content-Type: multipart/report; boundary=b\r\n",
+            "Content-Type: message/rfc822\r\n",
+            "Content-Type: message/delivery-status\r\n",
+            "Content-Type: text/html; charset=utf-16\r\n",
+            "Content-Transfer-Encoding: base64\r\n",
+            "Content-Transfer-Encoding: quoted-printable\r\n",
+            "Content-Disposition: attachment; filename*=utf-8''a\r\n",
+            "Auto-Submitted: auto-replied\r\n",
+            "\r\n--b\r\n",
+            "\r\n--b--\r\n",
+            "\r\n\r\n",
+            "\r\n ",
+            "<script>",
+            "</script>",
+            "<blockquote>",
+            "</div>",
+            "&#27;",
+            "&#x202e;",
+            "<!--",
+            "=0D=0A",
+            "> ",
+            "-- \r\n",
+            " wrote:\r\n",
+            "(((",
+            "\"",
+        ],
+        samples: &[],
+        tries: 2000,
+    };
+    target.run(|bytes| match mail::read(bytes) {
+        Ok(letter) => {
+            let plain = |text: &str, limit| text.is_empty() || text::paragraph(text, limit).is_ok();
+            assert!(plain(&letter.text, 16_500), "{:?}", letter.text);
+            assert!(letter.subject.is_empty() || text::line(&letter.subject, 200).is_ok(), "{:?}", letter.subject);
+            assert!(text::line(&letter.id, 998).is_ok(), "{:?}", letter.id);
+            assert!(letter.name.iter().all(|name| text::line(name, 128).is_ok()), "{:?}", letter.name);
+            assert!(letter.to.len() <= 100 && letter.answers.len() <= 100);
+            format!("a letter of nature {:?} with {} answers", letter.nature, letter.answers.len().min(1))
+        }
+        Err(fault) => {
+            assert_harmless(&fault.to_string(), 300);
+            assert_harmless(fault.remedy(), 300);
+            fault.to_string()
+        }
+    });
 }
 
 fn look(bytes: &[u8]) -> String {

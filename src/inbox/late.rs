@@ -232,7 +232,14 @@ impl Shared {
             Err(DepositError::Refused(reason)) => {
                 tracing::warn!(event = "deposit_quarantined", incident, file, reason, "an attachment was set apart");
                 let fault = Fault::Refused(reason);
-                (false, blocking(move || set_apart(&from, &folders.quarantine, OsStr::new(&name), &fault, now)).await)
+                (
+                    false,
+                    blocking(move || {
+                        let (reason, remedy) = (fault.to_string(), fault.remedy());
+                        set_apart(&from, &folders.quarantine, OsStr::new(&name), &reason, remedy, now)
+                    })
+                    .await,
+                )
             }
         };
         if let Err(error) = moved.and_then(|moved| moved) {

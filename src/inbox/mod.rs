@@ -10,9 +10,12 @@
 //! <inbox>/done/            what the engine has
 //! <inbox>/quarantine/      what was refused, each with <name>.reason beside it
 //! ```
+//!
+//! [`mail`] watches directories of mails in the same way.
 
 pub mod bundle;
 pub mod incident;
+pub mod mail;
 
 mod encoding;
 mod engine;

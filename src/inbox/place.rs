@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::Fault;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// The longest safe name before its hash, in bytes.
@@ -60,15 +59,17 @@ impl Folders {
     /// Makes what is missing. Whoever may write into the inbox could lay a link here and have deposits moved elsewhere, so
     /// each must be a real directory.
     pub fn make(&self) -> io::Result<()> {
-        for folder in [&self.done, &self.quarantine, &self.attachments] {
-            match fs::symlink_metadata(folder) {
-                Ok(found) if found.is_dir() => {}
-                Ok(_) => return Err(io::Error::other(format!("{} is not a directory", folder.display()))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(folder)?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        [&self.done, &self.quarantine, &self.attachments].into_iter().try_for_each(|folder| make_folder(folder))
+    }
+}
+
+/// Makes a folder where there is none. A link to one is refused.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::other(format!("{} is not a directory", folder.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(folder),
+        Err(error) => Err(error),
     }
 }
 
@@ -84,24 +85,24 @@ pub(super) fn set_apart(
     from: &Path,
     folder: &Path,
     original: &OsStr,
-    fault: &Fault,
+    reason: &str,
+    remedy: &str,
     now: SystemTime,
 ) -> io::Result<()> {
     let name = free(folder, &safe_name(original), &["", ".reason"]);
-    let reason = folder.join(format!("{name}.reason"));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&reason)?;
+    let beside = folder.join(format!("{name}.reason"));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
     let text = format!(
-        "time: {}\nfile: {}\nreason: {fault}\nremedy: {}\n",
+        "time: {}\nfile: {}\nreason: {reason}\nremedy: {remedy}\n",
         Timestamp::try_from(now).unwrap_or_default(),
         original.as_encoded_bytes().escape_ascii(),
-        fault.remedy(),
     );
     let moved = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     crash_point(CrashPoint::ReasonWritten);
     let moved = moved.and_then(|()| fs::rename(from, folder.join(name)));
     if let Err(error) = moved {
         // The file was not moved; a reason alone would only mislead. If it cannot be removed either, it does no harm.
-        let _ = fs::remove_file(reason);
+        let _ = fs::remove_file(beside);
         return Err(error);
     }
     crash_point(CrashPoint::QuarantineMoved);
@@ -174,7 +175,15 @@ mod tests {
         for name in ["a.reason", "a"] {
             let from = dir.path().join(name);
             fs::write(&from, name).unwrap();
-            set_apart(&from, &folders.quarantine, OsStr::new(name), &Fault::Empty, SystemTime::UNIX_EPOCH).unwrap();
+            set_apart(
+                &from,
+                &folders.quarantine,
+                OsStr::new(name),
+                "the file is empty",
+                "Put it back.",
+                SystemTime::UNIX_EPOCH,
+            )
+            .unwrap();
         }
         let read = |name: &str| fs::read_to_string(folders.quarantine.join(name)).unwrap();
         assert_eq!(read("a.reason"), "a.reason");
@@ -182,7 +191,7 @@ mod tests {
         assert_eq!(
             read("a.1.reason"),
             "time: 1970-01-01T00:00:00Z\nfile: a\nreason: the file is empty\n\
-             remedy: Find out why the sender wrote nothing, and deposit the file again.\n"
+             remedy: Put it back.\n"
         );
     }
 
@@ -190,7 +199,7 @@ mod tests {
     fn a_file_that_vanishes_leaves_no_reason_behind() {
         let dir = tempfile::tempdir().unwrap();
         let gone = dir.path().join("gone");
-        assert!(set_apart(&gone, dir.path(), OsStr::new("gone"), &Fault::Empty, SystemTime::now()).is_err());
+        assert!(set_apart(&gone, dir.path(), OsStr::new("gone"), "r", "r", SystemTime::now()).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

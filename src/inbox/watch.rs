@@ -297,7 +297,8 @@ impl Inbox {
     async fn quarantine(&mut self, name: &OsStr, fault: Fault, now: SystemTime, summary: &mut PassSummary) {
         let (from, folder, original) = (self.dir.join(name), self.folders.quarantine.clone(), name.to_owned());
         let reason = fault.to_string();
-        let moved = blocking(move || set_apart(&from, &folder, &original, &fault, now)).await;
+        let moved =
+            blocking(move || set_apart(&from, &folder, &original, &fault.to_string(), fault.remedy(), now)).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;

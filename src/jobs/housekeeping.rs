@@ -32,11 +32,20 @@ impl Job for Housekeeping {
             error!(event = "state_unsafe", "the state database writes files that it does not sync; report this");
         }
         let keep = settings.schedule.keep_done;
-        let done: Vec<PathBuf> = settings.inboxes.iter().map(|inbox| inbox.dir.join("done")).collect();
+        let mails = settings.mail_inboxes.iter().map(|inbox| &inbox.dir);
+        let dirs = settings.inboxes.iter().map(|inbox| &inbox.dir).chain(mails);
+        let done: Vec<PathBuf> = dirs.map(|dir| dir.join("done")).collect();
         let removed = tokio::task::spawn_blocking(move || {
             done.iter().map(|dir| remove_older(dir, keep, SystemTime::now())).sum::<usize>()
         });
-        format!("{} done deposits removed", removed.await.unwrap_or(0))
+        let forgotten = match self.engine.forget_reactions().await {
+            Ok(forgotten) => forgotten,
+            Err(fault) => {
+                warn!(event = "housekeeping_failed", reason = %fault, "what reactions have done stays");
+                0
+            }
+        };
+        format!("{} done deposits and {forgotten} done reactions removed", removed.await.unwrap_or(0))
     }
 }
 

@@ -71,7 +71,7 @@ impl Worker {
         // Where that cannot be read, the job waits for its next turn.
         let mut last = self.engine.last_run(name).await.unwrap_or_else(|_| Some(Timestamp::now()));
         loop {
-            if self.is_due(last, Timestamp::now()) {
+            if is_due(&self.cron, &self.zone, last, Timestamp::now()) {
                 last = Some(self.run().await);
             }
             tokio::select! {
@@ -79,15 +79,6 @@ impl Worker {
                 () = tick.notified() => {}
                 () = asked.notified() => last = Some(self.run().await),
             }
-        }
-    }
-
-    /// Whether it should have run since it last did: what was missed is done once, however much it was.
-    fn is_due(&self, last: Option<Timestamp>, now: Timestamp) -> bool {
-        match last {
-            // A last run in the future is a clock that went back; better once too often.
-            Some(last) if last <= now => self.cron.next_after(last, &self.zone).is_some_and(|next| next <= now),
-            _ => true,
         }
     }
 
@@ -101,5 +92,33 @@ impl Worker {
             warn!(event = "job_not_recorded", job = name, reason = %error, "it will run again after a restart");
         }
         began
+    }
+}
+
+/// Whether a job should have run since it last did: what was missed is done once, however much it was.
+fn is_due(cron: &Cron, zone: &TimeZone, last: Option<Timestamp>, now: Timestamp) -> bool {
+    match last {
+        // A last run in the future is a clock that went back; better once too often.
+        Some(last) if last <= now => cron.next_after(last, zone).is_some_and(|next| next <= now),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m_10_a_job_runs_once_for_whatever_it_missed() {
+        let cron = Cron::parse("0 */5 * * * *").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let is_due = |last: Option<&str>, now: &str| is_due(&cron, &TimeZone::UTC, last.map(at), at(now));
+        assert!(is_due(None, "2026-11-22T10:01:00Z"), "it never ran");
+        assert!(!is_due(Some("2026-11-22T10:00:00Z"), "2026-11-22T10:04:59Z"));
+        assert!(is_due(Some("2026-11-22T10:00:00Z"), "2026-11-22T10:05:00Z"));
+        // After three days of downtime it is due; and when it has run, it is not.
+        assert!(is_due(Some("2026-11-19T10:00:00Z"), "2026-11-22T10:01:00Z"));
+        assert!(!is_due(Some("2026-11-22T10:01:00Z"), "2026-11-22T10:01:01Z"));
+        assert!(is_due(Some("2027-11-22T10:00:00Z"), "2026-11-22T10:01:00Z"), "the clock went back");
     }
 }

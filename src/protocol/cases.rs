@@ -71,6 +71,9 @@ pub struct CaseRow {
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+    /// Absent as well while its clock stands still.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_date: Option<Timestamp>,
     /// False once it was deleted from the lists.
     pub active: bool,
 }
@@ -103,9 +106,24 @@ pub struct CasePage {
 pub struct CaseDetail {
     #[serde(flatten)]
     pub row: CaseRow,
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub case_type_id: Option<Uuid>,
+    pub solution_name: Option<String>,
+    pub process_name: Option<String>,
     /// The body.
     pub description: String,
     pub resolution: Option<String>,
+    /// The SLAs that count for the case.
+    #[schema(value_type = Vec<String>)]
+    pub sla_instance_ids: Vec<Uuid>,
+    /// Those of them that were warned of.
+    #[serde(rename = "messageWarnedSLAs")]
+    #[schema(value_type = Vec<String>)]
+    pub message_warned_slas: Vec<Uuid>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_date_warning: Option<Timestamp>,
+    pub marked_due_date_warning: bool,
+    pub marked_due_date_exceeded: bool,
     pub milestones: Vec<CaseMilestone>,
     /// Left out where the caller may not view them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +264,18 @@ pub struct CaseListQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_before: Option<Timestamp>,
+    #[param(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_from: Option<Timestamp>,
+    #[param(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_before: Option<Timestamp>,
+    /// Only those with a deadline that was missed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub breached: bool,
+    /// Only those with a deadline that is to be warned of, and is not missed yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub about_to_breach: bool,
     /// Also those that were deleted from the lists.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub inactive: bool,

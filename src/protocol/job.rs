@@ -100,7 +100,10 @@ impl JobAnswer {
 
     /// In a few words.
     pub fn told(&self) -> String {
-        let counted = format!("{} cases", self.found);
+        let counted = match self.found {
+            1 => "1 case".to_owned(),
+            more => format!("{more} cases"),
+        };
         match (&self.note, self.failed.first()) {
             (Some(note), _) => note.clone(),
             (None, None) => counted,

@@ -61,6 +61,12 @@ pub enum CaseFilter {
     Words(Words),
     Created(Span),
     Updated(Span),
+    /// With a due date in this span.
+    Due(Span),
+    /// With a deadline that was missed by then.
+    Breached(Timestamp),
+    /// With a deadline that is to be warned of by then and is not missed yet.
+    AboutToBreach(Timestamp),
 }
 
 /// From an instant on, before another one, or both.
@@ -129,6 +135,8 @@ pub struct ListedCase {
     pub state: CaseState,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// None where there is no due date, or its clock stands still.
+    pub due_at: Option<Timestamp>,
     pub instance: Instance,
 }
 
@@ -215,7 +223,7 @@ impl CaseQuery {
         }
         let empty = |span: &Span| matches!((span.from, span.before), (Some(from), Some(before)) if from >= before);
         let spans = self.filters.iter().filter_map(|one| match one {
-            CaseFilter::Created(span) | CaseFilter::Updated(span) => Some(span),
+            CaseFilter::Created(span) | CaseFilter::Updated(span) | CaseFilter::Due(span) => Some(span),
             _ => None,
         });
         spans.into_iter().any(empty).then_some("nothing lies between an instant and an earlier one")

@@ -4,6 +4,10 @@
 mod attachment;
 mod cases;
 mod deadline;
+mod events;
+pub mod mail;
+mod page;
+mod reaction;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -19,6 +23,10 @@ pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
+pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
+pub use mail::MailStore;
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
+pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -110,6 +118,8 @@ pub struct Write {
     /// What the case has beside its record.
     pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
+    /// The link by which a person did it: the whole write is skipped when it was used before.
+    pub pass: Option<PassUse>,
 }
 
 impl Write {
@@ -129,6 +139,7 @@ impl Write {
             attachments: Vec::new(),
             instance: None,
             history: Vec::new(),
+            pass: None,
         }
     }
 }
@@ -156,6 +167,8 @@ pub enum Written {
     Done,
     /// The operation had taken effect before; nothing was written.
     AlreadyApplied,
+    /// The link had been used before; nothing was written.
+    Used,
     /// The record moved on; load it and decide again.
     Stale,
     /// There is no such incident.
@@ -217,7 +230,9 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore {
+pub trait IncidentStore:
+    AttachmentStore + CaseStore + DeadlineStore + EventStore + MailStore + PageStore + ReactionStore
+{
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -19,6 +19,18 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    EventsPassed,
+    ReactionsSet,
+    ReactionsQueued,
+    ReactionDone,
+    ReactionEnded,
+    PartyChanged,
+    MailQueued,
+    MailSettled,
+    StepTaken,
+    ReminderMoved,
+    MailTaken,
+    FormTaken,
     // The state: made; a group written, synced, and counted as acknowledged.
     StateCreated,
     StateApplied,
@@ -50,6 +62,8 @@ pub enum CrashPoint {
     FeedAcknowledged,
     AdoptedPage,
     Reconciled,
+    // The mail server has a mail, and its row does not say so yet.
+    MailAccepted,
     // The jobs of case management: a deadline that passed and is not noted, one that is, a case that was closed and not
     // taken off the queue.
     DeadlineFound,
@@ -58,7 +72,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 45] = [
+    pub const ALL: [CrashPoint; 58] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -74,6 +88,18 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::EventsPassed,
+        CrashPoint::ReactionsSet,
+        CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionDone,
+        CrashPoint::ReactionEnded,
+        CrashPoint::PartyChanged,
+        CrashPoint::MailQueued,
+        CrashPoint::MailSettled,
+        CrashPoint::StepTaken,
+        CrashPoint::ReminderMoved,
+        CrashPoint::MailTaken,
+        CrashPoint::FormTaken,
         CrashPoint::StateCreated,
         CrashPoint::StateApplied,
         CrashPoint::StateSynced,
@@ -101,6 +127,7 @@ impl CrashPoint {
         CrashPoint::FeedAcknowledged,
         CrashPoint::AdoptedPage,
         CrashPoint::Reconciled,
+        CrashPoint::MailAccepted,
         CrashPoint::DeadlineFound,
         CrashPoint::DeadlineNoted,
         CrashPoint::CaseClosed,

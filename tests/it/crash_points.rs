@@ -15,9 +15,10 @@ use crate::support::relay::{Relayed, Said, Twist};
 use crate::support::{Pair, Site, eventually};
 
 /// What an end user passes in one round. The number is the pass, where the first one lies in the start.
-const END_USER: [&str; 23] = [
+const END_USER: [&str; 24] = [
     "StoreCommitting:2",
     "StoreDeposited",
+    "CasesTimed",
     "StoreWritten",
     "AttachmentDecided",
     "ContentAppended",
@@ -64,7 +65,14 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 8] = [
+const ELSEWHERE: [(CrashPoint, &str); 27] = [
+    (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionDone, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionEnded, "tests/it/reactions.rs"),
+    (CrashPoint::MailTaken, "tests/it/pages.rs"),
+    (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),
@@ -73,6 +81,18 @@ const ELSEWHERE: [(CrashPoint, &str); 8] = [
     (CrashPoint::ReceivedCommitted, "tests/it/kill.rs"),
     (CrashPoint::AdoptedPage, "tests/it/relay_kill.rs"),
     (CrashPoint::Reconciled, "tests/it/reconcile.rs"),
+    (CrashPoint::PartyChanged, "tests/it/mail.rs"),
+    (CrashPoint::MailQueued, "tests/it/mail.rs"),
+    (CrashPoint::MailAccepted, "tests/it/mail.rs"),
+    (CrashPoint::MailSettled, "tests/it/mail.rs"),
+    (CrashPoint::StepTaken, "tests/it/mail.rs"),
+    (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
+    (CrashPoint::DeadlinesRefreshed, "tests/it/deadlines.rs"),
+    (CrashPoint::DeadlineFound, "tests/it/deadlines.rs"),
+    (CrashPoint::DeadlineNoted, "tests/it/deadlines.rs"),
+    (CrashPoint::ClosingsQueued, "tests/it/deadlines.rs"),
+    (CrashPoint::ClosingSettled, "tests/it/deadlines.rs"),
+    (CrashPoint::CaseClosed, "tests/it/deadlines.rs"),
 ];
 
 fn name(point: &str) -> &str {

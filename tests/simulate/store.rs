@@ -6,14 +6,21 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Reference, SiteId,
-    Transfer,
+    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress,
+    Party, PassTag, Reference, SiteId, Transfer, UserName,
+};
+use casebridge::store::mail::{
+    Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, ChangePage, Cursor, Deposited, DueAttachment, Expected,
-    IncidentStore, ListPage, ListQuery, Loaded, Moving, Offered, Open, Opened, Prepared, StoreError, Write, Written,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, CasePage, CaseQuery, CaseStore, ChangePage,
+    Closed, Closing, Cursor, DeadlineStore, Deposited, Document, DueAttachment, Event, EventPage, EventStore, Expected,
+    FilledForm, IncidentStore, Intake, LinkRule, ListPage, ListQuery, Loaded, MailStore, Moving, NewRun, Offered, Open,
+    Opened, PageSeen, PageStore, Passing, Place, Prepared, Put, ReactionList, ReactionStore, Resolved, Run, RunEnd,
+    RunPage, StoreError, StoredDocument, TakenMail, Timing, Untimed, Untold, UsedPass, Write, Written,
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::bugs::Bug;
 use super::disk::Disk;
@@ -28,6 +35,7 @@ pub struct Store {
     pub disk: Disk,
     pub gates: Gates,
     pub bug: Option<Bug>,
+    pub happened: Arc<watch::Sender<()>>,
 }
 
 impl Store {
@@ -37,6 +45,7 @@ impl Store {
             return Err(StoreError::Busy("database or disk is full".into()));
         }
         let outcome = work(&mut self.shelf.lock().unwrap());
+        self.happened.send_replace(());
         self.gates.pass(Wait::Disk(self.index)).await;
         outcome
     }
@@ -158,6 +167,87 @@ impl IncidentStore for Store {
     }
 }
 
+#[async_trait]
+impl EventStore for Store {
+    async fn follow(&self, consumers: &[&'static str]) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            let end = shelf.events.len() as i64;
+            consumers.iter().for_each(|consumer| _ = shelf.places.entry(consumer).or_insert(end));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn events(&self, consumer: &'static str, limit: usize) -> Result<EventPage, StoreError> {
+        Ok(self.read(|shelf| {
+            let place = shelf.places.get(consumer).copied();
+            let after = place.unwrap_or(shelf.events.len() as i64);
+            let lines = shelf.events.iter().enumerate().skip(after as usize).take(limit);
+            let events: Vec<Event> =
+                lines.map(|(index, line)| Event { number: index as i64 + 1, line: line.clone() }).collect();
+            let seen = PageSeen { consumer, after, through: after + events.len() as i64 };
+            EventPage { events, seen }
+        }))
+    }
+
+    async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
+        self.commit(|shelf| Ok(shelf.pass(&seen))).await
+    }
+
+    fn happenings(&self) -> watch::Receiver<()> {
+        self.happened.subscribe()
+    }
+
+    /// Everything here was deposited or opened.
+    async fn untold(&self, _: &[IncidentId]) -> Result<Vec<(IncidentId, Untold)>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Nobody reacts to anything in this world.
+#[async_trait]
+impl ReactionStore for Store {
+    async fn reactions(&self) -> Result<ReactionList, StoreError> {
+        Ok(ReactionList::default())
+    }
+
+    async fn set_reactions(&self, _: ReactionList) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn queue_runs(&self, seen: PageSeen, _: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
+        self.pass(seen).await
+    }
+
+    async fn waiting_targets(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn due_run(&self, _: &str, _: Timestamp) -> Result<Option<Run>, StoreError> {
+        Ok(None)
+    }
+
+    async fn run_ended(&self, _: i64, _: RunEnd, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn files(&self, _: IncidentId) -> Result<Vec<BundleFile>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn runs(&self, _: usize) -> Result<RunPage, StoreError> {
+        Ok(RunPage::default())
+    }
+
+    async fn retry_runs(&self, _: Option<i64>, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn forget_runs(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
 fn no_files<T>() -> Result<T, StoreError> {
     Err(StoreError::Failed("there are no files in this world".into()))
 }
@@ -222,5 +312,169 @@ impl AttachmentStore for Store {
 
     async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// Nor do they serve pages.
+#[async_trait]
+impl PageStore for Store {
+    async fn take_mail(&self, _: Intake, _: LinkRule, _: Timestamp) -> Result<TakenMail, StoreError> {
+        Ok(TakenMail::TooMany)
+    }
+
+    async fn intake(&self, _: i64) -> Result<Option<Intake>, StoreError> {
+        Ok(None)
+    }
+
+    async fn take_form(&self, _: FilledForm) -> Result<IncidentId, StoreError> {
+        Err(StoreError::Failed("there are no forms here".into()))
+    }
+
+    async fn party(&self, _: IncidentId, _: i64) -> Result<Option<Party>, StoreError> {
+        Ok(None)
+    }
+
+    async fn case_of_mails(&self, _: &[i64]) -> Result<Option<IncidentId>, StoreError> {
+        Ok(None)
+    }
+
+    async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn used_pass(&self, _: PassTag) -> Result<Option<UsedPass>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// The simulated sites send no mail; what is asked of it is answered with nothing.
+#[async_trait]
+impl MailStore for Store {
+    async fn add_party(&self, _: IncidentId, _: NewParty, _: HistoryLine) -> Result<PartyAdded, StoreError> {
+        Ok(PartyAdded::Gone)
+    }
+
+    async fn remove_party(&self, _: IncidentId, _: &MailAddress, _: HistoryLine) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn parties(&self, _: IncidentId) -> Result<Vec<Party>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_news(&self, _: usize) -> Result<MailNews, StoreError> {
+        Ok(MailNews::default())
+    }
+
+    async fn take_mail_news(&self, _: NewsTaken, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn due_mails(&self, _: Timestamp, _: usize) -> Result<Vec<DueMail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn settle_mail(
+        &self,
+        _: i64,
+        _: MailOutcome,
+        _: Option<HistoryLine>,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn deliveries(&self, _: IncidentId, _: &str) -> Result<Deliveries, StoreError> {
+        Ok(Deliveries::default())
+    }
+
+    async fn due_reminders(&self, _: Timestamp, _: usize) -> Result<Vec<IncidentId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn look_again(&self, _: IncidentId, _: Option<Timestamp>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn take_step(&self, _: StepTaken) -> Result<Written, StoreError> {
+        Ok(Written::Gone)
+    }
+
+    async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {
+        Ok((0, 0))
+    }
+}
+
+#[async_trait]
+impl CaseStore for Store {
+    async fn cases(&self, _: &CaseQuery) -> Result<CasePage, StoreError> {
+        Ok(CasePage::default())
+    }
+
+    async fn instances(&self, _: &[IncidentId]) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn looked_at(&self, _: IncidentId, _: &UserName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn document(&self, _: IncidentId, _: &str) -> Result<Option<StoredDocument>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put_document(&self, _: Document, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
+    }
+
+    async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
+    }
+}
+
+fn no_jobs<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("nothing is promised in this world".into()))
+}
+
+#[async_trait]
+impl DeadlineStore for Store {
+    async fn untimed(&self, _: IncidentId, _: usize) -> Result<Vec<Untimed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn time(&self, _: Vec<Timing>) -> Result<Vec<Written>, StoreError> {
+        no_jobs()
+    }
+
+    async fn refresh_deadlines(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn passing(&self, _: Option<&str>, _: Timestamp, _: Place, _: usize) -> Result<Vec<Passing>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn resolved(&self, _: &str, _: Timestamp, _: Place, _: usize) -> Result<Vec<Resolved>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn queue_closings(&self, _: Vec<Resolved>, _: Timestamp) -> Result<u64, StoreError> {
+        no_jobs()
+    }
+
+    async fn closings(&self, _: Timestamp, _: usize) -> Result<Vec<Closing>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn closed(&self, _: i64, _: Closed) -> Result<(), StoreError> {
+        no_jobs()
     }
 }

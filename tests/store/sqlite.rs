@@ -145,6 +145,20 @@ conformance! { super::bench:
         a_09_files_are_stored_awaited_or_failed_as_the_bundle_says,
         a_13_a_file_that_comes_late_is_added_once,
         awaited_files_are_paged_each_once;
+    cases:
+        m_01_every_attribute_survives_the_store,
+        an_edit_beside_the_record_counts_as_a_revision_and_a_stale_one_changes_nothing,
+        m_01_whoever_resolves_a_case_is_kept_until_it_is_resolved_again,
+        every_filter_of_a_case_list_chooses_what_it_names,
+        every_order_of_a_case_list_holds_and_pages_visit_each_case_once,
+        a_page_of_cases_goes_on_after_what_was_seen_though_the_list_grew,
+        a_41_a_list_holds_what_its_caller_sees_and_nothing_else,
+        a_52_a_flag_is_unread_until_its_user_has_looked,
+        a_53_what_was_deleted_from_the_lists_is_shown_only_to_whom_asks_for_it,
+        m_11_a_document_is_put_replaced_and_removed,
+        m_12_a_comment_of_the_initiators_stays_marked,
+        a_case_that_another_program_broke_is_told_and_hides_no_other,
+        a_case_opened_by_hand_is_there_with_all_that_was_said_of_it;
     changing:
         inserts_edits_and_comments_of_another_program_are_reported,
         a_deposit_is_reported_once,
@@ -160,6 +174,21 @@ conformance! { super::bench:
         a_newest_row_that_is_deleted_hides_no_later_change,
         a_row_that_came_and_went_unread_leaves_no_news,
         a_cursor_outlives_the_store_that_gave_it;
+    events:
+        a_reader_sees_each_line_once_and_goes_on_after_a_restart,
+        of_many_who_read_the_same_lines_one_takes_them,
+        whoever_waits_is_woken_by_what_is_written,
+        a_place_that_was_never_given_is_moved_by_nobody,
+        a_47_what_another_program_did_is_untold_until_it_stands_in_the_history;
+    paging:
+        r_02_a_mail_is_taken_once_and_a_sender_gets_so_many_links,
+        r_02_a_form_makes_one_incident_with_its_people,
+        r_06_a_write_by_a_link_that_was_used_is_skipped_whole;
+    mailing:
+        r_03_news_are_milestones_public_comments_and_people_each_once,
+        r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
+        r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
+        r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
         an_exchange_is_opened_once,
         the_same_exchange_of_two_clients_is_two_incidents,
@@ -179,6 +208,12 @@ conformance! { super::bench:
         a_milestone_is_kept_once_and_counted_by_who_knew_what,
         two_who_act_at_once_leave_the_same_state_at_both_sites,
         nobody_changes_what_happened;
+    promising:
+        m_05_whatever_comes_or_changes_is_looked_at_once,
+        a_promise_is_kept_as_it_was_made_and_is_news,
+        a_peer_changes_its_own_promises_only_and_makes_not_too_many,
+        m_08_a_job_sees_what_is_due_in_its_order,
+        m_06_a_resolved_case_is_queued_once_for_each_time;
     linking:
         a_62_an_incident_that_was_entered_beforehand_is_linked_once,
         what_is_foreign_taken_unknown_or_not_unique_is_not_linked,
@@ -208,6 +243,12 @@ conformance! { super::bench:
         pages_visit_each_incident_once_whatever_the_order,
         a_page_goes_on_after_what_was_seen_though_the_list_grew,
         a_page_that_is_none_of_this_list_is_an_error;
+    reacting:
+        a_51_the_list_keeps_its_order_and_one_person_changes_it_at_a_time,
+        a_47_what_an_event_leads_to_is_entered_once,
+        a_49_a_deed_is_due_again_after_a_failure_and_ends_once,
+        what_goes_beyond_the_room_is_given_up_and_not_lost,
+        a_49_the_files_of_an_incident_are_those_that_are_there;
     reading:
         a_number_that_is_not_there_is_left_out,
         references_come_without_their_records_in_order_of_their_exchange,

@@ -1,13 +1,19 @@
 //! What the engine relies on, told as stories. An adapter starts here: it implements [`Bench`] and [`Program`], names
 //! itself in [`conformance`], and is done when every story passes.
 
+pub mod cases;
 pub mod changing;
 pub mod commenting;
 pub mod depositing;
+pub mod events;
 pub mod linking;
 pub mod listing;
+pub mod mailing;
 pub mod milestones;
 pub mod opening;
+pub mod paging;
+pub mod promising;
+pub mod reacting;
 pub mod reading;
 pub mod sharing;
 pub mod writing;
@@ -16,8 +22,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, CaseState, Comment, ContentDigest, Create, Deposit, Event, ExchangeId, Fact, Form, Incident, IncidentId,
-    Milestone, Standing, Submission, Towards,
+    Alias, CaseState, Comment, ContentDigest, Create, Deadline, DeadlineKind, Deposit, Event, ExchangeId, Fact, Form,
+    Goal, Incident, IncidentId, Milestone, Standing, Submission, Towards,
 };
 use casebridge::store::{
     Appended, Cursor, Deposited, IncidentStore, ListQuery, Loaded, Open, ReferenceWrite, Write, Written,
@@ -103,6 +109,24 @@ pub fn event(host_event_id: &str) -> Event {
 /// A state that the case came into, counted by the store.
 pub fn milestone(number: u128, second: i64, state: CaseState) -> Milestone {
     Milestone::new(Uuid::from_u128(number), at(second), Fact::State(state))
+}
+
+/// An SLA from second 0 on, warned of at second 2700 and due at second 3600.
+pub fn deadline(number: u128, origin: Option<Alias>) -> Deadline {
+    Deadline {
+        id: Uuid::from_u128(number),
+        kind: DeadlineKind::Sla,
+        name: format!("sla {number}"),
+        goal: Goal::Solution,
+        starts_at: at(0),
+        within: 3600,
+        warn_before: Some(900),
+        calendar: None,
+        revision: 0,
+        dropped: false,
+        origin,
+        position: 0,
+    }
 }
 
 pub fn deposit(host_event_id: &str) -> Deposit {

@@ -5,7 +5,7 @@ use crate::config::item::{Item, quoted};
 use crate::config::reader::Reader;
 
 /// The longest user name, in bytes.
-const USER_LIMIT: usize = 128;
+pub(super) const USER_LIMIT: usize = 128;
 
 pub fn user<'t>(table: &mut Reader<'t>) -> Result<Item<'t>, Refused> {
     table.required("user", "write the user name that both sites agreed on, for example user = \"north\"")

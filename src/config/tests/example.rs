@@ -28,6 +28,19 @@ fn the_example_shows_the_real_defaults() {
         [[inbox]]
         dir = "/var/lib/casebridge/inbox"
         group = "core routers"
+        [[mail_inbox]]
+        dir = "/var/lib/casebridge/mail"
+        [pages]
+        address = "https://desk.example"
+        name = "Support of North"
+        [mail]
+        host = "mail.north.example"
+        ca_file = "mail-ca.pem"
+        user = "casebridge"
+        password_file = "mail.password"
+        from = "Support <support@north.example>"
+        reply_to = "answers@north.example"
+        templates = "mail-templates"
         [upstream]
         alias = "partner"
         url = "https://partner.example:8443"
@@ -104,6 +117,67 @@ fn the_example_shows_the_real_defaults() {
         [[exchange.group]]
         name = "Vendor NOC"
         system = "partner"
+        [[reaction_target.mail]]
+        name = "night desk by mail"
+        to = ["night@north.example"]
+        [[reaction_target.webhook]]
+        name = "chat"
+        url = "https://hooks.example/casebridge"
+        secret_file = "hooks.whsec"
+        ca_file = "partner-ca.pem"
+        [[reaction_target.snmp]]
+        name = "network management"
+        address = "nms.example:162"
+        community_file = "nms.community"
+        [[reaction_target.command]]
+        name = "pager"
+        command = ["/usr/local/bin/page", "--high"]
+        [[calendar]]
+        name = "office"
+        time_zone = "Europe/Paris"
+        monday = ["08:00-12:00", "13:00-17:00"]
+        tuesday = ["08:00-12:00", "13:00-17:00"]
+        wednesday = ["08:00-12:00", "13:00-17:00"]
+        thursday = ["08:00-12:00", "13:00-17:00"]
+        friday = ["08:00-12:00", "13:00-16:00"]
+        saturday = ["09:00-12:00"]
+        sunday = ["09:00-10:00"]
+        holidays = ["2026-12-25", "2027-01-01"]
+        [[priority]]
+        name = "Urgent"
+        priority = "1 - Critical"
+        description = "The network is down."
+        [[sla]]
+        name = "solve"
+        within = "16h"
+        warn_before = "4h"
+        calendar = "office"
+        priorities = ["1 - Critical", "2 - High"]
+        [[solution]]
+        name = "Hardware"
+        description = "All that can be touched."
+        [[process]]
+        name = "Repair"
+        solution = "Hardware"
+        description = "A part is replaced."
+        [[case_type]]
+        name = "Chassis"
+        process = "Repair"
+        description = "Fans, power supplies, cards."
+        kinds = ["event"]
+        priorities = ["1 - Critical", "2 - High"]
+        groups = ["branch"]
+        device = "edge1"
+        serial = "JN1234567890"
+        has_words = ["alarm"]
+        has_not_words = ["test"]
+        auto_close_after = "3d"
+        due_within = "40h"
+        due_warn_before = "8h"
+        due_calendar = "office"
+        slas = ["solve"]
+        [job.due_date_check]
+        case_types = ["Chassis"]
     "#;
     let dir = directory();
     let read =
@@ -130,15 +204,23 @@ fn the_example_shows_every_key() {
         "listen",
         "listen.tls",
         "retry",
+        "pages",
+        "mail",
+        "mail.retry",
+        "mail.reminders",
         "submit",
         "submit.defaults",
         "case",
         "exchange",
         "exchange.owner",
         "schedule",
+        "reaction_target",
+        "job.due_date_check",
+        "job.sla_check",
     ];
     let lists = [
         "inbox",
+        "mail_inbox",
         "client",
         "client.field",
         "upstream.field",
@@ -146,6 +228,16 @@ fn the_example_shows_every_key() {
         "case.accept",
         "case.escalate",
         "exchange.group",
+        "reaction_target.mail",
+        "reaction_target.webhook",
+        "reaction_target.snmp",
+        "reaction_target.command",
+        "calendar",
+        "priority",
+        "sla",
+        "solution",
+        "process",
+        "case_type",
         "role",
     ];
     let count = sections.len() + lists.len() + 1;

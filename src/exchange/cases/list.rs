@@ -17,7 +17,14 @@ const PAGE_LIMIT: usize = 1000;
 impl Engine {
     /// One page of the cases that the caller sees.
     pub async fn list_cases(&self, query: &CaseListQuery, seen: Seen) -> Result<CasePage, EngineError> {
-        let query = parsed(query, seen)?;
+        let query = parsed(query, seen, self.now())?;
+        if query
+            .filters
+            .iter()
+            .any(|one| matches!(one, CaseFilter::Due(_) | CaseFilter::Breached(_) | CaseFilter::AboutToBreach(_)))
+        {
+            self.store().refresh_deadlines().await?;
+        }
         if let Some(reason) = query.contradicts_itself() {
             return Err(wrong(format!("no case can match: {reason}")));
         }
@@ -35,7 +42,7 @@ fn wrong(detail: String) -> EngineError {
     ProblemType::BadRequest.with(detail).into()
 }
 
-fn parsed(query: &CaseListQuery, seen: Seen) -> Result<CaseQuery, EngineError> {
+fn parsed(query: &CaseListQuery, seen: Seen, now: Timestamp) -> Result<CaseQuery, EngineError> {
     fn value<T: FromStr<Err: ToString>>(name: &str, text: &Option<String>) -> Result<Option<T>, EngineError> {
         let read =
             |text: &String| text.parse().map_err(|fault: T::Err| wrong(format!("`{name}` {}", fault.to_string())));
@@ -63,6 +70,9 @@ fn parsed(query: &CaseListQuery, seen: Seen) -> Result<CaseQuery, EngineError> {
     }
     filters.extend(span(query.created_from, query.created_before).map(CaseFilter::Created));
     filters.extend(span(query.updated_from, query.updated_before).map(CaseFilter::Updated));
+    filters.extend(span(query.due_from, query.due_before).map(CaseFilter::Due));
+    filters.extend(query.breached.then_some(CaseFilter::Breached(now)));
+    filters.extend(query.about_to_breach.then_some(CaseFilter::AboutToBreach(now)));
     let sort = query.sort.as_deref().unwrap_or_default();
     let (name, descending) = match sort.strip_prefix('-') {
         Some(name) => (name, true),
@@ -145,6 +155,7 @@ pub(super) fn row(case: ListedCase, site: SiteId, own: &Alias) -> CaseRow {
         flags: instance.flags.into_iter().map(flag).collect(),
         created_at: case.created_at,
         updated_at: case.updated_at,
+        due_date: case.due_at,
         active: !instance.deleted,
     }
 }

@@ -1,10 +1,11 @@
 //! Everything about one case, as far as the caller may view it.
 
 use super::{Found, list};
-use crate::case::{Attachment, AttachmentState, Comment, HistoryLine, IncidentId, Milestone, case_name};
+use crate::case::deadline::{Deadline, DeadlineKind};
+use crate::case::{Attachment, AttachmentState, Comment, HistoryLine, IncidentId, Milestone, case_name, case_type};
 use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
-use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone};
+use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone, CaseRow};
 use crate::store::Seen;
 
 impl Engine {
@@ -23,11 +24,29 @@ impl Engine {
         let id = case.incident;
         // Read after its revision: what is shown is never older than the revision that is named with it.
         let incident = self.incident(id).await?;
+        let settings = self.settings();
+        let name = case.instance.case_type.as_ref();
+        let case_type = name.and_then(|name| settings.definitions.case_type(name.as_str()));
+        let (milestones, state) = (incident.milestones.as_slice(), incident.state());
+        let counts = |kind| incident.deadlines.iter().filter(move |one: &&Deadline| one.kind == kind && !one.dropped);
+        let warned = |one: &&Deadline| one.passed(milestones).0;
+        let due = counts(DeadlineKind::Due).next();
+        let (due_warned, exceeded) = due.map(|due| due.passed(milestones)).unwrap_or_default();
+        let instants = due.map(|due| due.instants(milestones, state)).unwrap_or_default();
+        let row = list::row(case.clone(), self.site(), &settings.site.alias);
         Ok(CaseDetail {
-            row: list::row(case, self.site(), &self.settings().site.alias),
+            row: CaseRow { due_date: instants.due_at, ..row },
+            case_type_id: name.map(|name| case_type::guid("case type", name.as_str())),
+            solution_name: case_type.map(|one| one.solution.clone()),
+            process_name: case_type.map(|one| one.process.clone()),
+            sla_instance_ids: counts(DeadlineKind::Sla).map(|one| one.id).collect(),
+            message_warned_slas: counts(DeadlineKind::Sla).filter(warned).map(|one| one.id).collect(),
+            due_date_warning: instants.warns_at,
+            marked_due_date_warning: due_warned,
+            marked_due_date_exceeded: exceeded,
             description: incident.event.description,
             resolution: incident.work.solution,
-            milestones: incident.milestones.into_iter().map(milestone).collect(),
+            milestones: incident.milestones.iter().cloned().map(milestone).collect(),
             comments: comments.then(|| incident.comments.into_iter().map(comment).collect()),
             documents: if documents { Some(self.case_documents(id).await?) } else { None },
         })

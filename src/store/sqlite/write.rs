@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::read::json as to_json;
-use super::{cases, deadline, sharing};
+use super::{cases, deadline, page, sharing};
 use crate::case::{Comment, ExchangeId, HistoryLine, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
-    let outcomes = outcomes(connection, &writes).await?;
+    let mut outcomes = outcomes(connection, &writes).await?;
+    take_passes(connection, &writes, &mut outcomes).await?;
     let chosen: Vec<&Write> = writes
         .iter()
         .zip(&outcomes)
@@ -53,6 +54,22 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
     }
     deadline::refresh(connection).await?;
     Ok(outcomes)
+}
+
+/// Takes the links of those writes that may go ahead; one whose link was used before may not.
+async fn take_passes(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+    outcomes: &mut [Written],
+) -> Result<(), StoreError> {
+    for (write, outcome) in writes.iter().zip(outcomes) {
+        if let (Some(used), Written::Done) = (&write.pass, *outcome)
+            && !page::take_pass(connection, used, write.incident).await?
+        {
+            *outcome = Written::Used;
+        }
+    }
+    Ok(())
 }
 
 /// Which of the writes may go ahead, seen under the write lock.

@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use casebridge::case::{AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent};
-use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Write, Writer};
+use casebridge::case::{AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, IncidentId, Phase};
+use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Place, Timing, Write, Writer};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::{Bench, at, bench, client, deposit, open_of};
-use crate::suite::{comment, content, exchange, peer, reference};
+use crate::suite::{comment, content, deadline, exchange, peer, reference};
 
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -84,6 +84,22 @@ async fn what_runs_all_the_time_searches_an_index() {
     store.append(awaited[0].content, 0, b"x".to_vec(), at(2)).await.unwrap();
     store.content(awaited[0].content, 0, 10).await.unwrap();
     store.transfers(incident).await.unwrap();
+    store.untimed(IncidentId(0), 10).await.unwrap();
+    let timing = Timing {
+        incident,
+        expected_revision: None,
+        case_type: Some("repair".into()),
+        deadlines: vec![deadline(1, None)],
+    };
+    store.time(vec![timing]).await.unwrap();
+    store.refresh_deadlines().await.unwrap();
+    store.passing(None, at(1), Place::default(), 10).await.unwrap();
+    store.passing(Some("repair"), at(1), Place::default(), 10).await.unwrap();
+    let resolved = Edit { phase: Some(Phase::Review), since: Some(at(1)), ..Edit::default() };
+    store.write(vec![Write { edit: resolved, ..Write::to(incident, Writer::Operator) }]).await.unwrap();
+    let resolved = store.resolved("repair", at(1), Place::default(), 10).await.unwrap();
+    store.queue_closings(resolved, at(1)).await.unwrap();
+    store.closings(at(1), 10).await.unwrap();
     let filters = vec![(ListFilter::TrackingNumber, "T-1".into())];
     store.list(&ListQuery { filters, limit: 10, ..ListQuery::default() }).await.unwrap();
 
@@ -125,6 +141,29 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["UPDATE incoming SET state = 'arrived'"], &["SEARCH incoming USING INDEX incoming_content (content=?)"]),
         (&["SELECT start, data FROM content_part"], &["SEARCH content_part USING INDEX"]),
         (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
+        (&["FROM untimed u JOIN"], &["SEARCH u USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH i USING INTEGER PRIMARY"]),
+        // M-06 to M-08: the jobs read what is due, and nothing else.
+        (
+            &["FROM deadline WHERE kind = 'sla'"],
+            &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"],
+        ),
+        (
+            &["FROM deadline WHERE kind = 'due'"],
+            &["SEARCH deadline USING INDEX deadline_due (case_type=? AND next_at>? AND next_at<?)"],
+        ),
+        (
+            &["INDEXED BY incident_resolved"],
+            &[
+                "SEARCH i USING INDEX incident_resolved (case_type=? AND <expr>>? AND <expr><?)",
+                "SEARCH c USING COVERING",
+            ],
+        ),
+        (
+            &["FROM closing c JOIN"],
+            &["SEARCH c USING INDEX closing_open (next_at<?)", "SEARCH i USING INTEGER PRIMARY"],
+        ),
+        (&["SELECT DISTINCT incident FROM deadline"], &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (&["FROM deadline WHERE incident IN"], &["SEARCH deadline USING INDEX", "(incident=?)"]),
         (&["FROM history WHERE incident"], &["SEARCH history USING INDEX history_incident (incident=?)"]),
         (&["sort_key", "'tracking_number' ="], &["SEARCH i USING INDEX incident_tracking (<expr>=?)"]),
     ] {
@@ -147,6 +186,9 @@ fn is_of_the_call(step: &str) -> bool {
         "SCAN j\n",
         "SCAN CONSTANT",
         "SCAN o USING INDEX outgoing_due",
+        "SCAN d ",
+        "SCAN deadline USING COVERING INDEX deadline_stale",
+        "SCAN deadline USING INDEX deadline_stale",
     ]
     .iter()
     .any(|start| format!("{step} ").starts_with(start))

@@ -8,12 +8,15 @@ use casebridge::case::{
     InstanceEdit, OwnerStatus, Percent, Phase, Priority, Relation, Resolution, Sight,
 };
 use casebridge::store::{
-    CaseFilter, CaseOrder, CaseQuery, Document, IncidentStore, Put, Seen, Span, StoreError, Words, Write, Writer, Written,
+    CaseFilter, CaseOrder, CaseQuery, Document, IncidentStore, Put, Seen, Span, StoreError, Words, Write, Writer,
+    Written,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Bench, Row, at, client, comment, content, deposit, deposited, event, load, open_of, reference, row, write};
+use super::{
+    Bench, Row, at, client, comment, content, deposit, deposited, event, load, open_of, reference, row, write,
+};
 use casebridge::case::HistoryLine;
 
 pub fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -213,9 +216,29 @@ async fn furnished(store: &Arc<dyn IncidentStore>) -> Vec<IncidentId> {
         (0, InstanceEdit { assigned_users: set(&["ann"]), tags: set(&["fan"]), ..InstanceEdit::default() }),
         (1, InstanceEdit { assigned_groups: set(&["noc"]), tags: set(&["fan", "slow"]), ..InstanceEdit::default() }),
         (2, InstanceEdit { initiator: Some(ann(InitiatorType::User)), watchers: set(&["cleo"]), ..Default::default() }),
-        (3, InstanceEdit { initiator: Some(ann(InitiatorType::Customer)), case_type: Some(Some(name("hardware"))), ..Default::default() }),
-        (4, InstanceEdit { owner: Some(Some(CaseOwner { user: name("olga"), status: OwnerStatus::Assigned })), assigned_users: set(&["bert"]), ..Default::default() }),
-        (5, InstanceEdit { flags: Some(BTreeMap::from([(name("dora"), Flag { by: "ann".into(), at: at(2), unread: true })])), ..Default::default() }),
+        (
+            3,
+            InstanceEdit {
+                initiator: Some(ann(InitiatorType::Customer)),
+                case_type: Some(Some(name("hardware"))),
+                ..Default::default()
+            },
+        ),
+        (
+            4,
+            InstanceEdit {
+                owner: Some(Some(CaseOwner { user: name("olga"), status: OwnerStatus::Assigned })),
+                assigned_users: set(&["bert"]),
+                ..Default::default()
+            },
+        ),
+        (
+            5,
+            InstanceEdit {
+                flags: Some(BTreeMap::from([(name("dora"), Flag { by: "ann".into(), at: at(2), unread: true })])),
+                ..Default::default()
+            },
+        ),
     ] {
         assert_eq!(write(store, change(made[index], edit)).await, Written::Done);
     }
@@ -378,8 +401,13 @@ pub async fn a_41_a_list_holds_what_its_caller_sees_and_nothing_else(bench: &dyn
             let filters: Vec<CaseFilter> = filter.iter().map(|(filter, _)| filter.clone()).collect();
             for order in CaseOrder::ALL {
                 for (descending, limit) in [(false, 1), (true, 2), (false, 100)] {
-                    let query =
-                        CaseQuery { filters: filters.clone(), order, descending, limit, ..CaseQuery::of(seen.clone(), 1) };
+                    let query = CaseQuery {
+                        filters: filters.clone(),
+                        order,
+                        descending,
+                        limit,
+                        ..CaseQuery::of(seen.clone(), 1)
+                    };
                     let mut found = cases(&store, query).await;
                     found.sort_unstable();
                     assert_eq!(found, wanted, "{seen:?} with {filter:?} by {order:?}, {limit} at a time");
@@ -460,10 +488,8 @@ pub async fn m_11_a_document_is_put_replaced_and_removed(bench: &dyn Bench) {
 pub async fn m_12_a_comment_of_the_initiators_stays_marked(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;
-    let comments = vec![
-        casebridge::case::Comment { initiator: true, ..comment(1, "It still beeps") },
-        comment(2, "We are on it"),
-    ];
+    let comments =
+        vec![casebridge::case::Comment { initiator: true, ..comment(1, "It still beeps") }, comment(2, "We are on it")];
     write(&store, Write { edit: Edit { comments, ..Edit::default() }, ..Write::to(incident, Writer::Operator) }).await;
     let marks: Vec<bool> = load(&store, incident).await.comments.iter().map(|one| one.initiator).collect();
     assert_eq!(marks, [true, false]);

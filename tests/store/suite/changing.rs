@@ -6,8 +6,8 @@ use casebridge::case::{Case, CaseState, Edit, IncidentId, Milestone, Phase, Subm
 use casebridge::store::{Cursor, Write, Writer, Written};
 
 use super::{
-    Bench, Row, at, client, comment, deposit, deposited, ids, incidents, load, milestone, news, open_of, peer,
-    reference, row, write,
+    Bench, Row, at, client, comment, deadline, deposit, deposited, ids, incidents, load, milestone, news, open_of,
+    peer, reference, row, write,
 };
 
 pub async fn inserts_edits_and_comments_of_another_program_are_reported(bench: &dyn Bench) {
@@ -106,6 +106,7 @@ pub async fn nothing_that_the_bridge_does_is_reported_back_to_it(bench: &dyn Ben
             state: None,
             since: Some(at(9)),
             milestones: vec![Milestone { origin: Some(peer()), ..milestone(1, 9, CaseState::Resolved) }],
+            deadlines: vec![deadline(9, Some(peer()))],
         },
         submission: Some(Submission::Requested),
         form: Some(casebridge::case::Form { site_id: Some("S-1".into()), ..Default::default() }),

@@ -151,6 +151,7 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
             state: None,
             since: None,
             milestones: vec![],
+            deadlines: vec![],
         },
         submission: Some(Submission::Requested),
         form: Some(form.clone()),

@@ -114,7 +114,7 @@ pub async fn remove(
 /// A file more or less is another revision of the case.
 async fn touch(connection: &mut SqliteConnection, incident: IncidentId) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE incident SET revision = revision + 1, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?",
+        "UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), revision = revision + 1 WHERE id = ?",
     )
     .bind(incident.0)
     .execute(&mut *connection)

@@ -2,6 +2,9 @@
 //! the most what one condition finds: never what is stored. Which condition leads an arm is decided here and not left to
 //! SQLite's guess: a `+` before a column keeps SQLite from an index.
 
+#[cfg(test)]
+mod tests;
+
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::read;
@@ -12,6 +15,21 @@ use crate::store::{CaseFilter, CaseOrder, CasePage, CaseQuery, Span, StoreError}
 type Sql = QueryBuilder<Sqlite>;
 
 pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Result<CasePage, StoreError> {
+    let rows = statement(query)?.build().fetch_all(&mut *connection).await?;
+    let next = match rows.last() {
+        Some(row) if rows.len() == query.limit => {
+            let key = if query.order == CaseOrder::Number { String::new() } else { row.try_get("sort_key")? };
+            Some(format!("{}:{}:{key}", name(query), row.try_get::<i64, _>("id")?))
+        }
+        _ => None,
+    };
+    let order: Vec<i64> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+    let (cases, unreadable) = read::listed(connection, &order).await?;
+    Ok(CasePage { cases, unreadable, next })
+}
+
+/// Finds the numbers of a page, in order.
+fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
     let position = query.after.as_deref().map(|after| position(query, after)).transpose()?;
     let mut sql = Sql::new("");
     for (number, arm) in arms(query, position.as_ref()).iter().enumerate() {
@@ -26,17 +44,7 @@ pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Resul
         sql.push("sort_key").push(down).push(", ");
     }
     sql.push("id").push(down).push(" LIMIT ").push_bind(query.limit as i64);
-    let rows = sql.build().fetch_all(&mut *connection).await?;
-    let next = match rows.last() {
-        Some(row) if rows.len() == query.limit => {
-            let key = if query.order == CaseOrder::Number { String::new() } else { row.try_get("sort_key")? };
-            Some(format!("{}:{}:{key}", name(query), row.try_get::<i64, _>("id")?))
-        }
-        _ => None,
-    };
-    let order: Vec<i64> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
-    let (cases, unreadable) = read::listed(connection, &order).await?;
-    Ok(CasePage { cases, unreadable, next })
+    Ok(sql)
 }
 
 /// Leads the `next` of a page, so that it is not taken for a page of a list in another order.
@@ -90,6 +98,11 @@ enum Condition {
     Mark(&'static str, String),
     Flag(String),
     Words(String),
+    /// With a due date in this span.
+    Due(Span),
+    /// With a deadline that was missed by then, in milliseconds.
+    Breached(i64),
+    AboutToBreach(i64),
     /// One of these, each a list of which all must hold.
     Any(Vec<Vec<Condition>>),
     /// Of these device groups, of the clients of these names, or assigned to these groups.
@@ -141,7 +154,16 @@ fn condition(filter: &CaseFilter) -> Condition {
         }
         CaseFilter::Created(span) => Condition::Span("sort_created", *span),
         CaseFilter::Updated(span) => Condition::Span("sort_updated", *span),
+        CaseFilter::Due(span) => Condition::Due(*span),
+        CaseFilter::Breached(now) => Condition::Breached(now.as_millisecond()),
+        CaseFilter::AboutToBreach(now) => Condition::AboutToBreach(now.as_millisecond()),
     }
+}
+
+/// Whether it leads to the rows by their numbers.
+fn by_number(one: &Condition) -> bool {
+    use Condition::{AboutToBreach, Breached, Due, Number};
+    matches!(one, Number(_) | Due(_) | Breached(_) | AboutToBreach(_))
 }
 
 /// The arms of a list, at least one.
@@ -154,7 +176,7 @@ fn arms(query: &CaseQuery, position: Option<&Position>) -> Vec<Arm> {
         Condition::Words(words) => Some(Lead::Words(words.clone())),
         _ => None,
     };
-    let few = |one: &Condition| matches!(one, Condition::Number(_) | Condition::Is("owner" | "initiator", _));
+    let few = |one: &Condition| by_number(one) || matches!(one, Condition::Is("owner" | "initiator", _));
     if let Some((index, lead)) = conditions.iter().enumerate().find_map(|(index, one)| Some((index, leading(one)?))) {
         conditions.remove(index);
         conditions.extend(residual(query));
@@ -282,7 +304,7 @@ fn leader(conditions: &[Condition]) -> Option<&'static [&'static str]> {
 impl Arm {
     fn push(&self, sql: &mut Sql, query: &CaseQuery) {
         let id = self.lead.id();
-        let by_number = self.conditions.iter().any(|one| matches!(one, Condition::Number(_)));
+        let by_number = self.conditions.iter().any(by_number);
         let leader = match self.lead {
             Lead::Table if !by_number => leader(&self.conditions).unwrap_or(&[]),
             _ => &[],
@@ -372,6 +394,20 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
         Condition::Words(words) => {
             sql.push("EXISTS (SELECT 1 FROM incident_text x WHERE x.incident_text MATCH ").push_bind(words.clone());
             sql.push(" AND x.rowid = i.id)");
+        }
+        Condition::Due(span) => {
+            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE +d.kind = 'due' AND d.due_at >= ");
+            sql.push_bind(span.from.map_or(i64::MIN, |from| from.as_millisecond()));
+            sql.push(" AND d.due_at < ").push_bind(span.before.map_or(i64::MAX, |before| before.as_millisecond()));
+            sql.push(")");
+        }
+        Condition::Breached(now) => {
+            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE d.violated = 1 UNION ALL ");
+            sql.push("SELECT d.incident FROM deadline d WHERE d.due_at <= ").push_bind(*now).push(")");
+        }
+        Condition::AboutToBreach(now) => {
+            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE d.warns_at <= ").push_bind(*now);
+            sql.push(" AND d.due_at > ").push_bind(*now).push(" AND d.violated = 0)");
         }
         Condition::Any(any) => {
             sql.push("(false");

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
@@ -50,7 +51,9 @@ pub async fn listed(
     let mut instances = instances(connection, &ids).await?;
     let rows = sqlx::query(
         "SELECT id, revision, client, device_group, device, kind, synopsis, nullif(sort_priority, '9'), state, created_at, \
-           updated_at FROM incident WHERE id IN (SELECT value FROM json_each(?))",
+           updated_at, \
+           (SELECT min(d.due_at) FROM deadline d WHERE d.incident = incident.id AND d.kind = 'due') \
+         FROM incident WHERE id IN (SELECT value FROM json_each(?))",
     )
     .bind(json(&ids))
     .fetch_all(&mut *connection)
@@ -81,6 +84,7 @@ fn one(row: &SqliteRow, incident: IncidentId, instance: Instance) -> Option<List
         state: CaseState::parse(row.try_get(8).ok()?)?,
         created_at: instant(row.try_get(9).ok()?)?,
         updated_at: instant(row.try_get(10).ok()?)?,
+        due_at: row.try_get::<Option<i64>, _>(11).ok()?.and_then(|due| Timestamp::from_millisecond(due).ok()),
         instance,
     })
 }

@@ -1,5 +1,4 @@
 -- What was promised on cases, and the instants that follow from it. The bridge's own, all of it; other programs may read it.
-ALTER TABLE incident ADD COLUMN case_type TEXT;                             -- a name of the configuration
 
 CREATE TABLE deadline (
   id        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,6 +23,11 @@ CREATE TABLE deadline (
 CREATE INDEX deadline_stale ON deadline (incident) WHERE stale = 1;
 CREATE INDEX deadline_sla ON deadline (next_at) WHERE kind = 'sla' AND origin IS NULL AND next_at IS NOT NULL;
 CREATE INDEX deadline_due ON deadline (case_type, next_at) WHERE kind = 'due' AND origin IS NULL AND next_at IS NOT NULL;
+
+-- By which people look for cases.
+CREATE INDEX deadline_due_at ON deadline (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deadline_warns_at ON deadline (warns_at) WHERE warns_at IS NOT NULL;
+CREATE INDEX deadline_violated ON deadline (incident) WHERE violated = 1;
 
 CREATE TRIGGER deadline_made AFTER INSERT ON deadline WHEN NEW.origin IS NULL BEGIN
   UPDATE change_clock SET last = last + 1;

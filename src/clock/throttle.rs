@@ -1,6 +1,4 @@
-//! Wrong credentials, counted by the address that they come from. An address with too many of them waits, and with it
-//! whoever tries something new from there; who was let in before goes on with the same credential, so that a stranger locks
-//! nobody out.
+//! What comes from the network, counted by the address that it comes from: an address with too much of it waits.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,9 +10,9 @@ use super::bucket::Bucket;
 /// So many addresses are told apart.
 const ROOM: usize = 4096;
 
-/// The wrong credentials of late.
+/// What each address has done of late.
 #[derive(Default)]
-pub struct Attempts(Mutex<Book>);
+pub struct Throttle(Mutex<Book>);
 
 #[derive(Default)]
 struct Book {
@@ -23,15 +21,15 @@ struct Book {
     others: Option<Bucket>,
 }
 
-impl Attempts {
-    /// How long this address has to wait until it may try again; nothing when it may try now.
+impl Throttle {
+    /// How long this address has to wait for its turn; nothing when it has one now.
     pub fn wait(&self, from: IpAddr, per_minute: usize, now: Instant) -> Option<Duration> {
         self.with(from, per_minute, now, |bucket, rate| bucket.wait(now, rate, per_minute as f64))
     }
 
-    /// Counts one wrong credential.
-    pub fn failed(&self, from: IpAddr, per_minute: usize, now: Instant) {
-        self.with(from, per_minute, now, |bucket, rate| bucket.take(now, rate, per_minute as f64));
+    /// The same, and its turn is taken.
+    pub fn take(&self, from: IpAddr, per_minute: usize, now: Instant) -> Option<Duration> {
+        self.with(from, per_minute, now, |bucket, rate| bucket.take(now, rate, per_minute as f64))
     }
 
     fn with<T>(&self, from: IpAddr, per_minute: usize, now: Instant, act: impl FnOnce(&mut Bucket, f64) -> T) -> T {
@@ -66,16 +64,16 @@ mod tests {
 
     #[test]
     fn an_address_that_tries_much_waits_and_another_does_not() {
-        let (attempts, start) = (Attempts::default(), Instant::now());
+        let (throttle, start) = (Throttle::default(), Instant::now());
         let (stranger, neighbour) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         for _ in 0..6 {
-            assert_eq!(attempts.wait(stranger, 6, start), None);
-            attempts.failed(stranger, 6, start);
+            assert_eq!(throttle.wait(stranger, 6, start), None);
+            throttle.take(stranger, 6, start);
         }
-        let wait = attempts.wait(stranger, 6, start).expect("too many");
+        let wait = throttle.wait(stranger, 6, start).expect("too many");
         assert!(wait > Duration::from_secs(9) && wait <= Duration::from_secs(10), "{wait:?}");
-        assert_eq!(attempts.wait(neighbour, 6, start), None);
-        assert_eq!(attempts.wait(stranger, 6, start + Duration::from_secs(11)), None, "one more may be tried");
+        assert_eq!(throttle.wait(neighbour, 6, start), None);
+        assert_eq!(throttle.wait(stranger, 6, start + Duration::from_secs(11)), None, "one more may be tried");
     }
 
     #[test]
@@ -88,10 +86,10 @@ mod tests {
 
     #[test]
     fn however_many_addresses_there_are_it_stays_small() {
-        let (attempts, now) = (Attempts::default(), Instant::now());
+        let (throttle, now) = (Throttle::default(), Instant::now());
         for number in 0..20_000u32 {
-            attempts.failed(IpAddr::V4(number.into()), 6, now);
+            throttle.take(IpAddr::V4(number.into()), 6, now);
         }
-        assert_eq!(attempts.0.lock().unwrap().each.len(), ROOM);
+        assert_eq!(throttle.0.lock().unwrap().each.len(), ROOM);
     }
 }

@@ -1,0 +1,68 @@
+//! What the three jobs of case management read, in a store of a thousand cases and in one of a hundred thousand with as many
+//! that are due: the time should be the same.
+
+use std::time::Instant;
+
+use casebridge::config::Settings;
+use casebridge::store::{DeadlineStore, Place, SqliteStore};
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+/// Cases with which each job has something to do.
+const DUE: i64 = 100;
+const ROUNDS: usize = 101;
+
+pub async fn measure() {
+    let (few, many) = (at(1_000).await, at(100_000).await);
+    println!(
+        "ratio  three jobs, 100,000 cases to 1,000 {:>8.1}   (goal: at most 2; median {many:.2} ms, and {few:.2} ms)",
+        many / few
+    );
+}
+
+/// The median time of one look of each job, in milliseconds.
+async fn at(cases: i64) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), cases).await;
+    let now = Timestamp::from_second(1_790_000_000).unwrap();
+    let mut times = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let slas = store.passing(None, now, Place::default(), 200).await.unwrap();
+        let due = store.passing(Some("Chassis"), now, Place::default(), 200).await.unwrap();
+        let resolved = store.resolved("Chassis", now, Place::default(), 200).await.unwrap();
+        times.push(start.elapsed().as_secs_f64() * 1000.0);
+        let found = (slas.len() as i64, due.len() as i64, resolved.len() as i64);
+        assert_eq!(found, (DUE, DUE, DUE));
+    }
+    times.sort_by(f64::total_cmp);
+    times[ROUNDS / 2]
+}
+
+async fn store(dir: &std::path::Path, cases: i64) -> SqliteStore {
+    let text = format!(
+        "[site]\nalias = \"north\"\ndata_dir = \"{}\"\n[upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:1\"\n\
+         user = \"north\"\npassword_file = \"password\"\n",
+        dir.display()
+    );
+    crate::pair::write_secret(&dir.join("password"));
+    let settings = Settings::parse(&text, "config.toml", dir).unwrap_or_else(|fault| panic!("{fault}"));
+    let store = SqliteStore::open(&settings.store).await.unwrap();
+    let rows = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&settings.store.path)).await.unwrap();
+    for statement in [
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+         INSERT INTO incident (host_event_id, synopsis, case_type, phase, state, state_since) \
+         SELECT 'edge1-' || i, 'Chassis alarm', 'Chassis', 'review', 'resolved', \
+           iif(i <= ?2, '2020-01-01T00:00:00Z', '2030-01-01T00:00:00Z') FROM n",
+        "INSERT INTO deadline (incident, uid, kind, promise, revision, case_type, position, next_at, stale) \
+         SELECT id, printf('%032x', id), 'sla', '{}', 0, 'Chassis', 1, iif(id <= ?2, 1, 1900000000000), 0 FROM incident \
+         WHERE id <= ?1",
+        "INSERT INTO deadline (incident, uid, kind, promise, revision, case_type, position, next_at, stale) \
+         SELECT id, printf('%032x', -id), 'due', '{}', 0, 'Chassis', 2, iif(id <= ?2, 1, 1900000000000), 0 FROM incident \
+         WHERE id <= ?1",
+    ] {
+        sqlx::query(statement).bind(cases).bind(DUE).execute(&rows).await.unwrap();
+    }
+    rows.close().await;
+    store
+}

@@ -1,0 +1,174 @@
+//! When people are reminded, warned, and a case is closed because nobody answered. Pure: from what both
+//! sites know of a case, and what became of the last mail, to the next step and its instant.
+//!
+//! A step counts from the instant at which the one before it was out, as the mail server took it. So what was late, by a
+//! daemon or a mail server that was down, is done once and moves the rest; nobody gets two steps at once, and no case is
+//! closed before its notice has been out for its full time.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::milestone::{Fact, Milestone};
+use super::state::CaseState;
+
+/// What people are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// An answer, by a request for input.
+    Input,
+    /// To confirm that the case may be closed.
+    Closing,
+}
+
+/// What is done while nobody answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Counted from 1.
+    Reminder(usize),
+    /// That the case will be closed.
+    Notice,
+    Close,
+}
+
+/// The time from each step to the next: to each reminder, to the notice, and to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    pub reminders: Vec<Duration>,
+    pub notice: Duration,
+    pub close: Duration,
+}
+
+/// What became of the mails of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// None were written here: another site took the step, or it was taken before anybody was to be told.
+    None,
+    /// The mail server has not taken all of them yet, nor refused them for good.
+    Waiting,
+    /// The last one was taken then.
+    Out(Timestamp),
+    /// All were refused: nobody can be reached.
+    Refused,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    At(Step, Timestamp),
+    /// Nothing, until something changes.
+    Wait,
+}
+
+/// One time of asking: the case came into a state that waits for people, and what was done since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round<'m> {
+    pub asked: Asked,
+    /// With it the state began.
+    pub begun: &'m Milestone,
+    /// The step that was taken last, by whichever site.
+    pub last: Option<(Step, &'m Milestone)>,
+}
+
+/// So much later comes a step at a site that has not the case in hand: the other site's own would have arrived by then.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+impl<'m> Round<'m> {
+    /// The round that a case is in. Only its states and the steps that were taken count: a warning of a deadline, or what
+    /// people gave a name, is no answer.
+    pub fn of(state: CaseState, milestones: &'m [Milestone]) -> Option<Self> {
+        let asked = match state {
+            CaseState::InputRequested => Asked::Input,
+            CaseState::Resolved => Asked::Closing,
+            _ => return None,
+        };
+        let rank = |one: &Milestone| (one.n, one.id);
+        let states = milestones.iter().filter(|one| one.state() == Some(state));
+        let begun = states.max_by_key(|one| rank(one))?;
+        let since = milestones.iter().filter(|one| rank(one) > rank(begun));
+        let steps = since.filter_map(|one| match &one.fact {
+            Fact::Notice(name) => Some((Step::parse(asked, name)?, one)),
+            _ => None,
+        });
+        let last = steps.max_by_key(|(step, one)| (step.place(), std::cmp::Reverse(one.at)));
+        Some(Self { asked, begun, last })
+    }
+
+    /// Under which the mails of the last step were written.
+    pub fn reason(&self) -> String {
+        match self.last {
+            None => reason(self.begun),
+            Some((step, _)) => self.reason_of(step),
+        }
+    }
+
+    /// Under which the mails of a step are written, once for the round.
+    pub fn reason_of(&self, step: Step) -> String {
+        format!("{} {}", reason(self.begun), step.name(self.asked))
+    }
+
+    /// What comes next, where `delivery` is what became of the last step's mails. `in_hand` says whether this site has the
+    /// case in hand.
+    pub fn next(&self, pace: &Pace, delivery: Delivery, in_hand: bool) -> Next {
+        let (step, after) = match self.last {
+            None => match pace.reminders.first() {
+                Some(first) => (Step::Reminder(1), *first),
+                None => (Step::Notice, pace.notice),
+            },
+            Some((Step::Reminder(number), _)) => match pace.reminders.get(number) {
+                Some(next) => (Step::Reminder(number + 1), *next),
+                None => (Step::Notice, pace.notice),
+            },
+            Some((Step::Notice, _)) => (Step::Close, pace.close),
+            Some((Step::Close, _)) => return Next::Wait,
+        };
+        let from = match (delivery, self.last) {
+            (Delivery::Out(at), _) => at,
+            (Delivery::None, None) => self.begun.at,
+            // Whether another site's notice is out is known there, and there the case is closed.
+            (Delivery::None, Some((Step::Notice, _))) => return Next::Wait,
+            (Delivery::None, Some((_, milestone))) => milestone.at,
+            (Delivery::Waiting | Delivery::Refused, _) => return Next::Wait,
+        };
+        let grace = if in_hand { SignedDuration::ZERO } else { GRACE };
+        let after = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX).saturating_add(grace);
+        Next::At(step, from.checked_add(after).unwrap_or(Timestamp::MAX))
+    }
+}
+
+/// Under which the mails of a state are written.
+pub fn reason(state: &Milestone) -> String {
+    state.id.simple().to_string()
+}
+
+impl Step {
+    /// As the milestone tells it to the other site.
+    pub fn name(self, asked: Asked) -> String {
+        let about = match asked {
+            Asked::Input => "input",
+            Asked::Closing => "closing",
+        };
+        match self {
+            Step::Reminder(number) => format!("{about}-reminder-{number}"),
+            Step::Notice => format!("{about}-notice"),
+            Step::Close => format!("{about}-close"),
+        }
+    }
+
+    fn parse(asked: Asked, name: &str) -> Option<Self> {
+        let number = name.rsplit('-').next().and_then(|number| number.parse().ok());
+        let steps = [Some(Step::Notice), number.map(Step::Reminder)];
+        steps.into_iter().flatten().find(|step| step.name(asked) == name)
+    }
+
+    fn place(self) -> usize {
+        match self {
+            Step::Reminder(number) => number,
+            Step::Notice => usize::MAX - 1,
+            Step::Close => usize::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What stands behind a link: a look at it, and its button.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracing::info;
+
+use super::fields::{Faults, IncidentForm, is_text};
+use super::page::{CasePage, Fault, FormPage, Frame, done, render};
+use super::{Console, body, tongue};
+use crate::case::{Language, Pass, PassTag, Purpose};
+use crate::config::Settings;
+use crate::exchange::Leads;
+
+/// A request, and what is known before anybody is asked.
+struct Visit {
+    console: Console,
+    settings: Arc<Settings>,
+    link: Option<(Pass, PassTag)>,
+    query: Option<String>,
+    headers: HeaderMap,
+}
+
+impl Visit {
+    fn new(console: Console, text: &str, query: Option<String>, headers: HeaderMap) -> Self {
+        let link = console.links.known(text);
+        Self { settings: console.engine.settings(), console, link, query, headers }
+    }
+
+    async fn leads(&self) -> Result<(Pass, PassTag, Leads), Fault> {
+        let (pass, tag) = self.link.ok_or(Fault::NotOurs)?;
+        Ok((pass, tag, self.console.engine.leads(&pass, tag).await?))
+    }
+
+    /// `theirs` is how the person is spoken to in mails.
+    fn language(&self, theirs: Option<Language>) -> Language {
+        let query = self.query.as_deref();
+        let theirs = theirs.filter(|language| tongue::offered(&self.settings).contains(language));
+        let chosen = tongue::chosen(&self.settings, query).or(theirs);
+        chosen.unwrap_or_else(|| tongue::of_request(&self.settings, query, &self.headers))
+    }
+
+    fn frame(&self, theirs: Option<Language>) -> Frame {
+        Frame::new(self.language(theirs), &self.settings)
+    }
+
+    fn refuse(&self, fault: Fault) -> Response {
+        fault.page(self.language(None), &self.settings).into_response()
+    }
+
+    fn show(&self, pass: &Pass, leads: Leads) -> Response {
+        match leads {
+            Leads::Form(intake) => {
+                let form = IncidentForm {
+                    title: intake.subject,
+                    description: intake.text,
+                    priority: "3".into(),
+                    contact: intake.name.unwrap_or_default(),
+                    ..IncidentForm::default()
+                };
+                let page = FormPage { frame: self.frame(intake.language), form, faults: Faults::default() };
+                render(StatusCode::OK, &page)
+            }
+            Leads::Case(case) => {
+                let page = CasePage::new(self.frame(case.language), pass.purpose, case, None);
+                render(StatusCode::OK, &page)
+            }
+            Leads::Done { number, language } => done(self.frame(language), pass.purpose, &number),
+            Leads::Shut(shut) => self.refuse(Fault::Shut(shut)),
+        }
+    }
+}
+
+/// `GET`: shows what the link is for, or what it did. Changes nothing.
+pub async fn look(
+    State(console): State<Console>,
+    Path(text): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let visit = Visit::new(console, &text, query, headers);
+    match visit.leads().await {
+        Ok((pass, _, leads)) => visit.show(&pass, leads),
+        Err(fault) => visit.refuse(fault),
+    }
+}
+
+/// `POST`: does what the link is for, once, and leads back to where it is told.
+pub async fn act(
+    State(console): State<Console>,
+    Path(text): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let visit = Visit::new(console, &text, query, headers);
+    match press(&visit, body).await {
+        Ok(response) => response,
+        Err(fault) => visit.refuse(fault),
+    }
+}
+
+async fn press(visit: &Visit, body: Body) -> Result<Response, Fault> {
+    let (pass, tag, leads) = visit.leads().await?;
+    let within = visit.settings.listen.as_ref().map(|listen| listen.read_timeout).unwrap_or_default();
+    let fields = body::read(&visit.headers, body, within).await?;
+    let engine = &visit.console.engine;
+    let done = match leads {
+        Leads::Form(intake) => {
+            let frame = visit.frame(intake.language);
+            let form = IncidentForm::of(&fields);
+            let faults = form.check(frame.words());
+            if faults.any() {
+                return Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &FormPage { frame, form, faults }));
+            }
+            engine.fill_form(&pass, tag, frame.words().language, |intake| (form.deposit(intake), form.also())).await?
+        }
+        Leads::Case(case) => {
+            let frame = visit.frame(case.language);
+            let said = fields.get("text").trim();
+            if pass.purpose != Purpose::Confirm && !is_text(said) {
+                let page = CasePage::new(frame, pass.purpose, case, Some(said.to_owned()));
+                return Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &page));
+            }
+            engine.follow(&pass, tag, said, frame.words().language).await?
+        }
+        // Pressed twice: what was done stands there.
+        leads @ Leads::Done { .. } => leads,
+        Leads::Shut(shut) => return Err(Fault::Shut(shut)),
+    };
+    match done {
+        Leads::Done { ref number, .. } => {
+            info!(
+                event = "page_taken",
+                purpose = pass.purpose.as_str(),
+                number,
+                "a person pressed the button of a page"
+            );
+            Ok(again(visit))
+        }
+        Leads::Shut(shut) => Err(Fault::Shut(shut)),
+        // The case moved on while the button was pressed.
+        Leads::Form(_) | Leads::Case(_) => Ok(visit.show(&pass, done)),
+    }
+}
+
+/// Leads the browser back to the page with a GET, so that neither loading it anew nor going back sends anything twice.
+fn again(visit: &Visit) -> Response {
+    let language = visit.language(None);
+    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("?lang={}", language.as_str()))]).into_response()
+}

@@ -1,0 +1,18 @@
+//! Mails that come in: a Maildir, or a directory into which a mail server writes each mail as a file, is looked at like
+//! an inbox of deposits. A mail makes no incident: its sender gets a link to a form. An answer to a mail of ours becomes a
+//! comment of its case.
+//!
+//! In reading order: [`read()`] makes a [`Letter`] of a file, with `parts` (the structure), `text` (what a person wrote) and
+//! `nature` (who or what wrote it); `take` decides what becomes of it; [`MailInbox`] watches the directory.
+
+mod nature;
+mod parts;
+mod read;
+mod take;
+mod text;
+mod watch;
+
+pub use nature::Nature;
+pub use read::{Letter, MailFault, read};
+pub use take::{MailTaker, Postman, Taken};
+pub use watch::{MailInbox, MailSummary};

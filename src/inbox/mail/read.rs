@@ -1,0 +1,178 @@
+//! A file becomes a letter: who writes, what it answers, what is in it. Everything in it is its writer's word.
+
+use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
+use sha2::{Digest, Sha256};
+
+use super::nature::{self, Nature};
+use super::parts::{self, Content};
+use super::text::{one_line, shortened};
+use crate::case::text::line;
+use crate::case::{Language, MailAddress};
+
+/// A mail, as far as it counts here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// What it is known by: its Message-ID without the brackets, or a digest of the whole where it has none.
+    pub id: String,
+    pub nature: Nature,
+    pub from: MailAddress,
+    /// The name beside the address, at most 128 bytes.
+    pub name: Option<String>,
+    /// Addresses that it went to: those with a `+`, which may hold a pass.
+    pub to: Vec<String>,
+    /// The Message-IDs that it answers.
+    pub answers: Vec<String>,
+    /// One line of at most 200 bytes; may be empty.
+    pub subject: String,
+    /// What was written, without what it quotes and without the signature, at most 16,000 bytes; may be empty.
+    pub text: String,
+    pub language: Option<Language>,
+}
+
+/// Why a file is no mail that can be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailFault {
+    #[error("it is no mail: it has no header")]
+    NoMail,
+    #[error("its header is longer than {limit} bytes")]
+    LongHeader { limit: usize },
+    #[error("its header has more than {limit} fields")]
+    ManyFields { limit: usize },
+    #[error("it has more than {limit} parts")]
+    ManyParts { limit: usize },
+    #[error("its parts lie more than {limit} deep in each other")]
+    Deep { limit: usize },
+    #[error("it names no sender that could be answered")]
+    NoSender,
+    #[error("it names more than one sender")]
+    ManySenders,
+    #[error("it has {bytes} bytes; at most {limit} are allowed")]
+    TooLarge { bytes: u64, limit: u64 },
+    #[error("the daemon may not read it")]
+    Unreadable,
+    /// Who wrote it is no party of the case that it answers.
+    #[error("it answers a mail of case {incident}, and its sender is no party of that case")]
+    Stranger { incident: i64 },
+    #[error("it answers a mail of case {incident}, and nothing is written in it")]
+    Empty { incident: i64 },
+    /// The store itself does not take it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl MailFault {
+    /// What a person can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            MailFault::NoMail | MailFault::Unreadable | MailFault::Refused(_) => {
+                "Find out what writes into this directory, and put the mail back when it is right."
+            }
+            MailFault::LongHeader { .. }
+            | MailFault::ManyFields { .. }
+            | MailFault::ManyParts { .. }
+            | MailFault::Deep { .. }
+            | MailFault::NoSender
+            | MailFault::ManySenders => "No mail program writes such a mail. Look at it with care, or delete it.",
+            MailFault::TooLarge { .. } => "Read it with a mail program, or raise mail_inbox.max_size and put it back.",
+            MailFault::Stranger { .. } => {
+                "If the sender may speak for the case, add the address with `casebridge party add`, and put the mail back."
+            }
+            MailFault::Empty { .. } => "Read it with a mail program; there may be something in its files.",
+        }
+    }
+}
+
+/// The longest header of a mail, in bytes.
+pub(super) const HEADER: usize = 256 << 10;
+/// The most fields of a header.
+pub(super) const FIELDS: usize = 1000;
+/// The most addresses and Message-IDs that are looked at.
+const LOOKED_AT: usize = 100;
+/// What a line of a mail can hold (RFC 5322), so no Message-ID is longer.
+const ID_LIMIT: usize = 998;
+
+pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
+    let (head, _) = parts::split(bytes);
+    let header = parts::header(head, HEADER)?;
+    let (from, name) = sender(&header)?;
+    let Content { text, files, reported } = parts::content(bytes)?;
+    let nature = nature::of(&header, &from, reported);
+    let note = (files > 0).then(|| format!("[{files} attached]"));
+    let text =
+        [Some(text).filter(|text| !text.is_empty()), note].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+    Ok(Letter {
+        id: id(&header, bytes),
+        nature,
+        from,
+        name,
+        to: recipients(&header),
+        answers: answers(&header),
+        subject: shortened(&one_line(header.subject().unwrap_or_default()), 200),
+        text,
+        language: language(&header),
+    })
+}
+
+/// A mail with two of them is made to be understood in two ways.
+fn sender(header: &Message<'_>) -> Result<(MailAddress, Option<String>), MailFault> {
+    let mut fields = header.header_values(HeaderName::From);
+    let field = fields.next().and_then(HeaderValue::as_address).ok_or(MailFault::NoSender)?;
+    if fields.next().is_some() || field.iter().nth(1).is_some() {
+        return Err(MailFault::ManySenders);
+    }
+    let one = field.first().ok_or(MailFault::NoSender)?;
+    let address = one.address.as_deref().unwrap_or_default().trim();
+    let address: MailAddress = address.parse().map_err(|_| MailFault::NoSender)?;
+    if !address.as_str().is_ascii() {
+        return Err(MailFault::NoSender);
+    }
+    let name = one_line(one.name.as_deref().unwrap_or_default());
+    Ok((address, line(&name, 128).ok().map(str::to_owned).filter(|name| !name.contains(['<', '>', '@']))))
+}
+
+fn id(header: &Message<'_>, bytes: &[u8]) -> String {
+    let given = header.message_id().map(str::trim).filter(|id| line(id, ID_LIMIT).is_ok());
+    given.map_or_else(|| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(), str::to_owned)
+}
+
+/// Where the mail went, by the fields that mail programs and mail servers write.
+fn recipients(header: &Message<'_>) -> Vec<String> {
+    let lists = [HeaderName::To, HeaderName::Cc].into_iter().flat_map(|name| header.header_values(name));
+    let listed = lists.filter_map(HeaderValue::as_address).flat_map(Address::iter);
+    let listed = listed.filter_map(|one| one.address.as_deref());
+    let delivered = ["Delivered-To", "X-Original-To", "Envelope-To"];
+    let delivered = delivered.into_iter().filter_map(|name| header.header_raw(name));
+    let one = |address: &str| address.trim().trim_matches(['<', '>']).to_owned();
+    let signed = |address: &String| address.contains('+') && address.len() <= 320;
+    delivered.chain(listed).map(one).filter(signed).take(LOOKED_AT).collect()
+}
+
+fn answers(header: &Message<'_>) -> Vec<String> {
+    let mut answers = Vec::new();
+    for value in [header.in_reply_to(), header.references()] {
+        match value {
+            HeaderValue::Text(id) => answers.push(id.trim().to_owned()),
+            // The last ones are the nearest.
+            HeaderValue::TextList(ids) => answers.extend(ids.iter().rev().map(|id| id.trim().to_owned())),
+            _ => {}
+        }
+    }
+    answers.truncate(LOOKED_AT);
+    answers.retain(|id| line(id, ID_LIMIT).is_ok());
+    answers
+}
+
+fn language(header: &Message<'_>) -> Option<Language> {
+    let raw = |name: &'static str| header.header_raw(name).map(str::trim).filter(|text| text.len() <= 1000);
+    raw("Content-Language")
+        .and_then(Language::of_tag)
+        .or_else(|| raw("Accept-Language").and_then(|accept| Language::wanted(accept, &Language::ALL)))
+}
+
+/// The parser that every part is read with.
+pub(super) fn parser() -> MessageParser {
+    MessageParser::default()
+}
+
+#[cfg(test)]
+mod tests;

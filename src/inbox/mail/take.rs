@@ -1,0 +1,123 @@
+//! What becomes of a letter: a link for its sender, a comment of a case, or nothing. The engine does it; here is decided which
+//! case a mail belongs to: by the pass in the address that it went to, else by the mail of ours that it answers, never by its
+//! subject, which anybody can write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Nature;
+use super::read::{Letter, MailFault};
+use crate::case::pass::Subject;
+use crate::case::{IncidentId, Links, Purpose};
+use crate::exchange::{Engine, EngineError, Replied};
+use crate::store::{Intake, StoreError, TakenMail};
+
+/// What became of a mail that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Its sender gets a link to a form.
+    Link,
+    /// It was taken before.
+    Known,
+    /// Its sender has got as many links as one gets; it is not answered.
+    Unanswered,
+    Comment(IncidentId),
+    /// A program wrote it; it is never answered.
+    Program,
+    /// So many mails of ours are told to be undeliverable.
+    Bounce(usize),
+}
+
+/// Why it was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untaken {
+    /// The store is busy: the same may work later.
+    Later(String),
+    /// A person has to look at it.
+    Held(MailFault),
+}
+
+/// What the mail inbox asks for.
+#[async_trait]
+pub trait MailTaker: Send + Sync {
+    /// Answers once what it says is durable. The same mail again changes nothing.
+    async fn take(&self, letter: Letter) -> Result<Taken, Untaken>;
+}
+
+/// The engine, as the mail inbox sees it.
+pub struct Postman {
+    engine: Engine,
+    links: Arc<Links>,
+    links_per_hour: usize,
+}
+
+impl Postman {
+    pub fn new(engine: Engine, links: Arc<Links>, links_per_hour: usize) -> Self {
+        Self { engine, links, links_per_hour }
+    }
+
+    /// The case that a letter belongs to.
+    async fn case_of(&self, letter: &Letter) -> Result<Option<IncidentId>, EngineError> {
+        for address in &letter.to {
+            if let Some(Ok((pass, _))) = self.links.in_address(address, self.engine.now())
+                && let (Purpose::Reply, Subject::Party { incident, .. }) = (pass.purpose, pass.subject)
+            {
+                return Ok(Some(incident));
+            }
+        }
+        self.engine.case_of_mails(&letter.answers).await
+    }
+}
+
+#[async_trait]
+impl MailTaker for Postman {
+    async fn take(&self, letter: Letter) -> Result<Taken, Untaken> {
+        match &letter.nature {
+            Nature::Program => return Ok(Taken::Program),
+            Nature::Bounce { of } => {
+                return Ok(Taken::Bounce(self.engine.bounced(of).await.map_err(untaken)?));
+            }
+            Nature::Person => {}
+        }
+        if let Some(incident) = self.case_of(&letter).await.map_err(untaken)? {
+            if letter.text.is_empty() {
+                return Err(Untaken::Held(MailFault::Empty { incident: incident.0 }));
+            }
+            let language = letter.language;
+            return match self
+                .engine
+                .replied(incident, &letter.id, &letter.from, letter.text, language)
+                .await
+                .map_err(untaken)?
+            {
+                Replied::Comment => Ok(Taken::Comment(incident)),
+                Replied::Known => Ok(Taken::Known),
+                Replied::Stranger => Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
+            };
+        }
+        let intake = Intake {
+            message_id: letter.id,
+            sender: letter.from,
+            name: letter.name,
+            language: letter.language,
+            subject: letter.subject,
+            text: letter.text,
+        };
+        match self.engine.invite(intake, self.links_per_hour).await.map_err(untaken)? {
+            TakenMail::New(_) => Ok(Taken::Link),
+            TakenMail::Known(_) => Ok(Taken::Known),
+            TakenMail::TooMany => Ok(Taken::Unanswered),
+        }
+    }
+}
+
+/// A lock and a full disk pass; what the store itself refuses does not.
+fn untaken(fault: EngineError) -> Untaken {
+    match fault {
+        EngineError::Store(StoreError::Failed(reason)) if reason.contains("CHECK constraint") => {
+            Untaken::Held(MailFault::Refused(reason))
+        }
+        other => Untaken::Later(other.to_string()),
+    }
+}

@@ -1,0 +1,253 @@
+//! The watcher of one directory of mails. A mail is read once it is whole, taken, and only when that is durable moved to
+//! `done`. A crash in between brings the same mail again, and the store knows its Message-ID. One that a person has to look
+//! at is moved to `quarantine` with the reason beside it.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio_util::sync::CancellationToken;
+
+use super::read::{MailFault, read};
+use super::take::{MailTaker, Taken, Untaken};
+use crate::config::settings;
+use crate::inbox::look::{Candidate, Look, Moment, Table, look};
+use crate::inbox::place::{make_folder, put, safe_name, set_apart};
+use crate::inbox::settled::{Unread, read_whole};
+use crate::inbox::watch::{Mentioned, blocking};
+use crate::telemetry::discreet;
+
+/// What one pass did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailSummary {
+    pub taken: usize,
+    pub quarantined: usize,
+    /// Mails that are not whole yet.
+    pub waiting: usize,
+    /// Mails that could be neither taken nor moved away.
+    pub stuck: usize,
+    /// There is more to read at once.
+    pub more: bool,
+    /// Nothing can be taken at the moment.
+    pub delayed: bool,
+}
+
+/// One watched directory.
+pub struct MailInbox {
+    settings: settings::MailInbox,
+    done: PathBuf,
+    quarantine: PathBuf,
+    taker: Arc<dyn MailTaker>,
+    table: Table,
+    passes: u64,
+    mentioned: Mentioned,
+    blocked: bool,
+    delayed: bool,
+}
+
+impl MailInbox {
+    pub fn new(settings: settings::MailInbox, taker: Arc<dyn MailTaker>) -> Self {
+        Self {
+            done: settings.dir.join("done"),
+            quarantine: settings.dir.join("quarantine"),
+            settings,
+            taker,
+            table: Table::default(),
+            passes: 0,
+            mentioned: Mentioned::default(),
+            blocked: false,
+            delayed: false,
+        }
+    }
+
+    /// Watches until told to stop. The mail under way is finished first.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if self.pass(&stop).await.more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(self.settings.poll_interval) => {}
+            }
+        }
+    }
+
+    /// One look at the directory, and everything that follows from it. Takes at most 1,000 mails.
+    pub async fn pass(&mut self, stop: &CancellationToken) -> MailSummary {
+        self.passes += 1;
+        let now = SystemTime::now();
+        let (dir, found) = match self.look(now).await {
+            Ok(found) => found,
+            Err(error) => {
+                if !std::mem::replace(&mut self.blocked, true) {
+                    tracing::error!(
+                        event = "mail_inbox_blocked",
+                        dir = %self.settings.dir.display(),
+                        reason = %error,
+                        "the mails cannot be read; it must be a directory that the daemon may read and write"
+                    );
+                }
+                return MailSummary::default();
+            }
+        };
+        self.blocked = false;
+        self.table = found.table;
+        let mut summary = MailSummary { waiting: found.waiting, more: found.more, ..MailSummary::default() };
+        for file in found.ready {
+            if stop.is_cancelled() {
+                break;
+            }
+            if !self.take(&dir, &file, now, &mut summary).await {
+                summary.delayed = true;
+                summary.more = false;
+                break;
+            }
+        }
+        summary
+    }
+
+    /// The directory that mails come into, and what is there.
+    async fn look(&mut self, now: SystemTime) -> io::Result<(PathBuf, Look)> {
+        let (root, before) = (self.settings.dir.clone(), std::mem::take(&mut self.table));
+        let (done, quarantine) = (self.done.clone(), self.quarantine.clone());
+        let moment = Moment { pass: self.passes, now, settle: self.settings.settle };
+        blocking(move || {
+            make_folder(&done)?;
+            make_folder(&quarantine)?;
+            // A Maildir has what is new in a folder of its own; what is being written stands elsewhere.
+            let new = root.join("new");
+            let dir = if new.is_dir() && root.join("tmp").is_dir() { new } else { root };
+            let look = look(&dir, before, moment)?;
+            Ok((dir, look))
+        })
+        .await?
+    }
+
+    /// False when nothing can be taken at the moment.
+    async fn take(&mut self, dir: &Path, file: &Candidate, now: SystemTime, summary: &mut MailSummary) -> bool {
+        let path = dir.join(&file.name);
+        let (reading, print, limit) = (path.clone(), file.print, self.settings.max_bytes);
+        let letter = blocking(move || {
+            if print.bytes > limit {
+                return Ok(Err(MailFault::TooLarge { bytes: print.bytes, limit }));
+            }
+            Ok(read(&read_whole(&reading, &print)?))
+        })
+        .await
+        .unwrap_or_else(|panic| Err(Unread::Failed(panic)));
+        let letter = match letter {
+            Ok(Ok(letter)) => letter,
+            Ok(Err(fault)) => {
+                self.hold(&path, &file.name, &fault, now, summary).await;
+                return true;
+            }
+            Err(Unread::Denied) => {
+                self.hold(&path, &file.name, &MailFault::Unreadable, now, summary).await;
+                return true;
+            }
+            Err(Unread::Vanished) => return true,
+            Err(Unread::Changing) => {
+                summary.waiting += 1;
+                return true;
+            }
+            Err(Unread::Failed(error)) => {
+                self.stick(&file.name, &error, summary);
+                return true;
+            }
+        };
+        match self.taker.take(letter).await {
+            Ok(taken) => {
+                self.delayed = false;
+                summary.taken += 1;
+                told(&file.name, taken);
+                let (done, name) = (self.done.clone(), safe_name(&file.name));
+                let moved = blocking(move || put(&path, &done, &name)).await;
+                if let Err(error) = moved.and_then(|moved| moved)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    self.stick(&file.name, &error, summary);
+                }
+                true
+            }
+            Err(Untaken::Held(fault)) => {
+                self.hold(&path, &file.name, &fault, now, summary).await;
+                true
+            }
+            Err(Untaken::Later(reason)) => {
+                if !std::mem::replace(&mut self.delayed, true) {
+                    tracing::warn!(event = "mails_delayed", reason, "mails cannot be taken now; they wait");
+                }
+                false
+            }
+        }
+    }
+
+    async fn hold(&mut self, path: &Path, name: &OsStr, fault: &MailFault, now: SystemTime, summary: &mut MailSummary) {
+        let (from, folder, original) = (path.to_owned(), self.quarantine.clone(), name.to_owned());
+        let (reason, remedy) = (fault.to_string(), fault.remedy());
+        let told = reason.clone();
+        let moved = blocking(move || set_apart(&from, &folder, &original, &reason, remedy, now)).await;
+        match moved.and_then(|moved| moved) {
+            Ok(()) => {
+                summary.quarantined += 1;
+                tracing::warn!(
+                    event = "mail_quarantined",
+                    file = safe_name(name),
+                    reason = %discreet(&told),
+                    "a mail was set apart; the reason and what to do stand beside it"
+                );
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.stick(name, &error, summary),
+        }
+    }
+
+    /// Leaves a file where it is for a while. Said once.
+    fn stick(&mut self, name: &OsStr, error: &io::Error, summary: &mut MailSummary) {
+        summary.stuck += 1;
+        self.table.rest(name, self.passes);
+        if self.mentioned.first(name) {
+            tracing::warn!(
+                event = "mail_stuck",
+                file = safe_name(name),
+                reason = %error,
+                "a mail can be neither read nor moved; it stays where it is"
+            );
+        }
+    }
+}
+
+fn told(name: &OsStr, taken: Taken) {
+    let file = safe_name(name);
+    match taken {
+        Taken::Link => tracing::info!(event = "mail_taken", file, became = "link", "its sender gets a link to a form"),
+        Taken::Known => tracing::info!(event = "mail_taken", file, became = "known", "a mail was taken before"),
+        Taken::Comment(incident) => tracing::info!(
+            event = "mail_taken",
+            file,
+            became = "comment",
+            incident = incident.0,
+            "an answer became a comment of its case"
+        ),
+        Taken::Program => tracing::info!(event = "mail_taken", file, became = "nothing", "a program wrote a mail"),
+        Taken::Bounce(mails) => tracing::info!(
+            event = "mail_taken",
+            file,
+            became = "bounce",
+            mails,
+            "a mail server tells of mails that it could not deliver"
+        ),
+        Taken::Unanswered => tracing::warn!(
+            event = "mail_unanswered",
+            file,
+            "its sender has got as many links as one gets in an hour (mail_inbox.links_per_hour)"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

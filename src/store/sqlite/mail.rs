@@ -1,0 +1,528 @@
+//! The people of a case and their mails, in rows.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::write::{self, insert_history};
+use crate::case::{Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
+use crate::store::mail::{
+    Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
+    NewsTaken, PartyAdded, StepTaken, Telling,
+};
+use crate::store::{StoreError, Written};
+use crate::telemetry::CrashPoint;
+
+/// The most earlier mails that a mail names: the first and the last ones.
+const THREAD: i64 = 10;
+
+#[async_trait]
+impl MailStore for SqliteStore {
+    async fn add_party(
+        &self,
+        incident: IncidentId,
+        party: NewParty,
+        line: HistoryLine,
+    ) -> Result<PartyAdded, StoreError> {
+        self.in_transaction(CrashPoint::PartyChanged, move |connection| {
+            Box::pin(add_party(connection, incident, party, line))
+        })
+        .await
+    }
+
+    async fn remove_party(
+        &self,
+        incident: IncidentId,
+        address: &MailAddress,
+        line: HistoryLine,
+    ) -> Result<bool, StoreError> {
+        let address = address.as_str().to_owned();
+        self.in_transaction(CrashPoint::PartyChanged, move |connection| {
+            Box::pin(remove_party(connection, incident, address, line))
+        })
+        .await
+    }
+
+    async fn parties(&self, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        parties(&mut connection, incident).await
+    }
+
+    async fn mail_news(&self, limit: usize) -> Result<MailNews, StoreError> {
+        // One picture: a state and the comment that came with it belong together.
+        let mut connection = self.readers.begin().await?;
+        news(&mut connection, limit as i64).await
+    }
+
+    async fn take_mail_news(&self, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::MailQueued, move |connection| Box::pin(take_news(connection, taken, at))).await
+    }
+
+    async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError> {
+        let mut connection = self.readers.begin().await?;
+        due(&mut connection, now, limit as i64).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(next) FROM (SELECT min(next_attempt) AS next FROM mail WHERE state = 'waiting' \
+               UNION ALL SELECT min(due) FROM reminder_due)",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        next.map(instant).transpose()
+    }
+
+    async fn settle_mail(
+        &self,
+        id: i64,
+        outcome: MailOutcome,
+        line: Option<HistoryLine>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::MailSettled, move |connection| {
+            Box::pin(settle(connection, id, outcome, line, at))
+        })
+        .await
+    }
+
+    async fn deliveries(&self, incident: IncidentId, reason: &str) -> Result<Deliveries, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let row = sqlx::query(
+            "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
+               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent') \
+             FROM mail WHERE coalesce(incident, 0) = ? AND reason = ?",
+        )
+        .bind(incident.0)
+        .bind(reason)
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(Deliveries {
+            waiting: count(&row, 0)?,
+            sent: count(&row, 1)?,
+            refused: count(&row, 2)?,
+            last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
+        })
+    }
+
+    async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let due: Vec<i64> = sqlx::query_scalar("SELECT incident FROM reminder_due WHERE due <= ? ORDER BY due LIMIT ?")
+            .bind(now.as_millisecond())
+            .bind(limit as i64)
+            .fetch_all(&mut *connection)
+            .await?;
+        Ok(due.into_iter().map(IncidentId).collect())
+    }
+
+    async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
+            Box::pin(async move { look(connection, incident, due).await })
+        })
+        .await
+    }
+
+    async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError> {
+        self.in_transaction(CrashPoint::StepTaken, move |connection| Box::pin(take_step(connection, step))).await
+    }
+
+    async fn mails(&self, query: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(
+            "SELECT id, incident, notice, address, state, made_at, attempts, next_attempt, settled_at, last_error \
+             FROM mail WHERE (?1 IS NULL OR incident = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY id DESC LIMIT ?3",
+        )
+        .bind(query.incident.map(|incident| incident.0))
+        .bind(&query.state)
+        .bind(query.limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn mail_counts(&self, limit: usize) -> Result<(u64, u64), StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM mail WHERE state = 'waiting' LIMIT ?1)), \
+               (SELECT count(*) FROM (SELECT 1 FROM mail WHERE state = 'refused' LIMIT ?1))",
+        )
+        .bind(limit as i64)
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok((count(&row, 0)? as u64, count(&row, 1)? as u64))
+    }
+}
+
+pub async fn add_party(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    party: NewParty,
+    line: HistoryLine,
+) -> Result<PartyAdded, StoreError> {
+    let address = party.address.as_str();
+    let seen = sqlx::query(
+        "SELECT (SELECT count(*) FROM party WHERE incident = i.id AND removed = 0 AND address <> ?2), \
+           (SELECT language FROM party_language WHERE address = ?2) \
+         FROM incident i WHERE i.id = ?1",
+    )
+    .bind(incident.0)
+    .bind(address)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(seen) = seen else { return Ok(PartyAdded::Gone) };
+    if count(&seen, 0)? >= Party::LIMIT {
+        return Ok(PartyAdded::TooMany);
+    }
+    let remembered = seen.try_get::<Option<&str>, _>(1)?.and_then(|text| text.parse().ok());
+    let language = party.language.or(remembered).unwrap_or(party.otherwise);
+    sqlx::query(
+        "INSERT INTO party (incident, role, name, address, language) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (incident, address) DO UPDATE SET role = excluded.role, name = excluded.name, \
+           language = excluded.language, removed = 0",
+    )
+    .bind(incident.0)
+    .bind(party.role.as_str())
+    .bind(&party.name)
+    .bind(address)
+    .bind(language.as_str())
+    .execute(&mut *connection)
+    .await?;
+    if let Some(language) = party.language {
+        sqlx::query(
+            "INSERT INTO party_language VALUES (?, ?) ON CONFLICT (address) DO UPDATE SET language = excluded.language",
+        )
+        .bind(address)
+        .bind(language.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    // Whoever comes to a case that waits for people is to be looked after.
+    look(connection, incident, Some(line.at)).await?;
+    insert_history(connection, [&line]).await?;
+    Ok(PartyAdded::Added(language))
+}
+
+async fn remove_party(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: String,
+    line: HistoryLine,
+) -> Result<bool, StoreError> {
+    let removed = sqlx::query("UPDATE party SET removed = 1 WHERE incident = ? AND address = ? AND removed = 0")
+        .bind(incident.0)
+        .bind(&address)
+        .execute(&mut *connection)
+        .await?;
+    if removed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE mail SET state = 'withdrawn', settled_at = ?, last_error = 'no party of the case any more' \
+         WHERE incident = ? AND address = ? AND state = 'waiting'",
+    )
+    .bind(line.at.as_millisecond())
+    .bind(incident.0)
+    .bind(&address)
+    .execute(&mut *connection)
+    .await?;
+    look(connection, incident, Some(line.at)).await?;
+    insert_history(connection, [&line]).await?;
+    Ok(true)
+}
+
+async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id",
+    )
+    .bind(incident.0)
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.iter().map(party).collect()
+}
+
+async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews, StoreError> {
+    let row = sqlx::query("SELECT milestone, comment FROM mail_cursor").fetch_one(&mut *connection).await?;
+    let mut news =
+        MailNews { cursor: MailCursor { milestone: row.try_get(0)?, comment: row.try_get(1)? }, ..MailNews::default() };
+    let milestones =
+        sqlx::query("SELECT incident, id, uid, n, at, fact FROM milestone WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(news.cursor.milestone)
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
+    news.is_news |= !milestones.is_empty();
+    for row in milestones {
+        let position: i64 = row.try_get(1)?;
+        news.cursor.milestone = position;
+        // What another program wrote, and what does not read, is told of nobody.
+        let (id, at, fact) = (
+            Uuid::try_parse(row.try_get(2)?),
+            row.try_get::<&str, _>(4)?.parse(),
+            serde_json::from_str(row.try_get(5)?),
+        );
+        if let (Ok(id), Ok(at), Ok(fact)) = (id, at, fact) {
+            let n = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default();
+            let milestone = Milestone { n, position, ..Milestone::new(id, at, fact) };
+            news.milestones.push((IncidentId(row.try_get(0)?), milestone));
+        }
+    }
+    let comments = sqlx::query(
+        "SELECT incident, id, uid, author, internal, deleted FROM comment WHERE id > ? ORDER BY id LIMIT ?",
+    )
+    .bind(news.cursor.comment)
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    news.is_news |= !comments.is_empty();
+    for row in comments {
+        news.cursor.comment = row.try_get(1)?;
+        let kept_back = row.try_get::<bool, _>(4)? || row.try_get::<bool, _>(5)?;
+        if let (Ok(id), false) = (Uuid::try_parse(row.try_get(2)?), kept_back) {
+            let comment = Comment { id, author: row.try_get(3)?, ..Comment::default() };
+            news.comments.push((IncidentId(row.try_get(0)?), comment));
+        }
+    }
+    // A client's incident is open once this site has taken it; one that came by a form, once somebody here works on it.
+    let ungreeted = sqlx::query(
+        "SELECT p.incident, p.address FROM party p JOIN incident i ON i.id = p.incident \
+         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) \
+           AND (i.case_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM intake WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM reference WHERE incident = i.id) \
+             OR EXISTS (SELECT 1 FROM milestone WHERE incident = i.id AND state <> 'canceled')) \
+         ORDER BY p.id LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    news.is_news |= !ungreeted.is_empty();
+    for row in ungreeted {
+        news.ungreeted.push((IncidentId(row.try_get(0)?), address(row.try_get(1)?)?));
+    }
+    Ok(news)
+}
+
+async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
+    for (incident, kept) in &taken.moved_on {
+        let asking: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.asks()).map(Notice::as_str).collect();
+        sqlx::query(
+            "UPDATE mail SET state = 'withdrawn', settled_at = ?1, last_error = 'the case went on' \
+             WHERE incident = ?2 AND state = 'waiting' AND notice IN (SELECT value FROM json_each(?3)) \
+               AND (?4 IS NULL OR substr(reason, 1, length(?4)) <> ?4)",
+        )
+        .bind(at.as_millisecond())
+        .bind(incident.0)
+        .bind(serde_json::json!(asking).to_string())
+        .bind(kept)
+        .execute(&mut *connection)
+        .await?;
+    }
+    for telling in &taken.tellings {
+        tell(connection, telling, at).await?;
+    }
+    for incident in &taken.look {
+        look(connection, *incident, Some(at)).await?;
+    }
+    sqlx::query("UPDATE mail_cursor SET milestone = max(milestone, ?), comment = max(comment, ?)")
+        .bind(taken.cursor.milestone)
+        .bind(taken.cursor.comment)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+/// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is.
+pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Timestamp) -> Result<(), StoreError> {
+    for party in parties(connection, telling.incident).await? {
+        let is_meant = match &telling.audience {
+            Audience::All => true,
+            Audience::Except(authors) => !authors.iter().any(|author| party.is(author)),
+            Audience::Only(address) => party.address.as_str().eq_ignore_ascii_case(address.as_str()),
+        };
+        if !is_meant {
+            continue;
+        }
+        sqlx::query(
+            "INSERT INTO mail \
+               (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) ON CONFLICT DO NOTHING",
+        )
+        .bind(telling.incident.0)
+        .bind(&telling.reason)
+        .bind(telling.notice.as_str())
+        .bind(serde_json::json!(telling.about).to_string())
+        .bind(party.id)
+        .bind(party.role.as_str())
+        .bind(&party.name)
+        .bind(party.address.as_str())
+        .bind(party.language.as_str())
+        .bind(at.as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+        if telling.notice == Notice::Opened {
+            sqlx::query("UPDATE party SET greeted = 1 WHERE incident = ? AND address = ?")
+                .bind(telling.incident.0)
+                .bind(party.address.as_str())
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<DueMail>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT coalesce(party, 0), role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
+         WHERE state = 'waiting' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?",
+    )
+    .bind(now.as_millisecond())
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, incident): (i64, Option<i64>) = (row.try_get(5)?, row.try_get(6)?);
+        let thread: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM (SELECT id FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 AND state = 'sent' \
+               ORDER BY id LIMIT 1) \
+             UNION SELECT id FROM (SELECT id FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 \
+               AND state = 'sent' ORDER BY id DESC LIMIT ?4) ORDER BY 1",
+        )
+        .bind(incident)
+        .bind(row.try_get::<&str, _>(3)?)
+        .bind(id)
+        .bind(THREAD - 1)
+        .fetch_all(&mut *connection)
+        .await?;
+        let notice: &str = row.try_get(7)?;
+        due.push(DueMail {
+            id,
+            incident: incident.map(IncidentId),
+            notice: Notice::parse(notice).ok_or_else(|| unreadable("notice", notice))?,
+            about: serde_json::from_str(row.try_get(8)?).map_err(|fault| unreadable("about", &fault.to_string()))?,
+            to: party(&row)?,
+            made_at: instant(row.try_get(9)?)?,
+            attempts: u32::try_from(row.try_get::<i64, _>(10)?).unwrap_or(u32::MAX),
+            thread,
+        });
+    }
+    Ok(due)
+}
+
+async fn settle(
+    connection: &mut SqliteConnection,
+    id: i64,
+    outcome: MailOutcome,
+    line: Option<HistoryLine>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (state, reason, next) = match outcome {
+        MailOutcome::Sent => ("sent", None, None),
+        MailOutcome::Later { next, reason } => ("waiting", Some(reason), Some(next)),
+        MailOutcome::Refused { reason } => ("refused", Some(reason), None),
+        MailOutcome::Withdrawn { reason } => ("withdrawn", Some(reason), None),
+    };
+    let settled: Option<Option<i64>> = sqlx::query_scalar(
+        "UPDATE mail SET state = ?2, last_error = ?3, attempts = attempts + (?2 IN ('waiting', 'refused')), \
+           next_attempt = coalesce(?4, next_attempt), settled_at = iif(?2 = 'waiting', NULL, ?5) \
+         WHERE id = ?1 AND state = 'waiting' RETURNING incident",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reason)
+    .bind(next.map(Timestamp::as_millisecond))
+    .bind(at.as_millisecond())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(incident) = settled else { return Ok(()) };
+    if let (Some(incident), "sent" | "refused") = (incident, state) {
+        // The next step counts from here.
+        look(connection, IncidentId(incident), Some(at)).await?;
+    }
+    insert_history(connection, &line).await
+}
+
+async fn look(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    due: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    match due {
+        Some(due) => sqlx::query(
+            "INSERT INTO reminder_due VALUES (?, ?) ON CONFLICT (incident) DO UPDATE SET due = excluded.due",
+        )
+        .bind(incident.0)
+        .bind(due.as_millisecond()),
+        None => sqlx::query("DELETE FROM reminder_due WHERE incident = ?").bind(incident.0),
+    }
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+async fn take_step(connection: &mut SqliteConnection, step: StepTaken) -> Result<Written, StoreError> {
+    let incident = step.write.incident;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM milestone WHERE incident = ?")
+        .bind(incident.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    if last.unwrap_or_default() != step.seen {
+        return Ok(Written::Stale);
+    }
+    let written = write::write(connection, vec![step.write]).await?.into_iter().next().unwrap_or(Written::Gone);
+    if written == Written::Done {
+        if let Some(telling) = &step.telling {
+            tell(connection, telling, step.at).await?;
+        }
+        look(connection, incident, Some(step.at)).await?;
+    }
+    Ok(written)
+}
+
+/// The first columns: number, role, name, address and language.
+fn party(row: &SqliteRow) -> Result<Party, StoreError> {
+    let (role, language): (&str, &str) = (row.try_get(1)?, row.try_get(4)?);
+    Ok(Party {
+        id: row.try_get(0)?,
+        role: Role::parse(role).ok_or_else(|| unreadable("role", role))?,
+        name: row.try_get(2)?,
+        address: address(row.try_get(3)?)?,
+        language: language.parse().map_err(|_| unreadable("language", language))?,
+    })
+}
+
+fn row(row: &SqliteRow) -> Result<MailRow, StoreError> {
+    let state: String = row.try_get(4)?;
+    let next = row.try_get::<i64, _>(7)?;
+    Ok(MailRow {
+        id: row.try_get(0)?,
+        incident: row.try_get::<Option<i64>, _>(1)?.map(IncidentId),
+        notice: row.try_get(2)?,
+        address: row.try_get(3)?,
+        made_at: instant(row.try_get(5)?)?,
+        attempts: u32::try_from(row.try_get::<i64, _>(6)?).unwrap_or(u32::MAX),
+        next_attempt: if state == "waiting" { Some(instant(next)?) } else { None },
+        settled_at: row.try_get::<Option<i64>, _>(8)?.map(instant).transpose()?,
+        last_error: row.try_get(9)?,
+        state,
+    })
+}
+
+fn address(text: &str) -> Result<MailAddress, StoreError> {
+    text.parse().map_err(|_| unreadable("address", "no address"))
+}
+
+fn count(row: &SqliteRow, column: usize) -> Result<usize, StoreError> {
+    Ok(usize::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
+}
+
+fn instant(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds).map_err(|fault| unreadable("instant", &fault.to_string()))
+}
+
+fn unreadable(what: &str, why: &str) -> StoreError {
+    StoreError::Failed(format!("a mail's {what} does not read: {why}"))
+}

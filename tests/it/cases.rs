@@ -1,0 +1,404 @@
+//! Cases for the people who work on them: the API over the socket and over the network, and `casebridge case`.
+
+use serde_json::{Value, json};
+
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::wire::free_port;
+use crate::support::{Pair, Site, eventually};
+
+/// The roles of A-16.
+const ROLES: &str = r#"
+[[role]]
+name = "admin"
+permissions = ["CASE_ALL"]
+[[role]]
+name = "unrestricted"
+permissions = ["CASE_VIEW", "CASE_CREATE", "CASE_EDIT", "CASE_PROCESS"]
+[[role]]
+name = "reader"
+permissions = ["CASE_VIEW", "CASE_COMMENT_VIEW", "CASE_DOC_VIEW", "CASE_ACTIVITY_VIEW"]
+"#;
+
+/// A partner that operators reach over the network.
+struct Desk {
+    site: Site,
+    http: reqwest::Client,
+    port: u16,
+}
+
+/// An answer: its status, its code, its ETag and its body.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    status: u16,
+    etag: Option<String>,
+    body: Value,
+}
+
+async fn hear(request: reqwest::RequestBuilder) -> Heard {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let etag = answer.headers().get("etag").map(|value| value.to_str().unwrap().to_owned());
+    let text = answer.text().await.unwrap();
+    Heard { status, etag, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+impl Desk {
+    async fn start() -> Self {
+        Self::with_tokens([]).await.0
+    }
+
+    /// With tokens for operators, each of these.
+    async fn with_tokens<const N: usize>(operators: [&[&str]; N]) -> (Self, [String; N]) {
+        let port = free_port();
+        let mut site = Site::new("partner", &partner_config(port, ROLES));
+        let tokens = operators.map(|operator| {
+            let made = site.command(&[&["token", "new", "--json"], operator].concat()).json();
+            made["token"].as_str().unwrap().to_owned()
+        });
+        site.start().await;
+        (Self { site, http: reqwest::Client::builder().no_proxy().build().unwrap(), port }, tokens)
+    }
+
+    async fn ask(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Heard {
+        let request = self.http.request(method.parse().unwrap(), format!("http://127.0.0.1:{}{path}", self.port));
+        let request = request.bearer_auth(token);
+        hear(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+}
+
+async fn local(site: &Site, method: &str, path: &str, body: Value) -> Heard {
+    hear(site.request(method, path).json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_01_every_attribute_survives_store_and_wire() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    let said = json!({
+        "details": "Fan tray 2 is loud", "description": "It beeps.\nAll night.", "priority": "3 - Medium",
+        "caseTypeName": "hardware", "initiatorId": "C-4711", "initiatorType": "CUSTOMER", "firstName": "Ann",
+        "lastName": "O'Neill", "assignedToUsers": ["ann", "bert"], "assignedToGroups": ["night shift"],
+        "tags": ["fan", "loud"], "watchers": ["cleo"], "location": "Köln, cellar",
+        "locationId": "00000000-0000-0000-0000-000000000007", "locationCode": "B-17", "deviceGroup": "core",
+        "device": "edge7", "operator": "olga",
+    });
+    let made = local(site, "POST", "/v1/cases", said.clone()).await;
+    assert_eq!((made.status, &made.body["code"]), (200, &json!("CASE0600")), "{made:?}");
+    assert_eq!(made.body["displayId"], "CMpartner-1");
+    let first = local(site, "POST", "/v1/cases", json!({"details": "The first", "operator": "olga"})).await;
+    let guid = made.body["id"].as_str().unwrap();
+    for (method, rest, body) in [
+        ("PATCH", "", json!({"completedPercent": 40, "resolution": "Replace it"})),
+        ("PUT", "/owner", json!({"user": "olga", "status": "In Progress"})),
+        ("PUT", "/flags", json!({"users": ["dora"], "operator": "bert"})),
+        ("PUT", "/relation", json!({"case": first.body["displayId"]})),
+        ("POST", "/milestones", json!({"name": "Technician on site"})),
+        ("POST", "/process", json!({})),
+        ("POST", "/comments", json!({"text": "On it", "operator": "bert"})),
+        ("POST", "/resolve", json!({"operator": "ann"})),
+    ] {
+        let done = local(site, method, &format!("/v1/cases/{guid}{rest}"), body).await;
+        assert_eq!(done.status, 200, "{method} {rest}: {done:?}");
+    }
+    for name in ["1", "CMpartner-1", guid] {
+        let shown = hear(site.request("GET", &format!("/v1/cases/{name}"))).await;
+        let case = &shown.body;
+        assert_eq!(shown.etag, Some(format!("\"{}\"", case["revision"])));
+        for (attribute, value) in said.as_object().unwrap().iter().filter(|(name, _)| *name != "operator") {
+            assert_eq!(&case[attribute], value, "{attribute}: {case}");
+        }
+        assert_eq!((&case["id"], &case["createdBy"]), (&json!(guid), &json!("olga")));
+        assert_eq!((&case["state"], &case["stateLabel"]), (&json!("resolved"), &json!("Resolved")));
+        assert_eq!((&case["resolution"], &case["resolvedBy"]), (&json!("Replace it"), &json!("ann")));
+        assert!(case["resolutionDate"].is_string() && case["active"] == true, "{case}");
+        assert_eq!((&case["completedPercent"], &case["owner"]), (&json!(40), &json!("olga")));
+        assert_eq!(case["ownerStatus"], "In Progress");
+        let flag = &case["flags"][0];
+        assert_eq!(
+            (&flag["user"], &flag["flaggedBy"], &flag["unread"]),
+            (&json!("dora"), &json!("bert"), &json!(true))
+        );
+        assert_eq!(case["caseRelation"]["details"], "The first");
+        let facts: Vec<&Value> = case["milestones"].as_array().unwrap().iter().map(|one| &one["fact"]).collect();
+        assert!(facts.contains(&&json!({"named": "Technician on site"})), "{facts:?}");
+        assert_eq!((&case["comments"][0]["author"], &case["documents"]), (&json!("bert"), &json!([])));
+    }
+    let lines = hear(site.request("GET", "/v1/cases/1/activities")).await.body;
+    let whose: Vec<&str> =
+        lines["activities"].as_array().unwrap().iter().map(|line| line["who"].as_str().unwrap()).collect();
+    for who in ["operator olga", "operator bert", "operator ann"] {
+        assert!(whose.contains(&who), "{who}: {whose:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_edit_changes_nothing_and_says_so() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    local(site, "POST", "/v1/cases", json!({"details": "One"})).await;
+    let seen = hear(site.request("GET", "/v1/cases/1")).await;
+    let on = |etag: &str, body: Value| site.request("PATCH", "/v1/cases/1").header("if-match", etag).json(&body);
+    let etag = seen.etag.clone().unwrap();
+    assert_eq!(hear(on(&etag, json!({"details": "Two"}))).await.status, 200);
+    let before = hear(site.request("GET", "/v1/cases/1")).await;
+    let stale = hear(on(&etag, json!({"details": "Three"}))).await;
+    assert_eq!((stale.status, &stale.body["code"]), (412, &json!("CASE0602")), "{stale:?}");
+    assert_eq!(stale.body["type"], "urn:casebridge:problem:stale");
+    assert_eq!(hear(on("nonsense", json!({"details": "Three"}))).await.status, 400);
+    for path in ["hold", "claim"] {
+        let request = site.request("POST", &format!("/v1/cases/1/{path}")).header("if-match", &etag).json(&json!({}));
+        assert_eq!(hear(request).await.status, 412, "{path}");
+    }
+    assert_eq!(hear(site.request("GET", "/v1/cases/1")).await, before, "nothing changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_with_impossible_filters_are_refused_with_the_reason() {
+    let desk = Desk::start().await;
+    for (query, reason) in [
+        ("state=open", "`state` must be of"),
+        ("priority=high", "`priority`"),
+        ("unassigned=true&assigned_to=ann", "not unassigned"),
+        ("created_from=2026-02-01T00:00:00Z&created_before=2026-01-01T00:00:00Z", "nothing lies between"),
+        ("text=%2A", "`text` needs"),
+        ("sort=colour", "`sort` must be"),
+        ("limit=0", "`limit` must be"),
+        ("after=x", "`after` is not a page"),
+        ("colour=red", "colour"),
+        ("tag=%1b", "`tag`"),
+    ] {
+        let answer = hear(desk.site.request("GET", &format!("/v1/cases?{query}"))).await;
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert!(answer.body["detail"].as_str().unwrap().contains(reason), "{query}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_11_documents_are_put_travel_are_viewed_and_removed() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    north.step(1, "partner", "open").await;
+    let content = crate::support::attachment::noise(7, 3 << 20);
+    let path = "/v1/cases/1/documents/photo%20of%20it.jpg";
+    let put = |body: Vec<u8>| partner.request("PUT", path).header("content-type", "image/jpeg").body(body);
+    let answer = hear(put(content.clone())).await;
+    assert_eq!((answer.status, &answer.body["code"]), (200, &json!("CASE0510")), "{answer:?}");
+    let listed = hear(partner.request("GET", "/v1/cases/1/documents")).await.body;
+    let one = &listed["documents"][0];
+    assert_eq!((&one["name"], &one["bytes"]), (&json!("photo of it.jpg"), &json!(3 << 20)), "{listed}");
+    let fetched = partner.request("GET", one["link"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(fetched.headers()["content-type"], "application/octet-stream");
+    assert!(fetched.bytes().await.unwrap() == content);
+    north.has_file(1, "photo of it.jpg", &content).await;
+    let theirs = hear(north.request("PUT", path).body("mine")).await;
+    assert_eq!(theirs.status, 409, "a peer's file is not overwritten: {theirs:?}");
+    let removed = hear(partner.request("DELETE", path)).await;
+    assert_eq!((removed.status, &removed.body["code"]), (200, &json!("CASE0500")), "{removed:?}");
+    for method in ["GET", "DELETE"] {
+        assert_eq!(hear(partner.request(method, path)).await.status, 404);
+    }
+    assert_eq!(partner.told(1, "document_removed").await, ["photo of it.jpg"]);
+    let too_large = hear(put(vec![0; (64 << 20) + 1])).await;
+    assert_eq!(too_large.status, 413, "{too_large:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_12_the_initiators_comments_are_told_apart_at_both_sites() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    north.step(1, "partner", "open").await;
+    for (path, text, code) in [("comments", "On it", "CASE0609"), ("initiator-comments", "It still beeps", "CASE0623")]
+    {
+        let body = json!({"text": text, "operator": "ann"});
+        let answer = local(north, "POST", &format!("/v1/cases/1/{path}"), body).await;
+        assert_eq!((answer.status, &answer.body["code"]), (200, &json!(code)), "{answer:?}");
+    }
+    let internal = json!({"text": "x", "internal": true});
+    assert_eq!(local(north, "POST", "/v1/cases/1/initiator-comments", internal).await.status, 422);
+    eventually("both comments at the partner", || async {
+        let comments = hear(partner.request("GET", "/v1/cases/1/comments")).await.body;
+        let told: Vec<(String, bool)> = comments["comments"]
+            .as_array()?
+            .iter()
+            .map(|one| (one["text"].as_str().unwrap_or_default().to_owned(), one["initiator"] == true))
+            .collect();
+        (told == [("On it".to_owned(), false), ("It still beeps".to_owned(), true)]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_16_readers_only_read_and_work_is_given_to_those_who_may_work() {
+    let (desk, [admin, worker, reader]) = Desk::with_tokens([
+        &["--owner", "anna", "--role", "admin"],
+        &["--owner", "bert", "--role", "unrestricted"],
+        &["--owner", "rita", "--role", "reader"],
+    ])
+    .await;
+    let made = desk.ask(&worker, "POST", "/v1/cases", Some(json!({"details": "One"}))).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let before = desk.ask(&reader, "GET", "/v1/cases/1", None).await;
+    assert_eq!((before.status, &before.body["initiatorId"]), (200, &json!("bert")));
+    for (method, path, body) in [
+        ("POST", "/v1/cases", json!({"details": "Two"})),
+        ("PATCH", "/v1/cases/1", json!({"details": "Two"})),
+        ("PUT", "/v1/cases/1/owner", json!({"user": "bert"})),
+        ("POST", "/v1/cases/1/claim", json!({})),
+        ("DELETE", "/v1/cases/1", json!({})),
+    ] {
+        let refused = desk.ask(&reader, method, path, Some(body)).await;
+        assert_eq!(refused.status, 403, "{method} {path}: {refused:?}");
+    }
+    for (path, body) in [
+        ("owner", json!({"user": "rita"})),
+        ("flags", json!({"users": ["bert", "rita"]})),
+        ("assignment", json!({"users": ["rita"]})),
+    ] {
+        let refused = desk.ask(&admin, "PUT", &format!("/v1/cases/1/{path}"), Some(body)).await;
+        assert_eq!(refused.status, 422, "{path}: {refused:?}");
+        assert!(refused.body["detail"].as_str().unwrap().contains("rita may not work on cases"), "{refused:?}");
+    }
+    assert_eq!(desk.ask(&worker, "DELETE", "/v1/cases/1", None).await.status, 403, "unrestricted, but for deleting");
+    assert_eq!(desk.ask(&reader, "GET", "/v1/cases/1", None).await, before, "nothing changed");
+    assert_eq!(desk.ask(&worker, "PUT", "/v1/cases/1/owner", Some(json!({"user": "bert"}))).await.status, 200);
+    assert_eq!(desk.ask(&admin, "DELETE", "/v1/cases/1", None).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_41_who_is_tied_to_groups_neither_sees_nor_moves_what_is_of_others() {
+    let operator = ["--owner", "ada", "--role", "admin", "--group", "tenant-a"];
+    let (desk, [a]) = Desk::with_tokens([&operator]).await;
+    for (group, details) in [("tenant-a", "A's"), ("tenant-b", "B's")] {
+        let made = local(&desk.site, "POST", "/v1/cases", json!({"details": details, "deviceGroup": group})).await;
+        assert_eq!(made.status, 200, "{made:?}");
+    }
+    let listed = desk.ask(&a, "GET", "/v1/cases?inactive=true", None).await.body;
+    let seen: Vec<&Value> = listed["cases"].as_array().unwrap().iter().map(|case| &case["details"]).collect();
+    assert_eq!(seen, [&json!("A's")]);
+    assert_eq!(desk.ask(&a, "GET", "/v1/cases?group=tenant-b", None).await.body["cases"], json!([]));
+    let foreign = hear(desk.site.request("GET", "/v1/cases/2")).await.body;
+    let guid = foreign["id"].as_str().unwrap();
+    for (method, rest, body) in [
+        ("GET", "", None),
+        ("GET", "/comments", None),
+        ("GET", "/documents/x", None),
+        ("GET", "/activities", None),
+        ("PATCH", "", Some(json!({"details": "Mine"}))),
+        ("POST", "/complete", Some(json!({}))),
+        ("POST", "/claim", Some(json!({}))),
+        ("POST", "/tags", Some(json!({"tag": "mine"}))),
+        ("DELETE", "", None),
+    ] {
+        let nothing = desk.ask(&a, method, &format!("/v1/cases/4711{rest}"), body.clone()).await;
+        assert_eq!(nothing.status, 404, "{method} {rest}: {nothing:?}");
+        for name in ["2", "CMpartner-2", guid] {
+            let unseen = desk.ask(&a, method, &format!("/v1/cases/{name}{rest}"), body.clone()).await;
+            assert_eq!(unseen, nothing, "{method} {name}{rest}");
+        }
+    }
+    let relate = desk.ask(&a, "PUT", "/v1/cases/1/relation", Some(json!({"case": "2"}))).await;
+    assert_eq!(relate.status, 404, "{relate:?}");
+    assert_eq!(hear(desk.site.request("GET", "/v1/cases/2")).await.body, foreign, "nothing changed");
+    let made = desk.ask(&a, "POST", "/v1/cases", Some(json!({"details": "Another"}))).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let other = json!({"details": "For b", "deviceGroup": "tenant-b"});
+    assert_eq!(desk.ask(&a, "POST", "/v1/cases", Some(other)).await.status, 422);
+    assert_eq!(desk.ask(&a, "GET", "/v1/cases/3", None).await.body["deviceGroup"], "tenant-a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_52_owner_and_flag_send_nothing_and_what_was_looked_at_is_read() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let north = &pair.end_user;
+    north.insert(0, 1).await;
+    north.step(1, "partner", "open").await;
+    eventually("an empty outbox", || async { (north.get("/v1/outbox").await.body["total"] == 0).then_some(()) }).await;
+    let news = north.count("SELECT change_seq FROM incident WHERE id = 1").await;
+    north.command(&["case", "owner", "1", "olga", "--status", "In Progress"]).ok();
+    north.command(&["case", "flag", "1", "anna", "dora"]).ok();
+    north.command(&["case", "tag", "1", "fan"]).ok();
+    let unread = || async {
+        let shown = hear(north.request("GET", "/v1/cases/1")).await.body;
+        let flags = shown["flags"].as_array().unwrap().clone();
+        flags.iter().filter(|flag| flag["unread"] == true).map(|flag| flag["user"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(unread().await, ["\"anna\"", "\"dora\""]);
+    let shown = north.command(&["case", "show", "1"]).ok();
+    assert!(shown.contains("olga, In Progress") && shown.contains("dora (unread)"), "{shown}");
+    assert_eq!(unread().await, ["\"dora\""], "anna has looked at it");
+    let flagged = north.command(&["case", "list", "--flagged", "dora", "--json"]).json();
+    assert_eq!(flagged["cases"].as_array().unwrap().len(), 1);
+    north.command(&["case", "flag", "1", "--clear"]).ok();
+    assert_eq!(unread().await, Vec::<String>::new());
+    assert_eq!(north.count("SELECT change_seq FROM incident WHERE id = 1").await, news, "nothing for the exchange");
+    assert_eq!(north.get("/v1/outbox").await.body["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_53_a_deleted_case_is_hidden_and_what_comes_late_does_not_bring_it_back() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, ..Plan::default() }).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    north.step(1, "partner", "awaiting_case").await;
+    north.command(&["case", "delete", "CMnorth-1"]).ok();
+    let listed = |arguments: &[&str]| {
+        let page = north.command(&[&["case", "list", "--json"], arguments].concat()).json();
+        page["cases"].as_array().unwrap().len()
+    };
+    assert_eq!((listed(&[]), listed(&["--inactive"])), (0, 1));
+    partner.act("/v1/incidents/1/accept", json!({"operator": "bert"})).await;
+    north.step(1, "partner", "open").await;
+    assert_eq!(north.get("/v1/incidents/1").await.body["case_id"], "CASE-1");
+    assert_eq!((listed(&[]), listed(&["--inactive"])), (0, 1));
+    north.command(&["case", "edit", "1", "--active"]).ok();
+    assert_eq!(listed(&[]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_work_a_case_from_its_beginning_to_its_end() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    let told = site.command(&["case", "create", "--details", "Fan tray 2 is loud", "--tag", "fan"]).ok();
+    assert!(told.contains("case CMpartner-1 is created, as incident 1"), "{told}");
+    for (arguments, said) in [
+        (&["case", "claim", "1"][..], "case CMpartner-1 is claimed; it is Opened"),
+        (&["case", "process", "1", "--comment", "On it"], "it is In Process"),
+        (&["case", "edit", "1", "--completed", "40"], "is changed"),
+        (&["case", "comment", "1", "It still beeps", "--initiator"], "is commented on"),
+        (&["case", "assign", "1", "--user", "bert", "--group", "night shift"], "is assigned"),
+        (&["case", "watch", "1"], "is watched"),
+        (&["case", "milestone", "1", "Technician on site"], "come there"),
+        (&["case", "resolve", "1", "--resolution", "Screwed it down"], "it is Resolved"),
+        (&["case", "complete", "1"], "it is Completed"),
+    ] {
+        let told = site.command(arguments).ok();
+        assert!(told.contains(said), "{arguments:?}: {told}");
+    }
+    site.command(&["case", "unclaim", "1"]).refused(6, &["does not follow on the state Completed"]);
+    site.command(&["case", "show", "99"]).refused(6, &["no such case"]);
+    site.command(&["case", "edit", "1", "--details", "x", "--revision", "1"]).refused(6, &["revision"]);
+    let shown = site.command(&["case", "show", "1"]).ok();
+    for part in ["Fan tray 2 is loud", "Completed", "bert", "night shift", "40 %", "Screwed it down", "(initiator)"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let listed = site.command(&["case", "list", "--state", "completed", "--text", "fan"]).ok();
+    assert!(listed.contains("CMpartner-1") && listed.contains("@night shift"), "{listed}");
+    let activities = site.command(&["case", "activities", "1"]).ok();
+    assert!(activities.contains("claimed") && activities.contains("operator anna"), "{activities}");
+    let file = site.path("note.txt");
+    std::fs::write(&file, "It beeps.").unwrap();
+    site.command(&["case", "upload", "1", file.to_str().unwrap()]).ok();
+    let copy = site.path("copy.txt");
+    site.command(&["case", "documents", "1", "--get", "note.txt", "--to", copy.to_str().unwrap()]).ok();
+    assert_eq!(std::fs::read_to_string(copy).unwrap(), "It beeps.");
+}

@@ -1,0 +1,247 @@
+//! What is promised on cases, and the jobs that watch over it (M-05 to M-10): once each, whatever dies in between, and the same
+//! instants at both sites.
+
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::wire::free_port;
+use crate::support::{Pair, Site, eventually};
+
+/// Jobs that run when a test says so.
+const BY_HAND: &str = "[schedule]\nauto_close = \"0 0 0 29 2 *\"\ndue_date_check = \"0 0 0 29 2 *\"\n\
+                       sla_check = \"0 0 0 29 2 *\"\n";
+/// And all the time.
+const ALWAYS: &str =
+    "[schedule]\nauto_close = \"* * * * * *\"\ndue_date_check = \"* * * * * *\"\nsla_check = \"* * * * * *\"\n";
+
+/// An hour until the solution, and until a resolved case is closed.
+const PROMISES: &str = r#"
+[[sla]]
+name = "mend"
+within = "1h"
+warn_before = "30m"
+[[solution]]
+name = "Hardware"
+[[process]]
+name = "Repair"
+solution = "Hardware"
+[[case_type]]
+name = "Chassis"
+process = "Repair"
+auto_close_after = "1h"
+due_within = "90m"
+due_warn_before = "15m"
+slas = ["mend"]
+"#;
+const WITH_DUE_DATES: &str = "[job.due_date_check]\ncase_types = [\"Chassis\"]\n";
+
+fn partner(more: &str) -> Site {
+    Site::new("partner", &partner_config(free_port(), &format!("{PROMISES}{more}")))
+}
+
+/// A case of two hours ago, as another program enters it.
+async fn old_case(site: &Site, name: &str) {
+    let entered = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours')";
+    site.execute(format!(
+        "INSERT INTO incident (host_event_id, synopsis, created_at) VALUES ('{name}', 'Chassis alarm', {entered})"
+    ))
+    .await;
+}
+
+async fn promised(site: &Site, count: i64) {
+    eventually("the promises", || async { (site.count("SELECT count(*) FROM deadline").await == count).then_some(()) })
+        .await;
+}
+
+async fn noted(site: &Site, word: &'static str) -> (i64, i64) {
+    let pool = site.store().await;
+    let milestones = format!("SELECT count(*) FROM milestone WHERE fact ->> '$.deadline.passed' = '{word}'");
+    let action = if word == "warned" { "deadline_warned" } else { "deadline_missed" };
+    let lines = format!("SELECT count(*) FROM history WHERE action = '{action}'");
+    let milestones = sqlx::query_scalar(AssertSqlSafe(milestones)).fetch_one(&pool).await.unwrap();
+    (milestones, sqlx::query_scalar(AssertSqlSafe(lines)).fetch_one(&pool).await.unwrap())
+}
+
+/// The instants as a site's store has them.
+async fn instants(site: &Site) -> Vec<(String, Option<i64>, Option<i64>)> {
+    let pool = site.store().await;
+    sqlx::query_as("SELECT uid, warns_at, due_at FROM deadline WHERE stale = 0 ORDER BY uid")
+        .fetch_all(&pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_08_what_one_site_promises_falls_on_the_same_millisecond_at_the_other() {
+    let at_partner = format!("{ACCEPT_ALL}{PROMISES}");
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: &at_partner }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    let both = async |what: &'static str, is: fn(&Option<i64>) -> bool| {
+        eventually(what, || async {
+            let (ours, theirs) = (instants(&pair.end_user).await, instants(&pair.partner).await);
+            (ours.len() == 2 && ours == theirs && ours.iter().all(|(_, _, due)| is(due))).then_some(ours)
+        })
+        .await
+    };
+    let first = both("both sites to know them", Option::is_some).await;
+    pair.end_user.execute("UPDATE incident SET state = 'on_hold' WHERE id = 1").await;
+    // Its own change of the store is looked at by a site's next write or job; the partner's came as an operation.
+    pair.end_user.act("/v1/jobs/sla_check/run", json!({})).await;
+    both("both clocks to stand still", Option::is_none).await;
+    pair.partner.execute("UPDATE incident SET state = 'in_process' WHERE id = 1").await;
+    eventually("the case to go on", || async {
+        pair.partner.act("/v1/jobs/sla_check/run", json!({})).await;
+        instants(&pair.end_user).await.iter().all(|(_, _, due)| due.is_some()).then_some(())
+    })
+    .await;
+    let after = both("both clocks to run again", Option::is_some).await;
+    assert!(after.iter().zip(&first).all(|(after, first)| after.2 > first.2), "{first:?} {after:?}");
+    let dropped = "UPDATE incident SET case_type = 'Unknown' WHERE id = 1";
+    pair.partner.execute(dropped).await;
+    both("a type that nobody knows to change nothing", Option::is_some).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_07_m_08_m_10_a_run_by_hand_says_case_by_case_what_happens_and_does_it_once() {
+    let mut site = partner(&format!("{BY_HAND}{WITH_DUE_DATES}"));
+    site.start().await;
+    old_case(&site, "old").await;
+    promised(&site, 2).await;
+    for (job, name) in [("sla_check", "mend"), ("due_date_check", "the due date")] {
+        let dry = site.command(&["job", "run", job, "--dry-run", "--json"]).json();
+        assert_eq!((&dry["found"], &dry["dry_run"]), (&json!(2), &json!(true)), "{dry}");
+        let what: Vec<_> = dry["cases"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+        assert_eq!(what, ["warn", "violate"]);
+        assert!(dry["cases"][1]["why"].as_str().unwrap().contains(name), "{dry}");
+    }
+    assert_eq!((noted(&site, "warned").await, noted(&site, "violated").await), ((0, 0), (0, 0)), "nothing was changed");
+    for (job, expected) in [("sla_check", 1), ("due_date_check", 2)] {
+        let done = site.act(&format!("/v1/jobs/{job}/run"), json!({"operator": "anna"})).await;
+        assert_eq!(done["found"], 2, "{done}");
+        assert_eq!(site.act(&format!("/v1/jobs/{job}/run"), json!({})).await["found"], 0, "once");
+        assert_eq!(
+            (noted(&site, "warned").await, noted(&site, "violated").await),
+            ((expected, expected), (expected, expected))
+        );
+    }
+    let list = site.command(&["job", "list"]).ok();
+    for name in ["auto_close", "due_date_check", "sla_check", "housekeeping", "UTC"] {
+        assert!(list.contains(name), "{list}");
+    }
+    site.command(&["job", "run", "coffee"]).refused(6, &["coffee", "sla_check"]);
+    site.command(&["job", "run", "housekeeping", "--dry-run"]).refused(6, &["dry-run"]);
+    assert!(site.command(&["job", "run", "housekeeping"]).ok().contains("runs now"));
+    eventually("the job to run", || async { (site.log().matches("job=\"housekeeping\"").count() >= 2).then_some(()) })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_07_where_no_case_type_is_configured_no_due_date_is_looked_at() {
+    let mut site = partner(BY_HAND);
+    site.start().await;
+    old_case(&site, "old").await;
+    promised(&site, 2).await;
+    let done = site.act("/v1/jobs/due_date_check/run", json!({})).await;
+    assert_eq!(done["found"], 0);
+    assert!(done["note"].as_str().unwrap().contains("[job.due_date_check]"), "{done}");
+    assert_eq!(noted(&site, "violated").await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_09_a_case_that_fails_stops_the_job_only_where_the_settings_say_so() {
+    let mut site = partner(&format!("{BY_HAND}[job.sla_check]\ncontinue = false\n"));
+    site.start().await;
+    old_case(&site, "broken").await;
+    promised(&site, 2).await;
+    old_case(&site, "sound").await;
+    promised(&site, 4).await;
+    site.execute("UPDATE incident SET form = '{\"nonsense\": 1}' WHERE id = 1").await;
+    let stopped = site.act("/v1/jobs/sla_check/run", json!({})).await;
+    assert_eq!((&stopped["stopped"], &stopped["found"]), (&json!(true), &json!(0)), "{stopped}");
+    assert_eq!(stopped["failed"][0]["incident"], 1);
+    assert!(site.log().contains("job_case_failed"));
+    assert_eq!(noted(&site, "violated").await, (0, 0), "it stopped at the first error");
+
+    site.stop().await;
+    site.edit_config("continue = false", "continue = true");
+    site.start().await;
+    let done = site.act("/v1/jobs/sla_check/run", json!({})).await;
+    assert_eq!((&done["stopped"], &done["failed"][0]["incident"]), (&json!(null), &json!(1)), "{done}");
+    eventually("the sound case", || async { (noted(&site, "violated").await == (1, 1)).then_some(()) }).await;
+}
+
+/// A site dies at each place between a step of the jobs and the next one, and each thing happens once.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
+    for point in
+        ["DeadlineFound", "DeadlineNoted", "ClosingsQueued", "CaseClosed", "ClosingSettled", "DeadlinesRefreshed"]
+    {
+        let mut site = partner(ALWAYS);
+        site.start().await;
+        site.kill();
+        old_case(&site, "late").await;
+        old_case(&site, "resolved").await;
+        site.execute(
+            "UPDATE incident SET phase = 'review', state_since = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') WHERE id = 2",
+        )
+        .await;
+        if point == "DeadlinesRefreshed" {
+            site.start().await;
+            promised(&site, 4).await;
+            site.kill();
+            site.execute("INSERT INTO milestone (incident, fact) VALUES (1, '{\"named\":\"Technician on site\"}')")
+                .await;
+        }
+        site.crash_at(point);
+        site.spawn();
+        site.exited().await;
+        site.start().await;
+        eventually(point, || async {
+            let closed = site.count("SELECT count(*) FROM incident WHERE state = 'completed'").await == 1;
+            let queue = site.count("SELECT count(*) FROM closing WHERE outcome IS NULL").await == 0;
+            let missed = noted(&site, "violated").await == (1, 1);
+            (closed && queue && missed).then_some(())
+        })
+        .await;
+        assert_eq!(noted(&site, "warned").await, (1, 1), "{point}");
+        assert_eq!(site.count("SELECT count(*) FROM history WHERE action = 'auto_closed'").await, 1, "{point}");
+        assert_eq!(site.count("SELECT count(*) FROM closing").await, 1, "{point}");
+        // The one that was resolved had its solution in time.
+        assert_eq!(
+            site.count("SELECT count(*) FROM milestone WHERE incident = 2 AND state IS NULL").await,
+            0,
+            "{point}"
+        );
+        site.stop().await;
+    }
+}
+
+/// An auto-close travels as the operation that the tables say.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_a_resolved_case_is_closed_at_both_sites_by_a_close_and_a_reopened_one_is_not() {
+    let at_partner = format!("{ACCEPT_ALL}{PROMISES}{BY_HAND}");
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: &at_partner }).await;
+    pair.end_user.insert(0, 2).await;
+    for id in [1, 2] {
+        pair.end_user.step(id, "partner", "open").await;
+        pair.partner
+            .execute(format!(
+                "UPDATE incident SET phase = 'review', solution = 'Reseated', \
+                 state_since = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') WHERE id = {id}"
+            ))
+            .await;
+        pair.end_user.when(id, "the solution", |shown| shown["phase"] == "review").await;
+    }
+    promised(&pair.partner, 4).await;
+    let dry = pair.partner.act("/v1/jobs/auto_close/run", json!({"dry_run": true})).await;
+    assert_eq!(dry["found"], 2, "{dry}");
+    pair.end_user.act("/v1/incidents/2/reopen", json!({"operator": "bob"})).await;
+    pair.partner.when(2, "the case to be open again", |shown| shown["phase"] == "initial_support").await;
+    assert_eq!(pair.partner.act("/v1/jobs/auto_close/run", json!({})).await["found"], 1);
+    pair.end_user.when(1, "the close", |shown| shown["phase"] == "close").await;
+    let closed = "SELECT count(*) FROM history WHERE action = 'operation_applied' AND detail LIKE 'close%'";
+    assert_eq!(pair.end_user.count(closed).await, 1);
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE state = 'completed'").await, 1);
+}

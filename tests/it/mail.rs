@@ -1,0 +1,419 @@
+//! The people of a case are told by mail, as a mail server gets it.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use casebridge::case::CaseAction;
+use casebridge::clock::Clock;
+use casebridge::config::Settings;
+use casebridge::exchange::{Engine, Parts};
+use casebridge::notify::{Letter, MailError, Mailer, Post};
+use casebridge::protocol::PartyRequest;
+use casebridge::protocol::operator::{OpenRequest, WorkRequest};
+use casebridge::state::State;
+use casebridge::store::{IncidentStore, SqliteStore};
+use jiff::Timestamp;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::post_office::{Mood, PostOffice, Taken};
+use crate::support::site::write_secret;
+use crate::support::{Pair, Site, eventually};
+
+const ANNA: &str = "anna@customer.example";
+const HELP: &str = "help@integrator.example";
+
+/// A partner with a mail server, one case, and its two people.
+async fn desk(office: &PostOffice) -> Site {
+    let mut site = Pair::new(Plan { partner: &office.config(), ..Plan::default() }).await.partner;
+    site.start().await;
+    site.act("/v1/incidents", json!({"synopsis": "Fan <1> & \"2\" failed", "operator": "bert"})).await;
+    add_people(&site).await;
+    site
+}
+
+async fn add_people(site: &Site) {
+    let anna = json!({"address": ANNA, "name": "Anna Müller", "language": "fr", "operator": "bert"});
+    site.act("/v1/incidents/1/parties", anna).await;
+    let help = json!({"address": HELP, "role": "integrator", "operator": "bert"});
+    site.act("/v1/incidents/1/parties", help).await;
+}
+
+async fn gets(office: &PostOffice, address: &str, count: usize) -> Vec<Taken> {
+    let what = format!("{count} mails for {address}");
+    eventually(&what, || async { Some(office.of(address)).filter(|mails| mails.len() >= count) }).await
+}
+
+/// Nothing of a case is under way any more.
+async fn at_rest(site: &Site) {
+    eventually("no mail to wait", || async {
+        (site.count("SELECT count(*) FROM mail WHERE state = 'waiting'").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_01_r_08_whoever_has_to_do_with_a_case_is_told_that_it_is_open_once_and_in_their_language() {
+    let office = PostOffice::open().await;
+    let site = desk(&office).await;
+    let (anna, help) = (gets(&office, ANNA, 1).await, gets(&office, HELP, 1).await);
+    assert!(help[0].subject().starts_with("[CMpartner-1] Case opened - Fan"), "{}", help[0].subject());
+    assert!(anna[0].subject().contains("CMpartner-1") && anna[0].text.contains("Bonjour"), "{}", anna[0].text);
+    for mail in [&anna[0], &help[0]] {
+        let header = |name| mail.header(name).unwrap_or_default();
+        assert_eq!(header("Auto-Submitted"), "auto-generated");
+        assert_eq!(header("X-Auto-Response-Suppress"), "All");
+        assert!(header("Content-Type").starts_with("multipart/alternative"), "{}", header("Content-Type"));
+        assert!(header("Message-ID").ends_with("@partner.example>"), "{}", header("Message-ID"));
+        assert_eq!(mail.header("In-Reply-To"), None, "it is the first of its thread");
+    }
+    // Added once more, nobody is told once more; and what somebody reads is remembered.
+    add_people(&site).await;
+    site.act("/v1/incidents", json!({"synopsis": "Another one", "operator": "bert"})).await;
+    site.command(&["party", "add", "2", ANNA]).ok();
+    let anna = gets(&office, ANNA, 2).await;
+    assert!(anna[1].subject().contains("CMpartner-2") && anna[1].text.contains("Bonjour"), "{}", anna[1].text);
+    at_rest(&site).await;
+    assert_eq!(office.taken().len(), 3);
+    let listed = site.command(&["mails", "--json"]).json();
+    assert_eq!(listed["mails"].as_array().unwrap().len(), 3);
+    assert!(site.command(&["party", "list", "1"]).ok().contains(HELP));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_03_r_04_r_06_states_and_public_comments_are_told_in_one_thread_and_internal_notes_never() {
+    let office = PostOffice::open().await;
+    let site = desk(&office).await;
+    gets(&office, HELP, 1).await;
+    let note = json!({"text": "SECRET: the customer is wrong", "internal": true, "operator": "bert"});
+    site.act("/v1/incidents/1/comments", note).await;
+    site.act("/v1/incidents/1/comments", json!({"text": "A <b>technician</b>\nis coming", "operator": "bert"})).await;
+    let mails = gets(&office, HELP, 2).await;
+    assert!(mails[1].text.contains("technician") && mails[1].subject().contains("New comment"), "{}", mails[1].text);
+    for (state, told) in [("in_process", "In Process"), ("input_requested", "Your answer is needed")] {
+        site.execute(format!("UPDATE incident SET state = '{state}' WHERE id = 1")).await;
+        let count = office.of(HELP).len() + 1;
+        let mails = gets(&office, HELP, count).await;
+        assert!(mails[count - 1].subject().contains(told), "{}", mails[count - 1].subject());
+    }
+    site.act("/v1/incidents/1/resolve", json!({"solution": "Fan replaced", "operator": "bert"})).await;
+    let mails = gets(&office, HELP, 5).await;
+    assert!(mails[4].subject().contains("may the case be closed?"), "{}", mails[4].subject());
+    assert!(mails[4].text.contains("Fan replaced"), "{}", mails[4].text);
+    site.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
+    let mails = gets(&office, HELP, 6).await;
+    gets(&office, ANNA, 6).await;
+    for (index, mail) in mails.iter().enumerate().skip(1) {
+        assert_eq!(mail.header("In-Reply-To"), Some(mails[index - 1].id()));
+        assert!(mail.header("References").unwrap().starts_with(&mails[0].id()), "the first one heads the thread");
+    }
+    at_rest(&site).await;
+    assert!(office.taken().iter().all(|mail| !mail.text.contains("SECRET")));
+    assert_eq!(office.taken().len(), 12, "each to both, and nothing twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_08_who_wrote_it_and_who_was_removed_are_not_told() {
+    let office = PostOffice::open().await;
+    let site = desk(&office).await;
+    gets(&office, ANNA, 1).await;
+    gets(&office, HELP, 1).await;
+    site.act("/v1/incidents/1/comments", json!({"text": "Still down", "operator": format!("Anna <{ANNA}>")})).await;
+    gets(&office, HELP, 2).await;
+    site.command(&["party", "remove", "1", HELP]).ok();
+    site.command(&["party", "remove", "1", HELP]).refused(6, &["is no party of incident 1"]);
+    site.act("/v1/incidents/1/comments", json!({"text": "On our way", "operator": "bert"})).await;
+    assert!(gets(&office, ANNA, 2).await[1].text.contains("On our way"));
+    at_rest(&site).await;
+    assert_eq!((office.of(ANNA).len(), office.of(HELP).len()), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_08_addresses_that_are_none_and_too_many_people_are_refused_with_the_reason() {
+    let office = PostOffice::open().await;
+    let site = desk(&office).await;
+    let post = async |body| site.post("/v1/incidents/1/parties", body).await;
+    for address in
+        ["anna", "anna@customer.example\r\nBcc: all@customer.example", "<anna@customer.example>", "a@ö.example", ""]
+    {
+        let answer = post(json!({"address": address, "operator": "bert"})).await;
+        assert_eq!(answer.status, 422, "{address}: {}", answer.body);
+        assert!(answer.body["detail"].as_str().unwrap().contains("address"), "{}", answer.body);
+    }
+    let answer = post(json!({"address": "x@customer.example", "name": "X\r\nBcc: all@customer.example"})).await;
+    assert!(answer.status == 422 && answer.body["detail"].as_str().unwrap().contains("name"), "{}", answer.body);
+    for number in 0..18 {
+        let answer = post(json!({"address": format!("p{number}@customer.example"), "operator": "bert"})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let answer = post(json!({"address": "p18@customer.example", "operator": "bert"})).await;
+    assert_eq!(
+        (answer.status, answer.body["detail"].as_str()),
+        (409, Some("a case has at most 20 people; remove one first"))
+    );
+    let answer = site.post("/v1/incidents/99/parties", json!({"address": ANNA})).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_with_the_mail_server_in_trouble_cases_are_exchanged_and_all_is_delivered_once_afterwards() {
+    let office = PostOffice::open().await;
+    let accept = format!("{ACCEPT_ALL}{}", office.config());
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: &accept }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    add_people(&pair.partner).await;
+    gets(&office, HELP, 1).await;
+    gets(&office, ANNA, 1).await;
+    for (round, mood) in [Mood::Closes, Mood::Defers, Mood::Silent].into_iter().enumerate() {
+        office.set(mood);
+        let update = json!({"comment": format!("round {round}"), "operator": "bert"});
+        pair.partner.act("/v1/incidents/1/update", update).await;
+        // The other site has it, while the mails wait.
+        let count = round as i64 + 1;
+        eventually("the comment at the end user", || async {
+            (pair.end_user.count("SELECT count(*) FROM comment").await == count).then_some(())
+        })
+        .await;
+        eventually("a try in vain", || async {
+            let tried = "SELECT count(*) FROM mail WHERE state = 'waiting' AND attempts > 0 AND last_error IS NOT NULL";
+            (pair.partner.count(tried).await > 0).then_some(())
+        })
+        .await;
+        assert_eq!(office.of(HELP).len(), 1);
+        if mood != Mood::Defers {
+            eventually("the trouble in the status", || async {
+                let status = pair.partner.get("/v1/status").await.body;
+                status["warnings"].to_string().contains("the mail server: 127.0.0.1").then_some(())
+            })
+            .await;
+        }
+    }
+    office.set(Mood::Takes);
+    gets(&office, HELP, 4).await;
+    gets(&office, ANNA, 4).await;
+    at_rest(&pair.partner).await;
+    assert_eq!(office.taken().len(), 8, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_a_mail_that_is_refused_for_good_is_seen_in_every_place() {
+    let office = PostOffice::open().await;
+    let site = desk(&office).await;
+    site.command(&["party", "add", "1", "nobody@customer.example"]).ok();
+    eventually("the refusal", || async {
+        (site.count("SELECT count(*) FROM mail WHERE state = 'refused'").await == 1).then_some(())
+    })
+    .await;
+    let listed = site.command(&["mails", "--state", "refused"]).ok();
+    assert!(listed.contains("nobody@customer.example") && listed.contains("no such user here"), "{listed}");
+    assert!(site.command(&["status"]).ok().contains("1 mails were refused for good"));
+    let history = site.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("mail_refused") && history.contains("no such user here"), "{history}");
+    assert!(
+        site.log().contains("mail_refused") && !site.log().contains("nobody@customer.example"),
+        "no addresses there"
+    );
+}
+
+/// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_a_site_that_dies_over_a_mail_sends_it_once() {
+    for point in ["PartyChanged", "MailQueued", "MailAccepted", "MailSettled", "ReminderMoved", "StepTaken"] {
+        let office = PostOffice::open().await;
+        let config = format!("{}[mail.reminders]\ninput = [\"1s\"]\n", office.config());
+        let mut site = Pair::new(Plan { partner: &config, ..Plan::default() }).await.partner;
+        site.start().await;
+        site.act("/v1/incidents", json!({"synopsis": "Fan failed", "operator": "bert"})).await;
+        assert_eq!(site.stop().await, 0);
+        site.crash_at(point);
+        site.start().await;
+        // Its answer may die with it.
+        let anna = json!({"address": ANNA, "operator": "bert"});
+        let _ = site.request("POST", "/v1/incidents/1/parties").json(&anna).send().await;
+        site.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+        site.exited().await;
+        site.start().await;
+        gets(&office, ANNA, 3).await;
+        at_rest(&site).await;
+        let mut ids: Vec<String> = office.of(ANNA).iter().map(Taken::id).collect();
+        let mails = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "{point}: that it is open, the request, and a reminder");
+        assert!(mails == 3 || point == "MailAccepted" && mails == 4, "{point}: {mails} times");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_a_mail_whose_answer_is_lost_comes_again_with_the_same_name() {
+    let office = PostOffice::open().await;
+    office.set(Mood::LosesTheAnswer);
+    let site = desk(&office).await;
+    gets(&office, ANNA, 1).await;
+    office.set(Mood::Takes);
+    at_rest(&site).await;
+    let ids: Vec<String> = office.of(ANNA).iter().map(Taken::id).collect();
+    assert!(ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+/// The way out of a site in this process, and what went through it.
+#[derive(Default)]
+struct Pigeon {
+    subjects: Mutex<Vec<String>>,
+    is_ill: Mutex<bool>,
+}
+
+#[async_trait]
+impl Mailer for Pigeon {
+    async fn send(&self, letter: &Letter) -> Result<(), MailError> {
+        if *self.is_ill.lock().unwrap() {
+            return Err(MailError::Server("it does not fly".into()));
+        }
+        let text = String::from_utf8(letter.bytes().to_vec()).unwrap().replace("\r\n ", " ");
+        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+        self.subjects.lock().unwrap().push(subject.to_owned());
+        Ok(())
+    }
+}
+
+/// A site in this process, whose clock moves by hand.
+struct Bench {
+    _dir: TempDir,
+    clock: Clock,
+    settings: Settings,
+    pigeon: Arc<Pigeon>,
+}
+
+const HOUR: i64 = 3_600_000;
+
+impl Bench {
+    /// On the day before the clocks of Europe change.
+    fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("inbox")).unwrap();
+        write_secret(&dir.path().join("password"), "correct horse battery");
+        let mail = "[mail]\nhost = \"localhost\"\ntls = \"none\"\nfrom = \"support@partner.example\"\n";
+        let text = partner_config(1, mail).replace("{dir}", dir.path().to_str().unwrap());
+        let settings = Settings::parse(&text, "config.toml", dir.path()).map_err(|fault| fault.to_string()).unwrap();
+        let clock = Clock::manual("2027-03-27T12:00:00Z".parse::<Timestamp>().unwrap());
+        Self { _dir: dir, clock, settings, pigeon: Arc::default() }
+    }
+
+    /// The state has to be closed before the next start.
+    async fn start(&self) -> (Engine, State) {
+        let store = SqliteStore::open(&self.settings.store).await.unwrap();
+        let site = store.site();
+        let state = State::open(&self.settings.state, site, self.clock.now()).unwrap();
+        let parts = Parts {
+            settings: self.settings.clone(),
+            store: Arc::new(store),
+            state: state.clone(),
+            upstream: None,
+            clock: self.clock.clone(),
+        };
+        let engine = Engine::start(parts).await.unwrap();
+        let mail = self.settings.mail.as_ref().unwrap();
+        let way: Arc<dyn Mailer> = Arc::clone(&self.pigeon) as Arc<dyn Mailer>;
+        engine.set_post(Some(Arc::new(Post::over(way, mail, &self.settings.site.alias, site).unwrap())));
+        (engine, state)
+    }
+
+    /// Everything that is due is done.
+    async fn look(&self, engine: &Engine) {
+        for _ in 0..3 {
+            engine.remind().await.unwrap();
+            engine.send_mails().await.unwrap();
+        }
+    }
+
+    /// Goes on hour by hour.
+    async fn hours(&self, engine: &Engine, hours: i64) {
+        for _ in 0..hours {
+            self.clock.advance(HOUR);
+            self.look(engine).await;
+        }
+    }
+
+    /// What was sent since the last question.
+    fn sent(&self) -> Vec<String> {
+        std::mem::take(&mut *self.pigeon.subjects.lock().unwrap())
+    }
+}
+
+fn by_bert() -> WorkRequest {
+    WorkRequest { operator: "bert".into(), ..WorkRequest::default() }
+}
+
+async fn case(engine: &Engine) -> casebridge::case::IncidentId {
+    let request = OpenRequest { synopsis: "Fan failed".into(), operator: "bert".into(), ..OpenRequest::default() };
+    let id = engine.open_by_hand(request).await.unwrap();
+    let party = PartyRequest { address: ANNA.into(), operator: "bert".into(), ..PartyRequest::default() };
+    engine.add_party(id, &party).await.unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_a_request_is_reminded_of_three_times_announced_and_closed_and_an_answer_stops_it() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    let id = case(&engine).await;
+    bench.look(&engine).await;
+    assert_eq!(bench.sent().len(), 1);
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    for told in ["Your answer is needed", "Reminder 1 of 3", "Reminder 2 of 3"] {
+        let sent = bench.sent();
+        assert!(sent.len() == 1 && sent[0].contains(told), "{told}: {sent:?}");
+        bench.hours(&engine, 23).await;
+        assert_eq!(bench.sent(), [""; 0], "not before its time");
+        bench.hours(&engine, 1).await;
+    }
+    assert!(bench.sent()[0].contains("Reminder 3 of 3"));
+    // What the staff says is no answer; the customer's is.
+    engine.answered(id, ANNA).await.unwrap();
+    bench.hours(&engine, 100).await;
+    assert!(bench.sent().iter().all(|subject| subject.contains("In Process")), "nothing is asked any more");
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 5 * 24).await;
+    let sent = bench.sent();
+    let told = ["answer is needed", "1 of 3", "2 of 3", "3 of 3", "will be closed in 24 hours", "no answer came"];
+    assert_eq!(sent.len(), told.len(), "{sent:?}");
+    assert!(sent.iter().zip(told).all(|(subject, told)| subject.contains(told)), "{sent:?}");
+    let shown = engine.show(id).await.unwrap();
+    assert_eq!((shown.row.phase.as_str(), shown.completion_code.as_deref()), ("close", Some("abandoned_by_user")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_two_days_of_downtime_and_a_dead_mail_server_bring_no_burst_and_close_nothing_too_early() {
+    let bench = Bench::new();
+    let (engine, state) = bench.start().await;
+    let id = case(&engine).await;
+    engine.act(id, CaseAction::Resolve, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.sent();
+    drop(engine);
+    state.close().await.unwrap();
+    bench.clock.advance(48 * HOUR);
+    let (engine, _state) = bench.start().await;
+    bench.look(&engine).await;
+    let sent = bench.sent();
+    assert!(sent.len() == 1 && sent[0].contains("Reminder"), "one mail: {sent:?}");
+    // The notice is due while no mail goes out.
+    *bench.pigeon.is_ill.lock().unwrap() = true;
+    bench.hours(&engine, 60).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "review", "not closed before its notice is out");
+    *bench.pigeon.is_ill.lock().unwrap() = false;
+    bench.hours(&engine, 1).await;
+    let sent = bench.sent();
+    assert!(sent.len() == 1 && sent[0].contains("will be closed in 24 hours"), "{sent:?}");
+    bench.hours(&engine, 23).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "review");
+    bench.hours(&engine, 1).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "close");
+    bench.look(&engine).await;
+    let sent = bench.sent();
+    assert!(sent.len() == 1 && sent[0].contains("Completed"), "{sent:?}");
+}

@@ -1,0 +1,402 @@
+//! The people of a case by their links and mails (R-02, R-05, R-06): real mails in a real directory, a real daemon, and a
+//! browser that is none: whatever it is able to send.
+
+use std::sync::Arc;
+
+use casebridge::case::pass::Subject;
+use casebridge::case::{IncidentId, Links, Pass, Purpose};
+use casebridge::config::page_key;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Client;
+
+use crate::support::pair::partner_config;
+use crate::support::wire::free_port;
+use crate::support::{Site, eventually};
+
+/// A partner with pages and a directory of mails. Nobody takes the mails that it writes, so that they stand where a test
+/// looks at them.
+struct Desk {
+    site: Site,
+    client: Client,
+    address: String,
+    links: Arc<Links>,
+}
+
+impl Desk {
+    async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    async fn start_with(pages: &str) -> Self {
+        let mut desk = Self::new(pages);
+        desk.site.start().await;
+        desk
+    }
+
+    /// Configured and not started.
+    fn new(pages: &str) -> Self {
+        let port = free_port();
+        let address = format!("http://127.0.0.1:{port}");
+        let more = format!(
+            "[pages]\naddress = \"{address}\"\nrequests_per_minute = 10000\n{pages}\n[mail]\nhost = \"127.0.0.1\"\n\
+             port = {}\ntls = \"none\"\nfrom = \"Support <support@desk.example>\"\n\
+             [[mail_inbox]]\ndir = \"{{dir}}/mail\"\npoll_interval = \"50ms\"\nsettle = \"0s\"\nlinks_per_hour = 3\n",
+            free_port(),
+        );
+        let site = Site::new("partner", &partner_config(port, &more));
+        std::fs::create_dir(site.path("mail")).unwrap();
+        let key = page_key(&site.path("")).unwrap();
+        let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { links: Arc::new(Links::new(key, address.clone())), site, client, address }
+    }
+
+    /// Puts a mail where the mail server would.
+    fn deliver(&self, name: &str, mail: &str) {
+        let unfinished = self.site.path("mail").join(format!("{name}.tmp"));
+        std::fs::write(&unfinished, mail).unwrap();
+        std::fs::rename(unfinished, self.site.path("mail").join(name)).unwrap();
+    }
+
+    async fn until_done(&self, name: &str) {
+        let path = self.site.path("mail/done").join(name);
+        eventually(&format!("{name} in done"), || async { path.exists().then_some(()) }).await;
+    }
+
+    async fn until(&self, what: &str, sql: &'static str, wanted: i64) {
+        eventually(what, || async { (self.site.count(sql).await == wanted).then_some(()) }).await;
+    }
+
+    async fn get(&self, url: &str) -> (u16, String) {
+        let answer = self.client.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn post(&self, url: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The link that the mail with this number has in it.
+    async fn form_link(&self) -> String {
+        let made = "SELECT made_at FROM mail WHERE notice = 'form' ORDER BY id LIMIT 1";
+        let made = Timestamp::from_millisecond(self.site.count(made).await).unwrap();
+        let expires_at = made + SignedDuration::from_hours(7 * 24);
+        let serial = self.site.count("SELECT id FROM mail WHERE notice = 'form' ORDER BY id LIMIT 1").await as u64;
+        self.links.url(&Pass { purpose: Purpose::Form, subject: Subject::Intake(1), expires_at, serial })
+    }
+
+    fn pass(&self, purpose: Purpose, incident: i64) -> Pass {
+        let expires_at = Timestamp::now() + SignedDuration::from_hours(1);
+        let subject = Subject::Party { incident: IncidentId(incident), party: incident };
+        Pass { purpose, subject, expires_at, serial: 1 }
+    }
+
+    fn link(&self, purpose: Purpose, incident: i64) -> String {
+        self.links.url(&self.pass(purpose, incident))
+    }
+
+    /// A case with one party, each with the same number.
+    async fn case(&self, number: i64, set: &str) {
+        self.site.insert(number as usize, 1).await;
+        let store = self.site.store().await;
+        let party = "INSERT INTO party (id, incident, role, name, address, language, greeted) \
+                     VALUES (?1, ?1, 'customer', 'Anna', 'anna@north.example', 'fr', 1)";
+        sqlx::query(party).bind(number).execute(&store).await.unwrap();
+        let set = format!("UPDATE incident SET {set} WHERE id = {number}");
+        sqlx::query(sqlx::AssertSqlSafe(set)).execute(&store).await.unwrap();
+        store.close().await;
+    }
+
+    async fn text(&self, sql: &'static str) -> String {
+        let store = self.site.store().await;
+        let text = sqlx::query_scalar(sql).fetch_one(&store).await.unwrap();
+        store.close().await;
+        text
+    }
+}
+
+fn mail(id: &str) -> String {
+    format!(
+        "From: Anna <anna@north.example>\r\nMessage-ID: <{id}@north.example>\r\nSubject: No dial tone\r\n\r\nSince ten.\r\n"
+    )
+}
+
+const FILLED: [(&str, &str); 6] = [
+    ("title", "No dial tone in Lyon"),
+    ("description", "Since ten.\r\n<script>alert(1)</script>"),
+    ("device", "pbx-7"),
+    ("priority", "2"),
+    ("contact", "Anna, +33 1"),
+    ("also", "help@integrator.example"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_opens_the_ticket_once() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until("the mail with the link", "SELECT count(*) FROM mail WHERE notice = 'form'", 1).await;
+    desk.until_done("1").await;
+    // The same mail again, as after a crash of the mail server: still one link.
+    desk.deliver("2", &mail("1"));
+    desk.until_done("2").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail").await, 1);
+    assert_eq!(desk.site.count("SELECT count(*) FROM incident").await, 0, "a mail makes no incident by itself");
+
+    let link = desk.form_link().await;
+    // A mail scanner looks at every link, as often as it likes.
+    for _ in 0..3 {
+        let (status, page) = desk.get(&link).await;
+        assert!(status == 200 && page.contains("No dial tone") && page.contains("Since ten."), "{status} {page}");
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM incident").await, 0, "looking changes nothing");
+
+    let (status, page) = desk.post(&link, &[("title", "\"><script>"), ("priority", "9")]).await;
+    assert_eq!(status, 422, "{page}");
+    assert!(page.contains("aria-invalid") && !page.contains("<script>") && page.contains("&#60;script&#62;"), "{page}");
+
+    for _ in 0..2 {
+        assert_eq!(desk.post(&link, &FILLED).await.0, 303, "pressed twice, it leads to the same page");
+        let (status, page) = desk.get(&link).await;
+        assert!(status == 200 && page.contains("incident number 1") && !page.contains("<form"), "{status} {page}");
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM incident WHERE submission = 'held'").await, 1);
+    let told = "SELECT count(*) FROM mail WHERE notice = 'received' AND incident = 1";
+    assert_eq!(desk.site.count(told).await, 2, "one acknowledgement for each of the two people");
+    let opened = "SELECT count(*) FROM mail WHERE notice = 'opened'";
+    assert_eq!(desk.site.count(opened).await, 0, "support has not accepted it yet");
+
+    let store = desk.site.store().await;
+    sqlx::query("UPDATE incident SET state = 'in_process' WHERE id = 1").execute(&store).await.unwrap();
+    desk.until("the opening mails", opened, 2).await;
+    sqlx::query("UPDATE incident SET state = 'on_hold' WHERE id = 1").execute(&store).await.unwrap();
+    let held = "SELECT count(*) FROM mail WHERE about ->> 'state' = 'on_hold'";
+    desk.until("what comes after", held, 2).await;
+    assert_eq!(desk.site.count(opened).await, 2, "once");
+    store.close().await;
+    let log = desk.site.log();
+    assert!(!log.contains("north.example") && !log.contains("dial tone"), "no address and no text in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_link_that_is_forged_late_or_meant_for_something_else_opens_nothing() {
+    let desk = Desk::start().await;
+    desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
+    let right = desk.link(Purpose::Confirm, 1);
+    for forged in [
+        format!("{}/p/x", desk.address),
+        format!("{}/p/{}", desk.address, "a".repeat(60)),
+        format!("{}/p/{}", desk.address, "%00%ff".repeat(20)),
+        format!("{}/p/{}", desk.address, "a".repeat(4000)),
+        format!("{}a", right),
+        right.replace("/p/", "/p/a"),
+    ] {
+        for (status, page) in [desk.get(&forged).await, desk.post(&forged, &FILLED).await] {
+            assert!(matches!(status, 400 | 404), "{status}: {forged} {page}");
+        }
+    }
+    let hour = SignedDuration::from_hours(1);
+    let late = Pass { expires_at: Timestamp::now() - hour, ..desk.pass(Purpose::Confirm, 1) };
+    let (status, page) = desk.post(&desk.links.url(&late), &[]).await;
+    assert!(status == 410 && page.contains("expired"), "{status} {page}");
+    let foreign = [
+        Pass { purpose: Purpose::Form, ..desk.pass(Purpose::Confirm, 1) },
+        Pass { purpose: Purpose::Reply, ..desk.pass(Purpose::Confirm, 1) },
+        Pass { subject: Subject::Intake(1), ..desk.pass(Purpose::Confirm, 1) },
+        Pass { subject: Subject::Party { incident: IncidentId(1), party: 7 }, ..desk.pass(Purpose::Confirm, 1) },
+        Pass { subject: Subject::Party { incident: IncidentId(7), party: 1 }, ..desk.pass(Purpose::Confirm, 1) },
+    ];
+    for pass in foreign {
+        assert_eq!(desk.post(&desk.links.url(&pass), &FILLED).await.0, 404, "{pass:?}");
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM incident WHERE phase = 'review'").await, 1);
+    assert_eq!(desk.site.count("SELECT count(*) FROM pass").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_post_that_is_enormous_or_no_form_is_refused_in_words() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let link = desk.link(Purpose::Answer, 1);
+    let huge = "x".repeat(1 << 20);
+    let (status, page) = desk.post(&link, &[("text", &huge)]).await;
+    assert!(status == 413 && page.contains("<h1>"), "{status} {page}");
+    let long = "x".repeat(17_000);
+    assert_eq!(desk.post(&link, &[("text", &long)]).await.0, 422);
+    assert_eq!(desk.post(&link, &[("text", " \r\n")]).await.0, 422);
+    assert_eq!(desk.post(&link, &[("text", "a\u{202e}b")]).await.0, 422);
+    let answer = desk.client.post(&link).header("content-type", "multipart/form-data").body("x").send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(desk.client.put(&link).send().await.unwrap().status(), 405);
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 0);
+    assert_eq!(desk.post(&link, &[("text", "It rings.")]).await.0, 303, "and the link is still good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_an_answer_by_the_page_is_a_comment_once_and_the_case_goes_on() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested', synopsis = '<b>Alarm</b>', priority = NULL").await;
+    let link = desk.link(Purpose::Answer, 1);
+    let (status, page) = desk.get(&link).await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("lang=\"fr\"") && page.contains("Votre réponse"),
+        "as the person is spoken to in mails: {page}"
+    );
+    assert!(page.contains("&#60;b&#62;Alarm&#60;/b&#62;") && !page.contains("<b>"), "{page}");
+    let (_, english) = desk.get(&format!("{link}?lang=en")).await;
+    assert!(english.contains("lang=\"en\"") && english.contains("Your answer"), "{english}");
+    for text in ["It rings again.", "Pressed twice."] {
+        assert_eq!(desk.post(&link, &[("text", text)]).await.0, 303);
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE text = 'It rings again.'").await, 1);
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 1);
+    assert_eq!(desk.text("SELECT author FROM comment").await, "Anna <anna@north.example>");
+    assert_eq!(desk.text("SELECT state FROM incident").await, "in_process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_06_confirm_closes_and_not_solved_reopens_and_each_link_works_once() {
+    let desk = Desk::start().await;
+    desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
+    desk.case(2, "phase = 'review', solution = 'Restarted.'").await;
+    let (confirm, late) = (desk.link(Purpose::Confirm, 1), desk.link(Purpose::NotSolved, 1));
+    let (_, page) = desk.get(&confirm).await;
+    assert!(page.contains("Restarted.") && page.contains("<button"), "{page}");
+    assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "review", "looking changes nothing");
+    for _ in 0..2 {
+        assert_eq!(desk.post(&confirm, &[]).await.0, 303);
+    }
+    assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "close");
+    assert!(desk.get(&confirm).await.1.contains("role=\"status\""));
+    assert_eq!(desk.post(&late, &[("text", "No.")]).await.0, 409, "it is closed, and stays so");
+    assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "close");
+
+    let (not_solved, late) = (desk.link(Purpose::NotSolved, 2), desk.link(Purpose::Confirm, 2));
+    for _ in 0..2 {
+        assert_eq!(desk.post(&not_solved, &[("text", "It still hums.")]).await.0, 303);
+    }
+    assert_eq!(desk.text("SELECT state FROM incident WHERE id = 2").await, "reopened");
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE text = 'It still hums.'").await, 1);
+    assert_eq!(desk.post(&late, &[]).await.0, 409, "there is nothing to confirm");
+    assert_eq!(desk.text("SELECT state FROM incident WHERE id = 2").await, "reopened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_an_answer_by_mail_is_a_comment_of_its_case_and_a_strangers_is_held() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let reply = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let from = |sender: &str, id: &str, more: &str| {
+        format!(
+            "From: {sender}\r\nTo: {reply}\r\nMessage-ID: <{id}@x.example>\r\n{more}Subject: Re: another case\r\n\r\n\
+             It rings.\r\n\r\nOn Monday, Support wrote:\r\n> Does it ring?\r\n"
+        )
+    };
+    desk.deliver("away", &from("anna@north.example", "0", "Auto-Submitted: auto-replied\r\n"));
+    desk.until_done("away").await;
+    desk.deliver("stranger", &from("eve@evil.example", "1", ""));
+    let held = desk.site.path("mail/quarantine/stranger.reason");
+    eventually("the mail of a stranger to be held", || async { held.exists().then_some(()) }).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 0);
+    assert_eq!(desk.text("SELECT state FROM incident").await, "input_requested", "neither of them is an answer");
+    for name in ["answer", "again"] {
+        desk.deliver(name, &from("Anna <ANNA@north.example>", "2", ""));
+        desk.until_done(name).await;
+    }
+    assert_eq!(desk.text("SELECT text FROM comment").await, "It rings.");
+    assert_eq!(desk.text("SELECT state FROM incident").await, "in_process");
+
+    // By the mail that it answers, without a signed address.
+    let site = desk.text("SELECT replace(value, '-', '') FROM meta WHERE name = 'site'").await;
+    let store = desk.site.store().await;
+    let sent = "INSERT INTO mail (id, incident, reason, notice, party, role, name, address, language, state, made_at, next_attempt) \
+                VALUES (70, 1, 'x', 'comment', 1, 'customer', 'Anna', 'anna@north.example', 'fr', 'sent', 0, 0)";
+    sqlx::query(sent).execute(&store).await.unwrap();
+    store.close().await;
+    let header = format!("In-Reply-To: <70.{site}@desk.example>\r\n");
+    let answer = from("anna@north.example", "3", &header).replace(&reply, "support@desk.example");
+    desk.deliver("thread", &answer);
+    desk.until_done("thread").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 2);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'form'").await, 0, "nobody got a form");
+
+    let bounce = format!(
+        "From: MAILER-DAEMON@x.example\r\nReturn-Path: <>\r\nContent-Type: multipart/report; boundary=r\r\n\r\n--r\r\n\
+         Content-Type: message/delivery-status\r\n\r\nAction: failed\r\n--r\r\nContent-Type: text/rfc822-headers\r\n\r\n\
+         Message-ID: <70.{site}@desk.example>\r\n\r\n--r--\r\n"
+    );
+    desk.deliver("bounce", &bounce);
+    desk.until_done("bounce").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE id = 70 AND state = 'refused'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_one_sender_gets_so_many_links_and_programs_get_none() {
+    let desk = Desk::start().await;
+    for number in 0..6 {
+        desk.deliver(&format!("{number}"), &mail(&number.to_string()));
+    }
+    desk.deliver("program", &mail("p").replace("Subject", "Precedence: bulk\r\nSubject"));
+    let crowd = "a@b.example, ".repeat(1000);
+    desk.deliver(
+        "crowd",
+        &mail("c").replace("anna@", "bert@").replace("Subject", &format!("To: {crowd}x@y.example\r\nSubject")),
+    );
+    for name in ["0", "1", "2", "3", "4", "5", "program", "crowd"] {
+        desk.until_done(name).await;
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE address = 'anna@north.example'").await, 3);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail").await, 4, "and one for the sender to a thousand others");
+    let log = desk.site.log();
+    eventually("the log", || async { desk.site.log().contains("mail_unanswered").then_some(()) }).await;
+    assert!(!log.contains("north.example"), "no addresses in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_mail_and_a_form_are_taken_once_whenever_the_site_dies_over_them() {
+    let mut desk = Desk::new("");
+    desk.site.crash_at("MailTaken");
+    desk.deliver("1", &mail("1"));
+    desk.site.spawn();
+    desk.site.exited().await;
+    desk.site.crash_at("FormTaken");
+    desk.site.start().await;
+    desk.until_done("1").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail").await, 1);
+    let link = desk.form_link().await;
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(FILLED).finish();
+    let request = desk.client.post(&link).header("content-type", "application/x-www-form-urlencoded").body(body);
+    assert!(request.send().await.is_err(), "it dies before it answers");
+    desk.site.exited().await;
+    desk.site.start().await;
+    assert_eq!(desk.post(&link, &FILLED).await.0, 303, "pressed again");
+    assert_eq!(desk.site.count("SELECT count(*) FROM incident").await, 1);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'received'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_say_nothing_to_others_and_one_address_asks_so_much() {
+    let desk = Desk::start().await;
+    let answer = desk.client.get(format!("{}/p/x", desk.address)).header("accept-language", "fr").send().await.unwrap();
+    let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let policy = header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"));
+    assert_eq!(header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"));
+    assert_eq!(answer.status(), 404);
+    assert!(answer.text().await.unwrap().contains("Ce lien ne mène nulle part"));
+    let style = desk.client.get(format!("{}/p/style.css", desk.address)).send().await.unwrap();
+    assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
+
+    let mut busy = Desk::new("");
+    busy.site.edit_config("requests_per_minute = 10000", "requests_per_minute = 5");
+    busy.site.start().await;
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(busy.get(&format!("{}/p/x", busy.address)).await.0);
+    }
+    assert_eq!(answers, [404, 404, 404, 404, 404, 429]);
+}

@@ -1,0 +1,188 @@
+//! People, their mails and their reminders: rows that are written once for a reason.
+
+use std::sync::Arc;
+
+use casebridge::case::{
+    CaseState, Comment, Edit, Fact, HistoryLine, IncidentId, Language, Milestone, Notice, Party, Role,
+};
+use casebridge::store::mail::{
+    About, Audience, Deliveries, MailOutcome, MailQuery, NewParty, NewsTaken, PartyAdded, StepTaken, Telling,
+};
+use casebridge::store::{IncidentStore, Write, Writer, Written};
+use uuid::Uuid;
+
+use super::{Bench, at, comment, deposited, load, write};
+
+const ANNA: &str = "anna@customer.example";
+
+fn line(incident: IncidentId, action: &str) -> HistoryLine {
+    HistoryLine {
+        incident,
+        at: at(0),
+        who: "operator bert".into(),
+        action: action.into(),
+        exchange: None,
+        seq: None,
+        detail: "told".into(),
+    }
+}
+
+async fn joins(
+    store: &Arc<dyn IncidentStore>,
+    incident: IncidentId,
+    address: &str,
+    language: Option<Language>,
+) -> PartyAdded {
+    let party = NewParty {
+        role: Role::Customer,
+        name: String::new(),
+        address: address.parse().unwrap(),
+        language,
+        otherwise: Language::English,
+    };
+    store.add_party(incident, party, line(incident, "party_added")).await.unwrap()
+}
+
+fn telling(incident: IncidentId, reason: &str, notice: Notice) -> Telling {
+    Telling { incident, reason: reason.into(), notice, about: About::default(), audience: Audience::All }
+}
+
+async fn tells(store: &Arc<dyn IncidentStore>, tellings: Vec<Telling>, second: i64) {
+    store.take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, at(second)).await.unwrap();
+}
+
+pub async fn r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (first, second) = (deposited(&store, "edge-1").await, deposited(&store, "edge-2").await);
+    assert_eq!(joins(&store, first, ANNA, Some(Language::French)).await, PartyAdded::Added(Language::French));
+    assert_eq!(joins(&store, second, "Anna@Customer.example", None).await, PartyAdded::Added(Language::French));
+    assert_eq!(joins(&store, first, "bert@customer.example", None).await, PartyAdded::Added(Language::English));
+    assert_eq!(joins(&store, first, ANNA, None).await, PartyAdded::Added(Language::French));
+    let people = store.parties(first).await.unwrap();
+    assert_eq!(people.len(), 2, "nobody is there twice");
+    assert!(people[0].id > 0 && people[0].language == Language::French);
+    for number in 2..Party::LIMIT {
+        joins(&store, first, &format!("p{number}@customer.example"), None).await;
+    }
+    assert_eq!(joins(&store, first, "one@too-many.example", None).await, PartyAdded::TooMany);
+    assert_eq!(joins(&store, IncidentId(99), ANNA, None).await, PartyAdded::Gone);
+    let bert = "bert@customer.example".parse().unwrap();
+    assert!(store.remove_party(first, &bert, line(first, "party_removed")).await.unwrap());
+    assert!(!store.remove_party(first, &bert, line(first, "party_removed")).await.unwrap());
+    assert_eq!(store.parties(first).await.unwrap().len(), Party::LIMIT - 1);
+    assert_eq!(joins(&store, first, "one@too-many.example", None).await, PartyAdded::Added(Language::English));
+}
+
+pub async fn r_03_news_are_milestones_public_comments_and_people_each_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    let milestone = Milestone::new(Uuid::from_u128(9), at(5), Fact::State(CaseState::OnHold));
+    let internal = Comment { internal: true, ..comment(2, "note") };
+    let edit = Edit { comments: vec![comment(1, "said"), internal], milestones: vec![milestone], ..Edit::default() };
+    assert_eq!(write(&store, Write { edit, ..Write::to(incident, Writer::Operator) }).await, Written::Done);
+    let news = store.mail_news(10).await.unwrap();
+    assert!(news.is_news);
+    assert_eq!(news.comments.iter().map(|(_, one)| one.id).collect::<Vec<_>>(), [Uuid::from_u128(1)]);
+    assert_eq!(news.milestones.iter().filter_map(|(_, one)| one.state()).collect::<Vec<_>>(), [CaseState::OnHold]);
+    assert_eq!(news.ungreeted, [(incident, ANNA.parse().unwrap())]);
+    let opened =
+        Telling { audience: Audience::Only(ANNA.parse().unwrap()), ..telling(incident, "opened", Notice::Opened) };
+    let taken = NewsTaken { cursor: news.cursor, tellings: vec![opened], ..NewsTaken::default() };
+    store.take_mail_news(taken.clone(), at(6)).await.unwrap();
+    store.take_mail_news(taken, at(7)).await.unwrap();
+    assert!(!store.mail_news(10).await.unwrap().is_news);
+    assert_eq!(store.due_mails(at(10), 10).await.unwrap().len(), 1, "once");
+    let reopened = bench.open().await;
+    assert!(!reopened.mail_news(10).await.unwrap().is_news, "a restart tells nothing anew");
+}
+
+pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    joins(&store, incident, "bert@customer.example", None).await;
+    let audience = Audience::Except(vec![format!("Anna <{ANNA}>")]);
+    tells(&store, vec![Telling { audience, ..telling(incident, "comment", Notice::Comment) }], 1).await;
+    for second in [2, 3] {
+        tells(&store, vec![telling(incident, "request", Notice::InputRequested)], second).await;
+    }
+    let due = store.due_mails(at(5), 10).await.unwrap();
+    assert_eq!(
+        due.iter().map(|mail| mail.to.address.as_str()).collect::<Vec<_>>(),
+        ["bert@customer.example", ANNA, "bert@customer.example"]
+    );
+    let counted = |counts: Deliveries| (counts.waiting, counts.sent, counts.refused);
+    assert_eq!(counted(store.deliveries(incident, "request").await.unwrap()), (2, 0, 0));
+    let later = MailOutcome::Later { next: at(60), reason: "451".into() };
+    store.settle_mail(due[0].id, later, None, at(5)).await.unwrap();
+    let sent = line(incident, "mail_sent");
+    for second in [6, 7] {
+        store.settle_mail(due[1].id, MailOutcome::Sent, Some(sent.clone()), at(second)).await.unwrap();
+    }
+    let refused = MailOutcome::Refused { reason: "550".into() };
+    store.settle_mail(due[2].id, refused, None, at(8)).await.unwrap();
+    let counts = store.deliveries(incident, "request").await.unwrap();
+    assert_eq!((counted(counts), counts.last_sent), ((0, 1, 1), Some(at(6))), "said twice, it changes nothing");
+    let told = store.history(incident, 100).await.unwrap();
+    assert_eq!(told.iter().filter(|line| line.action == "mail_sent").count(), 1);
+    assert_eq!(store.due_mails(at(59), 10).await.unwrap(), []);
+    let again = store.due_mails(at(60), 10).await.unwrap();
+    assert_eq!((again.len(), again[0].attempts), (1, 1));
+    assert_eq!(store.mail_counts(10).await.unwrap(), (1, 1));
+    // The next one to Anna goes into the thread of what she has got.
+    tells(&store, vec![telling(incident, "closed", Notice::Closed)], 9).await;
+    let due_now = store.due_mails(at(9), 10).await.unwrap();
+    let threads: Vec<_> = due_now.iter().map(|mail| mail.thread.clone()).collect();
+    assert_eq!(threads, [vec![due[1].id], vec![]]);
+    let listed = |state: &str| {
+        let store = Arc::clone(&store);
+        let query = MailQuery { incident: Some(incident), state: Some(state.to_owned()), limit: 10 };
+        async move { store.mails(&query).await.unwrap() }
+    };
+    let refused = listed("refused").await;
+    assert_eq!((refused.len(), refused[0].last_error.as_deref()), (1, Some("550")));
+    assert_eq!(listed("waiting").await.len(), 3);
+    let anna = ANNA.parse().unwrap();
+    assert!(store.remove_party(incident, &anna, line(incident, "party_removed")).await.unwrap());
+    assert_eq!((listed("waiting").await.len(), listed("withdrawn").await.len()), (2, 1));
+}
+
+pub async fn r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    assert_eq!(store.due_reminders(at(0), 10).await.unwrap(), [incident], "whoever joins is to be looked after");
+    store.look_again(incident, Some(at(30))).await.unwrap();
+    assert_eq!(store.due_reminders(at(29), 10).await.unwrap(), []);
+    assert_eq!(store.next_due().await.unwrap(), Some(at(30)));
+    let notice = |number: u128, name: &str| {
+        let milestone = Milestone::new(Uuid::from_u128(number), at(30), Fact::Notice(name.into()));
+        let edit = Edit { milestones: vec![milestone], ..Edit::default() };
+        Write { edit, ..Write::to(incident, Writer::Operator) }
+    };
+    let step = |seen, write, reason: &str| StepTaken {
+        seen,
+        write,
+        telling: Some(telling(incident, reason, Notice::InputReminder)),
+        at: at(30),
+    };
+    assert_eq!(store.take_step(step(0, notice(1, "input-reminder-1"), "one")).await.unwrap(), Written::Done);
+    assert_eq!(store.take_step(step(0, notice(2, "input-reminder-2"), "two")).await.unwrap(), Written::Stale);
+    let seen = load(&store, incident).await.milestones;
+    assert_eq!(seen.len(), 1);
+    assert_eq!(store.due_mails(at(30), 10).await.unwrap().len(), 1, "no mail of a step that was not taken");
+    let next = step(seen[0].position, notice(2, "input-reminder-2"), "two");
+    assert_eq!(store.take_step(next).await.unwrap(), Written::Done);
+    // Another state: what asks is not sent any more.
+    let kept = Some("t".to_owned());
+    let moved_on = NewsTaken { moved_on: vec![(incident, kept)], ..NewsTaken::default() };
+    store.take_mail_news(moved_on, at(31)).await.unwrap();
+    let due = store.due_mails(at(40), 10).await.unwrap();
+    assert_eq!(due.len(), 1, "what is about the state that it is in stays");
+    let moved_on = NewsTaken { moved_on: vec![(incident, None)], look: vec![incident], ..NewsTaken::default() };
+    store.take_mail_news(moved_on, at(31)).await.unwrap();
+    assert_eq!(store.due_mails(at(40), 10).await.unwrap(), []);
+    store.look_again(incident, None).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}

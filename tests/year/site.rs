@@ -1,0 +1,261 @@
+//! One site: a store and a state on the disk, an engine over them, and a clock that is moved by hand.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use casebridge::case::{Deposit, Event, HistoryLine, Incident, IncidentId, Priority};
+use casebridge::clock::Clock;
+use casebridge::config::Settings;
+use casebridge::exchange::{Engine, Parts, Pushed};
+use casebridge::peer::Upstream;
+use casebridge::state::State;
+use casebridge::store::{IncidentStore, SqliteStore};
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use tempfile::TempDir;
+
+use super::line::{End, Line};
+
+const PARTNER: &str = r#"
+[listen]
+address = "127.0.0.1:1"
+[[client]]
+alias = "north"
+user = "u"
+password_file = "password"
+[[case.accept]]
+name = "all"
+[[calendar]]
+name = "office"
+time_zone = "Europe/Paris"
+monday = ["08:00-12:00", "13:00-17:00"]
+tuesday = ["08:00-12:00", "13:00-17:00"]
+wednesday = ["08:00-12:00", "13:00-17:00"]
+thursday = ["08:00-12:00", "13:00-17:00"]
+friday = ["08:00-12:00", "13:00-16:00"]
+holidays = ["2026-11-11", "2026-12-25", "2027-01-01", "2027-03-29", "2027-05-06", "2027-07-14"]
+[[sla]]
+name = "respond"
+goal = "answer"
+within = "8h"
+warn_before = "2h"
+calendar = "office"
+[[sla]]
+name = "mend"
+within = "40h"
+warn_before = "8h"
+[[solution]]
+name = "Hardware"
+[[process]]
+name = "Repair"
+solution = "Hardware"
+[[case_type]]
+name = "Chassis"
+process = "Repair"
+auto_close_after = "5d"
+due_within = "30h"
+due_warn_before = "6h"
+due_calendar = "office"
+slas = ["respond", "mend"]
+[job.due_date_check]
+case_types = ["Chassis"]
+"#;
+
+const NORTH: &str = r#"
+[upstream]
+alias = "partner"
+url = "http://127.0.0.1:1"
+user = "u"
+password_file = "password"
+[[submit.policy]]
+name = "all"
+[[calendar]]
+name = "shop"
+time_zone = "America/New_York"
+saturday = ["00:00-24:00"]
+sunday = ["00:00-03:00", "12:00-24:00"]
+[[sla]]
+name = "promised to the floor"
+within = "60h"
+calendar = "shop"
+[[solution]]
+name = "Floor"
+[[process]]
+name = "Floor"
+solution = "Floor"
+[[case_type]]
+name = "Floor"
+process = "Floor"
+slas = ["promised to the floor"]
+"#;
+
+pub struct Site {
+    dir: TempDir,
+    settings: Settings,
+    store: SqliteStore,
+    /// Other programs' way to the store.
+    rows: SqlitePool,
+    state: Option<State>,
+    pub engine: Option<Engine>,
+    pub clock: Clock,
+    /// From north to the partner.
+    pub line: Arc<Line>,
+    up: bool,
+}
+
+impl Site {
+    pub async fn partner(now: Timestamp) -> Self {
+        let mut site = Self::new("partner", PARTNER, now, Arc::default()).await;
+        site.start().await;
+        site
+    }
+
+    pub async fn north(now: Timestamp, partner: &Site) -> Self {
+        let mut site = Self::new("north", NORTH, now, Arc::clone(&partner.line)).await;
+        site.start().await;
+        site
+    }
+
+    async fn new(alias: &str, text: &str, now: Timestamp, line: Arc<Line>) -> Self {
+        // In memory where the machine has such a place: a year of flushes is no part of the story.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let secret = dir.path().join("password");
+        let file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(secret).unwrap();
+        std::io::Write::write_all(&mut &file, b"correct horse battery").unwrap();
+        let text = format!("[site]\nalias = \"{alias}\"\ndata_dir = \"{}\"\n{text}", dir.path().display());
+        let mut settings = Settings::parse(&text, "config.toml", dir.path()).unwrap_or_else(|fault| panic!("{fault}"));
+        // The clock stands still while something is tried again.
+        (settings.retry.first, settings.retry.max) = (Duration::ZERO, Duration::ZERO);
+        let store = SqliteStore::open(&settings.store).await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&settings.store.path).read_only(true);
+        let rows = SqlitePool::connect_with(options).await.unwrap();
+        let clock = Clock::manual(now);
+        Self { dir, settings, store, rows, state: None, engine: None, clock, line, up: false }
+    }
+
+    /// A process comes up.
+    pub async fn start(&mut self) {
+        assert!(self.dir.path().exists());
+        let state = State::open(&self.settings.state, self.store.site(), self.clock.now()).unwrap();
+        let is_north = self.settings.upstream.is_some();
+        let upstream: Option<Arc<dyn Upstream>> =
+            if is_north { Some(Arc::new(End(Arc::clone(&self.line)))) } else { None };
+        let parts = Parts {
+            settings: self.settings.clone(),
+            store: Arc::new(self.store.clone()),
+            state: state.clone(),
+            upstream,
+            clock: self.clock.clone(),
+        };
+        let engine = Engine::start(parts).await.unwrap();
+        if !is_north {
+            *self.line.engine.lock().unwrap() = Some(engine.clone());
+        }
+        (self.state, self.engine) = (Some(state), Some(engine));
+    }
+
+    /// The process ends.
+    pub async fn stop(&mut self) {
+        *self.line.engine.lock().unwrap() = None;
+        self.engine = None;
+        if let Some(state) = self.state.take() {
+            state.close().await.unwrap();
+        }
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().unwrap()
+    }
+
+    pub async fn deposit(&self, case: u64) {
+        let event = Event {
+            host_event_id: format!("edge-{case:04}"),
+            synopsis: "Chassis alarm".into(),
+            priority: Some([Priority::Critical, Priority::Low][case as usize % 2]),
+            ..Event::default()
+        };
+        self.engine().deposit(vec![Deposit { event, ..Deposit::default() }]).await.unwrap();
+    }
+
+    /// Looks what is promised on what came.
+    pub async fn time(&self) {
+        self.engine().time_cases().await.unwrap();
+    }
+
+    pub async fn detect(&self) {
+        self.engine().detect_all().await.unwrap();
+    }
+
+    /// Whatever goes up and comes down.
+    pub async fn talk(&mut self) {
+        self.detect().await;
+        let engine = self.engine().clone();
+        if !self.up {
+            let _ = engine.probe().await;
+        }
+        while let Ok(Pushed::Some(_)) = engine.push().await {}
+        loop {
+            match engine.poll_updates(Duration::ZERO).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => {
+                    self.up = engine.probe().await.is_ok();
+                    break;
+                }
+            }
+        }
+        self.time().await;
+        self.detect().await;
+    }
+
+    /// The jobs whose schedules fire at this second: every 5 minutes, every 15, every hour.
+    pub async fn run_jobs(&self, second: i64) {
+        let Some(engine) = &self.engine else { return };
+        assert_eq!(second % 300, 0);
+        assert_eq!(engine.check_slas(false).await.unwrap().failed, []);
+        assert_eq!(engine.check_slas(true).await.unwrap().found, 0, "what has been done is done once");
+        if second % 900 == 0 {
+            assert_eq!(engine.check_due_dates(false).await.unwrap().failed, []);
+        }
+        if second % 3600 == 0 {
+            engine.queue_closings(false).await.unwrap();
+            engine.work_closings().await.unwrap();
+            assert_eq!(engine.queue_closings(true).await.unwrap().found, 0);
+        }
+    }
+
+    /// The instant at which a job has something to do next.
+    pub async fn next(&self) -> Option<Timestamp> {
+        self.engine.as_ref()?;
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(at) FROM (SELECT min(next_at) AS at FROM deadline WHERE origin IS NULL UNION ALL \
+             SELECT 1000 * min(unixepoch(state_since) + 5 * 86400) FROM incident WHERE state = 'resolved')",
+        )
+        .fetch_one(&self.rows)
+        .await
+        .unwrap();
+        Timestamp::from_millisecond(next?).ok()
+    }
+
+    pub async fn number(&self, case: u64) -> Option<IncidentId> {
+        let number: Option<i64> = sqlx::query_scalar("SELECT id FROM incident WHERE host_event_id = ?")
+            .bind(format!("edge-{case:04}"))
+            .fetch_optional(&self.rows)
+            .await
+            .unwrap();
+        number.map(IncidentId)
+    }
+
+    pub async fn all(&self) -> Vec<Incident> {
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM incident").fetch_all(&self.rows).await.unwrap();
+        let ids: Vec<IncidentId> = ids.into_iter().map(IncidentId).collect();
+        self.store.load(&ids).await.unwrap().incidents
+    }
+
+    pub async fn history(&self, incident: IncidentId) -> Vec<HistoryLine> {
+        self.store.history(incident, 10_000).await.unwrap()
+    }
+}
