@@ -49,7 +49,7 @@ async fn ask(caller: &Caller, token: &str, method: &str, path: &str) -> Reply {
 
 /// The endpoint with places that no case has.
 async fn call(caller: &Caller, token: &str, endpoint: Endpoint) -> Reply {
-    let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+    let path = endpoint.path().replace("{id}", "99999999").replace(['{', '}'], "");
     ask(caller, token, endpoint.method().as_str(), &path).await
 }
 
@@ -96,7 +96,7 @@ async fn m_03_each_endpoint_is_open_to_its_permissions_and_case_all_and_to_no_ot
             }
         }
         // The socket's own permissions stand for CASE_ALL.
-        let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+        let path = endpoint.path().replace("{id}", "99999999").replace(['{', '}'], "");
         let reply = hear(site.request(endpoint.method().as_str(), &path)).await;
         assert!(![401, 403, 405].contains(&reply.status), "{endpoint:?}: {reply:?}");
     }
