@@ -231,6 +231,7 @@ async fn m_03_the_permissions_to_view_narrow_lists_single_cases_and_what_is_done
         (token_of(&site, name, groups, permissions), name.to_owned())
     };
     let mine = of("ann", &[], &[ViewMine]);
+    // Work is given to those only who may do it.
     let assigned = of("bert", &[], &[ViewAssigned, Process]);
     let grouped = of("carl", &["noc"], &[ViewAssigned]);
     let unassigned = of("dora", &[], &[ViewUnassigned]);
