@@ -27,6 +27,9 @@ const ASKING: &[&[&str]] = &[
     &["resolve", "1"],
     &["close", "1"],
     &["reject", "1"],
+    &["reaction", "list"],
+    &["reaction", "runs"],
+    &["reaction", "retry", "--all"],
 ];
 
 #[test]
@@ -52,6 +55,7 @@ fn every_command_explains_itself() {
         "incidents",
         "case",
         "show",
+        "history",
         "why",
         "status",
         "outbox",
@@ -72,7 +76,11 @@ fn every_command_explains_itself() {
         "pause",
         "resume",
         "comment",
+        "reaction",
+        "party",
+        "mails",
         "test-peer",
+        "key",
         "token",
         "job",
         "state",
