@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::case::{Alias, CaseOwner};
-use crate::case::{CaseState, InitiatorType, OwnerStatus, SiteId, case_name};
+use crate::case::{Alias, CaseOwner, CaseState, FormFault, InitiatorType, OwnerStatus, SiteId, case_name};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::{CaseFlag, CaseListQuery, CasePage, CaseRow};
@@ -53,7 +52,10 @@ fn parsed(query: &CaseListQuery, seen: Seen, now: Timestamp) -> Result<CaseQuery
         filters.push(CaseFilter::States(read_states(states)?));
     }
     filters.extend(value("type", &query.case_type)?.map(CaseFilter::Type));
-    filters.extend(value("priority", &query.priority)?.map(CaseFilter::Priority));
+    if let Some(priority) = &query.priority {
+        let priority = priority.parse().map_err(|fault: FormFault| wrong(fault.to_string()))?;
+        filters.push(CaseFilter::Priority(priority));
+    }
     filters.extend(value("client", &query.client)?.map(CaseFilter::Client));
     filters.extend(query.group.clone().map(CaseFilter::Group));
     filters.extend(value("owner", &query.owner)?.map(CaseFilter::Owner));
