@@ -11,6 +11,8 @@ use super::id::{ExchangeId, IncidentId};
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Deposited,
+    /// Another program put it into the store.
+    Detected,
     DraftSaved,
     Submitted,
     Escalated,
@@ -41,6 +43,12 @@ pub enum Action {
     Resynced,
     OpenedByHand,
     Linked,
+    OperationPostponed,
+    Receipt,
+    KeyMade,
+    KeyRotated,
+    KeyPinned,
+    KeyOffered,
     PartyAdded,
     PartyRemoved,
     MailSent,
@@ -55,6 +63,7 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Deposited => "deposited",
+            Action::Detected => "detected",
             Action::DraftSaved => "draft_saved",
             Action::Submitted => "submitted",
             Action::Escalated => "escalated",
@@ -85,6 +94,12 @@ impl Action {
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",
             Action::Linked => "linked",
+            Action::OperationPostponed => "operation_postponed",
+            Action::Receipt => "receipt",
+            Action::KeyMade => "key_made",
+            Action::KeyRotated => "key_rotated",
+            Action::KeyPinned => "key_pinned",
+            Action::KeyOffered => "key_offered",
             Action::PartyAdded => "party_added",
             Action::PartyRemoved => "party_removed",
             Action::MailSent => "mail_sent",

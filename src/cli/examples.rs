@@ -47,6 +47,36 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `reaction add`.
+pub const REACTION: &str = "\
+The file holds one reaction:
+  {\"name\": \"night desk\", \"trigger\": \"case_assigned\",
+   \"filter\": {\"priorities\": [\"1 - Critical\"], \"has_words\": \"power\"},
+   \"actions\": [{\"target\": \"night desk\"}]}
+Triggers: incident_detected, incident_submitted, case_assigned, case_updated, intelligence_received. Targets are those
+of [[reaction_target...]] in the configuration.
+
+Examples:
+  casebridge reaction add night.json
+  casebridge reaction add night.json --incident 1 --incident 2
+";
+
+/// Under the help of `history`.
+pub const HISTORY: &str = "\
+An export holds every entry with its hash, what went to peers, and what they signed. It is verified without the site:
+with its public key and those of its peers, as `casebridge key show` prints them.
+
+Examples:
+  casebridge history 1
+  casebridge history export
+  casebridge history export 1
+  casebridge history verify
+  casebridge history verify north.jsonl --key partner.keys --key north.keys
+  casebridge history verify north.jsonl --key north.keys --held partner.jsonl
+  casebridge history disclosed --peer partner 1
+  casebridge key show --peer partner
+";
+
 /// Under the help of `link`.
 pub const LINK: &str = "\
 The site above has entered the case for this site, by phone for instance, and told its number.
@@ -237,6 +267,7 @@ pub fn all() -> Vec<&'static str> {
         RUN,
         DEPOSIT,
         SUBMIT,
+        HISTORY,
         ESCALATE,
         LINK,
         OPEN,

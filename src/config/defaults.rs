@@ -101,6 +101,14 @@ pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
 /// `state.on_damage`
 pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
 
+/// `history.key_file`: `history.key` in the data directory.
+pub fn history_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("history.key")
+}
+
+/// `history.receipt_within`
+pub const HISTORY_RECEIPT_WITHIN: Bounded<Duration> = bounded(m(10), ms(100), d(30));
+
 /// `mail_inbox.poll_interval`
 pub const MAIL_INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(2), ms(20), h(1));
 /// `mail_inbox.settle`
@@ -338,4 +346,14 @@ pub fn bundle_kinds() -> Vec<(String, Kind)> {
     ]
     .map(|(word, kind)| (word.to_owned(), kind))
     .to_vec()
+}
+
+/// `reaction_target.webhook.private_addresses`: a name that turns out to stand for one reaches nobody.
+pub const REACTION_PRIVATE_ADDRESSES: bool = false;
+/// `reaction_target.webhook.within` and `reaction_target.command.within`
+pub const REACTION_WITHIN: Bounded<Duration> = bounded(s(20), ms(100), m(10));
+
+/// `reaction_target.snmp.oid`: the node for experiments of the Net-SNMP project, where nobody else's traps are.
+pub fn reaction_oid() -> Vec<u32> {
+    vec![1, 3, 6, 1, 4, 1, 8072, 9999, 9999]
 }

@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, retry,
-    role, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, history, inbox, job, listen, mail, mail_inbox, pages, policy,
+    reaction, retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -39,6 +39,7 @@ pub(super) fn document(
     let log = site::log(file.section("log"));
     let store = site::store(file.section("store"), origin, &data_dir);
     let state = site::state(file.section("state"), origin, &data_dir);
+    let history = history::history(file.section("history"), origin, &data_dir);
     let inboxes = collect(file.sections("inbox", inbox::INBOX_LIMIT), |table| {
         inbox::inbox(table, origin, &mut directories, disk)
     });
@@ -70,6 +71,7 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
     let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
     let definitions = definitions::definitions(&mut file);
     let jobs = job::job(file.section("job"), &definitions);
@@ -93,6 +95,7 @@ pub(super) fn document(
         log,
         store,
         state,
+        history: history?,
         inboxes: inboxes?,
         mail_inboxes: mail_inboxes?,
         bundle,
@@ -105,6 +108,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule: schedule?,
+        reaction_targets: reaction_targets?,
         mail: mail.transpose()?,
         jobs,
         definitions,

@@ -11,6 +11,7 @@ use super::cron::Cron;
 use super::origin::Watched;
 use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
+use crate::case::evidence::PublicKey;
 use crate::case::reminder::Pace;
 use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Permissions, Policy, Sharing};
 
@@ -21,6 +22,7 @@ pub struct Settings {
     pub log: Log,
     pub store: Store,
     pub state: State,
+    pub history: History,
     pub inboxes: Vec<Inbox>,
     pub mail_inboxes: Vec<MailInbox>,
     pub bundle: Bundle,
@@ -36,6 +38,8 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[reaction_target...]]`
+    pub reaction_targets: Vec<ReactionTarget>,
     /// Present at a site that tells the people of its cases by mail.
     pub mail: Option<Mail>,
     /// `[[role]]`
@@ -80,6 +84,13 @@ impl Settings {
         let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.fields));
         let clients = self.clients.iter().map(|client| (&client.alias, &client.fields));
         upstream.chain(clients).find(|(alias, _)| *alias == peer).map_or(FieldMap::plain(), |(_, fields)| fields)
+    }
+
+    /// The public key that the settings name for a peer.
+    pub fn peer_key(&self, peer: &Alias) -> Option<PublicKey> {
+        let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, upstream.key));
+        let clients = self.clients.iter().map(|client| (&client.alias, client.key));
+        upstream.chain(clients).find(|(alias, _)| *alias == peer).and_then(|(_, key)| key)
     }
 
     /// Whether a peer is to see no addresses.
@@ -148,6 +159,17 @@ pub struct State {
     /// Memory for sled's cache, in bytes.
     pub cache_bytes: u64,
     pub on_damage: OnDamage,
+}
+
+/// `[history]`: history as evidence (H-07).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The private key that this site signs with, PEM; made where there is none.
+    pub key_file: PathBuf,
+    /// Whether systemd hands the key over, so that it is neither made nor exchanged here.
+    pub is_credential: bool,
+    /// How soon a peer is expected to sign for an operation that it took.
+    pub receipt_within: Duration,
 }
 
 /// What to do with a state database that does not open or does not check out.
@@ -254,6 +276,8 @@ pub struct Upstream {
     pub attachments: Sharing,
     /// `[[upstream.field]]`
     pub fields: FieldMap,
+    /// The key that it signs with; without it the first one that it shows is believed.
+    pub key: Option<PublicKey>,
 }
 
 /// How we show the upstream who we are.
@@ -335,6 +359,8 @@ pub struct Client {
     pub attachments: Sharing,
     /// `[[client.field]]`
     pub fields: FieldMap,
+    /// The key that it signs with; without it the first one that it shows is believed.
+    pub key: Option<PublicKey>,
 }
 
 /// User name and password of a client.
@@ -456,6 +482,46 @@ pub struct Schedule {
     pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// A place that reactions may go to.
+#[derive(Debug, Clone)]
+pub struct ReactionTarget {
+    pub name: String,
+    pub to: ReactionTo,
+}
+
+#[derive(Debug, Clone)]
+pub enum ReactionTo {
+    Mail {
+        addresses: Vec<MailAddress>,
+    },
+    Webhook(Webhook),
+    /// `address` is a host and a port; `oid` the node under which traps and values are numbered.
+    Snmp {
+        address: String,
+        community: SecretString,
+        oid: Vec<u32>,
+    },
+    /// Run without a shell.
+    Command {
+        program: PathBuf,
+        arguments: Vec<String>,
+        within: Duration,
+    },
+}
+
+/// A receiver of webhooks by the Standard Webhooks scheme.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub url: String,
+    /// `whsec_` and 24 to 64 bytes in Base64.
+    pub secret: SecretString,
+    /// Certificate authority of the receiver, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    /// Whether its name may stand for an address inside a network.
+    pub private_addresses: bool,
+    pub within: Duration,
 }
 
 /// `[mail]`: how the people of a case are told.

@@ -12,6 +12,7 @@ use super::detect::reference;
 use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
+use crate::case::evidence::Travelled;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident,
     IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
@@ -302,7 +303,7 @@ impl Engine {
             OperationKind::Accept => Some(Holder::Peer),
             _ => None,
         };
-        let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
+        let action = if opens_case(one) { Action::CaseAccepted } else { Action::OperationApplied };
         let mut history = Vec::new();
         let line = |action: Action, seq, detail| HistoryLine {
             incident: id,
@@ -346,6 +347,7 @@ impl Engine {
             reference: Some(reference),
             attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
+            travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
             ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {
@@ -429,9 +431,10 @@ impl Engine {
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
             let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
-            writes.extend(
-                one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked, "the peer's")),
-            );
+            writes.extend(one.record.incident().map(|incident| Write {
+                travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
+                ..self.parked_line(&one.key, incident, &parked, "the peer's")
+            }));
         }
         let incidents = writes.iter().map(|write| write.incident).collect();
         self.store().write(writes).await?;
@@ -507,6 +510,13 @@ impl Engine {
 /// Whether this is the site above, whose word on a contested field counts.
 fn decides(one: &Arriving) -> bool {
     one.record.leg.towards() == Towards::Client
+}
+
+/// Whether the case has its ID from this operation: an Accept also takes a case back that has one.
+fn opens_case(one: &Arriving) -> bool {
+    let id = one.operation.changes().and_then(|changes| changes.case.as_ref()).map(|case| &case.id);
+    let known = one.record.shadow.case.as_ref().map(|case| &case.id);
+    one.operation.kind() == OperationKind::Accept && id.is_some() && id != known
 }
 
 fn crash_point_after(arriving: &[Arriving]) {

@@ -19,6 +19,14 @@ pub enum CrashPoint {
     ContentAppended,
     AttachmentGone,
     AttachmentGivenUp,
+    EventsPassed,
+    ReactionsSet,
+    ReactionsQueued,
+    ReactionDone,
+    ReactionEnded,
+    ReceiptKept,
+    ReceiptMarked,
+    KeySet,
     PartyChanged,
     MailQueued,
     MailSettled,
@@ -67,7 +75,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 53] = [
+    pub const ALL: [CrashPoint; 61] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -83,6 +91,14 @@ impl CrashPoint {
         CrashPoint::ContentAppended,
         CrashPoint::AttachmentGone,
         CrashPoint::AttachmentGivenUp,
+        CrashPoint::EventsPassed,
+        CrashPoint::ReactionsSet,
+        CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionDone,
+        CrashPoint::ReactionEnded,
+        CrashPoint::ReceiptKept,
+        CrashPoint::ReceiptMarked,
+        CrashPoint::KeySet,
         CrashPoint::PartyChanged,
         CrashPoint::MailQueued,
         CrashPoint::MailSettled,

@@ -19,6 +19,7 @@ mod flow;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod given_back;
+mod history;
 mod hostile;
 mod inbox;
 mod kill;
@@ -38,6 +39,7 @@ mod permissions;
 mod poison;
 mod power_cut;
 mod printers;
+mod reactions;
 mod reconcile;
 mod relay_kill;
 mod relay_sites;

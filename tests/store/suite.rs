@@ -5,6 +5,8 @@ pub mod cases;
 pub mod changing;
 pub mod commenting;
 pub mod depositing;
+pub mod events;
+pub mod evidence;
 pub mod linking;
 pub mod listing;
 pub mod mailing;
@@ -12,6 +14,7 @@ pub mod milestones;
 pub mod opening;
 pub mod paging;
 pub mod promising;
+pub mod reacting;
 pub mod reading;
 pub mod sharing;
 pub mod writing;
@@ -153,6 +156,7 @@ pub fn open_of(peer: Alias, number: u8) -> Open {
             created_at: at(-60),
             comments: vec![],
         },
+        sha256: ContentDigest::of(b"as it travelled"),
         accept: None,
         submission: Submission::Held,
         at: at(0),

@@ -49,6 +49,7 @@ fn the_example_shows_the_real_defaults() {
         certificate_file = "north-chain.pem"
         key_file = "north-key.pem"
         ca_file = "partner-ca.pem"
+        key = "mOOQ8vhbBNoKvRvAX0Z9b+VZtrVlYOk0Yf2gnfX0z5k="
         [[upstream.field]]
         name = "priority"
         values = { "1 - Critical" = "P1", "2 - High" = "P2", "3 - Medium" = "P3", "4 - Low" = "P4" }
@@ -61,6 +62,7 @@ fn the_example_shows_the_real_defaults() {
         password_file = "branch.password"
         previous_password_file = "branch-old.password"
         certificate_name = "branch.example"
+        key = "mOOQ8vhbBNoKvRvAX0Z9b+VZtrVlYOk0Yf2gnfX0z5k="
         limits = { max_body = "16 MiB" }
         [[client.field]]
         name = "case_status"
@@ -117,6 +119,21 @@ fn the_example_shows_the_real_defaults() {
         [[exchange.group]]
         name = "Vendor NOC"
         system = "partner"
+        [[reaction_target.mail]]
+        name = "night desk by mail"
+        to = ["night@north.example"]
+        [[reaction_target.webhook]]
+        name = "chat"
+        url = "https://hooks.example/casebridge"
+        secret_file = "hooks.whsec"
+        ca_file = "partner-ca.pem"
+        [[reaction_target.snmp]]
+        name = "network management"
+        address = "nms.example:162"
+        community_file = "nms.community"
+        [[reaction_target.command]]
+        name = "pager"
+        command = ["/usr/local/bin/page", "--high"]
         [[calendar]]
         name = "office"
         time_zone = "Europe/Paris"
@@ -183,6 +200,7 @@ fn the_example_shows_every_key() {
         "log",
         "store",
         "state",
+        "history",
         "bundle",
         "bundle.paths",
         "upstream",
@@ -199,6 +217,7 @@ fn the_example_shows_every_key() {
         "exchange",
         "exchange.owner",
         "schedule",
+        "reaction_target",
         "job.due_date_check",
         "job.sla_check",
     ];
@@ -212,6 +231,10 @@ fn the_example_shows_every_key() {
         "case.accept",
         "case.escalate",
         "exchange.group",
+        "reaction_target.mail",
+        "reaction_target.webhook",
+        "reaction_target.snmp",
+        "reaction_target.command",
         "calendar",
         "priority",
         "sla",
