@@ -79,7 +79,7 @@ use tokio::sync::{Notify, watch};
 use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::notify::Post;
+use crate::notify::{Post, Webhooks};
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -199,6 +199,7 @@ struct Inner {
     unknown_told: Seldom<Alias>,
     /// Targets of reactions that fail.
     reaction_failing: Seldom<String>,
+    webhooks: Webhooks,
 }
 
 impl Engine {
@@ -244,6 +245,7 @@ impl Engine {
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
             reaction_failing: Seldom::default(),
+            webhooks: Webhooks::default(),
         }));
         engine.store().follow(&[react::CONSUMER]).await?;
         engine.check_due_index().await?;
