@@ -17,7 +17,7 @@ use super::health::elapsed;
 use super::{Backoff, Engine, EngineError};
 use crate::case::Trigger;
 use crate::config::settings::ReactionTo;
-use crate::notify::{Undelivered, command, snmp, webhook};
+use crate::notify::{Undelivered, command, snmp};
 use crate::store::{Run, RunEnd};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
@@ -107,7 +107,7 @@ impl Engine {
         let id = self.message_id(run);
         match &target.to {
             ReactionTo::Mail { addresses } => self.report(run, &id, addresses).await,
-            ReactionTo::Webhook(to) => webhook::send(to, &id, &run.message, self.now()).await,
+            ReactionTo::Webhook(to) => self.0.webhooks.send(to, &id, &run.message, self.now()).await,
             ReactionTo::Snmp { address, community, oid } => {
                 let message: Value = serde_json::from_str(&run.message).unwrap_or_default();
                 let uptime = elapsed(self.0.started_at, self.now()).as_millis() / 10;

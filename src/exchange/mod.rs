@@ -84,7 +84,7 @@ use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::site_key::KeyFile;
-use crate::notify::Post;
+use crate::notify::{Post, Webhooks};
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
 use crate::state::{PeerRecord, State, StateError};
@@ -219,6 +219,7 @@ struct Inner {
     unknown_told: Seldom<Alias>,
     /// Targets of reactions that fail.
     reaction_failing: Seldom<String>,
+    webhooks: Webhooks,
 }
 
 impl Engine {
@@ -274,6 +275,7 @@ impl Engine {
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
             reaction_failing: Seldom::default(),
+            webhooks: Webhooks::default(),
         }));
         engine.store().follow(&[react::CONSUMER]).await?;
         engine.check_due_index().await?;

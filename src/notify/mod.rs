@@ -9,7 +9,7 @@ mod smtp;
 pub mod snmp;
 mod template;
 mod undelivered;
-pub mod webhook;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub use report::{Enclosure, Report};
 pub use smtp::Smtp;
 pub use template::{CaseFields, CommentFields, Fields, LinkFields, PartyFields, TemplateFaults, Templates};
 pub use undelivered::Undelivered;
+pub use webhook::Webhooks;
 
 /// Why a mail is not out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

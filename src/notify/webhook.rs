@@ -2,7 +2,7 @@
 //! receiver can tell a repeat.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,13 +18,48 @@ use super::Undelivered;
 use crate::config::net::is_public;
 use crate::config::settings::Webhook;
 
-/// Sends one message. What the receiver writes in its answer is not read.
-pub async fn send(webhook: &Webhook, id: &str, body: &str, now: Timestamp) -> Result<(), Undelivered> {
-    let client = client(webhook).map_err(|fault| Undelivered::now(format!("no client can be made: {fault}")))?;
+/// What a client is made for. To make one takes long: the system's certificates are read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    ca: Option<Vec<u8>>,
+    private_addresses: bool,
+}
+
+/// The senders of webhooks, one for each way to go.
+#[derive(Debug, Default)]
+pub struct Webhooks(Mutex<Vec<(Way, Client)>>);
+
+/// More than a file of settings has; what went before a reload is not kept for ever.
+const WAYS: usize = 128;
+
+impl Webhooks {
+    /// Sends one message. What the receiver writes in its answer is not read.
+    pub async fn send(&self, webhook: &Webhook, id: &str, body: &str, now: Timestamp) -> Result<(), Undelivered> {
+        let way = Way { ca: webhook.ca.clone(), private_addresses: webhook.private_addresses };
+        let client = self.client(way).map_err(|fault| Undelivered::now(format!("no client can be made: {fault}")))?;
+        send(&client, webhook, id, body, now).await
+    }
+
+    fn client(&self, way: Way) -> Result<Client, reqwest::Error> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == way) {
+            return Ok(client.clone());
+        }
+        if clients.len() >= WAYS {
+            clients.clear();
+        }
+        let client = client(&way)?;
+        clients.push((way, client.clone()));
+        Ok(client)
+    }
+}
+
+async fn send(client: &Client, webhook: &Webhook, id: &str, body: &str, now: Timestamp) -> Result<(), Undelivered> {
     let at = now.as_second();
     let signature = sign(&webhook.secret, id, at, body)?;
     let request = client
         .post(&webhook.url)
+        .timeout(webhook.within)
         .header(header::CONTENT_TYPE, "application/json")
         .header("webhook-id", id)
         .header("webhook-timestamp", at)
@@ -54,18 +89,19 @@ fn sign(secret: &SecretString, id: &str, at: i64, body: &str) -> Result<String, 
     Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
-fn client(webhook: &Webhook) -> Result<Client, reqwest::Error> {
+fn client(way: &Way) -> Result<Client, reqwest::Error> {
     let mut builder = Client::builder()
-        .timeout(webhook.within)
+        // A connection that was kept may have been closed at the other side in the meantime.
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
         .user_agent(concat!("casebridge/", env!("CARGO_PKG_VERSION")));
-    if !webhook.private_addresses {
+    if !way.private_addresses {
         builder = builder.dns_resolver(Arc::new(PublicOnly));
     }
-    if let Some(ca) = &webhook.ca {
+    if let Some(ca) = &way.ca {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(ca)?);
     }
     builder.build()
