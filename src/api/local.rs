@@ -73,7 +73,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    fn rows(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, Refusal> {
+    pub(super) fn rows(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, Refusal> {
         let Query(limit) = query.map_err(|_| ProblemType::BadRequest.with("`limit` is a whole number"))?;
         Ok(within(Some(limit.limit.unwrap_or(100)), 10_000))
     }

@@ -22,6 +22,7 @@ mod operations;
 mod people;
 mod problem;
 mod query;
+mod reactions;
 mod receipts;
 mod site;
 mod transactions;
@@ -99,7 +100,7 @@ pub fn peer_router(door: Door) -> Router {
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
     let commands = local::routes().merge(hand_over::routes()).merge(history::routes());
-    let commands = commands.merge(jobs::routes()).merge(people::routes());
+    let commands = commands.merge(jobs::routes()).merge(people::routes()).merge(reactions::routes());
     finish(commands.merge(cases).merge(open_to_all()), door)
 }
 

@@ -11,7 +11,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
     attachments, cases, digests, exchanges, hand_over, health, history, jobs, local, metrics, operations, people,
-    receipts, site, transactions, updates,
+    reactions, receipts, site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -77,6 +77,10 @@ use crate::protocol::problem::CONTENT_TYPE;
         local::parked,
         local::retry,
         local::reconcile,
+        reactions::list,
+        reactions::change,
+        reactions::runs,
+        reactions::retry,
         jobs::jobs,
         jobs::run,
     )

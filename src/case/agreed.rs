@@ -17,8 +17,10 @@ use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
 use super::id::ExchangeId;
 use super::incident::{Case, Comment, Incident};
+use super::milestone::{Fact, Milestone};
 use super::ownership::Field;
 use super::phase::{CompletionCode, PhaseGroup};
+use super::state::CaseState;
 
 /// One exchange's record, as both sites should have it. Addresses are hidden in it, since they may be hidden from one of
 /// the two.
@@ -38,7 +40,7 @@ pub struct Agreed {
     /// The name of each announced file with the first half of its SHA-256, until the case is over.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
-    /// A digest over the IDs of all milestones; empty when there is none.
+    /// A digest over the IDs of the milestones that no operation stands for; empty when there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub milestones: String,
     /// The fields that this site's map keeps from travelling both ways: in them the two may differ.
@@ -233,7 +235,12 @@ pub fn together(exchanges: &[(ExchangeId, u64)]) -> u64 {
 }
 
 fn facts(incident: &Incident) -> String {
-    let ids: std::collections::BTreeSet<Uuid> = incident.milestones.iter().map(|one| one.id).collect();
+    // A peer that does not tell of milestones moves a case by its operations, and each site notes that for itself.
+    let moved = |one: &&Milestone| match one.fact {
+        Fact::State(state) => state.group() == PhaseGroup::Resolution && state != CaseState::Reopened,
+        _ => true,
+    };
+    let ids: std::collections::BTreeSet<Uuid> = incident.milestones.iter().filter(moved).map(|one| one.id).collect();
     if ids.is_empty() {
         return String::new();
     }
@@ -260,8 +267,7 @@ mod tests {
     use super::*;
     use crate::case::example::{comment, incident, peer};
     use crate::case::{
-        Arrival, CaseState, Changes, Counterpart, Fact, Groups, Holder, Milestone, Operation, Phase, Shadow, Towards,
-        apply, derive_operations,
+        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
     };
 
     const DOWN: Towards = Towards::Client;

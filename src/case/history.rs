@@ -11,6 +11,8 @@ use super::id::{ExchangeId, IncidentId};
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Deposited,
+    /// Another program put it into the store.
+    Detected,
     DraftSaved,
     Submitted,
     Escalated,
@@ -61,6 +63,7 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Deposited => "deposited",
+            Action::Detected => "detected",
             Action::DraftSaved => "draft_saved",
             Action::Submitted => "submitted",
             Action::Escalated => "escalated",

@@ -1,7 +1,7 @@
 //! Policies that submit, accept or escalate: filters as in A-48, in order, first match wins.
 
 use super::form::{Form, Priority};
-use super::incident::Incident;
+use super::incident::{Event, Incident};
 use super::kind::Kind;
 
 /// What a matching policy does.
@@ -49,19 +49,20 @@ impl Policy {
             && listed(&self.groups, &group)
             && (self.device.is_none() || self.device == event.device)
             && (self.serial.is_none() || self.serial == event.serial)
-            && self.words_match(incident)
+            && words_stand(event, &self.has_words, &self.has_not_words)
     }
+}
 
-    fn words_match(&self, incident: &Incident) -> bool {
-        if self.has_words.is_empty() && self.has_not_words.is_empty() {
-            return true;
-        }
-        let text = format!("{}\n{}", incident.event.synopsis, incident.event.description).to_lowercase();
-        let words: std::collections::HashSet<&str> =
-            text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
-        let has = |word: &String| words.contains(word.to_lowercase().as_str());
-        self.has_words.iter().all(has) && !self.has_not_words.iter().any(has)
+/// Whether all of the first words stand in synopsis or description, and none of the second.
+pub(super) fn words_stand(event: &Event, has_words: &[String], has_not_words: &[String]) -> bool {
+    if has_words.is_empty() && has_not_words.is_empty() {
+        return true;
     }
+    let text = format!("{}\n{}", event.synopsis, event.description).to_lowercase();
+    let words: std::collections::HashSet<&str> =
+        text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let has = |word: &String| words.contains(word.to_lowercase().as_str());
+    has_words.iter().all(has) && !has_not_words.iter().any(has)
 }
 
 /// The first enabled policy that matches.

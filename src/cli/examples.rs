@@ -63,6 +63,20 @@ Examples:
   casebridge key show --peer partner
 ";
 
+/// Under the help of `reaction add`.
+pub const REACTION: &str = "\
+The file holds one reaction:
+  {\"name\": \"night desk\", \"trigger\": \"case_assigned\",
+   \"filter\": {\"priorities\": [\"1 - Critical\"], \"has_words\": \"power\"},
+   \"actions\": [{\"target\": \"night desk\"}]}
+Triggers: incident_detected, incident_submitted, case_assigned, case_updated, intelligence_received. Targets are those
+of [[reaction_target...]] in the configuration.
+
+Examples:
+  casebridge reaction add night.json
+  casebridge reaction add night.json --incident 1 --incident 2
+";
+
 /// Under the help of `link`.
 pub const LINK: &str = "\
 The site above has entered the case for this site, by phone for instance, and told its number.

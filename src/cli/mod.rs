@@ -22,6 +22,7 @@ mod party;
 mod print;
 mod query;
 mod queue;
+mod reaction;
 mod reconcile;
 mod run;
 mod show;
@@ -170,6 +171,9 @@ enum Command {
     /// Comment on an incident, or change or delete a comment
     #[command(after_help = examples::COMMENT)]
     Comment(hand_over::CommentArguments),
+    /// What the site does when something happens: mails, webhooks, SNMP traps, commands
+    #[command(subcommand)]
+    Reaction(reaction::ReactionCommand),
     /// The people of a case, who are told of it by mail
     #[command(subcommand)]
     Party(party::PartyCommand),
@@ -251,6 +255,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Pause(arguments) => hand_over::pause(&site.local()?, arguments).await,
         Command::Resume(arguments) => hand_over::resume(&site.local()?, arguments).await,
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
+        Command::Reaction(command) => reaction::run(&site.local()?, command).await,
         Command::Party(command) => party::run(&site.local()?, command).await,
         Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,

@@ -347,3 +347,13 @@ pub fn bundle_kinds() -> Vec<(String, Kind)> {
     .map(|(word, kind)| (word.to_owned(), kind))
     .to_vec()
 }
+
+/// `reaction_target.webhook.private_addresses`: a name that turns out to stand for one reaches nobody.
+pub const REACTION_PRIVATE_ADDRESSES: bool = false;
+/// `reaction_target.webhook.within` and `reaction_target.command.within`
+pub const REACTION_WITHIN: Bounded<Duration> = bounded(s(20), ms(100), m(10));
+
+/// `reaction_target.snmp.oid`: the node for experiments of the Net-SNMP project, where nobody else's traps are.
+pub fn reaction_oid() -> Vec<u32> {
+    vec![1, 3, 6, 1, 4, 1, 8072, 9999, 9999]
+}

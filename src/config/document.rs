@@ -13,7 +13,7 @@ use super::places;
 use super::reader::Reader;
 use super::section::{
     bundle, case, client, definitions, exchange, fields, history, inbox, job, listen, mail, mail_inbox, pages, policy,
-    retry, role, schedule, site, upstream,
+    reaction, retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -71,6 +71,7 @@ pub(super) fn document(
     let exchange =
         exchange::exchange(file.section("exchange"), |alias| aliases.has(alias.as_str()) && own != Some(alias));
     let schedule = schedule::schedule(file.section("schedule"));
+    let reaction_targets = reaction::targets(file.section("reaction_target"), origin);
     let mail = file.optional_section("mail").map(|table| table.and_then(|table| mail::mail(table, origin)));
     let definitions = definitions::definitions(&mut file);
     let jobs = job::job(file.section("job"), &definitions);
@@ -107,6 +108,7 @@ pub(super) fn document(
         case,
         exchange,
         schedule: schedule?,
+        reaction_targets: reaction_targets?,
         mail: mail.transpose()?,
         jobs,
         definitions,

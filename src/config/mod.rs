@@ -15,6 +15,7 @@ mod document;
 mod faults;
 mod file;
 mod item;
+pub mod net;
 mod origin;
 mod page_key;
 mod places;

@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::faults::Refused;
@@ -14,11 +16,14 @@ use super::item::{Item, quoted};
 use super::origin::Origin;
 use super::reader::Reader;
 use super::token;
+use crate::case::text::line;
 
 /// The lengths of a password in bytes. The upper one is that of A-37.
 pub(super) const PASSWORD: RangeInclusive<usize> = 8..=32;
 /// The longest file of a token, in bytes.
 const TOKEN_LIMIT: u64 = 256;
+/// The lengths of a webhook's key in bytes, as its scheme has them.
+const WEBHOOK: std::ops::RangeInclusive<usize> = 24..=64;
 /// The longest certificate file in bytes.
 const CERTIFICATE_LIMIT: u64 = 1 << 20;
 
@@ -82,6 +87,36 @@ pub(super) fn key(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refu
         _ => {
             let message = format!("{} holds no private key in PEM form", quoted(&path.to_string_lossy()));
             Err(item.refuse(message, "it must have a line that reads -----BEGIN PRIVATE KEY-----"))
+        }
+    }
+}
+
+/// `secret_file` of a webhook: `whsec_` and 24 to 64 bytes in Base64.
+pub(super) fn webhook(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let bytes = read_private(&path, TOKEN_LIMIT).map_err(|fault| item.refuse(fault.message, fault.help))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = text.trim_ascii_end();
+    let key = text.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
+    if key.is_some_and(|key| WEBHOOK.contains(&key.len())) {
+        return Ok(text.to_owned().into());
+    }
+    let message = format!("{} holds no secret for webhooks", quoted(&path.to_string_lossy()));
+    let help = "it must hold one line: whsec_ and 24 to 64 bytes in Base64, for example from: \
+                echo \"whsec_$(head -c 32 /dev/urandom | base64)\"";
+    Err(item.refuse(message, help))
+}
+
+/// `community_file`: one line of at most 64 bytes.
+pub(super) fn community(item: &Item<'_>, origin: &Origin) -> Result<SecretString, Refused> {
+    let path = locate(item, origin)?;
+    let bytes = read_private(&path, TOKEN_LIMIT).map_err(|fault| item.refuse(fault.message, fault.help))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    match line(text.trim_ascii_end(), 64) {
+        Ok(text) => Ok(text.to_owned().into()),
+        Err(fault) => {
+            let message = format!("the community in {} {fault}", quoted(&path.to_string_lossy()));
+            Err(item.refuse(message, "it must be one line of 1 to 64 bytes"))
         }
     }
 }

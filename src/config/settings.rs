@@ -38,6 +38,8 @@ pub struct Settings {
     pub case: CaseSettings,
     pub exchange: ExchangeSettings,
     pub schedule: Schedule,
+    /// `[[reaction_target...]]`
+    pub reaction_targets: Vec<ReactionTarget>,
     /// Present at a site that tells the people of its cases by mail.
     pub mail: Option<Mail>,
     /// `[[role]]`
@@ -480,6 +482,46 @@ pub struct Schedule {
     pub case_check: Cron,
     /// How long done deposits are kept.
     pub keep_done: Duration,
+}
+
+/// A place that reactions may go to.
+#[derive(Debug, Clone)]
+pub struct ReactionTarget {
+    pub name: String,
+    pub to: ReactionTo,
+}
+
+#[derive(Debug, Clone)]
+pub enum ReactionTo {
+    Mail {
+        addresses: Vec<MailAddress>,
+    },
+    Webhook(Webhook),
+    /// `address` is a host and a port; `oid` the node under which traps and values are numbered.
+    Snmp {
+        address: String,
+        community: SecretString,
+        oid: Vec<u32>,
+    },
+    /// Run without a shell.
+    Command {
+        program: PathBuf,
+        arguments: Vec<String>,
+        within: Duration,
+    },
+}
+
+/// A receiver of webhooks by the Standard Webhooks scheme.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub url: String,
+    /// `whsec_` and 24 to 64 bytes in Base64.
+    pub secret: SecretString,
+    /// Certificate authority of the receiver, PEM. Without it the system's roots count.
+    pub ca: Option<Vec<u8>>,
+    /// Whether its name may stand for an address inside a network.
+    pub private_addresses: bool,
+    pub within: Duration,
 }
 
 /// `[mail]`: how the people of a case are told.

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::reactions;
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
 use crate::inbox::mail::{MailInbox, Postman};
 
 /// The longest sleep of a loop that has nothing to do.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// The most files that are on their way at once.
 const TRANSFERS: usize = 4;
 /// How long it is gathered what clients take, while they take much.
@@ -27,6 +28,8 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     tasks.spawn(until(stop.clone(), receipts(engine.clone())));
+    tasks.spawn(until(stop.clone(), reactions::react(engine.clone())));
+    tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
     tasks.spawn(until(stop.clone(), time(engine.clone())));
     tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
@@ -225,17 +228,17 @@ async fn tell_taken(engine: Engine) {
 }
 
 /// Says a fault once when it begins and once when it is over, and pauses in between.
-struct Trouble {
+pub(super) struct Trouble {
     task: &'static str,
     reason: Option<String>,
 }
 
 impl Trouble {
-    fn new(task: &'static str) -> Self {
+    pub fn new(task: &'static str) -> Self {
         Self { task, reason: None }
     }
 
-    async fn after(&mut self, outcome: Result<(), EngineError>) {
+    pub async fn after(&mut self, outcome: Result<(), EngineError>) {
         match outcome {
             Ok(()) => {
                 if self.reason.take().is_some() {

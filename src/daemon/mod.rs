@@ -5,6 +5,7 @@ mod error;
 mod late;
 mod listen;
 mod loops;
+mod reactions;
 mod reload;
 mod secrets;
 mod start;

@@ -289,7 +289,7 @@ impl Engine {
         let standing = standpoint.leg.standing(resolved);
         let mut reference = reference(key, Towards::Upstream, one.transaction.clone(), standing);
         reference.recount = Some(one.sent);
-        let history = HistoryLine {
+        let mut history = vec![HistoryLine {
             incident: incident.id,
             at: self.now(),
             who: format!("peer {}", key.peer),
@@ -297,7 +297,8 @@ impl Engine {
             exchange: Some(key.exchange),
             seq: None,
             detail: format!("known again from the peer, {}", standpoint.leg.name()),
-        };
+        }];
+        history.extend(self.case_line(incident, &edit));
         Write {
             edit,
             upstream_case,
@@ -306,7 +307,7 @@ impl Engine {
                 .then_some(crate::case::Submission::Requested),
             reference: Some(reference),
             attachments: self.incoming(&key.peer, &record.attachments),
-            history: vec![history],
+            history,
             ..Write::to(incident.id, Writer::Bridge)
         }
     }

@@ -303,7 +303,7 @@ impl Engine {
             OperationKind::Accept => Some(Holder::Peer),
             _ => None,
         };
-        let action = if kind == OperationKind::Accept { Action::CaseAccepted } else { Action::OperationApplied };
+        let action = if opens_case(one) { Action::CaseAccepted } else { Action::OperationApplied };
         let mut history = Vec::new();
         let line = |action: Action, seq, detail| HistoryLine {
             incident: id,
@@ -510,6 +510,13 @@ impl Engine {
 /// Whether this is the site above, whose word on a contested field counts.
 fn decides(one: &Arriving) -> bool {
     one.record.leg.towards() == Towards::Client
+}
+
+/// Whether the case has its ID from this operation: an Accept also takes a case back that has one.
+fn opens_case(one: &Arriving) -> bool {
+    let id = one.operation.changes().and_then(|changes| changes.case.as_ref()).map(|case| &case.id);
+    let known = one.record.shadow.case.as_ref().map(|case| &case.id);
+    one.operation.kind() == OperationKind::Accept && id.is_some() && id != known
 }
 
 fn crash_point_after(arriving: &[Arriving]) {

@@ -80,6 +80,7 @@ impl Engine {
         }
         self.remember_unreadable(&unreadable, sound.iter().map(|(_, one)| one.id));
         let incidents = self.prepare(sound.into_iter().map(|(_, one)| one).collect()).await?;
+        self.tell_untold(&incidents).await?;
         let mut held = Vec::new();
         let mut decided = Vec::with_capacity(incidents.len());
         for incident in incidents {

@@ -4,10 +4,11 @@
 //! - towards a client: `receive`, `open`, `work` and `act` (a person's decisions), `overrule`, `feed`, `snapshot`;
 //! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
-//! - both ways: `fields`, `read`, `apply`, `forward`, `health`, `retry`, `park`;
+//! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
 //! - between both stores: `digest`, `reconcile`, `resync`; what they sign for: `receipts`, `keys`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
+//! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
 //! - for people: `inspect`, `why`, `cases`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
@@ -17,6 +18,7 @@ mod adopt;
 mod apply;
 mod attachments;
 mod behind;
+mod carry_out;
 mod cases;
 mod certificates;
 mod chase;
@@ -48,11 +50,14 @@ mod poll_updates;
 mod post;
 mod prepare;
 mod push;
+mod react;
+mod reactions;
 mod read;
 mod receipts;
 mod receive;
 mod reconcile;
 mod remark;
+mod report;
 mod resync;
 mod retry;
 mod settle;
@@ -63,6 +68,7 @@ mod taken;
 mod tell;
 mod timing;
 mod transfer;
+mod untold;
 mod why;
 mod work;
 
@@ -85,6 +91,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
 pub use intake::Replied;
@@ -210,6 +217,8 @@ struct Inner {
     down_told: Seldom<(Alias, Option<String>)>,
     /// Operations of exchanges that nobody here knows.
     unknown_told: Seldom<Alias>,
+    /// Targets of reactions that fail.
+    reaction_failing: Seldom<String>,
 }
 
 impl Engine {
@@ -264,7 +273,9 @@ impl Engine {
             asked: Mutex::new(HashMap::new()),
             down_told: Seldom::default(),
             unknown_told: Seldom::default(),
+            reaction_failing: Seldom::default(),
         }));
+        engine.store().follow(&[react::CONSUMER]).await?;
         engine.check_due_index().await?;
         let settings = engine.settings();
         let clients = settings.clients.iter().map(|client| &client.alias);
@@ -316,6 +327,11 @@ impl Engine {
         self.store().add_attachment(id, content, self.now()).await?;
         self.0.to_prepare.notify_one();
         Ok(())
+    }
+
+    /// Sees a new value when something may have happened.
+    pub fn happenings(&self) -> watch::Receiver<()> {
+        self.store().happenings()
     }
 
     /// Resolves when the state can no longer be written: the process has to stop.

@@ -211,13 +211,14 @@ impl Engine {
         // As the upstream has it: so ours is a change, and goes there by the outgoing table.
         standpoint.shadow.follow(&taken(theirs, record, &kept, alias));
         let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
+        let line = HistoryLine {
+            exchange: Some(picture.key.exchange),
+            ..self.line(incident.id, Action::Reconciled, operator, format!("as at {alias}, {in_words}"))
+        };
         let write = Write {
             expected_revision: Some(incident.revision),
             reference: Some(reference(&picture.key, Towards::Upstream, theirs.transaction.clone(), standing)),
-            history: vec![HistoryLine {
-                exchange: Some(picture.key.exchange),
-                ..self.line(incident.id, Action::Reconciled, operator, format!("as at {alias}, {in_words}"))
-            }],
+            history: self.case_line(incident, &edit).into_iter().chain([line]).collect(),
             edit,
             upstream_case,
             own_case,

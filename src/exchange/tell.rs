@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Engine, EngineError};
+use crate::case::reminder::Round;
 use crate::case::{CaseState, Comment, CompletionCode, Fact, Incident, IncidentId, Milestone, Notice, reminder};
 use crate::store::mail::{About, Audience, MailNews, NewsTaken, Telling};
 
@@ -57,9 +58,11 @@ fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken
             taken.look.push(id);
         }
         let Some(state) = milestone.state() else { continue };
-        taken.moved_on.push(id);
+        let Some(incident) = incidents.get(&id) else { continue };
+        let round = Round::of(incident.state(), &incident.milestones);
+        taken.moved_on.push((id, round.map(|round| reminder::reason(round.begun))));
         // A state that is over by now, or that lost against the other site's, is told of nobody.
-        if incidents.get(&id).is_some_and(|incident| incident.state() == state) {
+        if incident.state() == state {
             states.insert(id, (milestone, state));
         }
     }

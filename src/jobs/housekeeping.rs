@@ -38,7 +38,14 @@ impl Job for Housekeeping {
         let removed = tokio::task::spawn_blocking(move || {
             done.iter().map(|dir| remove_older(dir, keep, SystemTime::now())).sum::<usize>()
         });
-        format!("{} done deposits removed", removed.await.unwrap_or(0))
+        let forgotten = match self.engine.forget_reactions().await {
+            Ok(forgotten) => forgotten,
+            Err(fault) => {
+                warn!(event = "housekeeping_failed", reason = %fault, "what reactions have done stays");
+                0
+            }
+        };
+        format!("{} done deposits and {forgotten} done reactions removed", removed.await.unwrap_or(0))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
 
 use super::template::{Fields, RenderFault, Text};
@@ -36,6 +36,10 @@ pub struct Letter {
 }
 
 impl Letter {
+    pub(super) fn of(message: &Message) -> Self {
+        Self { envelope: message.envelope().clone(), bytes: message.formatted() }
+    }
+
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
@@ -71,19 +75,23 @@ pub(super) fn letter(settings: &Mail, site: SiteId, sheet: &Sheet<'_>, text: Tex
         let earlier: Vec<String> = sheet.thread.iter().map(|id| message_id(*id)).collect();
         message = message.in_reply_to(message_id(*last)).references(earlier.join(" "));
     }
-    for (name, value) in AUTOMATIC {
-        message = message.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned()));
-    }
+    let message = automatic(message);
     let fault = |fault: lettre::error::Error| LetterFault::Message(fault.to_string());
     let message = message.multipart(MultiPart::alternative_plain_html(text.plain, text.html)).map_err(fault)?;
-    Ok(Letter { envelope: message.envelope().clone(), bytes: message.formatted() })
+    Ok(Letter::of(&message))
+}
+
+/// The headers of a mail that no person wrote.
+pub(super) fn automatic(message: MessageBuilder) -> MessageBuilder {
+    let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+    AUTOMATIC.into_iter().fold(message, |message, (name, value)| message.raw_header(header(name, value)))
 }
 
 /// What tells auto-responders that nobody is there to read them.
 const AUTOMATIC: [(&str, &str); 3] =
     [("Auto-Submitted", "auto-generated"), ("Precedence", "bulk"), ("X-Auto-Response-Suppress", "All")];
 
-fn mailbox(name: &str, address: &MailAddress) -> Result<Mailbox, LetterFault> {
+pub(super) fn mailbox(name: &str, address: &MailAddress) -> Result<Mailbox, LetterFault> {
     let address: Address = address.as_str().parse().map_err(|_| LetterFault::Message("the address is none".into()))?;
     let name = Some(name).filter(|name| !name.is_empty()).map(str::to_owned);
     Ok(Mailbox::new(name, address))

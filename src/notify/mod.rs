@@ -1,9 +1,15 @@
-//! Mail: what the people of a case are told, in their language, over the site's mail server. What is sent, to whom and how
-//! often is decided above; here is how it reads and how it goes out.
+//! What goes out of the site. Mail: what the people of a case are told, in their language, over the site's mail server. And
+//! what reactions lead to: reports by mail, webhooks, SNMP traps, local commands. What is sent, to whom and how often is
+//! decided above, and so is what is tried again; here is how it reads and how it goes out, with a bound on every wait.
 
+pub mod command;
 mod mail;
+mod report;
 mod smtp;
+pub mod snmp;
 mod template;
+mod undelivered;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -13,8 +19,10 @@ use crate::case::{Alias, SiteId};
 use crate::config::settings;
 
 pub use mail::{Letter, LetterFault, Sheet};
+pub use report::{Enclosure, Report};
 pub use smtp::Smtp;
 pub use template::{CaseFields, CommentFields, Fields, LinkFields, PartyFields, TemplateFaults, Templates};
+pub use undelivered::Undelivered;
 
 /// Why a mail is not out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +90,11 @@ impl Post {
     pub fn letter(&self, sheet: &Sheet<'_>) -> Result<Letter, LetterFault> {
         let text = self.templates.render(sheet.notice, sheet.to.language, &sheet.fields)?;
         mail::letter(&self.settings, self.site, sheet, text)
+    }
+
+    /// The mail of a reaction.
+    pub fn report(&self, report: Report<'_>) -> Result<Letter, LetterFault> {
+        report::letter(&self.settings, report)
     }
 
     /// Hands the mail to the server.

@@ -123,7 +123,8 @@ impl Fields {
     /// The same without what may be missing.
     fn bare() -> Self {
         let case = CaseFields { id: "x".into(), synopsis: "x".into(), ..CaseFields::default() };
-        Self { case: Some(case), reminder: Some(1), ..Fields::default() }
+        let links = LinkFields { form: Some("x".into()), ..LinkFields::default() };
+        Self { case: Some(case), reminder: Some(1), links, ..Fields::default() }
     }
 
     /// Every name that a template may use: `case.id`, and also `case`.

@@ -16,6 +16,7 @@ pub mod object;
 pub mod operation;
 pub mod operator;
 pub mod problem;
+pub mod reaction;
 pub mod receipt;
 pub mod reconcile;
 pub mod site;

@@ -91,8 +91,8 @@ pub struct Telling {
 pub struct NewsTaken {
     pub cursor: MailCursor,
     pub tellings: Vec<Telling>,
-    /// Their state went on: what still waits and asks for something is withdrawn.
-    pub moved_on: Vec<IncidentId>,
+    /// Their state went on: what still waits and asks for something is withdrawn, but for what was written under this.
+    pub moved_on: Vec<(IncidentId, Option<String>)>,
     /// To be looked after now.
     pub look: Vec<IncidentId>,
 }

@@ -4,9 +4,11 @@
 mod attachment;
 mod cases;
 mod deadline;
+mod events;
 pub mod history;
 pub mod mail;
 mod page;
+mod reaction;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -23,9 +25,11 @@ pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
+pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use history::HistoryStore;
 pub use mail::MailStore;
 pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
+pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what was asked.
@@ -237,7 +241,9 @@ pub struct ListPage {
 
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
-pub trait IncidentStore: AttachmentStore + CaseStore + DeadlineStore + HistoryStore + MailStore + PageStore {
+pub trait IncidentStore:
+    AttachmentStore + CaseStore + DeadlineStore + EventStore + HistoryStore + MailStore + PageStore + ReactionStore
+{
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 

@@ -22,6 +22,11 @@ pub enum CrashPoint {
     ReceiptKept,
     ReceiptMarked,
     KeySet,
+    EventsPassed,
+    ReactionsSet,
+    ReactionsQueued,
+    ReactionDone,
+    ReactionEnded,
     PartyChanged,
     MailQueued,
     MailSettled,
@@ -70,7 +75,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 56] = [
+    pub const ALL: [CrashPoint; 61] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -89,6 +94,11 @@ impl CrashPoint {
         CrashPoint::ReceiptKept,
         CrashPoint::ReceiptMarked,
         CrashPoint::KeySet,
+        CrashPoint::EventsPassed,
+        CrashPoint::ReactionsSet,
+        CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionDone,
+        CrashPoint::ReactionEnded,
         CrashPoint::PartyChanged,
         CrashPoint::MailQueued,
         CrashPoint::MailSettled,

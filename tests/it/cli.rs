@@ -15,6 +15,8 @@ const ASKING: &[&[&str]] = &[
     &["escalate", "1"],
     &["override", "1", "--clear"],
     &["incidents"],
+    &["case", "list"],
+    &["case", "claim", "1"],
     &["show", "1"],
     &["status"],
     &["outbox"],
@@ -25,6 +27,9 @@ const ASKING: &[&[&str]] = &[
     &["resolve", "1"],
     &["close", "1"],
     &["reject", "1"],
+    &["reaction", "list"],
+    &["reaction", "runs"],
+    &["reaction", "retry", "--all"],
 ];
 
 #[test]
@@ -48,6 +53,7 @@ fn every_command_explains_itself() {
         "link",
         "open",
         "incidents",
+        "case",
         "show",
         "history",
         "why",
@@ -70,6 +76,9 @@ fn every_command_explains_itself() {
         "pause",
         "resume",
         "comment",
+        "reaction",
+        "party",
+        "mails",
         "test-peer",
         "key",
         "token",

@@ -65,7 +65,12 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 25] = [
+const ELSEWHERE: [(CrashPoint, &str); 30] = [
+    (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionDone, "tests/it/reactions.rs"),
+    (CrashPoint::ReactionEnded, "tests/it/reactions.rs"),
     (CrashPoint::MailTaken, "tests/it/pages.rs"),
     (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::ReceiptKept, "tests/it/history.rs"),

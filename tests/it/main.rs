@@ -39,6 +39,7 @@ mod permissions;
 mod poison;
 mod power_cut;
 mod printers;
+mod reactions;
 mod reconcile;
 mod relay_kill;
 mod relay_sites;

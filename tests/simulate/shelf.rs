@@ -6,7 +6,7 @@ use casebridge::case::{
     CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone, Reference,
     Submission, Work,
 };
-use casebridge::store::{Deposited, Open, Opened, StoreError, Write, Writer, Written};
+use casebridge::store::{Deposited, Open, Opened, PageSeen, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -19,6 +19,9 @@ pub struct Shelf {
     /// The number of each record's last change by somebody other than the bridge.
     pub changes: BTreeMap<IncidentId, i64>,
     pub history: BTreeMap<IncidentId, Vec<HistoryLine>>,
+    /// The same lines in the order of their commits, and how far each reader of them has come.
+    pub events: Vec<HistoryLine>,
+    pub places: BTreeMap<&'static str, i64>,
     /// Tells the milestones of one site from those of another.
     site: u64,
     clock: i64,
@@ -99,6 +102,11 @@ impl Shelf {
             opened.push(Opened { incident, new: true });
         }
         Ok(opened)
+    }
+
+    pub fn pass(&mut self, seen: &PageSeen) -> bool {
+        let place = self.places.get_mut(seen.consumer).filter(|place| **place == seen.after);
+        place.map(|place| *place = seen.through).is_some()
     }
 
     pub fn write(&mut self, writes: Vec<Write>, bug: Option<Bug>) -> Vec<Written> {
@@ -197,6 +205,7 @@ impl Shelf {
                 (known.exchange, known.seq, &known.action) == (line.exchange, line.seq, &line.action)
             };
             if !once || !lines.iter().any(same) {
+                self.events.push(line.clone());
                 lines.push(line);
             }
         }

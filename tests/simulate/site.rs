@@ -54,6 +54,7 @@ impl Site {
             disk: disk.clone(),
             gates: gates.clone(),
             bug,
+            happened: Arc::default(),
         };
         let noon = "2026-11-21T12:00:00Z".parse().unwrap();
         let settings = settings(index, count);

@@ -15,12 +15,14 @@ use casebridge::store::mail::{
     Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
 use casebridge::store::{
-    Appended, AttachmentStore, AwaitedAttachment, Begun, CasePage, CaseQuery, CaseStore, ChangePage, Closed, Closing,
-    Cursor, DeadlineStore, Deposited, Document, DueAttachment, Expected, FilledForm, IncidentStore, Intake, LinkRule,
-    ListPage, ListQuery, Loaded, MailStore, Moving, Offered, Open, Opened, PageStore, Passing, Place, Prepared, Put,
-    Resolved, StoreError, StoredDocument, TakenMail, Timing, Untimed, UsedPass, Write, Written,
+    Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, CasePage, CaseQuery, CaseStore, ChangePage,
+    Closed, Closing, Cursor, DeadlineStore, Deposited, Document, DueAttachment, Event, EventPage, EventStore, Expected,
+    FilledForm, IncidentStore, Intake, LinkRule, ListPage, ListQuery, Loaded, MailStore, Moving, NewRun, Offered, Open,
+    Opened, PageSeen, PageStore, Passing, Place, Prepared, Put, ReactionList, ReactionStore, Resolved, Run, RunEnd,
+    RunPage, StoreError, StoredDocument, TakenMail, Timing, Untimed, Untold, UsedPass, Write, Written,
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::bugs::Bug;
 use super::disk::Disk;
@@ -35,6 +37,7 @@ pub struct Store {
     pub disk: Disk,
     pub gates: Gates,
     pub bug: Option<Bug>,
+    pub happened: Arc<watch::Sender<()>>,
 }
 
 impl Store {
@@ -44,6 +47,7 @@ impl Store {
             return Err(StoreError::Busy("database or disk is full".into()));
         }
         let outcome = work(&mut self.shelf.lock().unwrap());
+        self.happened.send_replace(());
         self.gates.pass(Wait::Disk(self.index)).await;
         outcome
     }
@@ -209,6 +213,87 @@ impl HistoryStore for Store {
 
     async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl EventStore for Store {
+    async fn follow(&self, consumers: &[&'static str]) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            let end = shelf.events.len() as i64;
+            consumers.iter().for_each(|consumer| _ = shelf.places.entry(consumer).or_insert(end));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn events(&self, consumer: &'static str, limit: usize) -> Result<EventPage, StoreError> {
+        Ok(self.read(|shelf| {
+            let place = shelf.places.get(consumer).copied();
+            let after = place.unwrap_or(shelf.events.len() as i64);
+            let lines = shelf.events.iter().enumerate().skip(after as usize).take(limit);
+            let events: Vec<Event> =
+                lines.map(|(index, line)| Event { number: index as i64 + 1, line: line.clone() }).collect();
+            let seen = PageSeen { consumer, after, through: after + events.len() as i64 };
+            EventPage { events, seen }
+        }))
+    }
+
+    async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
+        self.commit(|shelf| Ok(shelf.pass(&seen))).await
+    }
+
+    fn happenings(&self) -> watch::Receiver<()> {
+        self.happened.subscribe()
+    }
+
+    /// Everything here was deposited or opened.
+    async fn untold(&self, _: &[IncidentId]) -> Result<Vec<(IncidentId, Untold)>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Nobody reacts to anything in this world.
+#[async_trait]
+impl ReactionStore for Store {
+    async fn reactions(&self) -> Result<ReactionList, StoreError> {
+        Ok(ReactionList::default())
+    }
+
+    async fn set_reactions(&self, _: ReactionList) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn queue_runs(&self, seen: PageSeen, _: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
+        self.pass(seen).await
+    }
+
+    async fn waiting_targets(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn due_run(&self, _: &str, _: Timestamp) -> Result<Option<Run>, StoreError> {
+        Ok(None)
+    }
+
+    async fn run_ended(&self, _: i64, _: RunEnd, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn files(&self, _: IncidentId) -> Result<Vec<BundleFile>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn runs(&self, _: usize) -> Result<RunPage, StoreError> {
+        Ok(RunPage::default())
+    }
+
+    async fn retry_runs(&self, _: Option<i64>, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn forget_runs(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 

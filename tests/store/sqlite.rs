@@ -174,6 +174,12 @@ conformance! { super::bench:
         a_newest_row_that_is_deleted_hides_no_later_change,
         a_row_that_came_and_went_unread_leaves_no_news,
         a_cursor_outlives_the_store_that_gave_it;
+    events:
+        a_reader_sees_each_line_once_and_goes_on_after_a_restart,
+        of_many_who_read_the_same_lines_one_takes_them,
+        whoever_waits_is_woken_by_what_is_written,
+        a_place_that_was_never_given_is_moved_by_nobody,
+        a_47_what_another_program_did_is_untold_until_it_stands_in_the_history;
     paging:
         r_02_a_mail_is_taken_once_and_a_sender_gets_so_many_links,
         r_02_a_form_makes_one_incident_with_its_people,
@@ -237,6 +243,12 @@ conformance! { super::bench:
         pages_visit_each_incident_once_whatever_the_order,
         a_page_goes_on_after_what_was_seen_though_the_list_grew,
         a_page_that_is_none_of_this_list_is_an_error;
+    reacting:
+        a_51_the_list_keeps_its_order_and_one_person_changes_it_at_a_time,
+        a_47_what_an_event_leads_to_is_entered_once,
+        a_49_a_deed_is_due_again_after_a_failure_and_ends_once,
+        what_goes_beyond_the_room_is_given_up_and_not_lost,
+        a_49_the_files_of_an_incident_are_those_that_are_there;
     reading:
         a_number_that_is_not_there_is_left_out,
         references_come_without_their_records_in_order_of_their_exchange,

@@ -70,6 +70,21 @@ fn split(authority: &str) -> Result<(Host<'_>, Option<&str>), AddressFault> {
     Ok((Host::Name(host), port))
 }
 
+/// The IP address that a sound address names in place of a host name.
+pub fn literal(url: &str) -> Option<IpAddr> {
+    let (_, authority) = url.split_once("://")?;
+    match split(authority.trim_end_matches('/')).ok()? {
+        (Host::Ip(address), _) => Some(address),
+        (Host::Name(_), _) => None,
+    }
+}
+
+/// Whether this is a host and a port.
+pub fn socket(text: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse().unwrap_or(0) != 0u16;
+    matches!(split(text), Ok((host, Some(port))) if is_loopback(host).is_ok() && is_port(port))
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Host<'a> {
     Ip(IpAddr),

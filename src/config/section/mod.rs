@@ -17,6 +17,7 @@ pub(super) mod mail;
 pub(super) mod mail_inbox;
 pub(super) mod pages;
 pub(super) mod policy;
+pub(super) mod reaction;
 pub(super) mod retry;
 pub(super) mod role;
 pub(super) mod schedule;

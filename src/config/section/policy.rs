@@ -120,7 +120,7 @@ pub(super) fn priorities() -> [(&'static str, Priority); 4] {
     Priority::ALL.map(|priority| (priority.as_str(), priority))
 }
 
-fn mail_address(item: &Item<'_>) -> Result<MailAddress, Refused> {
+pub(super) fn mail_address(item: &Item<'_>) -> Result<MailAddress, Refused> {
     let text = item.text()?;
     let refuse =
         |_| item.refuse(format!("{} is not a mail address", quoted(text)), "write it like \"noc@north.example\"");

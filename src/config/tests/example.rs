@@ -119,6 +119,21 @@ fn the_example_shows_the_real_defaults() {
         [[exchange.group]]
         name = "Vendor NOC"
         system = "partner"
+        [[reaction_target.mail]]
+        name = "night desk by mail"
+        to = ["night@north.example"]
+        [[reaction_target.webhook]]
+        name = "chat"
+        url = "https://hooks.example/casebridge"
+        secret_file = "hooks.whsec"
+        ca_file = "partner-ca.pem"
+        [[reaction_target.snmp]]
+        name = "network management"
+        address = "nms.example:162"
+        community_file = "nms.community"
+        [[reaction_target.command]]
+        name = "pager"
+        command = ["/usr/local/bin/page", "--high"]
         [[calendar]]
         name = "office"
         time_zone = "Europe/Paris"
@@ -202,6 +217,7 @@ fn the_example_shows_every_key() {
         "exchange",
         "exchange.owner",
         "schedule",
+        "reaction_target",
         "job.due_date_check",
         "job.sla_check",
     ];
@@ -215,6 +231,10 @@ fn the_example_shows_every_key() {
         "case.accept",
         "case.escalate",
         "exchange.group",
+        "reaction_target.mail",
+        "reaction_target.webhook",
+        "reaction_target.snmp",
+        "reaction_target.command",
         "calendar",
         "priority",
         "sla",

@@ -39,6 +39,8 @@ fn directory() -> TempDir {
         ("binary.password", b"\xff\xfe123456", 0o640),
         ("branch-old.password", b"staple battery", 0o640),
         ("upstream.token", TOKEN.as_bytes(), 0o640),
+        ("hooks.whsec", b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0o640),
+        ("nms.community", b"c0mmun1ty\n", 0o640),
         ("no.token", b"hunter22", 0o640),
         ("partner-ca.pem", b"-----BEGIN CERTIFICATE-----\n", 0o644),
         ("mail.password", b"x\n", 0o640),

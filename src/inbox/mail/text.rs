@@ -114,6 +114,9 @@ fn without_quotes(text: &str) -> String {
                     if own.last().is_some_and(|line| line.starts_with("On ") || line.starts_with("Le ")) {
                         own.pop();
                     }
+                    while own.last().is_some_and(|line| line.is_empty()) {
+                        own.pop();
+                    }
                 }
                 own.push(LEFT_OUT);
             }

@@ -307,15 +307,17 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
 }
 
 async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
-    for incident in &taken.moved_on {
+    for (incident, kept) in &taken.moved_on {
         let asking: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.asks()).map(Notice::as_str).collect();
         sqlx::query(
-            "UPDATE mail SET state = 'withdrawn', settled_at = ?, last_error = 'the case went on' \
-             WHERE incident = ? AND state = 'waiting' AND notice IN (SELECT value FROM json_each(?))",
+            "UPDATE mail SET state = 'withdrawn', settled_at = ?1, last_error = 'the case went on' \
+             WHERE incident = ?2 AND state = 'waiting' AND notice IN (SELECT value FROM json_each(?3)) \
+               AND (?4 IS NULL OR substr(reason, 1, length(?4)) <> ?4)",
         )
         .bind(at.as_millisecond())
         .bind(incident.0)
         .bind(serde_json::json!(asking).to_string())
+        .bind(kept)
         .execute(&mut *connection)
         .await?;
     }

@@ -6,12 +6,14 @@ mod claim;
 mod content;
 mod deadline;
 mod deposit;
+mod events;
 mod history;
 mod link;
 mod list;
 mod mail;
 mod open;
 mod page;
+mod reaction;
 mod read;
 mod sharing;
 mod values;
@@ -26,6 +28,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -37,13 +40,14 @@ use crate::config::settings;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// One file for each idea, in the order in which they are made.
-const SCHEMAS: [&str; 7] = [
+const SCHEMAS: &[&str] = &[
     include_str!("schema/01_exchange.sql"),
     include_str!("schema/02_milestones.sql"),
     include_str!("schema/03_cases.sql"),
     include_str!("schema/04_deadlines.sql"),
     include_str!("schema/05_mail.sql"),
     include_str!("schema/06_pages.sql"),
+    include_str!("schema/07_reactions.sql"),
     include_str!("schema/08_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;
@@ -54,6 +58,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     site: SiteId,
+    /// Told after each commit.
+    happened: Arc<watch::Sender<()>>,
     _claim: Option<Arc<File>>,
 }
 
@@ -106,7 +112,7 @@ impl SqliteStore {
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
         let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
-        Ok(Self { writer, readers, site, _claim: None })
+        Ok(Self { writer, readers, site, happened: Arc::default(), _claim: None })
     }
 
     /// The store as that of the one daemon that works on it. Other programs come and go beside it.
@@ -122,10 +128,11 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let writer = self.writer.clone();
+        let (writer, happened) = (self.writer.clone(), Arc::clone(&self.happened));
         let task = tokio::spawn(async move {
             let mut connection = writer.acquire().await?;
             let outcome = transact(&mut connection, done, work).await;
+            happened.send_replace(());
             if outcome.is_err() {
                 // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in them for
                 // ever after, and begins no other on this connection.
@@ -196,7 +203,7 @@ async fn create_or_write(connection: &mut SqliteConnection) -> Result<SiteId, St
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     if found == 0 {
-        for schema in SCHEMAS {
+        for &schema in SCHEMAS {
             sqlx::raw_sql(schema).execute(&mut *transaction).await?;
         }
         sqlx::query("INSERT INTO meta VALUES ('site', ?)")

@@ -316,26 +316,27 @@ pub async fn history(
     limit: usize,
 ) -> Result<Vec<HistoryLine>, StoreError> {
     let rows = sqlx::query(
-        "SELECT at, who, action, exchange, seq, detail FROM history WHERE incident = ? ORDER BY id DESC LIMIT ?",
+        "SELECT at, who, action, exchange, seq, detail, incident FROM history WHERE incident = ? ORDER BY id DESC LIMIT ?",
     )
     .bind(incident.0)
     .bind(limit as i64)
     .fetch_all(&mut *connection)
     .await?;
-    let mut lines = Vec::with_capacity(rows.len());
-    for row in rows.iter().rev() {
-        let exchange: Option<String> = row.try_get(3)?;
-        lines.push(HistoryLine {
-            incident,
-            at: instant(&text(row, 0)?).unwrap_or_default(),
-            who: text(row, 1)?,
-            action: text(row, 2)?,
-            exchange: exchange.and_then(|exchange| exchange.parse().ok()),
-            seq: row.try_get::<Option<i64>, _>(4)?.map(|seq| seq as u64),
-            detail: text(row, 5)?,
-        });
-    }
-    Ok(lines)
+    rows.iter().rev().map(history_line).collect()
+}
+
+/// A line whose row begins with `at, who, action, exchange, seq, detail, incident`.
+pub fn history_line(row: &SqliteRow) -> Result<HistoryLine, StoreError> {
+    let exchange: Option<String> = row.try_get(3)?;
+    Ok(HistoryLine {
+        incident: IncidentId(row.try_get(6)?),
+        at: instant(&text(row, 0)?).unwrap_or_default(),
+        who: text(row, 1)?,
+        action: text(row, 2)?,
+        exchange: exchange.and_then(|exchange| exchange.parse().ok()),
+        seq: row.try_get::<Option<i64>, _>(4)?.map(|seq| seq as u64),
+        detail: text(row, 5)?,
+    })
 }
 
 /// Everything of a record that stands in its own row. The error is a sentence for people.

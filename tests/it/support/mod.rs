@@ -8,6 +8,7 @@ pub mod disk;
 pub mod pair;
 pub mod post_office;
 pub mod raw;
+pub mod receiver;
 pub mod relay;
 pub mod row;
 pub mod schema;
@@ -18,6 +19,6 @@ pub mod workload;
 
 pub use command::{casebridge, finish, program};
 pub use pair::Pair;
-pub use site::Site;
+pub use site::{Site, write_secret};
 pub use wait::eventually;
 pub use wire::{Fault, Wire};

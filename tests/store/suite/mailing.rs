@@ -175,7 +175,12 @@ pub async fn r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_sto
     let next = step(seen[0].position, notice(2, "input-reminder-2"), "two");
     assert_eq!(store.take_step(next).await.unwrap(), Written::Done);
     // Another state: what asks is not sent any more.
-    let moved_on = NewsTaken { moved_on: vec![incident], look: vec![incident], ..NewsTaken::default() };
+    let kept = Some("t".to_owned());
+    let moved_on = NewsTaken { moved_on: vec![(incident, kept)], ..NewsTaken::default() };
+    store.take_mail_news(moved_on, at(31)).await.unwrap();
+    let due = store.due_mails(at(40), 10).await.unwrap();
+    assert_eq!(due.len(), 1, "what is about the state that it is in stays");
+    let moved_on = NewsTaken { moved_on: vec![(incident, None)], look: vec![incident], ..NewsTaken::default() };
     store.take_mail_news(moved_on, at(31)).await.unwrap();
     assert_eq!(store.due_mails(at(40), 10).await.unwrap(), []);
     store.look_again(incident, None).await.unwrap();
