@@ -99,8 +99,8 @@ pub fn peer_router(door: Door) -> Router {
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
-    let commands = local::routes().merge(hand_over::routes()).merge(history::routes());
-    let commands = commands.merge(jobs::routes()).merge(people::routes()).merge(reactions::routes());
+    let commands = local::routes().merge(hand_over::routes()).merge(history::routes()).merge(jobs::routes());
+    let commands = commands.merge(people::routes()).merge(reactions::routes());
     finish(commands.merge(cases).merge(open_to_all()), door)
 }
 

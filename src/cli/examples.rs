@@ -47,6 +47,20 @@ Examples:
   casebridge submit 1 --cc noc@north.example,lead@north.example --comment \"Please call first\" --save-draft
 ";
 
+/// Under the help of `reaction add`.
+pub const REACTION: &str = "\
+The file holds one reaction:
+  {\"name\": \"night desk\", \"trigger\": \"case_assigned\",
+   \"filter\": {\"priorities\": [\"1 - Critical\"], \"has_words\": \"power\"},
+   \"actions\": [{\"target\": \"night desk\"}]}
+Triggers: incident_detected, incident_submitted, case_assigned, case_updated, intelligence_received. Targets are those
+of [[reaction_target...]] in the configuration.
+
+Examples:
+  casebridge reaction add night.json
+  casebridge reaction add night.json --incident 1 --incident 2
+";
+
 /// Under the help of `history`.
 pub const HISTORY: &str = "\
 An export holds every entry with its hash, what went to peers, and what they signed. It is verified without the site:
@@ -61,20 +75,6 @@ Examples:
   casebridge history verify north.jsonl --key north.keys --held partner.jsonl
   casebridge history disclosed --peer partner 1
   casebridge key show --peer partner
-";
-
-/// Under the help of `reaction add`.
-pub const REACTION: &str = "\
-The file holds one reaction:
-  {\"name\": \"night desk\", \"trigger\": \"case_assigned\",
-   \"filter\": {\"priorities\": [\"1 - Critical\"], \"has_words\": \"power\"},
-   \"actions\": [{\"target\": \"night desk\"}]}
-Triggers: incident_detected, incident_submitted, case_assigned, case_updated, intelligence_received. Targets are those
-of [[reaction_target...]] in the configuration.
-
-Examples:
-  casebridge reaction add night.json
-  casebridge reaction add night.json --incident 1 --incident 2
 ";
 
 /// Under the help of `link`.

@@ -118,7 +118,7 @@ enum Command {
     Incidents(incidents::Arguments),
     /// Cases, for those who work on them: list, show, create, edit, act
     #[command(subcommand)]
-    Case(case::CaseCommand),
+    Case(Box<case::CaseCommand>),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
     /// The story of a case, and the history as evidence: export, verify, what was disclosed
@@ -231,7 +231,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
-        Command::Case(command) => case::run(&site.local()?, command).await,
+        Command::Case(command) => case::run(&site.local()?, *command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
         Command::History(arguments) => history::run(&site, arguments).await,
         Command::Key(command) => key::run(&site.local()?, command).await,

@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
-    tasks.spawn(until(stop.clone(), receipts(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::react(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
+    tasks.spawn(until(stop.clone(), receipts(engine.clone())));
     tasks.spawn(until(stop.clone(), time(engine.clone())));
     tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {

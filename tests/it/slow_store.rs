@@ -78,7 +78,7 @@ async fn completes(pair: &Relayed) {
         let shown = pair.end_user.get(&format!("/v1/incidents/{id}")).await.body;
         let told: Vec<&str> =
             shown["history"].as_array().unwrap().iter().filter_map(|line| line["action"].as_str()).collect();
-        assert_eq!(told, ["submitted", "acknowledged", "case_accepted", "operation_applied"]);
+        assert_eq!(told, ["detected", "submitted", "acknowledged", "case_accepted", "operation_applied"]);
     }
     assert_eq!(polls(pair), polls_before, "with the transaction ID, the poll for it has ended");
     assert_eq!(pair.end_user.get("/v1/parked").await.body["total"], 0);

@@ -170,53 +170,6 @@ impl IncidentStore for Store {
 }
 
 #[async_trait]
-impl HistoryStore for Store {
-    async fn entries(&self, _: &Of, _: u64, _: usize) -> Result<Vec<Kept>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn head(&self) -> Result<Head, StoreError> {
-        Ok(Head { number: 0, hash: root_of(&self.site.0.to_string()) })
-    }
-
-    async fn note(&self, _: Note) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn arrived(&self, _: &Alias, _: u64, _: usize) -> Result<Vec<Arrived>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn take_receipt(&self, _: &Alias, _: &Receipt, _: Timestamp) -> Result<Taking, StoreError> {
-        Ok(Taking::default())
-    }
-
-    async fn receipts_of(&self, _: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn marks(&self, _: &Alias) -> Result<Marks, StoreError> {
-        Ok(Marks::default())
-    }
-
-    async fn mark(&self, _: &Alias, _: Option<u64>, _: Option<u64>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn look_for_unproved(&self, _: &Alias, _: Timestamp, _: usize) -> Result<Unproved, StoreError> {
-        Ok(Unproved::default())
-    }
-
-    async fn keys(&self, _: Option<&Alias>) -> Result<Vec<KnownKey>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
 impl EventStore for Store {
     async fn follow(&self, consumers: &[&'static str]) -> Result<(), StoreError> {
         self.commit(|shelf| {
@@ -294,6 +247,53 @@ impl ReactionStore for Store {
 
     async fn forget_runs(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl HistoryStore for Store {
+    async fn entries(&self, _: &Of, _: u64, _: usize) -> Result<Vec<Kept>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        Ok(Head { number: 0, hash: root_of(&self.site.0.to_string()) })
+    }
+
+    async fn note(&self, _: Note) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn arrived(&self, _: &Alias, _: u64, _: usize) -> Result<Vec<Arrived>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn take_receipt(&self, _: &Alias, _: &Receipt, _: Timestamp) -> Result<Taking, StoreError> {
+        Ok(Taking::default())
+    }
+
+    async fn receipts_of(&self, _: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn marks(&self, _: &Alias) -> Result<Marks, StoreError> {
+        Ok(Marks::default())
+    }
+
+    async fn mark(&self, _: &Alias, _: Option<u64>, _: Option<u64>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn look_for_unproved(&self, _: &Alias, _: Timestamp, _: usize) -> Result<Unproved, StoreError> {
+        Ok(Unproved::default())
+    }
+
+    async fn keys(&self, _: Option<&Alias>) -> Result<Vec<KnownKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
