@@ -11,6 +11,7 @@ mod exchanges;
 mod fuzz;
 mod hand_over;
 mod health;
+mod history;
 mod jobs;
 mod keyring;
 mod limits;
@@ -22,6 +23,7 @@ mod people;
 mod problem;
 mod query;
 mod reactions;
+mod receipts;
 mod site;
 mod transactions;
 mod updates;
@@ -86,6 +88,7 @@ pub fn peer_router(door: Door) -> Router {
         .route("/v1/updates", get(updates::updates))
         .route("/v1/exchanges", get(exchanges::exchanges))
         .route("/v1/digests", get(digests::digests))
+        .route("/v1/receipts", get(receipts::get).post(receipts::post))
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), limits::limit))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));
@@ -96,8 +99,9 @@ pub fn peer_router(door: Door) -> Router {
 /// The verbs of the commands. The permissions of the socket's file say who may use them.
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
-    let commands = local::routes().merge(hand_over::routes()).merge(jobs::routes()).merge(people::routes());
-    finish(commands.merge(reactions::routes()).merge(cases).merge(open_to_all()), door)
+    let commands = local::routes().merge(hand_over::routes()).merge(history::routes()).merge(jobs::routes());
+    let commands = commands.merge(people::routes()).merge(reactions::routes());
+    finish(commands.merge(cases).merge(open_to_all()), door)
 }
 
 fn open_to_all() -> Router<Door> {

@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, jobs, local, metrics, operations, people, reactions,
-    site, transactions, updates,
+    attachments, cases, digests, exchanges, hand_over, health, history, jobs, local, metrics, operations, people,
+    reactions, receipts, site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -31,6 +31,8 @@ use crate::protocol::problem::CONTENT_TYPE;
         updates::updates,
         exchanges::exchanges,
         digests::digests,
+        receipts::get,
+        receipts::post,
         attachments::offset,
         attachments::put,
         attachments::get,
@@ -60,6 +62,12 @@ use crate::protocol::problem::CONTENT_TYPE;
         hand_over::active,
         hand_over::comment,
         hand_over::edit_comment,
+        history::history,
+        history::end,
+        history::disclosed,
+        history::keys,
+        history::pin,
+        history::rotate,
         people::parties,
         people::add_party,
         people::remove_party,

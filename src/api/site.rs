@@ -10,7 +10,8 @@ use super::body::Answer;
 use crate::protocol::site::capability;
 use crate::protocol::{self, SiteAnswer};
 
-const CAPABILITIES: [&str; 6] = ["create", "update", "resolve", "close", capability::RECONCILE, capability::LINK];
+const CAPABILITIES: [&str; 7] =
+    ["create", "update", "resolve", "close", capability::RECONCILE, capability::LINK, capability::RECEIPTS];
 
 /// Who is this site: the connection test.
 #[utoipa::path(get, path = "/v1/site", tag = "protocol", security(("client" = [])), responses(
@@ -20,6 +21,7 @@ const CAPABILITIES: [&str; 6] = ["create", "update", "resolve", "close", capabil
 pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension<Caller>) -> Answer<SiteAnswer> {
     door.engine.heard_from(&client, Timestamp::now());
     let settings = door.engine.settings();
+    let (key, endorsements) = door.engine.public_key();
     let reopen = settings.case.reopen_closed.then_some(capability::REOPEN);
     Answer(SiteAnswer {
         alias: settings.site.alias.clone(),
@@ -28,5 +30,7 @@ pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension
         protocol: protocol::VERSION.into(),
         time: Timestamp::now(),
         capabilities: CAPABILITIES.into_iter().chain(reopen).map(str::to_owned).collect(),
+        key: Some(key),
+        endorsements,
     })
 }

@@ -28,7 +28,22 @@ impl ContentDigest {
 
     /// Of everything that was put into `hash`.
     pub fn ended(hash: Sha256) -> Self {
-        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self::from_bytes(&hash.finalize().into())
+    }
+
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| char::from(DIGITS[usize::from(half & 0xf)]);
+        Self(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect())
+    }
+
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let digit = |letter: u8| if letter.is_ascii_digit() { letter - b'0' } else { letter.wrapping_sub(b'a' - 10) };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(self.0.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0]) << 4 | digit(pair[1]) & 0xf;
+        }
+        bytes
     }
 
     pub fn as_str(&self) -> &str {
@@ -137,6 +152,7 @@ mod tests {
         let digest = ContentDigest::of(b"");
         assert_eq!(digest.as_str(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(digest.as_str().parse(), Ok(digest.clone()));
+        assert_eq!(ContentDigest::from_bytes(&digest.to_bytes()), digest);
         for wrong in ["", "e3", &digest.as_str().to_uppercase(), &"g".repeat(64), &"é".repeat(32)] {
             assert_eq!(wrong.parse::<ContentDigest>(), Err(NotADigest), "{wrong}");
         }

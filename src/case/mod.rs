@@ -14,6 +14,7 @@ pub mod conflict;
 pub mod deadline;
 pub mod deposit;
 pub mod derive;
+pub mod evidence;
 pub mod fields;
 pub mod form;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::evidence::{PublicKey, Signature};
 use super::{
     Alias, CaseId, CaseLink, CaseTypeName, ContentDigest, ExchangeId, GroupName, Percent, Tag, TransactionId, UserName,
 };
@@ -34,6 +35,8 @@ texts! {
     Tag: 1, Tag::LIMIT, LINE;
     ExchangeId: 32, 32, "^[0-9a-f]{32}$";
     ContentDigest: 64, 64, "^[0-9a-f]{64}$";
+    PublicKey: 44, 44, "^[A-Za-z0-9+/]{43}=$";
+    Signature: 88, 88, "^[A-Za-z0-9+/]{86}==$";
 }
 
 impl PartialSchema for Percent {

@@ -53,7 +53,8 @@ mod tests {
     fn each_permission_to_view_lets_its_cases_in_and_several_the_union() {
         let own = ["noc".to_owned()];
         let bert = ["bert".to_owned()];
-        let cases: [(&str, Option<&str>, &[String], &[String]); 5] = [
+        type Case<'a> = (&'static str, Option<&'a str>, &'a [String], &'a [String]);
+        let cases: [Case<'_>; 5] = [
             ("mine", Some("ann"), &bert, &[]),
             ("to me", Some("bert"), &["ann".to_owned()], &[]),
             ("to my group", None, &[], &own),
@@ -62,9 +63,8 @@ mod tests {
         ];
         let seen = |given: &[Permission]| {
             let sight = Sight::of(given.iter().copied().collect(), "ann", &own);
-            let sees = |(name, initiator, users, groups): &(&'static str, Option<&str>, &[String], &[String])| {
-                sight.sees(*initiator, users, groups).then_some(*name)
-            };
+            let sees =
+                |(name, initiator, users, groups): &Case<'_>| sight.sees(*initiator, users, groups).then_some(*name);
             cases.iter().filter_map(sees).collect::<Vec<_>>()
         };
         use Permission::*;

@@ -61,6 +61,22 @@ Examples:
   casebridge reaction add night.json --incident 1 --incident 2
 ";
 
+/// Under the help of `history`.
+pub const HISTORY: &str = "\
+An export holds every entry with its hash, what went to peers, and what they signed. It is verified without the site:
+with its public key and those of its peers, as `casebridge key show` prints them.
+
+Examples:
+  casebridge history 1
+  casebridge history export
+  casebridge history export 1
+  casebridge history verify
+  casebridge history verify north.jsonl --key partner.keys --key north.keys
+  casebridge history verify north.jsonl --key north.keys --held partner.jsonl
+  casebridge history disclosed --peer partner 1
+  casebridge key show --peer partner
+";
+
 /// Under the help of `link`.
 pub const LINK: &str = "\
 The site above has entered the case for this site, by phone for instance, and told its number.
@@ -251,6 +267,7 @@ pub fn all() -> Vec<&'static str> {
         RUN,
         DEPOSIT,
         SUBMIT,
+        HISTORY,
         ESCALATE,
         LINK,
         OPEN,

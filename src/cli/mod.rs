@@ -11,8 +11,10 @@ mod deposit;
 mod examples;
 pub mod exit;
 mod hand_over;
+mod history;
 mod incidents;
 mod job;
+mod key;
 mod link;
 mod local;
 mod open;
@@ -116,9 +118,12 @@ enum Command {
     Incidents(incidents::Arguments),
     /// Cases, for those who work on them: list, show, create, edit, act
     #[command(subcommand)]
-    Case(case::CaseCommand),
+    Case(Box<case::CaseCommand>),
     /// Everything about one incident: record, exchange, what it waits for, comments, history
     Show(show::Arguments),
+    /// The story of a case, and the history as evidence: export, verify, what was disclosed
+    #[command(after_help = examples::HISTORY)]
+    History(history::Arguments),
     /// What an incident waits for, on whose side, since when, and what to do
     Why(why::Arguments),
     /// The site and its peers: last contact, queue, clock difference, warnings
@@ -176,6 +181,9 @@ enum Command {
     Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
     TestPeer(Output),
+    /// The keys that this site and its peers sign with
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// The credentials that this site hands out to its clients
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -223,8 +231,10 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Link(arguments) => link::run(&site.local()?, arguments).await,
         Command::Open(arguments) => open::run(&site.local()?, arguments).await,
         Command::Incidents(arguments) => incidents::run(&site.local()?, arguments).await,
-        Command::Case(command) => case::run(&site.local()?, command).await,
+        Command::Case(command) => case::run(&site.local()?, *command).await,
         Command::Show(arguments) => show::run(&site.local()?, arguments).await,
+        Command::History(arguments) => history::run(&site, arguments).await,
+        Command::Key(command) => key::run(&site.local()?, command).await,
         Command::Why(arguments) => why::run(&site.local()?, arguments).await,
         Command::Status(output) => status::run(&site.local()?, output).await,
         Command::Outbox(arguments) => queue::outbox(&site.local()?, arguments).await,

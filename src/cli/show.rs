@@ -8,6 +8,7 @@ use super::local::Local;
 use super::print::{self, Column, Table, safe_lines, span, time};
 use super::{Output, queue};
 use crate::case::{Attachment, AttachmentState, Form, OwnCase, Transfer};
+use crate::protocol::external::External;
 use crate::protocol::operator::{ExchangeDetail, IncidentDetail};
 
 /// Of `show`.
@@ -153,6 +154,13 @@ fn show_exchange(page: &mut Page, exchange: &ExchangeDetail, now: Timestamp, wid
     page.field("parked", exchange.parked.clone());
     page.field("transaction ID", exchange.transaction.clone());
     page.field("exchange ID", exchange.exchange.to_string());
+    let External { id, status, created_at, active, originator, integration } = &exchange.external;
+    page.field("external ID", id.clone());
+    page.field("external status", status.clone());
+    page.field("created", time(*created_at));
+    page.field("active", if *active { "yes" } else { "no" }.to_owned());
+    page.field("originator", originator.clone());
+    page.field("integration", integration.clone());
     page.field("operations", format!("{} sent, {} applied", exchange.sent, exchange.applied));
     if !exchange.pending.is_empty() {
         page.field("pending", format!("{} not acknowledged yet", exchange.pending.len()));
@@ -288,6 +296,14 @@ mod tests {
             sent: 2,
             applied: 1,
             pending: vec![pending],
+            external: External {
+                id: Some("CASE-12".into()),
+                status: Some("Open".into()),
+                created_at: at("2026-11-21T12:00:00Z"),
+                active: true,
+                originator: "north".into(),
+                integration: "upstream partner".into(),
+            },
         };
         let deposited = HistoryLine {
             incident: IncidentId(7),
@@ -331,6 +347,11 @@ mod tests {
             "  overridden           case status\n",
             "  came through         north > partner\n",
             "  router.model         MX480\n",
+            "  external ID          CASE-12\n",
+            "  external status      Open\n",
+            "  active               yes\n",
+            "  originator           north\n",
+            "  integration          upstream partner\n",
             "awaited",
             "from the inbox",
         ] {

@@ -123,6 +123,8 @@ mod tests {
             protocol: "1.0".into(),
             time: Timestamp::UNIX_EPOCH,
             capabilities: Vec::new(),
+            key: None,
+            endorsements: Vec::new(),
         };
         assert_eq!(warnings(&settings, upstream, &site("partner", "north"), 1.0), Vec::<String>::new());
         let all = warnings(&settings, upstream, &site("other", "south"), -31.0);

@@ -101,6 +101,14 @@ pub const STATE_CACHE: Bounded<u64> = bounded(64 * MIB, MIB, 16 * GIB);
 /// `state.on_damage`
 pub const STATE_ON_DAMAGE: OnDamage = OnDamage::Rebuild;
 
+/// `history.key_file`: `history.key` in the data directory.
+pub fn history_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("history.key")
+}
+
+/// `history.receipt_within`
+pub const HISTORY_RECEIPT_WITHIN: Bounded<Duration> = bounded(m(10), ms(100), d(30));
+
 /// `mail_inbox.poll_interval`
 pub const MAIL_INBOX_POLL_INTERVAL: Bounded<Duration> = bounded(s(2), ms(20), h(1));
 /// `mail_inbox.settle`

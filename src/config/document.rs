@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::places;
 use super::reader::Reader;
 use super::section::{
-    bundle, case, client, definitions, exchange, fields, inbox, job, listen, mail, mail_inbox, pages, policy, reaction,
-    retry, role, schedule, site, upstream,
+    bundle, case, client, definitions, exchange, fields, history, inbox, job, listen, mail, mail_inbox, pages, policy,
+    reaction, retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
 
@@ -39,6 +39,7 @@ pub(super) fn document(
     let log = site::log(file.section("log"));
     let store = site::store(file.section("store"), origin, &data_dir);
     let state = site::state(file.section("state"), origin, &data_dir);
+    let history = history::history(file.section("history"), origin, &data_dir);
     let inboxes = collect(file.sections("inbox", inbox::INBOX_LIMIT), |table| {
         inbox::inbox(table, origin, &mut directories, disk)
     });
@@ -94,6 +95,7 @@ pub(super) fn document(
         log,
         store,
         state,
+        history: history?,
         inboxes: inboxes?,
         mail_inboxes: mail_inboxes?,
         bundle,

@@ -24,6 +24,7 @@ mod reader;
 mod secret;
 mod section;
 pub mod settings;
+pub mod site_key;
 mod source;
 mod spelling;
 mod syntax;

@@ -149,6 +149,12 @@ fn locate(item: &Item<'_>, origin: &Origin) -> Result<PathBuf, Refused> {
     Ok(path)
 }
 
+/// The file of a secret that need not be there yet, and whether systemd hands it over.
+pub(super) fn place(item: &Item<'_>, origin: &Origin) -> Result<(PathBuf, bool), Refused> {
+    let path = named(item, origin)?;
+    Ok((path, item.text()?.starts_with("credential:")))
+}
+
 fn named(item: &Item<'_>, origin: &Origin) -> Result<PathBuf, Refused> {
     let text = item.line(4096)?;
     let Some(name) = text.strip_prefix("credential:") else { return Ok(origin.resolve(text)) };

@@ -11,6 +11,7 @@ use super::cron::Cron;
 use super::origin::Watched;
 use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
+use crate::case::evidence::PublicKey;
 use crate::case::reminder::Pace;
 use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Permissions, Policy, Sharing};
 
@@ -21,6 +22,7 @@ pub struct Settings {
     pub log: Log,
     pub store: Store,
     pub state: State,
+    pub history: History,
     pub inboxes: Vec<Inbox>,
     pub mail_inboxes: Vec<MailInbox>,
     pub bundle: Bundle,
@@ -82,6 +84,13 @@ impl Settings {
         let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, &upstream.fields));
         let clients = self.clients.iter().map(|client| (&client.alias, &client.fields));
         upstream.chain(clients).find(|(alias, _)| *alias == peer).map_or(FieldMap::plain(), |(_, fields)| fields)
+    }
+
+    /// The public key that the settings name for a peer.
+    pub fn peer_key(&self, peer: &Alias) -> Option<PublicKey> {
+        let upstream = self.upstream.iter().map(|upstream| (&upstream.alias, upstream.key));
+        let clients = self.clients.iter().map(|client| (&client.alias, client.key));
+        upstream.chain(clients).find(|(alias, _)| *alias == peer).and_then(|(_, key)| key)
     }
 
     /// Whether a peer is to see no addresses.
@@ -150,6 +159,17 @@ pub struct State {
     /// Memory for sled's cache, in bytes.
     pub cache_bytes: u64,
     pub on_damage: OnDamage,
+}
+
+/// `[history]`: history as evidence (H-07).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The private key that this site signs with, PEM; made where there is none.
+    pub key_file: PathBuf,
+    /// Whether systemd hands the key over, so that it is neither made nor exchanged here.
+    pub is_credential: bool,
+    /// How soon a peer is expected to sign for an operation that it took.
+    pub receipt_within: Duration,
 }
 
 /// What to do with a state database that does not open or does not check out.
@@ -256,6 +276,8 @@ pub struct Upstream {
     pub attachments: Sharing,
     /// `[[upstream.field]]`
     pub fields: FieldMap,
+    /// The key that it signs with; without it the first one that it shows is believed.
+    pub key: Option<PublicKey>,
 }
 
 /// How we show the upstream who we are.
@@ -337,6 +359,8 @@ pub struct Client {
     pub attachments: Sharing,
     /// `[[client.field]]`
     pub fields: FieldMap,
+    /// The key that it signs with; without it the first one that it shows is believed.
+    pub key: Option<PublicKey>,
 }
 
 /// User name and password of a client.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::PageKeyFault;
+use crate::config::site_key::SiteKeyFault;
 use crate::exchange::EngineError;
 use crate::jobs::ScheduleError;
 use crate::notify::PostError;
@@ -41,6 +42,8 @@ pub enum DaemonError {
     Socket { path: PathBuf, reason: String },
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
+    #[error("the key of [history] cannot be used: {0}")]
+    Key(String),
     #[error("the state cannot be written any more: {0}; after a restart everything unacknowledged is done again")]
     StateFailed(String),
     #[error("{path} cannot be set aside: {reason}")]
@@ -61,10 +64,15 @@ impl DaemonError {
         DaemonError::Signals(error)
     }
 
+    pub(super) fn key(fault: SiteKeyFault) -> Self {
+        DaemonError::Key(fault.to_string())
+    }
+
     /// The exit code of the process: 3 for settings, 7 for state, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
             DaemonError::Log(_)
+            | DaemonError::Key(_)
             | DaemonError::Schedule(_)
             | DaemonError::Upstream(_)
             | DaemonError::Tls(_)

@@ -29,6 +29,7 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     tasks.spawn(until(stop.clone(), prepare(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::react(engine.clone())));
     tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
+    tasks.spawn(until(stop.clone(), receipts(engine.clone())));
     tasks.spawn(until(stop.clone(), time(engine.clone())));
     tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
@@ -173,6 +174,17 @@ async fn transfer(engine: Engine) {
         engine.feed_ready().await;
         let outcome = engine.transfer(IDLE).await;
         trouble.after(outcome).await;
+    }
+}
+
+async fn receipts(engine: Engine) {
+    let mut trouble = Trouble::new("receipts");
+    loop {
+        let outcome = engine.exchange_receipts().await;
+        trouble.after(outcome).await;
+        // Many operations are signed for at once.
+        tokio::time::sleep(PAUSE).await;
+        engine.wait_for_receipts(IDLE).await;
     }
 }
 

@@ -134,6 +134,7 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     keep("[log]", old.log == new.log);
     keep("[store]", format!("{:?}", old.store) == format!("{:?}", new.store));
     keep("[state]", format!("{:?}", old.state) == format!("{:?}", new.state));
+    keep("[history] key_file", old.history.key_file == new.history.key_file);
     keep("[[inbox]]", format!("{:?}", old.inboxes) == format!("{:?}", new.inboxes));
     keep("[[mail_inbox]]", format!("{:?}", old.mail_inboxes) == format!("{:?}", new.mail_inboxes));
     keep("[bundle]", format!("{:?}", old.bundle) == format!("{:?}", new.bundle));
@@ -157,6 +158,8 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     new.log = old.log.clone();
     new.store = old.store.clone();
     new.state = old.state.clone();
+    new.history.key_file.clone_from(&old.history.key_file);
+    new.history.is_credential = old.history.is_credential;
     new.inboxes = old.inboxes.clone();
     new.mail_inboxes = old.mail_inboxes.clone();
     new.bundle = old.bundle.clone();

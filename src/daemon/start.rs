@@ -11,12 +11,14 @@ use super::late::LateAttachments;
 use crate::case::{Links, SiteId};
 use crate::clock::Clock;
 use crate::config::settings::OnDamage;
+use crate::config::site_key::KeyFile;
 use crate::config::{Cron, Settings, page_key};
-use crate::exchange::{Engine, Parts};
+use crate::exchange::{Engine, Parts, SiteKey};
 use crate::jobs::{AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping, Job, Reconcile, Scheduled, SlaCheck};
 use crate::notify::Post;
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
+use crate::store::history::{HistoryStore, KeyStanding};
 use crate::store::{IncidentStore, SqliteStore};
 
 pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
@@ -27,9 +29,10 @@ pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
         .await
         .map_err(|error| DaemonError::StateFailed(error.to_string()))??;
     let store = store.claimed(&settings.store)?;
+    let key = site_key(&settings, &store).await?;
     let (post, links) = (post(&settings, site)?, links(&settings)?);
     let parts =
-        Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system() };
+        Parts { upstream: upstream(&settings)?, settings, store: Arc::new(store), state, clock: Clock::system(), key };
     let engine = Engine::start(parts).await?;
     engine.set_links(links);
     engine.set_post(post);
@@ -47,6 +50,20 @@ pub fn links(settings: &Settings) -> Result<Option<Arc<Links>>, DaemonError> {
     let Some(pages) = &settings.pages else { return Ok(None) };
     let key = page_key(&settings.site.data_dir)?;
     Ok(Some(Arc::new(Links::new(key, pages.address.clone()))))
+}
+
+/// The key that the site signs with; made at the first start.
+async fn site_key(settings: &Settings, store: &SqliteStore) -> Result<SiteKey, DaemonError> {
+    let known = store.keys(None).await?;
+    let present = known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
+    let file = KeyFile::of(&settings.history);
+    let opening = file.clone();
+    let opened = tokio::task::spawn_blocking(move || opening.open(present)).await;
+    let (key, is_new) = opened.map_err(|error| DaemonError::Key(error.to_string()))?.map_err(DaemonError::key)?;
+    if is_new {
+        info!(event = "site_key_made", key = %key.public(), "the site has a key to sign with");
+    }
+    Ok(SiteKey { key, file: Some(file) })
 }
 
 /// The way to the upstream, where there is one.

@@ -12,6 +12,7 @@ use super::detect::reference;
 use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
+use crate::case::evidence::Travelled;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident,
     IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
@@ -346,6 +347,7 @@ impl Engine {
             reference: Some(reference),
             attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
+            travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
             ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {
@@ -429,9 +431,10 @@ impl Engine {
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
             let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
-            writes.extend(
-                one.record.incident().map(|incident| self.parked_line(&one.key, incident, &parked, "the peer's")),
-            );
+            writes.extend(one.record.incident().map(|incident| Write {
+                travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
+                ..self.parked_line(&one.key, incident, &parked, "the peer's")
+            }));
         }
         let incidents = writes.iter().map(|write| write.incident).collect();
         self.store().write(writes).await?;

@@ -2,9 +2,11 @@
 
 use super::work::{action, check_not_given_back, form};
 use super::{Engine, EngineError};
+use crate::case::evidence::Context;
 use crate::case::text::line;
 use crate::case::{Action, Case, Edit, Form, Holder, Incident, IncidentId, Reference, Towards};
 use crate::protocol::operator::{ActiveRequest, AssignRequest, TakeRequest};
+use crate::store::Write;
 
 /// The longest name of a group, in bytes.
 const GROUP_LIMIT: usize = 128;
@@ -40,7 +42,14 @@ impl Engine {
             ..Edit::default()
         };
         let detail = format!("assigned to {group}");
-        self.edit(&incident, edit, Action::Assigned, &request.operator, detail.clone()).await?;
+        // Who has it in hand changes when the detector finds the new group; the decision is here (H-05).
+        let mut context = Context::default();
+        if let Some(one) = target {
+            context.note("holder", Some(one.holder.as_str()), Some(Holder::Peer.as_str()));
+            context.note("hand_over", None, Some(&format!("to {}, {}", one.peer, one.standing.as_str())));
+        }
+        let write = self.edited(&incident, edit, Action::Assigned, &request.operator, detail.clone());
+        self.write_decision(Write { context, ..write }).await?;
         Ok(detail)
     }
 
@@ -65,7 +74,15 @@ impl Engine {
             ..Edit::default()
         };
         let detail = format!("taken back from {}", reference.peer);
-        self.edit(&incident, edit, Action::Assigned, &request.operator, detail).await
+        let mut context = Context::default();
+        context.note("holder", Some(reference.holder.as_str()), Some(Holder::Us.as_str()));
+        context.note(
+            "hand_over",
+            None,
+            Some(&format!("back from {}, {}", reference.peer, reference.standing.as_str())),
+        );
+        let write = self.edited(&incident, edit, Action::Assigned, &request.operator, detail);
+        self.write_decision(Write { context, ..write }).await
     }
 
     /// Stops the exchange of a record in both directions, or lets it go on (C-59).

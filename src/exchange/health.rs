@@ -83,6 +83,9 @@ impl Engine {
 
     pub(super) async fn peer_answered(&self, alias: &Alias, site: Option<SiteAnswer>) -> Result<(), EngineError> {
         let (peer, now) = (alias.clone(), self.now());
+        if let Some(site) = &site {
+            self.heard_key(site.key, site.endorsements.clone());
+        }
         let before = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {

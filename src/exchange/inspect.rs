@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::config::settings::Client;
 use crate::config::token::{Holder, Operator, Token};
 use crate::protocol::ProblemType;
+use crate::protocol::external::External;
 use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
     ParkedRow, PeerStatus, StatusAnswer,
@@ -215,7 +216,10 @@ impl Engine {
             comments: incident.comments.clone(),
             attachments: self.store().attachments(id).await?,
             transfers: self.store().transfers(id).await?,
-            exchanges: known.into_iter().map(exchange_detail).collect(),
+            exchanges: known
+                .into_iter()
+                .map(|one| exchange_detail(one, &incident, &self.settings().site.alias))
+                .collect(),
             history: self.store().history(id, HISTORY).await?,
         })
     }
@@ -269,16 +273,42 @@ impl Known {
     }
 }
 
-fn exchange_detail(known: Known) -> ExchangeDetail {
+/// How the record stands at the other site (C-58).
+fn external(known: &Known, transaction: Option<&String>, incident: &Incident, own: &Alias) -> External {
+    let towards = known.record.leg.towards();
+    let case = incident.upstream_case.as_ref().or(incident.case.as_ref());
+    let reference = incident.references.iter().find(|one| one.exchange == known.key.exchange);
+    let (id, status) = match towards {
+        Towards::Upstream => {
+            (case.map(|case| case.id.to_string()).or(transaction.cloned()), case.map(|case| case.status.clone()))
+        }
+        Towards::Client => (
+            reference.and_then(|one| one.peer_incident).map(|id| id.to_string()),
+            reference.map(|one| one.standing.as_str().to_owned()),
+        ),
+    };
+    External {
+        id,
+        status,
+        created_at: incident.created_at,
+        active: incident.active,
+        originator: incident.trace_route.first().unwrap_or(own).to_string(),
+        integration: format!("{} {}", towards.as_str(), known.key.peer),
+    }
+}
+
+fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDetail {
     let waits_for = why::of_exchange(&known).waits_for;
-    let Known { key, record, pending, health } = known;
-    let towards = record.leg.towards();
-    let resting = health.next_attempt.filter(|_| towards == Towards::Upstream && health.down_since.is_some());
-    let transaction = match &record.leg {
+    let transaction = match &known.record.leg {
         Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
         Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),
     };
+    let external = external(&known, transaction.as_ref(), incident, own);
+    let Known { key, record, pending, health } = known;
+    let towards = record.leg.towards();
+    let resting = health.next_attempt.filter(|_| towards == Towards::Upstream && health.down_since.is_some());
     ExchangeDetail {
+        external,
         exchange: key.exchange,
         peer: key.peer.to_string(),
         towards: towards.as_str().into(),

@@ -6,6 +6,7 @@ use tracing::info;
 use super::open::Request;
 use super::push::Task;
 use super::{Engine, EngineError, settle};
+use crate::case::evidence::Way;
 use crate::case::{
     Action, Alias, Form, HistoryLine, IncidentId, LinkTo, Operation, OperationKind, Standing, Submission, Towards,
 };
@@ -35,7 +36,7 @@ impl Engine {
         let later = |reason: &str| Outcome::Later { problem: ProblemType::Busy.with(reason) };
         let rest = requests.split_off(requests.len().min(LIMIT));
         let mut outcomes: Vec<_> = rest.iter().map(|(index, ..)| (*index, later("links take turns"))).collect();
-        let opens = requests.iter().map(|(_, key, create, _)| self.to_open(key, create)).collect();
+        let opens = requests.iter().map(|(_, key, create, raw)| self.to_open(key, create, raw)).collect();
         let _moved = self.0.between_record_and_shadow.read().await;
         let linked = match self.store().link(opens).await {
             Ok(linked) => linked,
@@ -93,6 +94,7 @@ impl Engine {
                 submission: Some(Submission::Held),
                 reference: Some(reference),
                 history: vec![held],
+                travelled: task.travelled(Way::Refused),
                 ..Write::to(incident, Writer::Bridge)
             });
         }

@@ -5,11 +5,11 @@
 //! - with the people of a case: `page` (links), `intake` (mails);
 //! - files, apart from the operations: `prepare`, `transfer`, `attachments`;
 //! - both ways: `fields`, `read`, `apply`, `untold`, `forward`, `health`, `retry`, `park`;
-//! - between both stores: `digest`, `reconcile`, `resync`;
+//! - between both stores: `digest`, `reconcile`, `resync`; what they sign for: `receipts`, `keys`;
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
 //! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
-//! - for people: `inspect`, `why`, `cases`; by mail: `parties`, `tell`, `chase`, `post`.
+//! - for people: `inspect`, `why`, `cases`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -37,6 +37,7 @@ mod health;
 mod inspect;
 mod intake;
 mod jobs;
+mod keys;
 mod link;
 mod manual;
 mod open;
@@ -52,6 +53,7 @@ mod push;
 mod react;
 mod reactions;
 mod read;
+mod receipts;
 mod receive;
 mod reconcile;
 mod remark;
@@ -60,6 +62,7 @@ mod resync;
 mod retry;
 mod settle;
 mod snapshot;
+mod story;
 mod submit;
 mod taken;
 mod tell;
@@ -76,9 +79,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::case::evidence::{Endorsement, PublicKey};
 use crate::case::{Alias, ContentDigest, Deposit, ExchangeId, IncidentId, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::config::site_key::KeyFile;
 use crate::notify::Post;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{Problem, ProblemType};
@@ -90,6 +95,7 @@ pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
 pub use intake::Replied;
+pub use keys::SiteKey;
 pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
@@ -133,6 +139,7 @@ pub struct Parts {
     /// The way to the upstream, where the settings name one.
     pub upstream: Option<Arc<dyn Upstream>>,
     pub clock: Clock,
+    pub key: SiteKey,
 }
 
 /// The engine of one site. Cheap to clone.
@@ -171,6 +178,19 @@ struct Inner {
     /// Held by the one call that reads through the store for digests.
     digesting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
+    /// The key that this site signs with, and its file.
+    own_key: RwLock<keys::Own>,
+    key_file: Option<KeyFile>,
+    /// Held by who changes how a key stands.
+    settling_keys: tokio::sync::Mutex<()>,
+    /// What the upstream said of its key since this was last looked at.
+    upstream_key: Mutex<Option<(PublicKey, Vec<Endorsement>)>>,
+    receipts_due: Notify,
+    /// Keys that nobody endorsed, and receipts that prove nothing.
+    key_told: Seldom<Alias>,
+    receipts_told: Seldom<(Alias, String)>,
+    /// When operations without a receipt were last looked for.
+    receipts_looked: Seldom<()>,
     /// When each client last showed itself.
     contacts: Mutex<HashMap<Alias, PeerRecord>>,
     endings: certificates::Endings,
@@ -206,7 +226,17 @@ impl Engine {
     /// the state is new.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
         let cursor = parts.state.transact::<_, StateError, _>(|t| t.store_cursor()).await?;
+        let SiteKey { key, file } = parts.key;
+        let own_key = keys::Own::of(key, &parts.store.keys(None).await?);
         let engine = Self(Arc::new(Inner {
+            own_key: RwLock::new(own_key),
+            key_file: file,
+            settling_keys: tokio::sync::Mutex::new(()),
+            upstream_key: Mutex::default(),
+            receipts_due: Notify::new(),
+            key_told: Seldom::default(),
+            receipts_told: Seldom::default(),
+            receipts_looked: Seldom::default(),
             latest: AtomicI64::new(parts.clock.now().as_millisecond()),
             started_at: parts.clock.now(),
             settings: RwLock::new(Arc::new(parts.settings)),

@@ -7,7 +7,9 @@ use tracing::{info, warn};
 use super::apply::digest;
 use super::{Engine, EngineError, settle};
 use crate::case::policy::first_match;
-use crate::case::{Alias, CaseTemplate, Create, Form, Incident, IncidentId, PolicyAction, Submission, Work};
+use crate::case::{
+    Alias, CaseTemplate, ContentDigest, Create, Form, Incident, IncidentId, PolicyAction, Submission, Work,
+};
 use crate::protocol::{Outcome, ProblemType};
 use crate::state::ExchangeKey;
 use crate::store::{Open, Opened, StoreError};
@@ -36,7 +38,7 @@ impl Engine {
     async fn open_new(&self, client: &Alias, creates: Vec<Request>) -> Result<Vec<(usize, Outcome)>, EngineError> {
         let settings = self.settings();
         let answer_within = settings.listen.as_ref().map(|listen| listen.answer_within).unwrap_or_default();
-        let opens = creates.iter().map(|(_, key, create, _)| self.to_open(key, create)).collect();
+        let opens = creates.iter().map(|(_, key, create, raw)| self.to_open(key, create, raw)).collect();
         let open = async {
             let moved = self.0.between_record_and_shadow.read().await;
             (self.store().open(opens).await, moved)
@@ -120,11 +122,12 @@ impl Engine {
         Ok(outcomes)
     }
 
-    pub(super) fn to_open(&self, key: &ExchangeKey, create: &Create) -> Open {
+    pub(super) fn to_open(&self, key: &ExchangeKey, create: &Create, raw: &RawValue) -> Open {
         Open {
             peer: key.peer.clone(),
             exchange: key.exchange,
             create: create.clone(),
+            sha256: ContentDigest::of(raw.get().as_bytes()),
             accept: self.accept_template(&key.peer, create),
             submission: self.opened_submission(),
             at: self.now(),

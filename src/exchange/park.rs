@@ -1,13 +1,14 @@
 //! What needs a person: operations that the peer refused, or that waited longer than the settings allow. Nothing
 //! vanishes (design, invariant 6).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tracing::{error, info, warn};
 
 use super::fields::decode;
 use super::health::elapsed;
 use super::{Engine, EngineError, settle};
+use crate::case::evidence::Travelled;
 use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards};
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
@@ -17,6 +18,15 @@ use crate::telemetry::discreet;
 impl Engine {
     /// Parks these exchanges, each with its reason, and says so in their histories.
     pub(super) async fn park(&self, reasons: Vec<(ExchangeKey, String)>) -> Result<(), EngineError> {
+        self.park_seen(reasons, HashMap::new()).await
+    }
+
+    /// The same, with what the peer has seen of them though it refused it.
+    pub(super) async fn park_seen(
+        &self,
+        reasons: Vec<(ExchangeKey, String)>,
+        seen: HashMap<ExchangeKey, Travelled>,
+    ) -> Result<(), EngineError> {
         let warn = |key: &ExchangeKey, incident: Option<IncidentId>, entry: &Parked| {
             warn!(
                 event = "operation_parked",
@@ -29,12 +39,13 @@ impl Engine {
                 "needs a person; see `casebridge parked`"
             );
         };
-        self.park_and_tell(reasons, warn).await
+        self.park_and_tell(reasons, seen, warn).await
     }
 
     async fn park_and_tell(
         &self,
         reasons: Vec<(ExchangeKey, String)>,
+        mut seen: HashMap<ExchangeKey, Travelled>,
         tell: impl Fn(&ExchangeKey, Option<IncidentId>, &Parked),
     ) -> Result<(), EngineError> {
         if reasons.is_empty() {
@@ -58,7 +69,10 @@ impl Engine {
         let incidents = parked.iter().filter_map(|(_, incident, _)| *incident).collect();
         for (key, incident, entry) in parked {
             tell(&key, incident, &entry);
-            writes.extend(incident.map(|incident| self.parked_line(&key, incident, &entry, "our")));
+            let travelled = seen.remove(&key);
+            writes.extend(
+                incident.map(|incident| Write { travelled, ..self.parked_line(&key, incident, &entry, "our") }),
+            );
         }
         self.store().write(writes).await?;
         self.note_why(incidents).await
@@ -141,7 +155,7 @@ impl Engine {
                     "parked; see `casebridge parked`"
                 );
             };
-            self.park_and_tell(overdue, tell).await?;
+            self.park_and_tell(overdue, HashMap::new(), tell).await?;
         }
     }
 

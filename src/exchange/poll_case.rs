@@ -60,7 +60,7 @@ impl Engine {
                     let silent = elapsed(record.heard, now) >= span || record.heard > now;
                     waits && record.parked.is_none() && record.pending.is_empty() && silent
                 })
-                .map(|(key, record)| Task { key, record, what: What::Ask })
+                .map(|(key, record)| Task { key, record, what: What::Ask, asked: None })
                 .collect();
             count += silent.len();
             self.ask_transactions(&alias, &upstream, silent).await?;

@@ -68,6 +68,9 @@ impl Engine {
             })
             .await?;
         crash_point(CrashPoint::FeedCommitted);
+        if count > 0 {
+            self.0.receipts_due.notify_one();
+        }
         Ok(count)
     }
 

@@ -1,6 +1,7 @@
 //! What is due towards the upstream: the head of each exchange's outbox goes out, many in one request; each result is
 //! written back to the store and then to state.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use super::link::links;
 use super::retry::Backoff;
 use super::settle;
 use super::{Engine, EngineError};
+use crate::case::evidence::{Travelled, Way};
 use crate::case::{
     Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
     TransactionId, Upward,
@@ -41,6 +43,8 @@ pub(super) struct Task {
     pub key: ExchangeKey,
     pub record: ExchangeRecord,
     pub what: What,
+    /// The Create that the upstream has, where its transaction ID is asked for.
+    pub asked: Option<OutboxEntry>,
 }
 
 pub(super) enum What {
@@ -126,12 +130,13 @@ impl Engine {
                     let Some(record) = view.exchange(&entry.key)? else { continue };
                     let waits = matches!(record.leg, Leg::Upward { step: Upward::AwaitingTransaction, .. });
                     let head = match record.pending.first() {
-                        Some(position) if !waits => view.outbox(&peer, *position)?,
-                        _ => None,
+                        Some(position) => view.outbox(&peer, *position)?,
+                        None => None,
                     };
+                    let (head, asked) = if waits { (None, head) } else { (head, None) };
                     bytes += head.as_ref().map_or(0, |head: &OutboxEntry| head.operation.get().len());
                     let what = head.map_or(What::Ask, What::Send);
-                    tasks.push(Task { key: entry.key, record, what });
+                    tasks.push(Task { key: entry.key, record, what, asked });
                 }
                 Ok(tasks)
             })
@@ -219,6 +224,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut acknowledged = Vec::new();
         let mut parked = Vec::new();
+        let mut seen = HashMap::new();
         let mut unlinked = Vec::new();
         for (task, result) in batch.into_iter().zip(results) {
             match result.outcome {
@@ -227,7 +233,10 @@ impl Engine {
                 Outcome::Refused { problem } if matches!(&task.what, What::Send(entry) if links(entry)) => {
                     unlinked.push((task, problem.to_string()));
                 }
-                Outcome::Refused { problem } => parked.push((task.key, in_their_words(&problem))),
+                Outcome::Refused { problem } => {
+                    seen.extend(task.travelled(Way::Refused).map(|travelled| (task.key.clone(), travelled)));
+                    parked.push((task.key, in_their_words(&problem)));
+                }
                 Outcome::OutOfOrder { expected } => {
                     parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
                 }
@@ -236,7 +245,7 @@ impl Engine {
         }
         self.take_transactions(alias, acknowledged).await?;
         self.take_unlinked(unlinked).await?;
-        self.park(parked).await
+        self.park_seen(parked, seen).await
     }
 
     /// Operations that took effect at the upstream: the transaction ID goes to the store first, then to state. Dying
@@ -256,6 +265,7 @@ impl Engine {
         self.store().write(writes).await?;
         crash_point(CrashPoint::TransactionWrittenBack);
         self.0.to_prepare.notify_one();
+        self.0.receipts_due.notify_one();
 
         let (peer, now) = (alias.clone(), self.now());
         let (settled, refused) = self
@@ -323,12 +333,13 @@ impl Engine {
     fn acknowledgement(&self, task: &Task, transaction: &TransactionId) -> Option<Write> {
         let incident = task.record.incident()?;
         let Leg::Upward { step, .. } = &task.record.leg else { return None };
-        let sent = match &task.what {
-            What::Send(entry) => sent_line(self.now(), &task.key, incident, entry),
-            What::Ask => None,
-        };
+        let travelled = task.travelled(Way::Out);
+        let entry = task.entry();
+        let sent = entry.and_then(|entry| sent_line(self.now(), &task.key, incident, entry));
         if step.transaction().is_some() && !task.moves() {
-            return Some(Write { history: vec![sent?], ..Write::to(incident, Writer::Bridge) });
+            // A Create whose transaction ID came with the feed.
+            let line = sent.or_else(|| Some(told_line(self.now(), &task.key, incident, entry?, "create")))?;
+            return Some(Write { history: vec![line], travelled, ..Write::to(incident, Writer::Bridge) });
         }
         let standing = task.standing(transaction)?;
         let line = |at: Timestamp, action: Action, detail: String| HistoryLine {
@@ -342,6 +353,7 @@ impl Engine {
         };
         let mut write = Write {
             reference: Some(reference(&task.key, Towards::Upstream, Some(transaction.clone()), standing)),
+            travelled,
             ..Write::to(incident, Writer::Bridge)
         };
         if let Some(submitted) = &task.record.submitted_by {
@@ -417,12 +429,14 @@ impl Engine {
                     return Ok(Err(queued_at));
                 }
                 let next = |attempt| backoff.next(now, attempt, retry_after);
-                Ok(Ok(settle::postponed(transaction, &again, &text, next)?))
+                let known = transaction.exchange(&again)?.and_then(|record| record.due?.last_error);
+                let postponed = settle::postponed(transaction, &again, &text, next)?;
+                Ok(Ok(postponed.map(|postponed| (postponed, known.as_ref() != Some(&text)))))
             })
             .await?;
         match postponed {
             Ok(None) => Ok(()),
-            Ok(Some(postponed)) => {
+            Ok(Some((postponed, is_news))) => {
                 info!(
                     event = "operation_postponed",
                     peer = %key.peer,
@@ -433,10 +447,34 @@ impl Engine {
                     reason = &*discreet(reason),
                     "later"
                 );
-                Ok(())
+                // Of many that are alike the histories tell the first, the second, the fourth and so on (C-58).
+                match postponed.incident.filter(|_| is_news || postponed.attempt.is_power_of_two()) {
+                    Some(incident) => self.tell_postponed(key, incident, postponed.attempt, reason).await,
+                    None => Ok(()),
+                }
             }
             Err(queued_at) => self.park(vec![(key.clone(), format!("in vain since {queued_at}: {reason}"))]).await,
         }
+    }
+
+    async fn tell_postponed(
+        &self,
+        key: &ExchangeKey,
+        incident: IncidentId,
+        attempt: u32,
+        reason: &str,
+    ) -> Result<(), EngineError> {
+        let line = HistoryLine {
+            incident,
+            at: self.now(),
+            who: "casebridge".into(),
+            action: Action::OperationPostponed.as_str().into(),
+            exchange: Some(key.exchange),
+            seq: None,
+            detail: format!("attempt {attempt} at {}: {reason}", key.peer),
+        };
+        self.store().write(vec![Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }]).await?;
+        Ok(())
     }
 }
 
@@ -445,6 +483,20 @@ impl Task {
     fn unmapped(&self) -> Option<&str> {
         let What::Send(entry) = &self.what else { return None };
         entry.unmapped.as_deref()
+    }
+
+    /// The operation that this is about.
+    fn entry(&self) -> Option<&OutboxEntry> {
+        match &self.what {
+            What::Send(entry) => Some(entry),
+            What::Ask => self.asked.as_ref(),
+        }
+    }
+
+    /// The same, as the history keeps it.
+    pub(super) fn travelled(&self, way: Way) -> Option<Travelled> {
+        let entry = self.entry()?;
+        Some(Travelled::ours(&self.key.peer, way, entry.seq, &entry.operation))
     }
 
     /// Whether an operation of ours moves the exchange another step.
@@ -488,15 +540,19 @@ pub(super) fn sent_line(
     incident: IncidentId,
     entry: &OutboxEntry,
 ) -> Option<HistoryLine> {
-    Some(HistoryLine {
+    Some(told_line(at, key, incident, entry, entry.told.as_ref()?))
+}
+
+fn told_line(at: Timestamp, key: &ExchangeKey, incident: IncidentId, entry: &OutboxEntry, told: &str) -> HistoryLine {
+    HistoryLine {
         incident,
         at,
         who: "casebridge".into(),
         action: Action::OperationSent.as_str().into(),
         exchange: Some(key.exchange),
         seq: Some(entry.seq),
-        detail: format!("taken by {}, {}", key.peer, entry.told.as_ref()?),
-    })
+        detail: format!("taken by {}, {told}", key.peer),
+    }
 }
 
 fn request(task: &Task) -> Option<OperationRequest> {

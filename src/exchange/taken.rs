@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::push::sent_line;
 use super::{Engine, EngineError, settle};
 use crate::case::Alias;
+use crate::case::evidence::{Travelled, Way};
 use crate::state::{ExchangeKey, View};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -75,7 +76,8 @@ impl Engine {
                     let key = ExchangeKey::new(&client, entry.exchange);
                     let Some(incident) = view.exchange(&key)?.and_then(|record| record.incident()) else { continue };
                     let Some(line) = sent_line(now, &key, incident, entry) else { continue };
-                    writes.push(Write { history: vec![line], ..Write::to(incident, Writer::Bridge) });
+                    let travelled = Some(Travelled::ours(&client, Way::Out, entry.seq, &entry.operation));
+                    writes.push(Write { history: vec![line], travelled, ..Write::to(incident, Writer::Bridge) });
                 }
                 left -= entries.len();
                 told.push((client, through, entries.len()));

@@ -261,10 +261,22 @@ impl Engine {
         &self,
         incident: &Incident,
         edit: Edit,
-        action_word: Action,
+        action: Action,
         operator: &str,
         detail: String,
     ) -> Result<(), EngineError> {
+        self.write_decision(self.edited(incident, edit, action, operator, detail)).await
+    }
+
+    /// The write that a person's edit is.
+    pub(super) fn edited(
+        &self,
+        incident: &Incident,
+        edit: Edit,
+        action: Action,
+        operator: &str,
+        detail: String,
+    ) -> Write {
         // What was decided on how the record stands counts only while it stands so; a remark counts always.
         let Edit { phase, solution, completion_code, expected_resolution, case, state, .. } = &edit;
         let decided = phase.is_some()
@@ -273,13 +285,12 @@ impl Engine {
             || completion_code.is_some()
             || expected_resolution.is_some()
             || case.is_some();
-        let write = Write {
+        Write {
             expected_revision: decided.then_some(incident.revision),
             edit: Edit { since: Some(self.now()), ..edit },
-            history: vec![self.line(incident.id, action_word, operator, detail)],
+            history: vec![self.line(incident.id, action, operator, detail)],
             ..Write::to(incident.id, Writer::Operator)
-        };
-        self.write_decision(write).await
+        }
     }
 
     /// Writes what was decided on the record as it stood, and has it told at once: what is decided next is told for itself,

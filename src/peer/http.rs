@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use super::{PeerError, Upstream};
+use crate::case::evidence::Receipt;
 use crate::case::text::shown;
 use crate::case::{ContentDigest, ExchangeId};
 use crate::config::certificate;
@@ -22,7 +23,7 @@ use crate::protocol::attachment::OFFSET;
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
     self, AttachmentAnswer, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem,
-    SiteAnswer, TransactionList, UpdateAnswer,
+    ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes.
@@ -202,6 +203,16 @@ impl Upstream for HttpUpstream {
             return Err(PeerError::Malformed("a cursor that goes back".into()));
         }
         Ok(answer)
+    }
+
+    async fn receipts(&self, after: u64, limit: usize) -> Result<ReceiptAnswer, PeerError> {
+        let path = format!("/v1/receipts?after={after}&limit={limit}");
+        self.call_for(self.get(&path), self.settings.request_timeout, PROBLEM_LIMIT).await
+    }
+
+    async fn give_receipt(&self, receipt: &Receipt) -> Result<ReceiptTaken, PeerError> {
+        let post = self.client.post(self.address("/v1/receipts"));
+        self.call_for(post.json(receipt), self.settings.request_timeout, PROBLEM_LIMIT).await
     }
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {

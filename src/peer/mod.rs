@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::case::evidence::Receipt;
 use crate::case::{ContentDigest, ExchangeId};
 use crate::protocol::{
-    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, SiteAnswer, TransactionList, UpdateAnswer,
+    ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, ReceiptAnswer, ReceiptTaken, SiteAnswer,
+    TransactionList, UpdateAnswer,
 };
 
 pub use error::PeerError;
@@ -33,6 +35,17 @@ pub trait Upstream: Send + Sync {
 
     /// Waits up to `wait` for news after the cursor.
     async fn updates(&self, after: &str, wait: Duration, limit: usize) -> Result<UpdateAnswer, PeerError>;
+
+    /// What it signs for, of our operations that its history has behind the entry numbered `after`; asked of a peer that
+    /// has `receipts`.
+    async fn receipts(&self, _after: u64, _limit: usize) -> Result<ReceiptAnswer, PeerError> {
+        Ok(ReceiptAnswer { receipt: None })
+    }
+
+    /// Hands in what we sign for.
+    async fn give_receipt(&self, _receipt: &Receipt) -> Result<ReceiptTaken, PeerError> {
+        Ok(ReceiptTaken { through: 0 })
+    }
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
 

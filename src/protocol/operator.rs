@@ -129,6 +129,7 @@ pub struct ExchangeDetail {
     pub applied: u64,
     /// Operations not yet acknowledged.
     pub pending: Vec<OutboxRow>,
+    pub external: super::external::External,
 }
 
 /// One operation that a peer has not yet acknowledged.

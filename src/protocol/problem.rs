@@ -83,6 +83,8 @@ problems! {
     /// `HEAD` tells where to go on.
     AttachmentOffset = "attachment-offset", 409, "The piece does not go on where the attachment ends";
     Range = "range", 416, "There are no such bytes";
+    /// It is badly made, or its key is not believed.
+    Receipt = "receipt", 422, "The receipt is not taken";
     TooManyRequests = "too-many-requests", 429, "Too much was asked for in a short time";
     Busy = "busy", 503, "The site cannot do this now";
     TimedOut = "timed-out", 408, "The request took too long";

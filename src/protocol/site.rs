@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::case::Alias;
+use crate::case::evidence::{Endorsement, PublicKey};
 
 /// What a site answers in [`SiteAnswer::capabilities`] beyond the operations of 1.0; a client uses it only then.
 pub mod capability {
@@ -14,6 +15,8 @@ pub mod capability {
     pub const RECONCILE: &str = "reconcile";
     /// A Create whose form has `link`.
     pub const LINK: &str = "link";
+    /// `GET` and `POST /v1/receipts`.
+    pub const RECEIPTS: &str = "receipts";
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,4 +32,9 @@ pub struct SiteAnswer {
     pub time: Timestamp,
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// The key that it signs its receipts with (H-07), and the words of the keys before it, oldest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicKey>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endorsements: Vec<Endorsement>,
 }

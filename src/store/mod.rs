@@ -5,6 +5,7 @@ mod attachment;
 mod cases;
 mod deadline;
 mod events;
+pub mod history;
 pub mod mail;
 mod page;
 mod reaction;
@@ -13,9 +14,10 @@ pub mod sqlite;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::case::evidence::{Context, Travelled};
 use crate::case::{
-    Alias, Attachment, Case, CaseTemplate, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder, Incident,
-    IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder,
+    Incident, IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
@@ -24,6 +26,7 @@ pub use cases::{
 };
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
+pub use history::HistoryStore;
 pub use mail::MailStore;
 pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
@@ -77,6 +80,8 @@ pub struct Open {
     pub peer: Alias,
     pub exchange: ExchangeId,
     pub create: Create,
+    /// Of the Create as it travelled.
+    pub sha256: ContentDigest,
     /// Accept it in the same step.
     pub accept: Option<CaseTemplate>,
     /// `Undecided` is news for the detector, `Held` is not.
@@ -118,6 +123,10 @@ pub struct Write {
     /// What the case has beside its record.
     pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
+    /// What went over the wire, where a line of `history` tells of it.
+    pub travelled: Option<Travelled>,
+    /// Old and new values for the history that the record does not show; the store adds those that it does.
+    pub context: Context,
     /// The link by which a person did it: the whole write is skipped when it was used before.
     pub pass: Option<PassUse>,
 }
@@ -139,6 +148,8 @@ impl Write {
             attachments: Vec::new(),
             instance: None,
             history: Vec::new(),
+            travelled: None,
+            context: Context::default(),
             pass: None,
         }
     }
@@ -231,7 +242,7 @@ pub struct ListPage {
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
 pub trait IncidentStore:
-    AttachmentStore + CaseStore + DeadlineStore + EventStore + MailStore + PageStore + ReactionStore
+    AttachmentStore + CaseStore + DeadlineStore + EventStore + HistoryStore + MailStore + PageStore + ReactionStore
 {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;

@@ -24,6 +24,9 @@ pub enum CrashPoint {
     ReactionsQueued,
     ReactionDone,
     ReactionEnded,
+    ReceiptKept,
+    ReceiptMarked,
+    KeySet,
     PartyChanged,
     MailQueued,
     MailSettled,
@@ -72,7 +75,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 58] = [
+    pub const ALL: [CrashPoint; 61] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -93,6 +96,9 @@ impl CrashPoint {
         CrashPoint::ReactionsQueued,
         CrashPoint::ReactionDone,
         CrashPoint::ReactionEnded,
+        CrashPoint::ReceiptKept,
+        CrashPoint::ReceiptMarked,
+        CrashPoint::KeySet,
         CrashPoint::PartyChanged,
         CrashPoint::MailQueued,
         CrashPoint::MailSettled,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use casebridge::case::{ContentDigest, Deposit, Event, ExchangeId};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
-use casebridge::exchange::{Engine, Parts, Pushed};
+use casebridge::exchange::{Engine, Parts, Pushed, SiteKey};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
     ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult,
@@ -95,6 +95,7 @@ impl Bench {
             state: state.clone(),
             upstream,
             clock: self.clock.clone(),
+            key: SiteKey::unkept().unwrap(),
         };
         (Engine::start(parts).await.unwrap(), state)
     }
@@ -143,6 +144,8 @@ impl Upstream for Fake {
             protocol: "1.0".into(),
             time: NOON.parse().unwrap(),
             capabilities: Vec::new(),
+            key: None,
+            endorsements: Vec::new(),
         })
     }
 

@@ -13,7 +13,7 @@ use casebridge::case::{
 };
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
-use casebridge::exchange::{Engine, EngineError, Parts, Pushed};
+use casebridge::exchange::{Engine, EngineError, Parts, Pushed, SiteKey};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
     ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, SiteAnswer,
@@ -62,7 +62,14 @@ impl Half {
         let store: Arc<dyn IncidentStore> = Arc::new(SqliteStore::open(&settings.store).await.unwrap());
         let clock = Clock::manual(NOON.parse().unwrap());
         let state = State::open(&settings.state, store.site(), clock.now()).unwrap();
-        let parts = Parts { settings, store: Arc::clone(&store), state, upstream, clock: clock.clone() };
+        let parts = Parts {
+            settings,
+            store: Arc::clone(&store),
+            state,
+            upstream,
+            clock: clock.clone(),
+            key: SiteKey::unkept().unwrap(),
+        };
         Self { engine: Engine::start(parts).await.unwrap(), clock, store, _dir: dir }
     }
 
@@ -116,6 +123,8 @@ impl Upstream for Wire {
             protocol: "1.0".into(),
             time: NOON.parse().unwrap(),
             capabilities: Vec::new(),
+            key: None,
+            endorsements: Vec::new(),
         })
     }
 

@@ -65,7 +65,7 @@ const PARTNER: [&str; 18] = [
 ];
 
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 27] = [
+const ELSEWHERE: [(CrashPoint, &str); 30] = [
     (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
     (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
     (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
@@ -73,6 +73,9 @@ const ELSEWHERE: [(CrashPoint, &str); 27] = [
     (CrashPoint::ReactionEnded, "tests/it/reactions.rs"),
     (CrashPoint::MailTaken, "tests/it/pages.rs"),
     (CrashPoint::FormTaken, "tests/it/pages.rs"),
+    (CrashPoint::ReceiptKept, "tests/it/history.rs"),
+    (CrashPoint::ReceiptMarked, "tests/it/history.rs"),
+    (CrashPoint::KeySet, "tests/it/history.rs"),
     (CrashPoint::StateCreated, "tests/it/crash_points.rs"),
     (CrashPoint::AttachmentAdded, "tests/it/crash_points.rs"),
     (CrashPoint::ContentBegun, "tests/it/crash_points.rs"),

@@ -312,6 +312,7 @@ impl Bench {
             state: state.clone(),
             upstream: None,
             clock: self.clock.clone(),
+            key: casebridge::exchange::SiteKey::unkept().unwrap(),
         };
         let engine = Engine::start(parts).await.unwrap();
         let mail = self.settings.mail.as_ref().unwrap();

@@ -19,6 +19,7 @@ mod flow;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod given_back;
+mod history;
 mod hostile;
 mod inbox;
 mod kill;

@@ -49,7 +49,7 @@ async fn ask(caller: &Caller, token: &str, method: &str, path: &str) -> Reply {
 
 /// The endpoint with places that no case has.
 async fn call(caller: &Caller, token: &str, endpoint: Endpoint) -> Reply {
-    let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+    let path = endpoint.path().replace("{id}", "99999999").replace(['{', '}'], "");
     ask(caller, token, endpoint.method().as_str(), &path).await
 }
 
@@ -96,7 +96,7 @@ async fn m_03_each_endpoint_is_open_to_its_permissions_and_case_all_and_to_no_ot
             }
         }
         // The socket's own permissions stand for CASE_ALL.
-        let path = endpoint.path().replace("{id}", "99999999").replace('{', "").replace('}', "");
+        let path = endpoint.path().replace("{id}", "99999999").replace(['{', '}'], "");
         let reply = hear(site.request(endpoint.method().as_str(), &path)).await;
         assert!(![401, 403, 405].contains(&reply.status), "{endpoint:?}: {reply:?}");
     }
@@ -231,7 +231,7 @@ async fn m_03_the_permissions_to_view_narrow_lists_single_cases_and_what_is_done
         (token_of(&site, name, groups, permissions), name.to_owned())
     };
     let mine = of("ann", &[], &[ViewMine]);
-    let assigned = of("bert", &[], &[ViewAssigned]);
+    let assigned = of("bert", &[], &[ViewAssigned, Process]);
     let grouped = of("carl", &["noc"], &[ViewAssigned]);
     let unassigned = of("dora", &[], &[ViewUnassigned]);
     let both = of("ann", &[], &[ViewMine, ViewUnassigned]);

@@ -78,7 +78,8 @@ async fn completes(pair: &Relayed) {
         let shown = pair.end_user.get(&format!("/v1/incidents/{id}")).await.body;
         let told: Vec<&str> =
             shown["history"].as_array().unwrap().iter().filter_map(|line| line["action"].as_str()).collect();
-        assert_eq!(told, ["submitted", "acknowledged", "case_accepted", "operation_applied"]);
+        let told: Vec<&str> = told.into_iter().filter(|action| *action != "operation_postponed").collect();
+        assert_eq!(told, ["detected", "submitted", "acknowledged", "case_accepted", "operation_applied"]);
     }
     assert_eq!(polls(pair), polls_before, "with the transaction ID, the poll for it has ended");
     assert_eq!(pair.end_user.get("/v1/parked").await.body["total"], 0);
@@ -181,7 +182,9 @@ async fn a_26_without_a_slow_store_nothing_is_polled_for_apart_from_updates() {
     completes(&pair).await;
     let calls = pair.relay.calls();
     let (updates, others): (Vec<_>, Vec<_>) = calls[began..].iter().partition(|call| call.path == "/v1/updates");
-    let others: Vec<_> = others.iter().map(|call| (call.method.as_str(), call.path.as_str())).collect();
+    // What each site signed for goes its own way.
+    let others = others.iter().filter(|call| call.path != "/v1/receipts");
+    let others: Vec<_> = others.map(|call| (call.method.as_str(), call.path.as_str())).collect();
     assert_eq!(others, [("POST", "/v1/operations")], "one Create for all, and then only updates");
     assert!(updates.iter().all(|call| call.method == "GET" && call.query.contains("wait=2")), "{updates:?}");
 }

@@ -1,5 +1,6 @@
 //! The states of a case (M-02): an action at either site, and both are in the same state with the same clocks.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
@@ -17,12 +18,14 @@ async fn both_in(pair: &Pair, expected: &str) {
 }
 
 /// The facts of a case as a site's store has them, in the order that both sites agree on.
-async fn facts(site: &Site) -> Vec<(i64, String, String)> {
+async fn facts(site: &Site) -> Vec<(i64, Timestamp, String)> {
     let pool = site.store().await;
-    sqlx::query_as("SELECT n, at, fact FROM milestone WHERE incident = 1 ORDER BY n, uid")
-        .fetch_all(&pool)
-        .await
-        .unwrap()
+    let rows: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT n, at, fact FROM milestone WHERE incident = 1 ORDER BY n, uid")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    rows.into_iter().map(|(n, at, fact)| (n, at.parse().unwrap(), fact)).collect()
 }
 
 fn by(mut request: Value) -> Value {

@@ -146,6 +146,8 @@ impl Upstream for Wire {
             protocol: "1.0".into(),
             time: jiff::Timestamp::UNIX_EPOCH,
             capabilities: Vec::new(),
+            key: None,
+            endorsements: Vec::new(),
         })
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use casebridge::case::{Alias, SiteId};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
-use casebridge::exchange::{Engine, Parts};
+use casebridge::exchange::{Engine, Parts, SiteKey};
 use casebridge::peer::Upstream;
 use casebridge::state::State;
 use uuid::Uuid;
@@ -87,6 +87,7 @@ impl Site {
             state,
             upstream,
             clock: self.clock.clone(),
+            key: SiteKey::unkept().unwrap(),
         };
         Some(async move {
             // One that cannot start is started again, like one that died.

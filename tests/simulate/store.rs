@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
     Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress,
     Party, PassTag, Reference, SiteId, Transfer, UserName,
 };
+use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::mail::{
     Deliveries, DueMail, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken, PartyAdded, StepTaken,
 };
@@ -245,6 +247,53 @@ impl ReactionStore for Store {
 
     async fn forget_runs(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl HistoryStore for Store {
+    async fn entries(&self, _: &Of, _: u64, _: usize) -> Result<Vec<Kept>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        Ok(Head { number: 0, hash: root_of(&self.site.0.to_string()) })
+    }
+
+    async fn note(&self, _: Note) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn arrived(&self, _: &Alias, _: u64, _: usize) -> Result<Vec<Arrived>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn take_receipt(&self, _: &Alias, _: &Receipt, _: Timestamp) -> Result<Taking, StoreError> {
+        Ok(Taking::default())
+    }
+
+    async fn receipts_of(&self, _: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn marks(&self, _: &Alias) -> Result<Marks, StoreError> {
+        Ok(Marks::default())
+    }
+
+    async fn mark(&self, _: &Alias, _: Option<u64>, _: Option<u64>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn look_for_unproved(&self, _: &Alias, _: Timestamp, _: usize) -> Result<Unproved, StoreError> {
+        Ok(Unproved::default())
+    }
+
+    async fn keys(&self, _: Option<&Alias>) -> Result<Vec<KnownKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

@@ -256,6 +256,12 @@ conformance! { super::bench:
         a_record_with_two_references_comes_whole_for_each,
         history_is_the_newest_lines_oldest_first,
         a_store_that_is_open_twice_is_one_store;
+    evidence:
+        a_54_an_entry_has_the_machine_and_the_old_and_the_new_values,
+        h_07_everything_that_writes_history_is_chained,
+        a_receipt_stands_beside_what_it_proves_once_and_a_wrong_one_is_told,
+        what_arrived_is_signed_for_and_what_nobody_signed_for_is_found_once,
+        keys_are_kept_in_their_order_and_one_is_present;
     sharing:
         c_34_what_a_peer_announces_is_awaited_arrives_and_is_replaced,
         a_content_goes_on_where_it_ends_and_a_wrong_one_begins_anew,

@@ -6,6 +6,7 @@ pub mod changing;
 pub mod commenting;
 pub mod depositing;
 pub mod events;
+pub mod evidence;
 pub mod linking;
 pub mod listing;
 pub mod mailing;
@@ -155,6 +156,7 @@ pub fn open_of(peer: Alias, number: u8) -> Open {
             created_at: at(-60),
             comments: vec![],
         },
+        sha256: ContentDigest::of(b"as it travelled"),
         accept: None,
         submission: Submission::Held,
         at: at(0),

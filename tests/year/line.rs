@@ -57,6 +57,8 @@ impl Upstream for End {
             protocol: "1.0".into(),
             time: jiff::Timestamp::UNIX_EPOCH,
             capabilities: Vec::new(),
+            key: None,
+            endorsements: Vec::new(),
         })
     }
 

@@ -149,6 +149,7 @@ impl Site {
             state: state.clone(),
             upstream,
             clock: self.clock.clone(),
+            key: casebridge::exchange::SiteKey::unkept().unwrap(),
         };
         let engine = Engine::start(parts).await.unwrap();
         if !is_north {

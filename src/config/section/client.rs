@@ -13,7 +13,7 @@ use crate::config::settings::{Client, ClientLimits, ClientLogin};
 use super::attachments::attachments;
 use super::fields::{FIELD_LIMIT, FieldMaps};
 use super::login::{user, user_name};
-use super::site::alias;
+use super::site::{alias, peer_key};
 
 /// The most clients of one site.
 pub const CLIENT_LIMIT: usize = 10_000;
@@ -41,6 +41,7 @@ pub fn client(
     let limits = limits(table.section("limits"));
     let attachments = attachments(table.section("attachments"));
     let fields = maps.read(table.sections("field", FIELD_LIMIT), Towards::Client);
+    let key = peer_key(&mut table);
     table.finish();
     Ok(Client {
         alias: alias?,
@@ -50,6 +51,7 @@ pub fn client(
         limits,
         attachments,
         fields,
+        key,
     })
 }
 

@@ -8,6 +8,7 @@ pub(super) mod client;
 pub(super) mod definitions;
 pub(super) mod exchange;
 pub(super) mod fields;
+pub(super) mod history;
 pub(super) mod inbox;
 pub(super) mod job;
 pub(super) mod listen;

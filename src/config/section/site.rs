@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::case::Alias;
+use crate::case::evidence::PublicKey;
 use crate::config::claims::Claims;
 use crate::config::defaults;
 use crate::config::faults::{Refused, Spot};
@@ -87,6 +88,11 @@ pub fn state(mut table: Reader<'_>, origin: &Origin, data_dir: &Path) -> State {
     };
     table.finish();
     state
+}
+
+/// `key`: the public key that a peer signs its receipts with.
+pub(super) fn peer_key(table: &mut Reader<'_>) -> Option<PublicKey> {
+    table.take("key", |item| item.parsed("write the 44 characters that `casebridge key show` prints at the other site"))
 }
 
 /// The alias of a section; no other section may have the same one.

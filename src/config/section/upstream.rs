@@ -15,7 +15,7 @@ use super::address::Address;
 use super::attachments::attachments;
 use super::fields::{FIELD_LIMIT, FieldMaps};
 use super::login::{user, user_name};
-use super::site::alias;
+use super::site::{alias, peer_key};
 
 pub fn upstream(
     mut table: Reader<'_>,
@@ -48,6 +48,7 @@ pub fn upstream(
     let internal_comments = table.flag("internal_comments", defaults::INTERNAL_COMMENTS);
     let attachments = attachments(table.section("attachments"));
     let fields = maps.read(table.sections("field", FIELD_LIMIT), Towards::Upstream);
+    let key = peer_key(&mut table);
     table.finish();
     let is_exposed = url.as_ref().is_ok_and(|url| !url.is_https && !url.is_loopback);
     Ok(Upstream {
@@ -67,6 +68,7 @@ pub fn upstream(
         internal_comments,
         attachments,
         fields,
+        key,
     })
 }
 

@@ -49,6 +49,7 @@ fn the_example_shows_the_real_defaults() {
         certificate_file = "north-chain.pem"
         key_file = "north-key.pem"
         ca_file = "partner-ca.pem"
+        key = "mOOQ8vhbBNoKvRvAX0Z9b+VZtrVlYOk0Yf2gnfX0z5k="
         [[upstream.field]]
         name = "priority"
         values = { "1 - Critical" = "P1", "2 - High" = "P2", "3 - Medium" = "P3", "4 - Low" = "P4" }
@@ -61,6 +62,7 @@ fn the_example_shows_the_real_defaults() {
         password_file = "branch.password"
         previous_password_file = "branch-old.password"
         certificate_name = "branch.example"
+        key = "mOOQ8vhbBNoKvRvAX0Z9b+VZtrVlYOk0Yf2gnfX0z5k="
         limits = { max_body = "16 MiB" }
         [[client.field]]
         name = "case_status"
@@ -198,6 +200,7 @@ fn the_example_shows_every_key() {
         "log",
         "store",
         "state",
+        "history",
         "bundle",
         "bundle.paths",
         "upstream",

@@ -7,8 +7,9 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::content;
+use super::history::insert_history;
 use super::read::json as to_json;
-use super::write::{self, insert_history};
+use super::write;
 use crate::case::{Action, Attachment, AttachmentState, Deposit, FileContent, HistoryLine, IncidentId, InstanceEdit};
 use crate::store::{AwaitedAttachment, Deposited, StoreError, Write, Writer};
 

@@ -3,8 +3,9 @@
 
 use sqlx::SqliteConnection;
 
+use super::history::{NewEntry, append};
 use super::read::{self, json as to_json};
-use super::write::{comment_rows, insert_comments, insert_history};
+use super::write::{comment_rows, insert_comments};
 use crate::case::{
     Action, Comment, HistoryLine, Incident, IncidentId, LinkTo, Phase, Standing, Towards, TransactionId,
 };
@@ -108,5 +109,5 @@ async fn refer(connection: &mut SqliteConnection, incident: &Incident, open: Ope
         seq: Some(1),
         detail: format!("linked to incident {} of {}", open.create.incident, open.peer),
     };
-    insert_history(connection, &[line]).await
+    append(connection, vec![NewEntry::from(&line).arrived(&open.peer, &open.sha256)]).await.map(|_| ())
 }

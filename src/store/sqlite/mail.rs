@@ -7,7 +7,8 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::write::{self, insert_history};
+use super::history::insert_history;
+use super::write;
 use crate::case::{Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,

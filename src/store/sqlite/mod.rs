@@ -7,6 +7,7 @@ mod content;
 mod deadline;
 mod deposit;
 mod events;
+mod history;
 mod link;
 mod list;
 mod mail;
@@ -15,6 +16,7 @@ mod page;
 mod reaction;
 mod read;
 mod sharing;
+mod values;
 mod write;
 
 use std::fs::File;
@@ -46,6 +48,7 @@ const SCHEMAS: &[&str] = &[
     include_str!("schema/05_mail.sql"),
     include_str!("schema/06_pages.sql"),
     include_str!("schema/07_reactions.sql"),
+    include_str!("schema/08_history.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;
 

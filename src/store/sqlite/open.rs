@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
+use super::history::{NewEntry, append};
 use super::read::{self, json as to_json};
-use super::write::{comment_rows, insert_comments, insert_history};
+use super::write::{comment_rows, insert_comments};
+use crate::case::evidence::Context;
 use crate::case::{
-    Action, Alias, Case, Comment, Event, ExchangeId, Form, HistoryLine, Holder, Incident, IncidentId, Reference,
-    Standing, Submission, Towards, Work,
+    Action, Alias, Case, Comment, ContentDigest, Event, ExchangeId, Form, HistoryLine, Holder, Incident, IncidentId,
+    Reference, Standing, Submission, Towards, Work,
 };
 use crate::store::{Open, Opened, StoreError};
 
@@ -23,7 +25,7 @@ pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result
     )
     .fetch_one(&mut *connection)
     .await?;
-    let mut fresh: HashMap<(Alias, ExchangeId), Incident> = HashMap::new();
+    let mut fresh: HashMap<(Alias, ExchangeId), (Incident, ContentDigest)> = HashMap::new();
     let mut order = Vec::with_capacity(opens.len());
     for open in opens {
         let key = (open.peer.clone(), open.exchange);
@@ -31,11 +33,12 @@ pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result
         if is_new {
             last =
                 last.checked_add(1).ok_or_else(|| StoreError::Failed("there is no higher incident number".into()))?;
-            fresh.insert(key.clone(), made(IncidentId(last), open)?);
+            let sha256 = open.sha256.clone();
+            fresh.insert(key.clone(), (made(IncidentId(last), open)?, sha256));
         }
         order.push((key, is_new));
     }
-    let new: Vec<&Incident> =
+    let new: Vec<&(Incident, ContentDigest)> =
         order.iter().filter(|(_, is_new)| *is_new).filter_map(|(key, _)| fresh.get(key)).collect();
     insert(connection, &new).await?;
 
@@ -47,7 +50,7 @@ pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result
         .map(|(key, new)| {
             let incident = match known.get(&key) {
                 Some(id) => by_id.get(id),
-                None => fresh.get(&key),
+                None => fresh.get(&key).map(|(incident, _)| incident),
             };
             let incident = incident.cloned().ok_or_else(|| StoreError::Failed("an opened incident is gone".into()))?;
             Ok(Opened { incident, new })
@@ -123,10 +126,11 @@ fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
     })
 }
 
-async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> Result<(), StoreError> {
-    if incidents.is_empty() {
+async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDigest)]) -> Result<(), StoreError> {
+    if made.is_empty() {
         return Ok(());
     }
+    let incidents: Vec<&Incident> = made.iter().map(|(incident, _)| incident).collect();
     /// A row of the statement, by reference.
     #[derive(serde::Serialize)]
     struct Row<'a> {
@@ -195,7 +199,7 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
     let comments = incidents.iter().flat_map(|incident| comment_rows(incident.id, &incident.comments)).collect();
     insert_comments(connection, comments).await?;
     let mut history = Vec::with_capacity(incidents.len());
-    for incident in incidents {
+    for (incident, sha256) in made {
         let line = |action: Action, detail: String| HistoryLine {
             incident: incident.id,
             at: incident.created_at,
@@ -205,12 +209,21 @@ async fn insert(connection: &mut SqliteConnection, incidents: &[&Incident]) -> R
             seq: Some(1),
             detail,
         };
-        history.push(line(Action::IncidentOpened, format!("create received, transaction {}", incident.id)));
+        let opened = line(Action::IncidentOpened, format!("create received, transaction {}", incident.id));
+        let standing = incident.references.first().map(|reference| reference.standing.as_str());
+        let mut context = Context::default();
+        context.note("holder", None, Some(Holder::at_first(Towards::Client).as_str()));
+        context.note("standing", None, standing);
+        let opened = NewEntry::from(&opened).with_context(&context);
+        history.push(match &incident.client {
+            Some(client) => opened.arrived(client, sha256),
+            None => opened,
+        });
         if let Some(Case { id, .. }) = &incident.case {
             let mut accepted = line(Action::CaseAccepted, format!("case {id} opened by policy"));
             (accepted.who, accepted.seq) = ("casebridge".into(), None);
-            history.push(accepted);
+            history.push(NewEntry::from(&accepted));
         }
     }
-    insert_history(connection, &history).await
+    append(connection, history).await.map(|_| ())
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use super::write::insert_history;
+use super::history::insert_history;
 use super::{SqliteStore, deposit, mail};
 use crate::case::{Action, HistoryLine, IncidentId, Language, Notice, Party, PassTag, Purpose, Role};
 use crate::store::mail::{About, Audience, NewParty, Telling};

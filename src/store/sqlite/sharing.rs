@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::history::{NewEntry, append};
 use super::read::json as to_json;
-use super::write::insert_history;
 use super::{SqliteStore, content};
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
 use crate::store::{
@@ -80,7 +80,7 @@ pub async fn announce(
         .await?;
         if let Some(reason) = refused {
             let detail = format!("{} of {peer} is not taken: {reason}", note.name);
-            tell(connection, incident, Action::AttachmentRefused, detail, at).await?;
+            tell(connection, incident, peer.as_str(), Action::AttachmentRefused, detail, at).await?;
         } else if begun.complete {
             arrive(connection, begun.content, at).await?;
         } else if note.bytes == 0 {
@@ -142,7 +142,7 @@ pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timesta
         .await?;
         if let Some(bytes) = added {
             let detail = format!("{name}, {bytes} bytes, from {peer}");
-            tell(connection, IncidentId(incident), Action::AttachmentAdded, detail, at).await?;
+            tell(connection, IncidentId(incident), &peer, Action::AttachmentAdded, detail, at).await?;
         }
     }
     Ok(())
@@ -161,8 +161,9 @@ pub async fn blame(connection: &mut SqliteConnection, content: i64, at: Timestam
     .await?;
     for row in rows {
         if row.try_get::<&str, _>(3)? == "failed" {
-            let detail = format!("{} of {}: {WRONG}", row.try_get::<&str, _>(2)?, row.try_get::<&str, _>(1)?);
-            tell(connection, IncidentId(row.try_get(0)?), Action::AttachmentFailed, detail, at).await?;
+            let peer: &str = row.try_get(1)?;
+            let detail = format!("{} of {peer}: {WRONG}", row.try_get::<&str, _>(2)?);
+            tell(connection, IncidentId(row.try_get(0)?), peer, Action::AttachmentFailed, detail, at).await?;
         }
     }
     Ok(())
@@ -171,6 +172,7 @@ pub async fn blame(connection: &mut SqliteConnection, content: i64, at: Timestam
 async fn tell(
     connection: &mut SqliteConnection,
     incident: IncidentId,
+    peer: &str,
     action: Action,
     detail: String,
     at: Timestamp,
@@ -184,7 +186,7 @@ async fn tell(
         seq: None,
         detail,
     };
-    insert_history(connection, &[line]).await
+    append(connection, vec![NewEntry::from(&line).with_peer(peer)]).await.map(|_| ())
 }
 
 async fn prepared(
@@ -242,7 +244,7 @@ async fn settle(
         Some(reason) => format!("{name} does not go to {peer}: {reason}"),
         None => format!("{name} went to {peer}"),
     };
-    tell(connection, IncidentId(row.try_get(0)?), action, detail, at).await
+    tell(connection, IncidentId(row.try_get(0)?), &peer, action, detail, at).await
 }
 
 async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
@@ -255,8 +257,9 @@ async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(()) };
-    let detail = format!("{} of {}: {reason}", row.try_get::<&str, _>(2)?, row.try_get::<&str, _>(1)?);
-    tell(connection, IncidentId(row.try_get(0)?), Action::AttachmentFailed, detail, at).await
+    let peer: &str = row.try_get(1)?;
+    let detail = format!("{} of {peer}: {reason}", row.try_get::<&str, _>(2)?);
+    tell(connection, IncidentId(row.try_get(0)?), peer, Action::AttachmentFailed, detail, at).await
 }
 
 /// The rows of one page that read. One that another program damaged fails for good, with its reason, and holds up nobody.

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::history::{NewEntry, append};
 use super::read::json as to_json;
+use super::values::{COLUMNS, Values};
 use super::{cases, deadline, page, sharing};
-use crate::case::{Comment, ExchangeId, HistoryLine, Holder, IncidentId, Milestone, Phase};
+use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
-    let mut outcomes = outcomes(connection, &writes).await?;
+    let (mut outcomes, mut values) = outcomes(connection, &writes).await?;
     take_passes(connection, &writes, &mut outcomes).await?;
     let chosen: Vec<&Write> = writes
         .iter()
@@ -34,6 +36,8 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
         *round += 1;
     }
     for round in rounds {
+        let contexts: Vec<_> =
+            round.iter().map(|write| values.entry(write.incident).or_default().follow(write)).collect();
         update_incidents(connection, &round).await?;
         upsert_references(connection, &round).await?;
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
@@ -50,7 +54,8 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
                 cases::edit(connection, write.incident, instance).await?;
             }
         }
-        insert_history(connection, round.iter().flat_map(|write| &write.history)).await?;
+        let told = round.iter().zip(&contexts);
+        append(connection, told.flat_map(|(write, context)| NewEntry::of(write, context)).collect()).await?;
     }
     deadline::refresh(connection).await?;
     Ok(outcomes)
@@ -72,8 +77,11 @@ async fn take_passes(
     Ok(())
 }
 
-/// Which of the writes may go ahead, seen under the write lock.
-async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+/// Which of the writes may go ahead, and the records as they stand before them, seen under the write lock.
+async fn outcomes(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+) -> Result<(Vec<Written>, HashMap<IncidentId, Values>), StoreError> {
     let keys: Vec<_> = writes
         .iter()
         .map(|write| {
@@ -81,22 +89,29 @@ async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result
             (write.incident, reference.map(|one| &one.peer), reference.map(|one| one.exchange))
         })
         .collect();
-    let rows = sqlx::query(
-        "SELECT j.key, i.revision, r.applied FROM jsonb_each(?) j \
+    // Old values are read where a line of history may need them.
+    let tells = writes.iter().any(|write| !write.history.is_empty() && (revises(write) || write.reference.is_some()));
+    let columns = if tells { COLUMNS } else { "" };
+    let statement = format!(
+        "SELECT j.key, i.revision, r.applied{columns} FROM jsonb_each(?) j \
          JOIN incident i ON i.id = j.value ->> 0 \
-         LEFT JOIN reference r ON r.peer = j.value ->> 1 AND r.exchange = j.value ->> 2",
-    )
-    .bind(to_json(&keys))
-    .fetch_all(&mut *connection)
-    .await?;
+         LEFT JOIN reference r ON r.peer = j.value ->> 1 AND r.exchange = j.value ->> 2"
+    );
+    // Made of literals only.
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(to_json(&keys)).fetch_all(&mut *connection).await?;
+    let mut values: HashMap<IncidentId, Values> = HashMap::new();
     let mut outcomes = vec![Written::Gone; writes.len()];
     // As earlier writes of this very call will have left them.
     let mut revisions: HashMap<IncidentId, i64> = HashMap::new();
     let mut counts: HashMap<(&str, ExchangeId), u64> = HashMap::new();
     let mut found: Vec<Option<(i64, Option<i64>)>> = vec![None; writes.len()];
     for row in rows {
-        if let Some(slot) = found.get_mut(row.try_get::<i64, _>(0)? as usize) {
+        let index = row.try_get::<i64, _>(0)? as usize;
+        if let Some(slot) = found.get_mut(index) {
             *slot = Some((row.try_get(1)?, row.try_get(2)?));
+        }
+        if let (Some(write), true) = (writes.get(index), tells) {
+            values.entry(write.incident).or_default().read(&row, write.reference.as_ref())?;
         }
     }
     for ((write, found), outcome) in writes.iter().zip(found).zip(&mut outcomes) {
@@ -120,7 +135,7 @@ async fn outcomes(connection: &mut SqliteConnection, writes: &[Write]) -> Result
             }
         }
     }
-    Ok(outcomes)
+    Ok((outcomes, values))
 }
 
 async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
@@ -355,31 +370,6 @@ async fn insert_milestones(connection: &mut SqliteConnection, writes: &[&Write])
          INSERT INTO milestone (incident, uid, n, at, fact, origin) \
          SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO NOTHING",
-    )
-    .bind(to_json(&rows))
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
-/// What an operation of ours came to is told once, however often its answer is read.
-pub async fn insert_history(
-    connection: &mut SqliteConnection,
-    lines: impl IntoIterator<Item = &HistoryLine>,
-) -> Result<(), StoreError> {
-    let rows: Vec<_> = lines
-        .into_iter()
-        .map(|line| (line.incident, line.at, &line.who, &line.action, line.exchange, line.seq, &line.detail))
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO history (incident, at, who, action, exchange, seq, detail) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 FROM j \
-         WHERE v ->> 3 NOT IN ('acknowledged', 'operation_sent') OR NOT EXISTS (SELECT 1 FROM history h \
-           WHERE h.incident = v ->> 0 AND h.exchange = v ->> 4 AND h.seq = v ->> 5 AND h.action = v ->> 3)",
     )
     .bind(to_json(&rows))
     .execute(&mut *connection)

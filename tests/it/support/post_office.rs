@@ -30,11 +30,10 @@ impl Taken {
     /// The value of a header, unfolded.
     pub fn header(&self, name: &str) -> Option<String> {
         let head = self.text.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
-        let found = head.split("\r\n").find_map(|line| {
+        head.split("\r\n").find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then(|| value.to_owned())
-        });
-        found
+        })
     }
 
     pub fn id(&self) -> String {

@@ -119,7 +119,7 @@ async fn what_runs_all_the_time_searches_an_index() {
             &["SELECT j.key, i.revision"],
             &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"],
         ),
-        (&["UPDATE incident SET revision"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (&["UPDATE incident SET revision", "solution = iif"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
         (&["SELECT id FROM incident WHERE host_event_id"], &["USING INDEX incident_host_event (host_event_id=?)"]),
         (&["FROM attachment a JOIN"], &["SEARCH a USING INDEX attachment_awaited (id>?)", "SEARCH i USING INTEGER"]),
         (&["SELECT name, media_type, state", "FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),

@@ -4,7 +4,7 @@
 use sqlx::{Row, SqliteConnection};
 
 use crate::case::{Alias, Deposit, HistoryLine, IncidentId};
-use crate::store::sqlite::write::insert_history;
+use crate::store::sqlite::history::insert_history;
 use crate::store::{Document, Put, StoreError, StoredDocument};
 
 pub async fn document(

@@ -263,15 +263,22 @@ CREATE TRIGGER incoming_changed AFTER UPDATE OF content ON incoming WHEN NEW.con
     AND NOT EXISTS (SELECT 1 FROM incoming WHERE content = OLD.content);
 END;
 
--- Append-only.
+-- Append-only, and each row is chained to the one before it: 08_history.sql. The bridge's own.
 CREATE TABLE history (
-  id       INTEGER PRIMARY KEY AUTOINCREMENT,
-  incident INTEGER NOT NULL REFERENCES incident (id),
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,                 -- without a gap, from 1
+  incident INTEGER REFERENCES incident (id),                  -- NULL: about the site itself
   at       TEXT NOT NULL,
   who      TEXT NOT NULL,
   action   TEXT NOT NULL,
   exchange TEXT,
   seq      INTEGER,
-  detail   TEXT NOT NULL
+  detail   TEXT NOT NULL,
+  node     TEXT NOT NULL,                                     -- the machine that made it
+  peer     TEXT,
+  way      TEXT CHECK (way IN ('out', 'refused', 'in')),      -- of the operation that it tells of
+  sha256   TEXT,                                              -- of `content`, or of what came from the peer
+  context  TEXT,                                              -- old and new values, JSON
+  hash     TEXT NOT NULL CHECK (length(hash) = 64),           -- over the row before it and this one
+  content  TEXT                                               -- the operation as it went out; a peer's receipt
 ) STRICT;
 CREATE INDEX history_incident ON history (incident, id);

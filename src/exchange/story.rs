@@ -1,0 +1,169 @@
+//! The story of a case, or of the whole site, as evidence: entry by entry, with what peers signed; and what a peer has ever
+//! seen.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{Engine, EngineError};
+use crate::case::evidence::{Begin, End, Exported, Head, Kept, Line, Proof, Way, Whose};
+use crate::case::{Alias, IncidentId};
+use crate::protocol::ProblemType;
+use crate::protocol::history::{Disclosed, DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery, Seen};
+use crate::store::history::Of;
+
+/// The most entries of one page.
+const PAGE: usize = 1000;
+
+impl Engine {
+    /// A page of entries as an export holds them.
+    pub async fn history_page(&self, query: &HistoryQuery) -> Result<HistoryPage, EngineError> {
+        let incident = query.incident.map(IncidentId);
+        if let Some(id) = incident {
+            self.incident(id).await?;
+        }
+        let limit = query.limit.unwrap_or(100).clamp(1, PAGE);
+        let of = incident.map_or(Of::All, Of::Incident);
+        let kept = self.store().entries(&of, query.after.unwrap_or(0), limit).await?;
+        // Of a whole history, the receipts are among the entries.
+        let mut proofs = if incident.is_some() { self.proofs(&kept).await? } else { HashMap::new() };
+        let next = kept.last().filter(|_| kept.len() == limit).map(|last| last.entry.number);
+        let lines = kept.iter().map(|one| Line::of(one, proofs.remove(&one.entry.number))).collect::<Result<_, _>>();
+        let unwritable = |fault: serde_json::Error| ProblemType::Internal.with(format!("an entry: {fault}"));
+        Ok(HistoryPage { begin: self.begin(incident), lines: lines.map_err(unwritable)?, next })
+    }
+
+    fn begin(&self, incident: Option<IncidentId>) -> Begin {
+        let alias = self.settings().site.alias.clone();
+        let (site, incident) = (self.site().0.to_string(), incident.map(|incident| incident.0));
+        Begin { export: Whose { version: 1, site, alias, incident } }
+    }
+
+    async fn proofs(&self, kept: &[Kept]) -> Result<HashMap<u64, Proof>, EngineError> {
+        let numbers: Vec<u64> = kept.iter().map(|one| one.entry.number).collect();
+        let found = self.store().receipts_of(&numbers).await?;
+        Ok(found.into_iter().filter_map(|(entry, receipt, place)| Some((entry, receipt.proof(place)?))).collect())
+    }
+
+    /// The signed end of an export that was read up to the entry numbered `after`.
+    pub async fn history_end(&self, query: &HistoryQuery) -> Result<HistoryEnd, EngineError> {
+        let of = query.incident.map_or(Of::All, |id| Of::Incident(IncidentId(id)));
+        let through = query.after.unwrap_or(0);
+        let (mut numbers, mut head) = (Vec::new(), None);
+        let mut after = if query.incident.is_some() { 0 } else { through.saturating_sub(1) };
+        while after < through {
+            let page = self.store().entries(&of, after, PAGE).await?;
+            let Some(last) = page.last().map(|last| last.entry.number) else { break };
+            for one in page.iter().filter(|one| one.entry.number <= through) {
+                numbers.push(one.entry.number);
+                head = Some((one.entry.number, one.hash.clone()));
+            }
+            after = last;
+        }
+        let whose = self.begin(query.incident.map(IncidentId)).export;
+        let head = match head {
+            Some((number, hash)) => {
+                Head { number, hash: hash.parse().map_err(|_| ProblemType::Internal.with("a hash"))? }
+            }
+            None => Head { number: 0, hash: crate::case::evidence::root_of(&whose.site) },
+        };
+        let numbers = query.incident.map(|_| numbers);
+        let key = self.own_key().0;
+        let end = End { export: whose, head, numbers, at: self.now(), key: key.public() };
+        let signed: Exported =
+            end.signed(&key).map_err(|fault| EngineError::from(ProblemType::Internal.with(fault.to_string())))?;
+        Ok(HistoryEnd { end: signed })
+    }
+
+    /// What a peer has ever seen of one case, or of all: every operation that went there, and what may have gone.
+    pub async fn disclosed(&self, query: &HistoryQuery) -> Result<DisclosedPage, EngineError> {
+        let named = query.peer.as_deref().unwrap_or_default();
+        let peer: Alias = named.parse().map_err(|fault| {
+            EngineError::from(ProblemType::BadRequest.with(format!("`peer` names no site: {fault}")))
+        })?;
+        let incident = query.incident.map(IncidentId);
+        let (limit, after) = (query.limit.unwrap_or(100).clamp(1, PAGE), query.after.unwrap_or(0));
+        let kept = self.store().entries(&Of::Sent { peer: peer.clone(), incident }, after, limit).await?;
+        let proofs = self.proofs(&kept).await?;
+        let next = kept.last().filter(|_| kept.len() == limit).map(|last| last.entry.number);
+        let mut operations: Vec<Disclosed> =
+            kept.iter().filter_map(|one| disclosed(one, proofs.get(&one.entry.number))).collect();
+        let mut files = Vec::new();
+        if let (Some(id), 0) = (incident, after) {
+            let record = self.incident(id).await?;
+            files = self.store().transfers(id).await?;
+            files.retain(|file| file.peer == peer.as_str() && file.direction == "to");
+            for known in self.known(&record).await?.into_iter().filter(|known| known.key.peer == peer) {
+                operations.extend(known.pending.into_iter().map(|(_, entry)| Disclosed {
+                    entry: None,
+                    incident: Some(id.0),
+                    at: entry.queued_at.to_string(),
+                    exchange: entry.exchange,
+                    seq: entry.seq,
+                    outcome: "under way".to_owned(),
+                    operation: entry.kind.to_string(),
+                    fields: fields(entry.operation.get()),
+                    signed: None,
+                }));
+            }
+        }
+        Ok(DisclosedPage { operations, files, next })
+    }
+}
+
+fn disclosed(kept: &Kept, proof: Option<&Proof>) -> Option<Disclosed> {
+    let content = kept.content.as_deref()?;
+    let kind =
+        serde_json::from_str::<Value>(content).ok().and_then(|value| Some(value.get("kind")?.as_str()?.to_owned()));
+    Some(Disclosed {
+        entry: Some(kept.entry.number),
+        incident: kept.entry.incident,
+        at: kept.entry.at.clone(),
+        exchange: kept.entry.exchange.as_ref()?.parse().ok()?,
+        seq: kept.entry.seq? as u64,
+        outcome: if kept.entry.way.as_deref() == Some(Way::Refused.as_str()) { "refused" } else { "taken" }.to_owned(),
+        operation: kind.unwrap_or_default(),
+        fields: fields(content),
+        signed: proof.map(|proof| proof.operation.at),
+    })
+}
+
+/// Every value in an operation, with its place.
+fn fields(operation: &str) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    if let Ok(value) = serde_json::from_str::<Value>(operation) {
+        walk("", value.get("content").unwrap_or(&Value::Null), &mut seen);
+    }
+    seen
+}
+
+/// The reader of JSON goes no deeper than 128, and so does this.
+fn walk(place: &str, value: &Value, seen: &mut Vec<Seen>) {
+    let below = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| walk(&below(name), value, seen)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| walk(&below(&index.to_string()), value, seen));
+        }
+        Value::Null if place.is_empty() => {}
+        Value::String(text) => seen.push(Seen { field: place.to_owned(), value: text.clone() }),
+        other => seen.push(Seen { field: place.to_owned(), value: other.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_an_operation_is_told_with_its_place() {
+        let told = fields(
+            r#"{"kind":"update","content":{"solution":null,"comments":[{"text":"from ***","edits":1}],"case":{"id":"C-1"}}}"#,
+        );
+        let told: Vec<(&str, &str)> = told.iter().map(|one| (one.field.as_str(), one.value.as_str())).collect();
+        let expected =
+            [("case.id", "C-1"), ("comments.0.edits", "1"), ("comments.0.text", "from ***"), ("solution", "null")];
+        assert_eq!(told, expected);
+        assert_eq!(fields("{"), []);
+    }
+}
