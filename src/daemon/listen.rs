@@ -28,28 +28,33 @@ use crate::inbox;
 /// The open doors.
 pub struct Doors {
     local: Handle<std::os::unix::net::SocketAddr>,
-    peers: Option<Handle<SocketAddr>>,
+    peers: Option<Peers>,
+}
+
+/// The door in the network.
+struct Peers {
+    handle: Handle<SocketAddr>,
     tls: Option<RustlsConfig>,
-    address: Option<SocketAddr>,
+    address: SocketAddr,
 }
 
 impl Doors {
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.peers.as_ref().map(|peers| peers.address)
     }
 
     /// No new requests; those under way have `within` to end.
     pub fn close(&self, within: Duration) {
         self.local.graceful_shutdown(Some(within));
         if let Some(peers) = &self.peers {
-            peers.graceful_shutdown(Some(within));
+            peers.handle.graceful_shutdown(Some(within));
         }
     }
 
     /// Reads certificate and key again; connections that are open keep theirs.
     pub async fn reload_tls(&self, settings: &Settings) -> std::io::Result<()> {
         let tls = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref());
-        if let (Some(config), Some(tls)) = (&self.tls, tls) {
+        if let (Some(config), Some(tls)) = (self.peers.as_ref().and_then(|peers| peers.tls.as_ref()), tls) {
             config.reload_from_config(tls::configuration(tls).await?);
         }
         Ok(())
@@ -64,17 +69,20 @@ pub async fn open(
 ) -> Result<Doors, DaemonError> {
     let bundle = settings.bundle.clone();
     let door = Door::new(engine.clone(), stop.clone(), Arc::new(move |bytes: Vec<u8>| read(&bytes, &bundle)));
-    let local = open_local(door.clone(), settings, tasks)?;
-    let mut doors = Doors { local, peers: None, tls: None, address: None };
-    if let Some(listen) = &settings.listen {
-        let clients = api::peer_router(door);
-        let all = match engine.links() {
-            Some(links) => clients.merge(console::router(Console::new(engine.clone(), links))),
-            None => clients,
-        };
-        open_peers(&mut doors, all, listen, tasks).await?;
-    }
-    Ok(doors)
+    // The network first: whoever is told over the socket that the site is ready finds its door in the network open.
+    let peers = match &settings.listen {
+        Some(listen) => {
+            let clients = api::peer_router(door.clone());
+            let all = match engine.links() {
+                Some(links) => clients.merge(console::router(Console::new(engine.clone(), links))),
+                None => clients,
+            };
+            Some(open_peers(all, listen, tasks).await?)
+        }
+        None => None,
+    };
+    let local = open_local(door, settings, tasks)?;
+    Ok(Doors { local, peers })
 }
 
 /// A file that came over the socket, read as the inbox reads one.
@@ -122,18 +130,13 @@ fn open_local(
     Ok(handle)
 }
 
-async fn open_peers(
-    doors: &mut Doors,
-    routes: Router,
-    listen: &Listen,
-    tasks: &TaskTracker,
-) -> Result<(), DaemonError> {
+async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Result<Peers, DaemonError> {
     let refused = |source: std::io::Error| DaemonError::Listen { address: listen.address, source };
     let listener = TcpListener::bind(listen.address).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
-    doors.address = Some(listener.local_addr().map_err(refused)?);
+    let address = listener.local_addr().map_err(refused)?;
     let handle = Handle::new();
-    doors.peers = Some(handle.clone());
+    let mut opened = Peers { handle: handle.clone(), tls: None, address };
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
     let bounded = Bounded::new(listen);
     let closed = |outcome: std::io::Result<()>| {
@@ -144,7 +147,7 @@ async fn open_peers(
     match &listen.tls {
         Some(tls) => {
             let config = RustlsConfig::from_config(tls::configuration(tls).await.map_err(DaemonError::Tls)?);
-            doors.tls = Some(config.clone());
+            opened.tls = Some(config.clone());
             let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
             let mut server = server.acceptor(Encrypted::new(config, bounded)).http1_only();
             bound_headers(server.http_builder(), listen.read_timeout);
@@ -160,7 +163,7 @@ async fn open_peers(
             tasks.spawn(async move { closed(server.serve(service).await) });
         }
     }
-    Ok(())
+    Ok(opened)
 }
 
 /// A caller that sends its headers slowly, or none, is cut off. Only a server that does not wait to see which version of HTTP

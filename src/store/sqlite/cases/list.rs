@@ -28,6 +28,11 @@ pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Resul
     Ok(CasePage { cases, unreadable, next })
 }
 
+/// Whether the index of words has to be up to date for it.
+pub fn looks_for_words(query: &CaseQuery) -> bool {
+    query.filters.iter().any(|filter| matches!(filter, CaseFilter::Words(_)))
+}
+
 /// Finds the numbers of a page, in order.
 fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
     let position = query.after.as_deref().map(|after| position(query, after)).transpose()?;

@@ -1,9 +1,10 @@
 //! Cases for the people who work on them: `list` finds them, `read` makes records of rows, `write` changes what a case has
-//! beside its incident record, `documents` are the files that people put to it.
+//! beside its incident record, `documents` are the files that people put to it, `words` keeps the index of titles.
 
 mod documents;
 mod list;
 mod read;
+mod words;
 mod write;
 
 use std::collections::HashMap;
@@ -20,6 +21,9 @@ pub use write::{SETTERS, edit, revises, row};
 #[async_trait]
 impl CaseStore for SqliteStore {
     async fn cases(&self, query: &CaseQuery) -> Result<CasePage, StoreError> {
+        if list::looks_for_words(query) {
+            words::catch_up(self).await?;
+        }
         // One picture: a row and its marks belong together.
         let mut connection = self.readers.begin().await?;
         list::list(&mut connection, query).await

@@ -22,7 +22,7 @@ ALTER TABLE incident ADD COLUMN assigned INTEGER NOT NULL DEFAULT 0;        -- h
 -- By which lists are ordered: other programs write times in other zones and forms, which would not compare as text.
 ALTER TABLE incident ADD COLUMN sort_created TEXT AS (strftime('%Y-%m-%d %H:%M:%f', created_at)) VIRTUAL;
 ALTER TABLE incident ADD COLUMN sort_updated TEXT AS (strftime('%Y-%m-%d %H:%M:%f', updated_at)) VIRTUAL;
-ALTER TABLE incident ADD COLUMN sort_priority TEXT AS (coalesce(form ->> 'priority', priority, '9')) VIRTUAL;
+ALTER TABLE incident ADD COLUMN sort_priority TEXT AS (coalesce(iif(json_valid(form), form ->> 'priority', NULL), priority, '9')) VIRTUAL;
 
 -- Another program says that it is resolved, and not who did it.
 CREATE TRIGGER incident_resolved AFTER UPDATE OF phase ON incident
@@ -83,18 +83,22 @@ CREATE TRIGGER comment_touches AFTER INSERT ON comment BEGIN
   UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.incident;
 END;
 
--- The words of the titles.
-CREATE VIRTUAL TABLE incident_text USING fts5 (synopsis, content = 'incident', content_rowid = 'id', detail = none, columnsize = 0);
+-- The words of the titles. The bridge brings them up to date before it looks for any: what other programs write to does not
+-- need an SQLite that knows such tables.
+CREATE VIRTUAL TABLE incident_text USING fts5 (synopsis, content = '', contentless_delete = 1, detail = none);
+
+CREATE TABLE incident_text_due (
+  incident INTEGER PRIMARY KEY
+) STRICT;
 
 CREATE TRIGGER incident_text_inserted AFTER INSERT ON incident BEGIN
-  INSERT INTO incident_text (rowid, synopsis) VALUES (NEW.id, NEW.synopsis);
+  INSERT OR IGNORE INTO incident_text_due VALUES (NEW.id);
 END;
 
 CREATE TRIGGER incident_text_deleted AFTER DELETE ON incident BEGIN
-  INSERT INTO incident_text (incident_text, rowid, synopsis) VALUES ('delete', OLD.id, OLD.synopsis);
+  INSERT OR IGNORE INTO incident_text_due VALUES (OLD.id);
 END;
 
-CREATE TRIGGER incident_text_updated AFTER UPDATE OF synopsis ON incident WHEN NEW.synopsis <> OLD.synopsis BEGIN
-  INSERT INTO incident_text (incident_text, rowid, synopsis) VALUES ('delete', OLD.id, OLD.synopsis);
-  INSERT INTO incident_text (rowid, synopsis) VALUES (NEW.id, NEW.synopsis);
+CREATE TRIGGER incident_text_updated AFTER UPDATE OF id, synopsis ON incident WHEN NEW.synopsis <> OLD.synopsis OR NEW.id <> OLD.id BEGIN
+  INSERT OR IGNORE INTO incident_text_due VALUES (OLD.id), (NEW.id);
 END;

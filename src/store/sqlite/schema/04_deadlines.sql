@@ -50,7 +50,7 @@ END;
 
 -- Cases of which nobody has looked yet what is promised on them, or what is promised since they changed.
 CREATE TABLE untimed (
-  incident INTEGER PRIMARY KEY REFERENCES incident (id) ON DELETE CASCADE
+  incident INTEGER PRIMARY KEY REFERENCES incident (id) ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT;
 
 CREATE TRIGGER untimed_inserted AFTER INSERT ON incident BEGIN
