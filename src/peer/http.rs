@@ -140,10 +140,14 @@ fn content_type(response: &Response) -> &str {
 }
 
 async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, PeerError> {
-    let mut body = Vec::new();
+    let mut body: Vec<u8> = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| PeerError::of(&error))? {
         if body.len() + chunk.len() > limit {
             return Err(PeerError::Malformed(format!("an answer of more than {limit} bytes")));
+        }
+        // Not doubled: an answer at its limit would take three times that much while it is moved.
+        if body.capacity() - body.len() < chunk.len() {
+            body.reserve_exact(chunk.len() + body.len() / 4);
         }
         body.extend_from_slice(&chunk);
     }
