@@ -91,6 +91,7 @@ impl Engine {
         request: &WorkRequest,
     ) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        check_revision(&incident, request.revision)?;
         if let Some(asked) = asked {
             asked.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
         }
@@ -331,4 +332,18 @@ pub(super) fn action(detail: String) -> EngineError {
 
 pub(super) fn form(detail: String) -> EngineError {
     ProblemType::Form.with(detail).into()
+}
+
+/// Refuses what was decided on a case that moved on since.
+pub(super) fn check_revision(incident: &Incident, revision: Option<i64>) -> Result<(), EngineError> {
+    match revision {
+        Some(revision) if incident.revision != revision => Err(stale(incident.revision, revision)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn stale(found: i64, given: i64) -> EngineError {
+    ProblemType::Stale
+        .with(format!("it is at revision {found}, and revision {given} was given; look at it again"))
+        .into()
 }

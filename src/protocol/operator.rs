@@ -304,6 +304,9 @@ pub struct WorkRequest {
     pub expected_resolution: Option<Timestamp>,
     pub comment: Option<String>,
     pub operator: String,
+    /// The revision that it was decided on (`If-Match`), never a part of the body.
+    #[serde(skip)]
+    pub revision: Option<i64>,
 }
 
 /// `POST /v1/incidents/{id}/assign`

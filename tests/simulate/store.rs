@@ -484,7 +484,7 @@ impl CaseStore for Store {
         no_files()
     }
 
-    async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
+    async fn remove_document(&self, _: IncidentId, _: &str, _: Option<i64>, _: HistoryLine) -> Result<Put, StoreError> {
         no_files()
     }
 }
