@@ -45,6 +45,8 @@ pub enum Action {
     Linked,
     OperationPostponed,
     Receipt,
+    /// A peer has signed for something else than went there.
+    ReceiptWrong,
     KeyMade,
     KeyRotated,
     KeyPinned,
@@ -96,6 +98,7 @@ impl Action {
             Action::Linked => "linked",
             Action::OperationPostponed => "operation_postponed",
             Action::Receipt => "receipt",
+            Action::ReceiptWrong => "receipt_wrong",
             Action::KeyMade => "key_made",
             Action::KeyRotated => "key_rotated",
             Action::KeyPinned => "key_pinned",

@@ -71,8 +71,8 @@ Examples:
   casebridge history export
   casebridge history export 1
   casebridge history verify
-  casebridge history verify north.jsonl --key partner.keys --key north.keys
-  casebridge history verify north.jsonl --key north.keys --held partner.jsonl
+  casebridge history verify north.jsonl --key north=north.keys --key partner=partner.keys
+  casebridge history verify north.jsonl --key north=north.keys --held partner.jsonl
   casebridge history disclosed --peer partner 1
   casebridge key show --peer partner
 ";

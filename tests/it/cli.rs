@@ -87,7 +87,7 @@ fn every_command_explains_itself() {
         "help",
     ];
     assert_eq!(commands, expected);
-    for code in 0..8 {
+    for code in 0..9 {
         assert!(help.contains(&format!("\n  {code}  ")), "exit code {code}: {help}");
     }
     for command in &commands[..commands.len() - 1] {

@@ -272,7 +272,7 @@ impl HistoryStore for Store {
         Ok(Taking::default())
     }
 
-    async fn receipts_of(&self, _: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+    async fn receipts_of(&self, _: &[u64], _: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
         Ok(Vec::new())
     }
 
