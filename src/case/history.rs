@@ -57,6 +57,7 @@ pub enum Action {
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
+    ContactDiffers,
 }
 
 impl Action {
@@ -108,6 +109,7 @@ impl Action {
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
+            Action::ContactDiffers => "contact_differs",
         }
     }
 }

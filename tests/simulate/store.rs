@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
-    Alias, Attachment, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId, Instance, MailAddress,
-    Party, PassTag, Reference, SiteId, Transfer, UserName,
+    Alias, Attachment, CaseRole, Contact, ContentDigest, Deposit, ExchangeId, HistoryLine, Incident, IncidentId,
+    Instance, MailAddress, Party, PassTag, Reference, SiteId, Transfer, UserName,
 };
 use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::mail::{
@@ -16,10 +16,11 @@ use casebridge::store::mail::{
 };
 use casebridge::store::{
     Appended, AttachmentStore, AwaitedAttachment, Begun, BundleFile, CasePage, CaseQuery, CaseStore, ChangePage,
-    Closed, Closing, Cursor, DeadlineStore, Deposited, Document, DueAttachment, Event, EventPage, EventStore, Expected,
-    FilledForm, IncidentStore, Intake, LinkRule, ListPage, ListQuery, Loaded, MailStore, Moving, NewRun, Offered, Open,
-    Opened, PageSeen, PageStore, Passing, Place, Prepared, Put, ReactionList, ReactionStore, Resolved, Run, RunEnd,
-    RunPage, StoreError, StoredDocument, TakenMail, Timing, Untimed, Untold, UsedPass, Write, Written,
+    Closed, Closing, ContactDetail, ContactQuery, ContactStore, Cursor, DeadlineStore, Deposited, Document,
+    DueAttachment, Event, EventPage, EventStore, Expected, FilledForm, IncidentStore, Intake, LinkRule, ListPage,
+    ListQuery, Loaded, MailStore, Moving, NewRun, Offered, Open, Opened, PageSeen, PageStore, Passing, Place, Prepared,
+    Put, ReactionList, ReactionStore, Resolved, Run, RunEnd, RunPage, StoreError, StoredDocument, TakenMail, Timing,
+    Untimed, Untold, UsedPass, Write, Written,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -486,6 +487,18 @@ impl CaseStore for Store {
 
     async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
         no_files()
+    }
+}
+
+/// The simulated sites know nobody.
+#[async_trait]
+impl ContactStore for Store {
+    async fn contacts(&self, _: &ContactQuery) -> Result<Vec<ContactDetail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn people(&self, _: IncidentId) -> Result<Vec<(CaseRole, Contact)>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
