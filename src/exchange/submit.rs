@@ -37,8 +37,8 @@ impl Engine {
         let of_the_client =
             !form.cc.is_empty() || form.tracking_number.is_some() || form.site_id.is_some() || form.contact.is_some();
         if action == Action::Escalated && of_the_client && self.hides_clients() {
-            let reason =
-                "with upstream.hide_clients, CC, tracking number, site ID and contact come from [submit.defaults]";
+            let reason = "with upstream.hide_clients, CC, tracking number and site ID come from [submit.defaults], and \
+                          no contact goes up";
             return Err(ProblemType::Form.with(reason).into());
         }
         if settings.upstream.is_none() {

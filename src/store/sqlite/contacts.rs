@@ -47,7 +47,10 @@ impl ContactStore for SqliteStore {
         let rows = bound.fetch_all(&mut *connection).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let contact = contact(row)?;
+            let Some(contact) = contact(row)? else {
+                let id: i64 = row.try_get(0)?;
+                return Err(StoreError::Failed(format!("the address of contact {id} is none; correct the row")));
+            };
             found.push(ContactDetail {
                 origin: origin(row.try_get(5)?)?,
                 cases: cases(&mut connection, contact.id).await?,
@@ -66,7 +69,12 @@ impl ContactStore for SqliteStore {
         .bind(incident.0)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(|row| Ok((role(row.try_get(5)?)?, contact(row)?))).collect()
+        let mut people = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let role = role(row.try_get(5)?)?;
+            people.extend(contact(row)?.map(|contact| (role, contact)));
+        }
+        Ok(people)
     }
 }
 
@@ -93,16 +101,20 @@ async fn differences(
     rows.iter().map(|row| Ok((origin(row.try_get(0)?)?, row.try_get(1)?))).collect()
 }
 
-/// A row that begins with `id, address, first_name, last_name, phone`.
-fn contact(row: &SqliteRow) -> Result<Contact, StoreError> {
-    let (id, address): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(Contact {
-        id,
-        address: address.parse().map_err(|fault| StoreError::Failed(format!("contact {id}: {fault}")))?,
-        first_name: row.try_get(2)?,
-        last_name: row.try_get(3)?,
-        phone: row.try_get(4)?,
-    })
+/// A row that begins with `id, address, first_name, last_name, phone`; none where another program wrote what is no address.
+fn contact(row: &SqliteRow) -> Result<Option<Contact>, StoreError> {
+    contact_at(row, 0)
+}
+
+fn contact_at(row: &SqliteRow, first: usize) -> Result<Option<Contact>, StoreError> {
+    let Ok(address) = row.try_get::<String, _>(first + 1)?.parse() else { return Ok(None) };
+    Ok(Some(Contact {
+        id: row.try_get(first)?,
+        address,
+        first_name: row.try_get(first + 2)?,
+        last_name: row.try_get(first + 3)?,
+        phone: row.try_get(first + 4)?,
+    }))
 }
 
 fn origin(text: Option<String>) -> Result<Option<Alias>, StoreError> {
@@ -205,15 +217,8 @@ async fn people(
             known: HashMap::new(),
         });
         if let Some(part) = row.try_get::<Option<String>, _>(4)? {
-            let (id, address): (i64, String) = (row.try_get(5)?, row.try_get(6)?);
-            let contact = Contact {
-                id,
-                address: address.parse().map_err(|fault| StoreError::Failed(format!("contact {id}: {fault}")))?,
-                first_name: row.try_get(7)?,
-                last_name: row.try_get(8)?,
-                phone: row.try_get(9)?,
-            };
-            one.known.insert(role(part)?, contact);
+            let role = role(part)?;
+            one.known.extend(contact_at(&row, 5)?.map(|contact| (role, contact)));
         }
     }
     Ok(found)
@@ -239,7 +244,7 @@ async fn introduce(
         introduced.push((CaseRole::Recipient, Person::at(address), people.client.clone()));
     }
     introduced.extend(telling.contact.map(|one| (CaseRole::Recipient, one.clone(), telling.teller.cloned())));
-    for (role, person, teller) in introduced {
+    for (role, person, teller) in introduced.into_iter().filter(|(_, person, _)| person.check().is_ok()) {
         let contact = meet(connection, telling, &person, teller.as_ref(), told).await?;
         if people.known.get(&role).map(|known| known.id) != Some(contact.id) {
             sqlx::query(
@@ -359,7 +364,7 @@ async fn find(connection: &mut SqliteConnection, address: &ContactAddress) -> Re
         .bind(address.as_str())
         .fetch_optional(&mut *connection)
         .await?;
-    row.as_ref().map(contact).transpose()
+    row.as_ref().map_or(Ok(None), contact)
 }
 
 /// Somebody of this site's own whose names are known.
@@ -371,5 +376,6 @@ pub async fn own(connection: &mut SqliteConnection, address: &ContactAddress) ->
     .bind(address.as_str())
     .fetch_optional(&mut *connection)
     .await?;
-    Ok(row.as_ref().map(contact).transpose()?.map(|contact| contact.person()))
+    let known = row.as_ref().map_or(Ok(None), contact)?;
+    Ok(known.map(|contact| contact.person()).filter(|person| person.check().is_ok()))
 }
