@@ -74,7 +74,7 @@ async fn status(site: &Site, incident: i64, expected: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn h_01_one_address_is_one_contact_however_it_is_spelled() {
     let pair = Pair::start(Plan::default()).await;
-    pair.end_user.insert(0, 3).await;
+    pair.end_user.insert(0, 4).await;
     for (incident, spelling) in [(1, " Anna@North.example"), (2, "ANNA@NORTH.EXAMPLE"), (3, "anna@north.example ")] {
         let person = json!({"address": spelling, "first_name": "Anna", "last_name": "Martin"});
         submit(&pair, incident, person, &RITA.to_uppercase()).await;
@@ -86,10 +86,10 @@ async fn h_01_one_address_is_one_contact_however_it_is_spelled() {
             anna["cases"].as_array().unwrap().iter().map(|one| one["incident"].as_i64().unwrap()).collect();
         assert_eq!(cases, [3, 2, 1]);
     }
-    let refused =
-        pair.end_user.post("/v1/incidents/1/draft", json!({"operator": "anna", "form": {"recipient": "rita"}}));
-    let refused = refused.await;
+    let draft = json!({"operator": "anna", "form": {"recipient": "rita"}});
+    let refused = pair.end_user.post("/v1/incidents/4/draft", draft).await;
     assert!((400..500).contains(&refused.status), "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("'rita' is not a mail address"), "{}", refused.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -201,8 +201,8 @@ async fn people(
     let rows = sqlx::query(
         "SELECT i.id, i.form -> '$.contact', i.form ->> '$.recipient', i.client, \
            p.role, c.id, c.address, c.first_name, c.last_name, c.phone \
-         FROM incident i LEFT JOIN case_contact p ON p.incident = i.id LEFT JOIN contact c ON c.id = p.contact \
-         WHERE i.id IN (SELECT value FROM json_each(?))",
+         FROM json_each(?) j JOIN incident i ON i.id = j.value \
+         LEFT JOIN case_contact p ON p.incident = i.id LEFT JOIN contact c ON c.id = p.contact",
     )
     .bind(to_json(ids))
     .fetch_all(&mut *connection)
