@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
-    Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer, UserName,
+    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer,
+    UserName,
 };
 use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::{
-    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, Document, DueAttachment, Expected, FilledForm,
-    Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put, StoreError, StoredDocument, TakenMail, UsedPass,
+    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
+    Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
+    StoreError, StoredDocument, TakenMail, UsedPass,
 };
 use jiff::Timestamp;
 
@@ -185,5 +187,17 @@ impl CaseStore for Store {
 
     async fn remove_document(&self, _: IncidentId, _: &str, _: Option<i64>, _: HistoryLine) -> Result<Put, StoreError> {
         no_files()
+    }
+}
+
+/// The simulated sites know nobody.
+#[async_trait]
+impl ContactStore for Store {
+    async fn contacts(&self, _: &ContactQuery) -> Result<Vec<ContactDetail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn people(&self, _: IncidentId) -> Result<Vec<(CaseRole, Contact)>, StoreError> {
+        Ok(Vec::new())
     }
 }

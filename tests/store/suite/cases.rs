@@ -431,7 +431,7 @@ pub async fn a_53_what_was_deleted_from_the_lists_is_shown_only_to_whom_asks_for
     assert_eq!(cases(&store, CaseQuery { deleted: true, ..all() }).await, [incident]);
     let again = store.deposit(vec![deposit("edge-1")], at(9)).await.unwrap();
     assert_eq!((again[0].incident, again[0].new), (incident, false), "it is not brought back by the same event");
-    let case = casebridge::case::Case { id: name("CASE-9"), link: None, status: "Open".into() };
+    let case = casebridge::case::Case { id: name("CASE-9"), link: None, status: "Open".into(), contact: None };
     let late = Write {
         edit: Edit { case: Some(case.clone()), ..Edit::default() },
         reference: Some(reference(1, Some(1))),
