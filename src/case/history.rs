@@ -60,6 +60,11 @@ pub enum Action {
     DeadlineMissed,
     AutoClosed,
     ContactDiffers,
+    ReactionsChanged,
+    ReactionsRetried,
+    JobRun,
+    SettingsRead,
+    TokensChanged,
 }
 
 impl Action {
@@ -113,6 +118,11 @@ impl Action {
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
             Action::ContactDiffers => "contact_differs",
+            Action::ReactionsChanged => "reactions_changed",
+            Action::ReactionsRetried => "reactions_retried",
+            Action::JobRun => "job_run",
+            Action::SettingsRead => "settings_read",
+            Action::TokensChanged => "tokens_changed",
         }
     }
 }
