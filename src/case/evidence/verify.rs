@@ -176,7 +176,9 @@ impl Verifier {
         if line.starts_with(b"{\"end\":") {
             return match text.and_then(exactly) {
                 Ok(end) => self.end(&end),
-                Err(fault) => self.or_broken(Finding { entry: None, reason: format!("the end does not read: {fault}") }),
+                Err(fault) => {
+                    self.or_broken(Finding { entry: None, reason: format!("the end does not read: {fault}") })
+                }
             };
         }
         let found = match text {
@@ -365,7 +367,9 @@ impl Verifier {
     fn proof(&mut self, entry: &Entry, proof: &Proof) -> Result<(), Finding> {
         let number = entry.number;
         if self.owner.as_ref().is_some_and(|owner| owner.scope == Scope::Whole) {
-            return Err(self.fault(number, "a receipt stands beside it; in a whole history each is an entry of its own"));
+            return Err(
+                self.fault(number, "a receipt stands beside it; in a whole history each is an entry of its own")
+            );
         }
         let is_this = entry.way.as_deref() == Some(Way::Out.as_str())
             && entry.sha256.as_deref() == Some(proof.operation.sha256.as_str());
@@ -462,9 +466,7 @@ impl Verifier {
                 Some((broken, finding)) if *broken == place => Err(self.fault(*number, finding.reason.clone())),
                 _ => Err(self.fault(*number, "it is not as it was when the end was signed, or its receipt is not")),
             },
-            (None, _) => {
-                Err(Finding { entry: None, reason: "it holds more entries than were signed".into() })
-            }
+            (None, _) => Err(Finding { entry: None, reason: "it holds more entries than were signed".into() }),
         }
     }
 
@@ -477,7 +479,8 @@ impl Verifier {
                     self.fault(next, "it is missing, or the signed end is: the export was cut off here")
                 }
                 _ => {
-                    let reason = format!("the signed end is missing: the export was cut off behind entry {}", self.last);
+                    let reason =
+                        format!("the signed end is missing: the export was cut off behind entry {}", self.last);
                     Finding { entry: None, reason }
                 }
             };
