@@ -59,6 +59,7 @@ pub enum Action {
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
+    ContactDiffers,
 }
 
 impl Action {
@@ -111,6 +112,7 @@ impl Action {
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
+            Action::ContactDiffers => "contact_differs",
         }
     }
 }
