@@ -272,15 +272,14 @@ async fn a_54_who_changes_reactions_and_what_runs_stands_in_the_history_and_what
     site.act("/v1/jobs/sla_check/run", json!({"operator": "bert"})).await;
     site.command(&["token", "new", "--owner", "eve", "--scope", "CASE_ALL"]).ok();
     site.signal("HUP");
-    for line in [
-        "who = 'operator anna' AND detail = 'added new'",
-        "who = 'operator mallory' AND action = 'reactions_changed'",
-        "who = 'operator bert' AND action = 'job_run'",
-        "action = 'tokens_changed' AND detail LIKE '% made'",
-        "action = 'settings_read'",
+    for count in [
+        "SELECT count(*) FROM history WHERE who = 'operator anna' AND detail = 'added new'",
+        "SELECT count(*) FROM history WHERE who = 'operator mallory' AND action = 'reactions_changed'",
+        "SELECT count(*) FROM history WHERE who = 'operator bert' AND action = 'job_run'",
+        "SELECT count(*) FROM history WHERE action = 'tokens_changed' AND detail LIKE '% made'",
+        "SELECT count(*) FROM history WHERE action = 'settings_read'",
     ] {
-        let count = format!("SELECT count(*) FROM history WHERE {line}");
-        eventually(line, || async { (site.count(&count).await == 1).then_some(()) }).await;
+        eventually(count, || async { (site.count(count).await == 1).then_some(()) }).await;
     }
 }
 
