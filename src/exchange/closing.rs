@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::{Decision, Engine, EngineError};
-use crate::case::{Action, CaseType, Edit, HistoryLine};
+use crate::case::reminder::Round;
+use crate::case::{Action, CaseType, Edit, HistoryLine, IncidentId};
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::protocol::operator::WorkRequest;
@@ -18,6 +19,8 @@ use crate::telemetry::{CrashPoint, crash_point, discreet};
 const PAGE: usize = 200;
 /// Times that the closing of one case is tried: with the pauses between them half a day.
 const TRIES: u32 = 16;
+/// A case whose people are asked first is looked at again then.
+const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
     /// The first step: ends when all are queued.
@@ -35,6 +38,7 @@ impl Engine {
                 let page = self.store().resolved(&case_type.name, by, place, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 place = last.place;
+                let page = self.not_in_a_round(page).await?;
                 page.iter().for_each(|one| answer.add(told(one, case_type, after)));
                 if !dry_run {
                     self.store().queue_closings(page, now).await?;
@@ -65,6 +69,10 @@ impl Engine {
     async fn close_one(&self, one: &Closing) -> Result<Closed, EngineError> {
         // Reopened, closed by somebody, or by this very queue before the daemon died.
         let Some(revision) = one.revision else { return Ok(Closed::Overtaken) };
+        if self.is_in_a_round(one.incident).await? {
+            let at = self.now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
+            return Ok(Closed::Later(at, "its people are asked first, and its reminders close it".into()));
+        }
         match self.close_at(one, revision).await {
             Ok(()) => {
                 info!(event = "case_auto_closed", incident = one.incident.0, "a resolved case was closed");
@@ -88,6 +96,27 @@ impl Engine {
             // The store's or the state's own trouble: the row stays, and is worked on again.
             Err(other) => Err(other),
         }
+    }
+
+    /// Those that nobody is asked of: the others are closed by their reminders, after a notice.
+    async fn not_in_a_round(&self, page: Vec<Resolved>) -> Result<Vec<Resolved>, EngineError> {
+        let mut free = Vec::with_capacity(page.len());
+        for one in page {
+            if !self.is_in_a_round(one.incident).await? {
+                free.push(one);
+            }
+        }
+        Ok(free)
+    }
+
+    /// Whether people are asked about a resolved case, here or at the other site, or have answered.
+    async fn is_in_a_round(&self, id: IncidentId) -> Result<bool, EngineError> {
+        if self.settings().mail.is_some() && !self.store().parties(id).await?.is_empty() {
+            return Ok(true);
+        }
+        let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(false) };
+        let round = Round::of(incident.state(), &incident.milestones);
+        Ok(round.is_some_and(|round| round.is_answered || round.last.is_some()))
     }
 
     /// Closes the case if it still stands as it was found.
