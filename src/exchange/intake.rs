@@ -4,10 +4,9 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::page::thawed;
 use super::work::TRIES;
 use super::{Engine, EngineError};
-use crate::case::{Action, Edit, IncidentId, Language, MailAddress};
+use crate::case::{Action, Edit, IncidentId, Language, MailAddress, Phase};
 use crate::protocol::ProblemType;
 use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
 
@@ -19,6 +18,8 @@ pub enum Replied {
     Known,
     /// Its sender has nothing to do with the case.
     Stranger,
+    /// The case is closed: nobody reads what is said of it.
+    Over,
 }
 
 impl Engine {
@@ -81,10 +82,13 @@ impl Engine {
             let Some(party) = parties.iter().find(|party| is_sender(&party.address)) else {
                 return Ok(Replied::Stranger);
             };
+            if incident.work.phase == Phase::Close {
+                return Ok(Replied::Over);
+            }
             let word = self.word(uid, party, text.clone(), language);
             let write = Write {
                 expected_revision: Some(incident.revision),
-                edit: Edit { comments: vec![word], since: Some(self.now()), ..thawed(&incident) },
+                edit: Edit { comments: vec![word], since: Some(self.now()), ..self.heard(&incident) },
                 history: vec![self.line(id, Action::Commented, &party.author(), format!("comment {uid} by mail"))],
                 ..Write::to(id, Writer::Operator)
             };

@@ -14,6 +14,7 @@ use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
+use crate::case::reminder::Round;
 use crate::case::{Action, CaseState, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose};
 use crate::config::settings::{Mail, Retry};
 use crate::notify::{CaseFields, CommentFields, Fields, LinkFields, MailError, PartyFields, Post, Sheet};
@@ -205,6 +206,15 @@ impl Engine {
         if refused > 0 {
             warnings.push(format!("{refused} mails were refused for good; see `casebridge mails --state refused`"));
         }
+        let left = self.store().left_to_people(COUNTED).await?;
+        if let Some((first, reason)) = left.first() {
+            let more = if left.len() > 1 {
+                format!(" (and {} more cases need a person)", left.len() - 1)
+            } else {
+                String::new()
+            };
+            warnings.push(format!("incident {first}: {reason}{more}"));
+        }
         if let Some(reason) = self.trouble().as_deref() {
             warnings.push(format!("the mail server: {reason}; {waiting} mails wait"));
         }
@@ -321,6 +331,10 @@ fn unless(is_over: bool, mail: &DueMail, next: Timestamp, reason: String) -> Mai
 /// Why a mail is not worth sending any more.
 fn pointless(mail: &DueMail, incident: &Incident) -> Option<&'static str> {
     let state = incident.state();
+    let reminds = matches!(mail.notice, Notice::ClosingReminder | Notice::ClosingNotice);
+    if reminds && Round::of(state, &incident.milestones).is_some_and(|round| round.is_answered) {
+        return Some("an answer came");
+    }
     let still = match is_closing(mail.notice) {
         true => state == CaseState::Resolved,
         false => state == CaseState::InputRequested,

@@ -73,7 +73,11 @@ fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken
             .is_some_and(|incident| incident.work.completion_code == Some(CompletionCode::AbandonedByUser));
         taken.tellings.push(Telling {
             incident,
-            reason: reminder::reason(&milestone),
+            // Two sites may have asked at once: that is one round, and one mail.
+            reason: incidents
+                .get(&incident)
+                .and_then(|incident| Round::of(state, &incident.milestones))
+                .map_or_else(|| reminder::reason(&milestone), |round| reminder::reason(round.begun)),
             notice: match Notice::of(state) {
                 Notice::Closed if unanswered => Notice::InputClosed,
                 notice => notice,

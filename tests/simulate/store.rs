@@ -437,7 +437,7 @@ impl MailStore for Store {
         Ok(())
     }
 
-    async fn deliveries(&self, _: IncidentId, _: &str) -> Result<Deliveries, StoreError> {
+    async fn deliveries(&self, _: IncidentId, _: &[String]) -> Result<Deliveries, StoreError> {
         Ok(Deliveries::default())
     }
 
@@ -447,6 +447,14 @@ impl MailStore for Store {
 
     async fn look_again(&self, _: IncidentId, _: Option<Timestamp>) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn leave_to_people(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn left_to_people(&self, _: usize) -> Result<Vec<(IncidentId, String)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn take_step(&self, _: StepTaken) -> Result<Written, StoreError> {

@@ -84,17 +84,14 @@ impl MailTaker for Postman {
             if letter.text.is_empty() {
                 return Err(Untaken::Held(MailFault::Empty { incident: incident.0 }));
             }
-            let language = letter.language;
-            return match self
-                .engine
-                .replied(incident, &letter.id, &letter.from, letter.text, language)
-                .await
-                .map_err(untaken)?
-            {
-                Replied::Comment => Ok(Taken::Comment(incident)),
-                Replied::Known => Ok(Taken::Known),
-                Replied::Stranger => Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
-            };
+            let (text, language) = (letter.text.clone(), letter.language);
+            match self.engine.replied(incident, &letter.id, &letter.from, text, language).await.map_err(untaken)? {
+                Replied::Comment => return Ok(Taken::Comment(incident)),
+                Replied::Known => return Ok(Taken::Known),
+                Replied::Stranger => return Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
+                // What is written of a closed case is the beginning of a new one.
+                Replied::Over => {}
+            }
         }
         let intake = Intake {
             message_id: letter.id,

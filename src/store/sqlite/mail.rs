@@ -91,15 +91,19 @@ impl MailStore for SqliteStore {
         .await
     }
 
-    async fn deliveries(&self, incident: IncidentId, reason: &str) -> Result<Deliveries, StoreError> {
+    async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
-               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent') \
-             FROM mail WHERE coalesce(incident, 0) = ? AND reason = ?",
+            "WITH last AS (SELECT m.state AS state, m.settled_at AS settled_at FROM party p LEFT JOIN mail m ON m.id = \
+               (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
+                  AND reason IN (SELECT value FROM json_each(?2))) \
+               WHERE p.incident = ?1 AND p.removed = 0) \
+             SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
+               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
+               count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn') FROM last",
         )
         .bind(incident.0)
-        .bind(reason)
+        .bind(serde_json::json!(reasons).to_string())
         .fetch_one(&mut *connection)
         .await?;
         Ok(Deliveries {
@@ -107,6 +111,7 @@ impl MailStore for SqliteStore {
             sent: count(&row, 1)?,
             refused: count(&row, 2)?,
             last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
+            missing: count(&row, 4)?,
         })
     }
 
@@ -122,9 +127,29 @@ impl MailStore for SqliteStore {
 
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
-            Box::pin(async move { look(connection, incident, due).await })
+            Box::pin(look_again(connection, incident, due))
         })
         .await
+    }
+
+    async fn leave_to_people(&self, incident: IncidentId, reason: &str, line: HistoryLine) -> Result<(), StoreError> {
+        let reason = reason.to_owned();
+        self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
+            Box::pin(leave(connection, incident, reason, line))
+        })
+        .await
+    }
+
+    async fn left_to_people(&self, limit: usize) -> Result<Vec<(IncidentId, String)>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let left: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT l.incident, l.reason FROM left_to_people l JOIN incident i ON i.id = l.incident \
+             WHERE i.state IN ('resolved', 'input_requested') ORDER BY l.incident LIMIT ?",
+        )
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(left.into_iter().map(|(incident, reason)| (IncidentId(incident), reason)).collect())
     }
 
     async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError> {
@@ -335,7 +360,8 @@ async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Time
     Ok(())
 }
 
-/// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is.
+/// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is. Whoever was
+/// taken out and comes again is told after all.
 pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Timestamp) -> Result<(), StoreError> {
     for party in parties(connection, telling.incident).await? {
         let is_meant = match &telling.audience {
@@ -349,7 +375,9 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         sqlx::query(
             "INSERT INTO mail \
                (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) \
+             ON CONFLICT (coalesce(incident, 0), reason, address) DO UPDATE SET state = 'waiting', \
+               next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL WHERE mail.state = 'withdrawn'",
         )
         .bind(telling.incident.0)
         .bind(&telling.reason)
@@ -462,6 +490,35 @@ async fn look(
     .execute(&mut *connection)
     .await?;
     Ok(())
+}
+
+async fn look_again(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    due: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM left_to_people WHERE incident = ?").bind(incident.0).execute(&mut *connection).await?;
+    look(connection, incident, due).await
+}
+
+async fn leave(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    reason: String,
+    line: HistoryLine,
+) -> Result<(), StoreError> {
+    let said = sqlx::query(
+        "INSERT INTO left_to_people VALUES (?, ?) ON CONFLICT (incident) DO UPDATE SET reason = excluded.reason \
+         WHERE reason <> excluded.reason",
+    )
+    .bind(incident.0)
+    .bind(&reason)
+    .execute(&mut *connection)
+    .await?;
+    if said.rows_affected() > 0 {
+        insert_history(connection, [&line]).await?;
+    }
+    look(connection, incident, None).await
 }
 
 async fn take_step(connection: &mut SqliteConnection, step: StepTaken) -> Result<Written, StoreError> {
