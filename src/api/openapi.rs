@@ -72,6 +72,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         people::add_party,
         people::remove_party,
         people::mails,
+        people::retry_mails,
         local::deposit,
         local::outbox,
         local::parked,

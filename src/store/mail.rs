@@ -238,6 +238,10 @@ pub trait MailStore: Send + Sync {
 
     async fn mails(&self, query: &MailQuery) -> Result<Vec<MailRow>, StoreError>;
 
+    /// Has one mail that was refused tried again, or all of them; not those of people who are not in the case any more. It
+    /// stands in the history of each case that `who` wanted it. Returns how many there were.
+    async fn retry_mails(&self, mail: Option<i64>, who: &str, at: Timestamp) -> Result<u64, StoreError>;
+
     /// How many mails wait, and how many were refused, counted up to `limit`.
     async fn mail_counts(&self, limit: usize) -> Result<(u64, u64), StoreError>;
 }

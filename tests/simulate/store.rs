@@ -461,6 +461,10 @@ impl MailStore for Store {
         Ok(Written::Gone)
     }
 
+    async fn retry_mails(&self, _: Option<i64>, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
         Ok(Vec::new())
     }

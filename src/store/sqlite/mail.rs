@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::history::insert_history;
 use super::write;
-use crate::case::{Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
+use crate::case::{Action, Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
     NewsTaken, PartyAdded, StepTaken, Telling,
@@ -19,6 +19,8 @@ use crate::telemetry::CrashPoint;
 
 /// The most earlier mails that a mail names: the first and the last ones.
 const THREAD: i64 = 10;
+/// The most mails that are tried again at once.
+const RETRIED: i64 = 10_000;
 
 #[async_trait]
 impl MailStore for SqliteStore {
@@ -168,6 +170,11 @@ impl MailStore for SqliteStore {
         .fetch_all(&mut *connection)
         .await?;
         rows.iter().map(row).collect()
+    }
+
+    async fn retry_mails(&self, mail: Option<i64>, who: &str, at: Timestamp) -> Result<u64, StoreError> {
+        let who = who.to_owned();
+        self.in_transaction(CrashPoint::MailSettled, move |connection| Box::pin(retry(connection, mail, who, at))).await
     }
 
     async fn mail_counts(&self, limit: usize) -> Result<(u64, u64), StoreError> {
@@ -472,6 +479,41 @@ async fn settle(
         look(connection, IncidentId(incident), Some(at)).await?;
     }
     insert_history(connection, &line).await
+}
+
+async fn retry(
+    connection: &mut SqliteConnection,
+    mail: Option<i64>,
+    who: String,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    // The time for which it is tried begins anew.
+    let rows: Vec<(i64, Option<i64>, String, String)> = sqlx::query_as(
+        "UPDATE mail SET state = 'waiting', attempts = 0, made_at = ?1, next_attempt = ?1, settled_at = NULL \
+         WHERE id IN (SELECT m.id FROM mail m LEFT JOIN party p ON p.id = m.party WHERE m.state = 'refused' \
+             AND (?2 IS NULL OR m.id = ?2) AND (m.party IS NULL OR p.removed = 0) ORDER BY m.id LIMIT ?3) \
+         RETURNING id, incident, notice, address",
+    )
+    .bind(at.as_millisecond())
+    .bind(mail)
+    .bind(RETRIED)
+    .fetch_all(&mut *connection)
+    .await?;
+    for (id, incident, notice, address) in &rows {
+        let Some(incident) = incident else { continue };
+        let line = HistoryLine {
+            incident: IncidentId(*incident),
+            at,
+            who: who.clone(),
+            action: Action::MailRetried.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: format!("mail {id} ({notice}) to {address} is tried again"),
+        };
+        insert_history(connection, [&line]).await?;
+        look(connection, IncidentId(*incident), Some(at)).await?;
+    }
+    Ok(rows.len() as u64)
 }
 
 async fn look(
