@@ -120,10 +120,10 @@ impl Engine {
             return Ok(Ok(MailOutcome::Withdrawn { reason: reason.into() }));
         }
         let sheet = Sheet {
-            id: mail.id,
+            name: self.mail_name(mail.id),
             notice: mail.notice,
             to: &mail.to,
-            thread: &mail.thread,
+            thread: mail.thread.iter().map(|mail| self.mail_name(*mail)).collect(),
             fields: self.fields_of(post, mail, incident.as_ref()),
             reply_to: self.reply_address(mail),
             at: self.now(),
@@ -303,6 +303,11 @@ impl Engine {
         let subject = Subject::Intake(intake);
         let pass = Pass { purpose: Purpose::Form, subject, expires_at, serial: u64::try_from(mail.id).ok()? };
         Some(self.0.links.get()?.url(&pass))
+    }
+
+    /// What a Message-ID is made from. With pages, whose key signs it, nobody can make one up.
+    fn mail_name(&self, mail: i64) -> String {
+        self.0.links.get().map_or_else(|| mail.to_string(), |links| format!("{mail}.{}", links.mark(mail)))
     }
 
     /// The address under which an answer by mail finds its case, where mails are read.

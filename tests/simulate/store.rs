@@ -383,8 +383,8 @@ impl PageStore for Store {
         Ok(None)
     }
 
-    async fn case_of_mails(&self, _: &[i64]) -> Result<Option<IncidentId>, StoreError> {
-        Ok(None)
+    async fn people_of_mails(&self, _: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {

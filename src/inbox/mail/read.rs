@@ -50,8 +50,8 @@ pub enum MailFault {
     TooLarge { bytes: u64, limit: u64 },
     #[error("the daemon may not read it")]
     Unreadable,
-    /// Who wrote it is no party of the case that it answers.
-    #[error("it answers a mail of case {incident}, and its sender is no party of that case")]
+    /// Who wrote it is not whom the mail was for that it answers.
+    #[error("it answers a mail of case {incident}, and its sender is not the person whom that mail was for")]
     Stranger { incident: i64 },
     #[error("it answers a mail of case {incident}, and nothing is written in it")]
     Empty { incident: i64 },
@@ -75,7 +75,8 @@ impl MailFault {
             | MailFault::ManySenders => "No mail program writes such a mail. Look at it with care, or delete it.",
             MailFault::TooLarge { .. } => "Read it with a mail program, or raise mail_inbox.max_size and put it back.",
             MailFault::Stranger { .. } => {
-                "If the sender may speak for the case, add the address with `casebridge party add`, and put the mail back."
+                "If the sender may speak for the case, write down what it says with `casebridge comment`, and add the address with \
+                 `casebridge party add`: answers to mails of their own are taken."
             }
             MailFault::Empty { .. } => "Read it with a mail program; there may be something in its files.",
         }
