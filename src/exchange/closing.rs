@@ -116,7 +116,7 @@ impl Engine {
         }
         let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(false) };
         let round = Round::of(incident.state(), &incident.milestones);
-        Ok(round.is_some_and(|round| round.is_answered || round.last.is_some()))
+        Ok(round.is_some_and(|round| round.is_answered || !round.is_own()))
     }
 
     /// Closes the case if it still stands as it was found.

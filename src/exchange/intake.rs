@@ -102,7 +102,7 @@ impl Engine {
                 history: vec![self.line(
                     id,
                     Action::Commented,
-                    &party.author(),
+                    party.author(),
                     format!("comment {uid} by mail, of party {}", party.id),
                 )],
                 ..Write::to(id, Writer::Operator)

@@ -129,8 +129,8 @@ impl Engine {
                 history: vec![self.line(
                     incident.id,
                     Action::Edited,
-                    &party.author(),
-                    format!("{} by a link", pass.purpose.as_str()),
+                    party.author(),
+                    format!("{} by a link, of party {}", pass.purpose.as_str(), party.id),
                 )],
                 pass: Some(PassUse { tag, purpose: pass.purpose, at: now }),
                 ..Write::to(incident.id, Writer::Operator)
@@ -157,7 +157,7 @@ impl Engine {
         said: &str,
         language: Language,
     ) -> Result<Edit, EngineError> {
-        let request = WorkRequest { operator: party.author(), ..WorkRequest::default() };
+        let request = WorkRequest { operator: party.author().to_owned(), ..WorkRequest::default() };
         let edit = match purpose {
             Purpose::Confirm => self.edit_for(incident, Decision::Close, &request)?,
             Purpose::NotSolved => self.edit_for(incident, Decision::Reopen, &request)?,
@@ -172,7 +172,8 @@ impl Engine {
     pub(super) fn word(&self, id: Uuid, party: &Party, text: String, language: Option<Language>) -> Comment {
         Comment {
             id,
-            author: party.author(),
+            author: party.author().to_owned(),
+            party: Some(party.id),
             written_at: self.now(),
             text,
             language: language.map(|language| language.as_str().to_owned()),

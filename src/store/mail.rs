@@ -71,8 +71,8 @@ pub struct About {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     All,
-    /// All but those who are one of these authors.
-    Except(Vec<String>),
+    /// All but the one with this number.
+    Except(i64),
     Only(MailAddress),
 }
 

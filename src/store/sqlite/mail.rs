@@ -303,19 +303,18 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
             news.milestones.push((IncidentId(row.try_get(0)?), milestone));
         }
     }
-    let comments = sqlx::query(
-        "SELECT incident, id, uid, author, internal, deleted FROM comment WHERE id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(news.cursor.comment)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
+    let comments =
+        sqlx::query("SELECT incident, id, uid, party, internal, deleted FROM comment WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(news.cursor.comment)
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
     news.is_news |= !comments.is_empty();
     for row in comments {
         news.cursor.comment = row.try_get(1)?;
         let kept_back = row.try_get::<bool, _>(4)? || row.try_get::<bool, _>(5)?;
         if let (Ok(id), false) = (Uuid::try_parse(row.try_get(2)?), kept_back) {
-            let comment = Comment { id, author: row.try_get(3)?, ..Comment::default() };
+            let comment = Comment { id, party: row.try_get(3)?, ..Comment::default() };
             news.comments.push((IncidentId(row.try_get(0)?), comment));
         }
     }
@@ -373,7 +372,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
     for party in parties(connection, telling.incident).await? {
         let is_meant = match &telling.audience {
             Audience::All => true,
-            Audience::Except(authors) => !authors.iter().any(|author| party.is(author)),
+            Audience::Except(author) => party.id != *author,
             Audience::Only(address) => party.address.as_str().eq_ignore_ascii_case(address.as_str()),
         };
         if !is_meant {

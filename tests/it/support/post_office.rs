@@ -11,6 +11,8 @@ pub enum Mood {
     Takes,
     /// Says 451 to every mail.
     Defers,
+    /// Wants a password before it hears of any mail.
+    Locked,
     /// Closes each connection at once.
     Closes,
     /// Says nothing at all.
@@ -118,6 +120,8 @@ async fn serve(inner: Arc<Inner>, stream: TcpStream) {
             "250-post office\r\n250 8BITMIME\r\n".into()
         } else if command.starts_with("MAIL") && mood() == Mood::Defers {
             "451 4.3.0 later\r\n".into()
+        } else if command.starts_with("MAIL") && mood() == Mood::Locked {
+            "530 5.7.0 Authentication required\r\n".into()
         } else if command.starts_with("RCPT TO:<NOBODY@") {
             "550 5.1.1 no such user here\r\n".into()
         } else if command.starts_with("RCPT") {

@@ -14,6 +14,9 @@ CREATE TABLE party (
 ) STRICT;
 CREATE INDEX party_to_greet ON party (id) WHERE greeted = 0 AND removed = 0;
 
+-- Who of them wrote a comment, by a mail or a page.
+ALTER TABLE comment ADD COLUMN party INTEGER REFERENCES party (id);
+
 -- What somebody reads, for the next case.
 CREATE TABLE party_language (
   address  TEXT PRIMARY KEY COLLATE NOCASE,
