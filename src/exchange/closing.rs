@@ -1,6 +1,7 @@
 //! Cases that stayed resolved for long enough are closed (M-06), in two steps: they are found and queued, each once for each
 //! time that it was resolved; and the queue is worked off, so that each close travels as its operation.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -69,7 +70,7 @@ impl Engine {
     async fn close_one(&self, one: &Closing) -> Result<Closed, EngineError> {
         // Reopened, closed by somebody, or by this very queue before the daemon died.
         let Some(revision) = one.revision else { return Ok(Closed::Overtaken) };
-        if self.is_in_a_round(one.incident).await? {
+        if !self.in_a_round(&[one.incident]).await?.is_empty() {
             let at = self.now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
             return Ok(Closed::Later(at, "its people are asked first, and its reminders close it".into()));
         }
@@ -98,25 +99,24 @@ impl Engine {
         }
     }
 
-    /// Those that nobody is asked of: the others are closed by their reminders, after a notice.
+    /// Those of which nobody is asked: the others are closed by their reminders, after a notice.
     async fn not_in_a_round(&self, page: Vec<Resolved>) -> Result<Vec<Resolved>, EngineError> {
-        let mut free = Vec::with_capacity(page.len());
-        for one in page {
-            if !self.is_in_a_round(one.incident).await? {
-                free.push(one);
-            }
-        }
-        Ok(free)
+        let ids: Vec<IncidentId> = page.iter().map(|one| one.incident).collect();
+        let asked = self.in_a_round(&ids).await?;
+        Ok(page.into_iter().filter(|one| !asked.contains(&one.incident)).collect())
     }
 
-    /// Whether people are asked about a resolved case, here or at the other site, or have answered.
-    async fn is_in_a_round(&self, id: IncidentId) -> Result<bool, EngineError> {
-        if self.settings().mail.is_some() && !self.store().parties(id).await?.is_empty() {
-            return Ok(true);
+    /// The resolved cases of whose closing people are asked, here or at the other site, or have answered.
+    async fn in_a_round(&self, ids: &[IncidentId]) -> Result<HashSet<IncidentId>, EngineError> {
+        let mut asked = HashSet::new();
+        for incident in self.store().load(ids).await?.incidents {
+            let round = Round::of(incident.state(), &incident.milestones);
+            let is_known = round.is_some_and(|round| round.is_answered || !round.is_own());
+            if is_known || self.settings().mail.is_some() && !self.store().parties(incident.id).await?.is_empty() {
+                asked.insert(incident.id);
+            }
         }
-        let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(false) };
-        let round = Round::of(incident.state(), &incident.milestones);
-        Ok(round.is_some_and(|round| round.is_answered || !round.is_own()))
+        Ok(asked)
     }
 
     /// Closes the case if it still stands as it was found.

@@ -17,9 +17,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::certificates::Authority;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::post_office::{Mood, PostOffice, Taken};
 use crate::support::site::write_secret;
+use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
 const ANNA: &str = "anna@customer.example";
@@ -263,6 +265,30 @@ async fn r_09_a_server_that_wants_a_password_refuses_no_mail_for_good_and_what_w
     .await;
     site.command(&["party", "remove", "1", "nobody@customer.example"]).ok();
     assert!(site.command(&["mails", "retry", "--all"]).ok().contains("0 mails"), "who was taken out is not written to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_mails_go_out_over_tls_from_the_first_byte_to_a_server_that_is_known_alone() {
+    let authority = Authority::new("mail");
+    let office = PostOffice::open_implicit(&authority.issue("127.0.0.1", 2100)).await;
+    let config = office.config().replace("tls = \"none\"", "tls = \"implicit\"\nca_file = \"{dir}/mail-ca.pem\"");
+    let start = async |ca: &str| {
+        let mut site = Site::new("partner", &partner_config(free_port(), &config));
+        std::fs::write(site.path("mail-ca.pem"), ca).unwrap();
+        site.start().await;
+        site.act("/v1/incidents", json!({"synopsis": "Fan failed", "operator": "bert"})).await;
+        add_people(&site).await;
+        site
+    };
+    let wrong = start(Authority::new("another").pem()).await;
+    eventually("the trouble in the status", || async {
+        let status = wrong.get("/v1/status").await.body;
+        status["warnings"].to_string().contains("certificate").then_some(())
+    })
+    .await;
+    assert_eq!(office.taken().len(), 0);
+    let _site = start(authority.pem()).await;
+    assert!(gets(&office, ANNA, 1).await[0].text.contains("Bonjour"));
 }
 
 /// The end user's people do not answer, and the partner has the case in hand.
