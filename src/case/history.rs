@@ -45,6 +45,8 @@ pub enum Action {
     Linked,
     OperationPostponed,
     Receipt,
+    /// A peer has signed for something else than went there.
+    ReceiptWrong,
     KeyMade,
     KeyRotated,
     KeyPinned,
@@ -58,6 +60,7 @@ pub enum Action {
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
+    ContactDiffers,
 }
 
 impl Action {
@@ -97,6 +100,7 @@ impl Action {
             Action::Linked => "linked",
             Action::OperationPostponed => "operation_postponed",
             Action::Receipt => "receipt",
+            Action::ReceiptWrong => "receipt_wrong",
             Action::KeyMade => "key_made",
             Action::KeyRotated => "key_rotated",
             Action::KeyPinned => "key_pinned",
@@ -110,6 +114,7 @@ impl Action {
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
+            Action::ContactDiffers => "contact_differs",
         }
     }
 }

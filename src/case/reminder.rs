@@ -67,6 +67,8 @@ pub struct Round<'m> {
     pub asked: Asked,
     /// With it the state began.
     pub begun: &'m Milestone,
+    /// What came into the same state right before it, where two sites asked at once: people may have been told under that.
+    pub asked_with: Vec<&'m Milestone>,
     /// The step that was taken last, by whichever site.
     pub last: Option<(Step, &'m Milestone)>,
     /// Somebody answered without another state: nothing is asked any more, and a person decides what the answer means.
@@ -91,6 +93,10 @@ impl<'m> Round<'m> {
         let rank = |one: &Milestone| (one.n, one.id);
         let states = milestones.iter().filter(|one| one.state() == Some(state));
         let begun = states.max_by_key(|one| rank(one))?;
+        let mut before: Vec<&Milestone> =
+            milestones.iter().filter(|one| one.state().is_some() && rank(one) < rank(begun)).collect();
+        before.sort_by_key(|one| std::cmp::Reverse(rank(one)));
+        let asked_with = before.into_iter().take_while(|one| one.state() == Some(state)).collect();
         let since = milestones.iter().filter(|one| rank(one) > rank(begun));
         let answers = |one: &Milestone| asked == Asked::Closing && one.fact == Fact::Notice(ANSWERED.into());
         let is_answered = since.clone().any(answers);
@@ -99,7 +105,7 @@ impl<'m> Round<'m> {
             _ => None,
         });
         let last = steps.max_by_key(|(step, one)| (step.place(), std::cmp::Reverse(one.at)));
-        Some(Self { asked, begun, last, is_answered })
+        Some(Self { asked, begun, asked_with, last, is_answered })
     }
 
     /// Whether the step that was taken last was taken here; the asking itself is told at every site.
@@ -110,11 +116,11 @@ impl<'m> Round<'m> {
     /// Each present person is to have a mail that was written under one of these: what is asked, and with the last notice
     /// nothing less than that.
     pub fn reasons(&self) -> Vec<String> {
-        let request = reason(self.begun);
+        let requests = self.asked_with.iter().copied().chain([self.begun]).map(reason);
         match self.last.filter(|_| self.is_own()) {
-            Some((step @ Step::Reminder(_), _)) => vec![request, self.reason_of(step)],
+            Some((step @ Step::Reminder(_), _)) => requests.chain([self.reason_of(step)]).collect(),
             Some((Step::Notice, _)) => vec![self.reason_of(Step::Notice)],
-            Some((Step::Close, _)) | None => vec![request],
+            Some((Step::Close, _)) | None => requests.collect(),
         }
     }
 

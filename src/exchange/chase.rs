@@ -120,7 +120,7 @@ impl Engine {
     /// that has it in hand is asked to, by a milestone.
     async fn close_unanswered(&self, incident: &Incident, round: &Round<'_>) -> Result<bool, EngineError> {
         match self.closing_of(incident, round.asked) {
-            Ok(edit) => self.close_by(incident, edit).await,
+            Ok(edit) => self.close_by(incident, edit, "closed, since nobody answered").await,
             Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked).await,
             Err(other) => Err(other),
         }
@@ -146,7 +146,13 @@ impl Engine {
     async fn close_as_asked(&self, incident: &Incident) -> Result<bool, EngineError> {
         let Some(round) = Round::of(incident.state(), &incident.milestones) else { return Ok(false) };
         match self.closing_of(incident, round.asked) {
-            Ok(edit) => self.close_by(incident, edit).await,
+            Ok(edit) => {
+                let told = match round.is_own() {
+                    true => "closed, since nobody answered",
+                    false => "closed for the other site, whose people did not answer",
+                };
+                self.close_by(incident, edit, told).await
+            }
             Err(EngineError::Refused(_)) if round.is_own() => {
                 self.leave(incident.id, "nobody answered, and the site that has it in hand was asked to close it").await
             }
@@ -167,11 +173,11 @@ impl Engine {
         self.edit_for(incident, Decision::Close, &request)
     }
 
-    async fn close_by(&self, incident: &Incident, edit: Edit) -> Result<bool, EngineError> {
+    async fn close_by(&self, incident: &Incident, edit: Edit, told: &str) -> Result<bool, EngineError> {
         let write = Write {
             expected_revision: Some(incident.revision),
             edit: Edit { since: Some(self.now()), ..edit },
-            history: vec![self.line_of_daemon(incident.id, Action::Edited, "closed, since nobody answered".into())],
+            history: vec![self.line_of_daemon(incident.id, Action::Edited, told.into())],
             ..Write::to(incident.id, Writer::Operator)
         };
         let closed = self.write_step(incident, write, None).await?;

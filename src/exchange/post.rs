@@ -72,8 +72,8 @@ impl Engine {
             if due.is_empty() {
                 return Ok(self.store().next_due().await?);
             }
-            for mail in due {
-                let outcome = self.send_one(&post, &mail).await?;
+            for mut mail in due {
+                let outcome = self.send_one(&post, &mut mail).await?;
                 let now = self.now();
                 let backoff = backoff(&settings, self.settings().retry);
                 let is_over = backoff.is_over(mail.made_at, now, mail.attempts.saturating_add(1));
@@ -101,8 +101,8 @@ impl Engine {
         }
     }
 
-    /// One try.
-    async fn send_one(&self, post: &Post, mail: &DueMail) -> Result<Result<MailOutcome, MailError>, EngineError> {
+    /// One try. What asks for something that is over goes out as the comments that it brings, if it brings any.
+    async fn send_one(&self, post: &Post, mail: &mut DueMail) -> Result<Result<MailOutcome, MailError>, EngineError> {
         let incident = match mail.incident {
             Some(id) => match self.store().load(&[id]).await?.incidents.pop() {
                 Some(incident) => Some(incident),
@@ -117,7 +117,10 @@ impl Engine {
         if let Some(incident) = &incident
             && let Some(reason) = pointless(mail, incident)
         {
-            return Ok(Ok(MailOutcome::Withdrawn { reason: reason.into() }));
+            if mail.about.comments.is_empty() {
+                return Ok(Ok(MailOutcome::Withdrawn { reason: reason.into() }));
+            }
+            (mail.notice, mail.about.state) = (Notice::Comment, None);
         }
         let sheet = Sheet {
             name: self.mail_name(mail.id),

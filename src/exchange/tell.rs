@@ -73,11 +73,7 @@ fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken
             .is_some_and(|incident| incident.work.completion_code == Some(CompletionCode::AbandonedByUser));
         taken.tellings.push(Telling {
             incident,
-            // Two sites may have asked at once: that is one round, and one mail.
-            reason: incidents
-                .get(&incident)
-                .and_then(|incident| Round::of(state, &incident.milestones))
-                .map_or_else(|| reminder::reason(&milestone), |round| reminder::reason(round.begun)),
+            reason: reminder::reason(&milestone),
             notice: match Notice::of(state) {
                 Notice::Closed if unanswered => Notice::InputClosed,
                 notice => notice,

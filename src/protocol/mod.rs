@@ -2,6 +2,7 @@
 
 pub mod attachment;
 pub mod cases;
+pub mod contact;
 pub mod definitions;
 pub mod digest;
 pub mod exchange;
@@ -25,6 +26,7 @@ pub mod update;
 pub mod why;
 
 pub use attachment::{AttachmentAnswer, ContentRange};
+pub use contact::{CaseContact, ContactAnswer, ContactCase, ContactDifference, ContactPage, ContactsQuery};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use job::{JobAnswer, JobCase, JobList, JobRequest};

@@ -91,7 +91,8 @@ pub struct Telling {
 pub struct NewsTaken {
     pub cursor: MailCursor,
     pub tellings: Vec<Telling>,
-    /// Their state went on: what still waits and asks for something is withdrawn, but for what was written under this.
+    /// Their state went on: what still waits and asks for something is withdrawn, but for what was written under this; with
+    /// comments it goes out for their sake.
     pub moved_on: Vec<(IncidentId, Option<String>)>,
     /// To be looked after now.
     pub look: Vec<IncidentId>,

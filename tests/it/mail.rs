@@ -318,7 +318,7 @@ async fn r_05_the_site_that_has_the_case_in_hand_closes_it_when_the_people_of_th
     let history = pair.end_user.get("/v1/incidents/1").await.body["history"].to_string();
     assert!(history.contains("the site that has the case in hand is asked to close it"), "{history}");
     let history = pair.partner.get("/v1/incidents/1").await.body["history"].to_string();
-    assert!(history.contains("closed, since nobody answered"), "{history}");
+    assert!(history.contains("closed for the other site, whose people did not answer"), "{history}");
 }
 
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use casebridge::case::{Incident, PhaseGroup, Towards};
+use casebridge::case::{Incident, Towards};
 
 use super::model::{Model, PERSON};
 use super::site::Site;
+
+mod deeds;
+mod mails;
+mod promises;
 
 /// Panics with the invariant that is broken.
 pub fn at_every_step(sites: &[Site], model: &Model) {
@@ -52,7 +56,7 @@ pub fn at_every_step(sites: &[Site], model: &Model) {
     }
 }
 
-/// No operation has taken effect twice.
+/// No operation has taken effect twice, no deadline was noted twice, and no case closed that was not resolved by then.
 pub fn once(sites: &[Site]) {
     for site in sites {
         let shelf = site.store.shelf.lock().unwrap();
@@ -66,11 +70,22 @@ pub fn once(sites: &[Site]) {
                 assert!(new, "operation {seq} took effect twice at {}: {}", site.alias, line.detail);
             }
         }
+        for incident in shelf.incidents.values() {
+            let lines = shelf.history.get(&incident.id).map_or(&[][..], Vec::as_slice);
+            promises::noted_once(incident, lines, &site.alias);
+        }
+        deeds::done_once(&shelf.deeds, &site.alias);
+        mails::told_once(site, &shelf);
     }
 }
 
 /// Both records, or all three, are what the model says.
 pub fn at_the_end(sites: &[Site], model: &Model) {
+    for site in sites {
+        let shelf = site.store.shelf.lock().unwrap();
+        deeds::all_done(&shelf, &site.alias);
+        mails::all_told(site, &shelf);
+    }
     for (event, expected) in &model.0 {
         let mut records: Vec<Incident> = Vec::new();
         for site in sites {
@@ -81,6 +96,12 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
             records.extend(found);
         }
         let top = records.last().expect("there are sites");
+        let mut lines = sites.iter().zip(&records).rev().map(|(site, record)| {
+            let shelf = site.store.shelf.lock().unwrap();
+            shelf.history.get(&record.id).cloned().unwrap_or_default()
+        });
+        let at_the_top = lines.next().unwrap_or_default();
+        let ending = promises::ending(&at_the_top, &lines.flatten().collect::<Vec<_>>(), expected);
         for (record, site) in records.iter().zip(sites) {
             let whose = format!("{event} at {}", site.alias);
             let comments: BTreeMap<_, _> = record
@@ -91,15 +112,16 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
                 .collect();
             assert_eq!(comments, expected.comments, "the comments of {whose}");
             assert_eq!(record.work.solution, expected.solution, "the solution of {whose}");
-            let phase = expected.phase.unwrap_or(PhaseGroup::Resolution);
-            assert_eq!(record.work.phase.group(), phase, "the phase of {whose}");
+            let phase = record.work.phase.group();
+            assert!(ending.allows(phase), "the phase of {whose} is {phase:?}, not {:?}", ending.phase);
             assert_eq!(record.state(), top.state(), "the state of {whose}");
             assert_eq!(record.stops(), top.stops(), "the clocks of {whose}");
             let case = record.case.as_ref().unwrap_or_else(|| panic!("there is no case for {whose}"));
             assert_eq!(Some(case), top.case.as_ref(), "the case of {whose}");
-            if let Some(status) = &expected.status {
+            if let Some(status) = &ending.status {
                 assert_eq!(case.status, *status, "the status of {whose}");
             }
+            promises::agreed(record, top, &whose);
             let towards: BTreeSet<&str> = record.references.iter().map(|one| one.towards.as_str()).collect();
             assert_eq!(towards.len(), record.references.len(), "one exchange each way: {whose}");
         }

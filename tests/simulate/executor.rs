@@ -108,6 +108,8 @@ pub enum Wait {
     Disk(usize),
     /// On the way from this site to its upstream, or back.
     Wire(usize),
+    /// On the way from this site to its mail server, or back.
+    Mail(usize),
 }
 
 impl Gates {

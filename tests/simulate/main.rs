@@ -4,6 +4,7 @@
 //! tells what happened in it.
 
 mod bugs;
+mod carrier;
 mod check;
 mod dice;
 mod disk;
@@ -113,4 +114,29 @@ fn a_disk_that_lies_about_a_sync_is_found() {
 #[test]
 fn a_peer_that_acknowledges_what_it_does_not_have_is_found() {
     is_found(Bug::AcknowledgesNothing, 20);
+}
+
+#[test]
+fn a_store_that_forgets_a_warning_is_found() {
+    is_found(Bug::ForgetsAWarning, 50);
+}
+
+#[test]
+fn a_queue_that_closes_what_was_reopened_is_found() {
+    is_found(Bug::ClosesWhatWasReopened, 500);
+}
+
+#[test]
+fn a_store_that_loses_what_an_event_led_to_is_found() {
+    is_found(Bug::MovesOnBeforeItQueues, 100);
+}
+
+#[test]
+fn a_store_that_forgets_what_was_sent_is_found() {
+    is_found(Bug::ForgetsThatItWasSent, 20);
+}
+
+#[test]
+fn a_case_that_is_closed_before_its_notice_is_out_is_found() {
+    is_found(Bug::TakesWaitingForSent, 500);
 }

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use casebridge::case::PhaseGroup;
 use uuid::Uuid;
 
 /// Who writes comments. The rules write some in their own name.
 pub const PERSON: &str = "a person";
+
+/// What people at the top did, as their lines of the history tell it.
+pub const RESOLVED: &str = "resolved";
+pub const REOPENED: &str = "reopened";
+pub const STATUS: &str = "status";
+/// What a site did whose people did not answer, in its own words.
+pub const UNANSWERED: &str = "closed, since nobody answered";
 
 /// One incident, by its event.
 #[derive(Default)]
@@ -16,7 +22,6 @@ pub struct Expected {
     /// Only the site at the top writes these.
     pub solution: Option<String>,
     pub status: Option<String>,
-    pub phase: Option<PhaseGroup>,
 }
 
 #[derive(Default)]

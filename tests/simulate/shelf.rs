@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use casebridge::case::{
-    CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone, Reference,
-    Submission, Work,
+    Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone,
+    Priority, Reference, Submission, Work,
 };
 use casebridge::store::{Deposited, Open, Opened, PageSeen, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::bugs::Bug;
+use super::store::deadline::{self, Promises};
+use super::store::mail::Mails;
+use super::store::reaction::Deeds;
 
 /// Every commit is durable.
 #[derive(Default)]
@@ -22,6 +25,11 @@ pub struct Shelf {
     /// The same lines in the order of their commits, and how far each reader of them has come.
     pub events: Vec<HistoryLine>,
     pub places: BTreeMap<&'static str, i64>,
+    /// Where each began.
+    pub followed: BTreeMap<&'static str, i64>,
+    pub promises: Promises,
+    pub deeds: Deeds,
+    pub mails: Mails,
     /// Tells the milestones of one site from those of another.
     site: u64,
     clock: i64,
@@ -33,9 +41,21 @@ impl Shelf {
         Self { site, ..Self::default() }
     }
 
-    fn news(&mut self, incident: IncidentId) {
+    /// Somebody other than the bridge changed the record.
+    pub fn news(&mut self, incident: IncidentId) {
         self.clock += 1;
         self.changes.insert(incident, self.clock);
+    }
+
+    /// Of the last milestone or comment that came.
+    pub fn positions(&self) -> i64 {
+        self.positions
+    }
+
+    /// Something happened.
+    pub fn told(&mut self, line: HistoryLine) {
+        self.events.push(line.clone());
+        self.history.entry(line.incident).or_default().push(line);
     }
 
     fn next(&self) -> IncidentId {
@@ -53,6 +73,8 @@ impl Shelf {
             }
             let id = self.next();
             self.incidents.insert(id, plain(id, deposit.event, deposit.form, at));
+            self.promises.changed(id);
+            self.told(line(id, at, Action::Deposited, "deposited"));
             self.news(id);
             Deposited { incident: id, new: true }
         };
@@ -96,6 +118,11 @@ impl Shelf {
                 incident.comments.push(Comment { origin, position: self.positions, ..comment });
             }
             self.incidents.insert(id, incident.clone());
+            self.promises.changed(id);
+            self.told(line(id, open.at, Action::IncidentOpened, "opened"));
+            if incident.case.is_some() {
+                self.told(line(id, open.at, Action::CaseAccepted, "accepted by policy"));
+            }
             if open.submission != Submission::Held {
                 self.news(id);
             }
@@ -107,6 +134,15 @@ impl Shelf {
     pub fn pass(&mut self, seen: &PageSeen) -> bool {
         let place = self.places.get_mut(seen.consumer).filter(|place| **place == seen.after);
         place.map(|place| *place = seen.through).is_some()
+    }
+
+    /// Another program gives an incident another priority.
+    pub fn prioritize(&mut self, id: IncidentId, priority: Priority) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.event.priority = Some(priority);
+        incident.revision += 1;
+        self.promises.changed(id);
+        self.news(id);
     }
 
     pub fn write(&mut self, writes: Vec<Write>, bug: Option<Bug>) -> Vec<Written> {
@@ -179,6 +215,7 @@ impl Shelf {
                 }
             }
         }
+        news |= deadline::promise(incident, write.edit.deadlines);
         let mut milestones = write.edit.milestones;
         let now = match incident.work.phase.group() == was.group() {
             true => write.edit.state.unwrap_or(was),
@@ -193,6 +230,10 @@ impl Shelf {
                 continue;
             }
             self.positions += 1;
+            if bug == Some(Bug::ForgetsAWarning) && matches!(one.fact, Fact::Deadline { .. }) && self.positions % 3 == 0
+            {
+                continue;
+            }
             let highest = incident.milestones.iter().map(|known| known.n).max().unwrap_or(0);
             let n = if one.n == 0 { highest + 1 } else { one.n };
             news |= one.origin.is_none();
@@ -214,6 +255,11 @@ impl Shelf {
         }
         Written::Done
     }
+}
+
+fn line(incident: IncidentId, at: Timestamp, action: Action, detail: &str) -> HistoryLine {
+    let (who, action, detail) = ("casebridge".into(), action.as_str().into(), detail.into());
+    HistoryLine { incident, at, who, action, exchange: None, seq: None, detail }
 }
 
 fn find<'a>(incident: &'a mut Incident, write: &casebridge::store::ReferenceWrite) -> Option<&'a mut Reference> {

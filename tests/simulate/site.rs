@@ -8,17 +8,22 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use casebridge::case::{Alias, SiteId};
+use casebridge::case::{Alias, Deed, Filter, Owned, Reaction, Reactions, Scope, SiteId, Trigger};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
+use casebridge::config::settings::Reminders;
 use casebridge::exchange::{Engine, Parts, SiteKey};
+use casebridge::notify::Post;
 use casebridge::peer::Upstream;
 use casebridge::state::State;
+use casebridge::store::ReactionList;
 use uuid::Uuid;
 
 use super::bugs::Bug;
+use super::carrier;
 use super::disk::Disk;
 use super::executor::Gates;
+use super::model::PERSON;
 use super::network::{Network, Wire};
 use super::shelf::Shelf;
 use super::store::Store;
@@ -30,6 +35,7 @@ pub struct Site {
     pub disk: Disk,
     pub clock: Clock,
     settings: Settings,
+    post: Arc<Post>,
     /// Of the process that runs.
     pub state: Option<State>,
     pub starting: bool,
@@ -56,11 +62,13 @@ impl Site {
             bug,
             happened: Arc::default(),
         };
+        store.shelf.lock().unwrap().deeds.list = policies();
         let noon = "2026-11-21T12:00:00Z".parse().unwrap();
         let settings = settings(index, count);
         Self {
             index,
             alias: settings.site.alias.clone(),
+            post: carrier::post(index, count, &settings, store.site),
             store,
             disk,
             clock: Clock::manual(noon),
@@ -68,6 +76,11 @@ impl Site {
             state: None,
             starting: false,
         }
+    }
+
+    /// When this site's people are reminded.
+    pub fn reminders(&self) -> &Reminders {
+        &self.settings.mail.as_ref().expect("each site sends mail").reminders
     }
 
     /// A process that comes up; it is in the network when it has read its state. None when the disk does not let it.
@@ -89,12 +102,112 @@ impl Site {
             clock: self.clock.clone(),
             key: SiteKey::unkept().unwrap(),
         };
+        let post = Arc::clone(&self.post);
         Some(async move {
             // One that cannot start is started again, like one that died.
             let engine = Engine::start(parts).await.ok();
+            if let Some(engine) = &engine {
+                engine.set_post(Some(post));
+            }
             network.engines.lock().unwrap()[index] = engine;
         })
     }
+}
+
+/// Whoever stands at the top closes what stays resolved.
+const PROMISES_AT_THE_TOP: &str = r#"
+[[calendar]]
+name = "long days"
+time_zone = "Europe/Paris"
+monday = ["06:00-22:00"]
+tuesday = ["06:00-22:00"]
+wednesday = ["06:00-22:00"]
+thursday = ["06:00-22:00"]
+friday = ["06:00-22:00"]
+saturday = ["06:00-22:00"]
+sunday = ["06:00-22:00"]
+[[sla]]
+name = "respond"
+goal = "answer"
+within = "4h"
+warn_before = "1h"
+priorities = ["1 - Critical"]
+[[sla]]
+name = "mend"
+within = "9h"
+warn_before = "2h"
+calendar = "long days"
+[[solution]]
+name = "Hardware"
+[[process]]
+name = "Repair"
+solution = "Hardware"
+[[case_type]]
+name = "Chassis"
+process = "Repair"
+auto_close_after = "6h"
+due_within = "12h"
+due_warn_before = "3h"
+slas = ["respond", "mend"]
+[job.due_date_check]
+case_types = ["Chassis"]
+"#;
+
+const PROMISES: &str = r#"
+[[sla]]
+name = "promised to the floor"
+within = "7h"
+warn_before = "1h"
+priorities = ["1 - Critical"]
+[[sla]]
+name = "promised to all"
+within = "10h"
+[[solution]]
+name = "Floor"
+[[process]]
+name = "Floor"
+solution = "Floor"
+[[case_type]]
+name = "Floor"
+process = "Floor"
+slas = ["promised to the floor", "promised to all"]
+"#;
+
+const REMINDERS: &str = r#"
+[mail.reminders]
+input = ["1h", "90m", "1h"]
+input_notice = "1h"
+input_close = "2h"
+closing = ["1h"]
+closing_notice = "1h"
+closing_close = "2h"
+"#;
+
+const TARGETS: [&str; 2] = ["desk", "night"];
+
+/// One is told what is new about a case, the other that there is an incident, and both that it has a case.
+fn policies() -> ReactionList {
+    let deed = |target: &&str| Deed { target: (*target).into(), attach_bundle: false };
+    let policy = |id, name: &str, trigger, targets: &[&str]| Owned {
+        id,
+        owner: PERSON.into(),
+        copy_of: None,
+        reaction: Reaction {
+            name: name.into(),
+            enabled: true,
+            trigger,
+            filter: Filter::default(),
+            scope: Scope::default(),
+            actions: targets.iter().map(deed).collect(),
+            last: false,
+        },
+    };
+    let all = vec![
+        policy(1, "news", Trigger::CaseUpdated, &TARGETS[..1]),
+        policy(2, "cases", Trigger::CaseAssigned, &TARGETS),
+        policy(3, "incidents", Trigger::IncidentDetected, &TARGETS[1..]),
+    ];
+    ReactionList { version: 1, reactions: Reactions(all) }
 }
 
 const NAMES: [&str; 3] = ["north", "partner", "vendor"];
@@ -125,10 +238,20 @@ fn settings(index: usize, count: usize) -> Settings {
         text += &format!("[upstream]\nalias = \"{}\"\nurl = \"http://127.0.0.1:1\"\n", NAMES[index + 1]);
         text += "user = \"u\"\npassword_file = \"password\"\n";
     }
+    let from = format!("{}.example", NAMES[index]);
+    text += &format!("[mail]\nhost = \"127.0.0.1\"\ntls = \"none\"\nfrom = \"support@{from}\"\n");
+    text += REMINDERS;
+    for target in TARGETS {
+        text += &format!("[[reaction_target.mail]]\nname = \"{target}\"\nto = [\"{target}@{from}\"]\n");
+    }
+    text += if is_last { PROMISES_AT_THE_TOP } else { PROMISES };
     let parse = Settings::parse(&text, "config.toml", dir.path());
     let mut settings = parse.map_err(|fault| fault.to_string()).unwrap();
     // Real delays have a random part of their own. Here the world decides when something is tried again.
     (settings.retry.first, settings.retry.max) = (Duration::ZERO, Duration::ZERO);
+    if let Some(mail) = &mut settings.mail {
+        (mail.retry.first, mail.retry.max) = (Duration::ZERO, Duration::ZERO);
+    }
     parsed.insert((index, count), settings.clone());
     settings
 }

@@ -1,32 +1,44 @@
 //! The world: at each step one thing happens, and the dice say which.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use casebridge::case::{Case, CaseAction, Comment, Deposit, Edit, Event, Incident, IncidentId, Phase};
-use casebridge::exchange::{Engine, Pushed};
+use casebridge::case::{
+    Action, Case, CaseAction, Comment, Deposit, Edit, Event, HistoryLine, Incident, IncidentId, Phase, Priority,
+};
+use casebridge::exchange::{Engine, EngineError, Pushed};
+use casebridge::protocol::PartyRequest;
 use casebridge::store::{Write, Writer};
 use uuid::Uuid;
 
 use super::bugs::Bug;
+use super::carrier::{self, Carrier};
 use super::check;
 use super::dice::Dice;
 use super::executor::{Executor, Gates};
-use super::model::{Expected, Model, PERSON};
+use super::model::{Expected, Model, PERSON, REOPENED, RESOLVED, STATUS};
 use super::network::Network;
+use super::shelf::Shelf;
 use super::site::{Site, at_once};
+use super::store::mail::Stands;
+use super::store::{deadline, mail, reaction};
 
 /// Whether a story is told while it happens.
 pub static TELL: AtomicBool = AtomicBool::new(false);
 
 /// Things that happen in one story before everything is well again.
-const STEPS: u64 = 500;
+const STEPS: u64 = 700;
 /// The most incidents of one story.
 const INCIDENTS: u64 = 4;
 /// Rounds after which everything has to be at rest.
 const PATIENCE: usize = 60;
 const HOUR: i64 = 3_600_000;
+/// Who may have to do with a case.
+const PEOPLE: [&str; 2] = ["customer@home.example", "integrator@away.example"];
+/// What is promised differs between them.
+const PRIORITIES: [Priority; 2] = [Priority::Critical, Priority::Low];
 
 pub struct World {
     seed: u64,
@@ -39,9 +51,25 @@ pub struct World {
 }
 
 /// What a daemon's loops do, each as often as the dice say.
-const DUTIES: [&str; 7] = ["detect", "probe", "push", "push too", "poll", "open", "tell"];
+const DUTIES: [&str; 15] = [
+    "detect",
+    "probe",
+    "push",
+    "push too",
+    "poll",
+    "open",
+    "tell",
+    "time",
+    "check SLAs",
+    "check due dates",
+    "queue closings",
+    "close",
+    "react",
+    "carry out",
+    "mail",
+];
 
-async fn duty(engine: Engine, name: &'static str) {
+async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, name: &'static str) {
     // What a loop does before each pass: it looks when something is due. Nobody lets the time pass in between.
     match name {
         "push" | "push too" => drop(at_once(engine.wait_for_due(Duration::ZERO))),
@@ -64,11 +92,41 @@ async fn duty(engine: Engine, name: &'static str) {
             }
         },
         "open" => engine.open_received().await.map(|_| ()),
+        "time" => engine.time_cases().await.map(|_| ()),
+        "check SLAs" => engine.check_slas(false).await.map(|_| ()),
+        "check due dates" => engine.check_due_dates(false).await.map(|_| ()),
+        "queue closings" => engine.queue_closings(false).await.map(|_| ()),
+        "close" => engine.work_closings().await.map(|_| ()),
+        "react" => loop {
+            match engine.react().await {
+                Ok(1..) => {}
+                other => break other.map(|_| ()),
+            }
+        },
+        "carry out" => carry_out(&engine, &shelf).await,
+        "mail" => match engine.remind().await {
+            Ok(_) => engine.send_mails().await.map(|_| ()),
+            Err(fault) => Err(fault),
+        },
         _ => engine.tell_taken().await,
     };
     // A fault is the next pass's affair, as in the daemon's loops.
     if let (Err(fault), true) = (outcome, TELL.load(Ordering::Relaxed)) {
         println!("  {name}: {fault}");
+    }
+}
+
+/// Does what is due, until nothing is.
+async fn carry_out(engine: &Engine, shelf: &Mutex<Shelf>) -> Result<(), EngineError> {
+    loop {
+        let runs = engine.to_do(&HashSet::new()).await?.runs;
+        if runs.is_empty() {
+            return Ok(());
+        }
+        for run in runs {
+            shelf.lock().unwrap().deeds.at_work = Some(run.id);
+            engine.carry_out(&run).await?;
+        }
     }
 }
 
@@ -93,6 +151,12 @@ impl World {
             bug,
             wrong: Mutex::default(),
         });
+        let carrier = |site: &Site| Carrier {
+            site: site.index,
+            shelf: Arc::clone(&site.store.shelf),
+            network: Arc::clone(&network),
+        };
+        carrier::employ(sites.iter().map(carrier).collect());
         Self { seed, dice, executor: Executor::default(), gates, network, sites, model: Model::default() }
     }
 
@@ -152,7 +216,8 @@ impl World {
         };
         let name = DUTIES[self.dice.below(DUTIES.len() as u64) as usize];
         if !self.executor.is_busy(index, name) {
-            self.executor.spawn(index, name, duty(engine, name));
+            let shelf = Arc::clone(&self.network.shelves[index]);
+            self.executor.spawn(index, name, duty(engine, shelf, name));
         }
     }
 
@@ -167,7 +232,7 @@ impl World {
     /// Something that nobody at the sites' daemons has asked for.
     fn fate(&mut self) {
         let index = self.dice.below(self.sites.len() as u64) as usize;
-        match self.dice.below(28) {
+        match self.dice.below(35) {
             0..4 => self.deposit(),
             4..10 => self.comment(index),
             10..13 => self.work_on(),
@@ -197,6 +262,13 @@ impl World {
                 self.network.replay();
                 self.take_mail();
             }
+            25..28 => {
+                let hours = self.dice.below(6) as i64;
+                self.tell(|| format!("{hours} hours pass"));
+                self.sites.iter().for_each(|site| site.clock.advance(hours * HOUR));
+            }
+            28 => self.prioritize(index),
+            29..32 => self.join(index),
             _ => self.sites.iter().for_each(|site| site.clock.advance(self.dice.below(5000) as i64)),
         }
     }
@@ -214,6 +286,10 @@ impl World {
         self.network.engines.lock().unwrap()[index] = None;
         let site = &mut self.sites[index];
         site.state = None;
+        let mut shelf = site.store.shelf.lock().unwrap();
+        shelf.deeds.all.iter_mut().for_each(|one| one.carried.doubt(one.end.is_some()));
+        shelf.mails.all.iter_mut().for_each(|one| one.carried.doubt(one.stands != Stands::Waiting));
+        drop(shelf);
         if power {
             let kept = self.dice.below(site.disk.unsynced() as u64 + 1) as usize;
             site.disk.cut_power(kept);
@@ -231,11 +307,42 @@ impl World {
         self.tell(|| format!("{event} happens"));
         let shelf = &mut *self.sites[0].store.shelf.lock().unwrap();
         let deposit = Deposit {
-            event: Event { host_event_id: event.clone(), synopsis: "Chassis alarm".into(), ..Event::default() },
+            event: Event {
+                host_event_id: event.clone(),
+                synopsis: "Chassis alarm".into(),
+                priority: Some(PRIORITIES[number as usize % 2]),
+                ..Event::default()
+            },
             ..Deposit::default()
         };
         shelf.deposit(vec![deposit], self.sites[0].clock.now());
         self.model.0.insert(event, Expected::default());
+    }
+
+    /// Somebody at a site is to be told of one of its cases from now on.
+    fn join(&mut self, index: usize) {
+        let (incident, address) = (self.some_incident(index), self.dice.pick(&PEOPLE));
+        let engine = self.network.engines.lock().unwrap()[index].clone();
+        let (Some(incident), Some(address), Some(engine)) = (incident, address, engine) else { return };
+        self.tell(|| format!("{address} belongs to {} at {}", incident.event.host_event_id, self.sites[index].alias));
+        let request = PartyRequest {
+            role: None,
+            name: String::new(),
+            address: address.into(),
+            language: None,
+            operator: PERSON.into(),
+        };
+        self.executor.spawn(index, "join", async move {
+            let _ = engine.add_party(incident.id, &request).await;
+        });
+    }
+
+    /// Another program says how urgent an incident is, and with that what is promised on it.
+    fn prioritize(&mut self, index: usize) {
+        let Some(incident) = self.some_incident(index) else { return };
+        let priority = PRIORITIES[self.dice.below(2) as usize];
+        self.tell(|| format!("{} at {}: {priority:?}", incident.event.host_event_id, self.sites[index].alias));
+        self.sites[index].store.shelf.lock().unwrap().prioritize(incident.id, priority);
     }
 
     /// One of the incidents that a site has.
@@ -253,7 +360,7 @@ impl World {
         self.tell(|| format!("a comment on {event} at {}", self.sites[index].alias));
         let written_at = self.sites[index].clock.now();
         let comment = Comment { id, author: PERSON.into(), written_at, text: text.clone(), ..Comment::default() };
-        self.edit(index, incident.id, Edit { comments: vec![comment], ..Edit::default() });
+        self.edit(index, incident.id, "commented".into(), Edit { comments: vec![comment], ..Edit::default() });
         self.model.0.get_mut(&event).expect("it was deposited").comments.insert(id, text);
     }
 
@@ -265,29 +372,32 @@ impl World {
         let expected = self.model.0.get_mut(&incident.event.host_event_id).expect("it was deposited");
         let number = self.dice.below(1000);
         let mut edit = Edit::default();
-        match self.dice.below(4) {
+        let what = match self.dice.below(4) {
             0 => {
                 expected.solution = Some(format!("solution {number}"));
                 edit.solution = Some(expected.solution.clone());
+                "solution"
             }
             1 if incident.work.phase == Phase::InitialSupport => {
                 expected.solution = Some(format!("solution {number}"));
                 edit.solution = Some(expected.solution.clone());
-                expected.phase = Some(Phase::Review.group());
                 edit.phase = Some(Phase::Review);
+                RESOLVED
             }
             1 => {
-                expected.phase = Some(Phase::InitialSupport.group());
                 edit.phase = Some(Phase::InitialSupport);
+                edit.completion_code = Some(None);
+                REOPENED
             }
             _ => {
                 let status = format!("status {number}");
                 expected.status = Some(status.clone());
                 edit.case = Some(Case { status, ..case });
+                STATUS
             }
-        }
+        };
         self.tell(|| format!("{} at the top: {edit:?}", incident.event.host_event_id));
-        self.edit(index, incident.id, edit);
+        self.edit(index, incident.id, what.into(), edit);
     }
 
     /// Somebody at any site puts a case on hold, asks for input, goes on with it.
@@ -298,12 +408,23 @@ impl World {
         let Ok(state) = asked.leads_to(incident.state()) else { return };
         let alias = &self.sites[index].alias;
         self.tell(|| format!("{} of {} at {alias}", asked.as_str(), incident.event.host_event_id));
-        self.edit(index, incident.id, Edit { state: Some(state), ..Edit::default() });
+        let what = format!("state {}", state.as_str());
+        self.edit(index, incident.id, what, Edit { state: Some(state), ..Edit::default() });
     }
 
-    fn edit(&self, index: usize, incident: IncidentId, edit: Edit) {
-        let edit = Edit { since: Some(self.sites[index].clock.now()), ..edit };
-        let write = Write { edit, ..Write::to(incident, Writer::Operator) };
+    fn edit(&self, index: usize, incident: IncidentId, what: String, edit: Edit) {
+        let now = self.sites[index].clock.now();
+        let line = HistoryLine {
+            incident,
+            at: now,
+            who: PERSON.into(),
+            action: Action::Edited.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: what,
+        };
+        let edit = Edit { since: Some(now), ..edit };
+        let write = Write { edit, history: vec![line], ..Write::to(incident, Writer::Operator) };
         self.sites[index].store.shelf.lock().unwrap().write(vec![write], None);
     }
 
@@ -340,23 +461,27 @@ impl World {
         for _ in 0..PATIENCE {
             let before = self.network.carried.load(Ordering::SeqCst);
             // After a jump back and a restart something may wait for as long as the settings let a peer wish.
-            self.sites.iter().for_each(|site| site.clock.advance(2 * HOUR));
+            self.sites.iter().for_each(|site| site.clock.advance(4 * HOUR));
             for index in 0..self.sites.len() {
                 for name in DUTIES {
                     let engine = self.network.engines.lock().unwrap()[index].clone();
                     match engine {
-                        Some(engine) => self.executor.spawn(index, name, duty(engine, name)),
+                        Some(engine) => {
+                            let shelf = Arc::clone(&self.network.shelves[index]);
+                            self.executor.spawn(index, name, duty(engine, shelf, name));
+                        }
                         None => self.start(index),
                     }
                     self.finish();
                 }
             }
-            quiet = if self.network.carried.load(Ordering::SeqCst) == before { quiet + 1 } else { 0 };
+            let carried = self.network.carried.load(Ordering::SeqCst) != before;
+            quiet = if carried || self.waits().is_some() { 0 } else { quiet + 1 };
             if quiet == 3 {
                 break;
             }
         }
-        assert_eq!(quiet, 3, "seed {}: it does not come to rest", self.seed);
+        assert_eq!(quiet, 3, "seed {}: it does not come to rest: {:?}", self.seed, self.waits());
         check::once(&self.sites);
         check::at_the_end(&self.sites, &self.model);
         for (index, site) in self.sites.iter().enumerate() {
@@ -367,6 +492,16 @@ impl World {
             assert_eq!(outbox.total, 0, "{}: something is left in the outbox", site.alias);
         }
         self.dice.digest()
+    }
+
+    /// What still waits for its time, at one of the sites.
+    fn waits(&self) -> Option<String> {
+        self.sites.iter().find_map(|site| {
+            let shelf = site.store.shelf.lock().unwrap();
+            let is_top = site.index + 1 == self.sites.len();
+            let runs = deadline::runs(&shelf, is_top).or_else(|| reaction::runs(&shelf)).or_else(|| mail::runs(&shelf));
+            runs.map(|what| format!("{}: {what}", site.alias))
+        })
     }
 
     /// Until nobody has anything to do.

@@ -340,8 +340,13 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
 async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
     for (incident, kept) in &taken.moved_on {
         let asking: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.asks()).map(Notice::as_str).collect();
+        // What was written with a request is news all the same.
         sqlx::query(
-            "UPDATE mail SET state = 'withdrawn', settled_at = ?1, last_error = 'the case went on' \
+            "UPDATE mail SET \
+               notice = iif(about ->> '$.comments' IS NULL, notice, 'comment'), about = json_remove(about, '$.state'), \
+               state = iif(about ->> '$.comments' IS NULL, 'withdrawn', state), \
+               settled_at = iif(about ->> '$.comments' IS NULL, ?1, settled_at), \
+               last_error = iif(about ->> '$.comments' IS NULL, 'the case went on', last_error) \
              WHERE incident = ?2 AND state = 'waiting' AND notice IN (SELECT value FROM json_each(?3)) \
                AND (?4 IS NULL OR substr(reason, 1, length(?4)) <> ?4)",
         )

@@ -183,6 +183,15 @@ pub async fn r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_sto
     let moved_on = NewsTaken { moved_on: vec![(incident, None)], look: vec![incident], ..NewsTaken::default() };
     store.take_mail_news(moved_on, at(31)).await.unwrap();
     assert_eq!(store.due_mails(at(40), 10).await.unwrap(), []);
+    // What was written with it is told all the same.
+    let about = About { state: Some(CaseState::Resolved), comments: vec![Uuid::from_u128(9)], ..About::default() };
+    let asked = Telling { about, ..telling(incident, "three", Notice::ClosingAsked) };
+    store.take_mail_news(NewsTaken { tellings: vec![asked], ..NewsTaken::default() }, at(32)).await.unwrap();
+    let moved_on = NewsTaken { moved_on: vec![(incident, None)], ..NewsTaken::default() };
+    store.take_mail_news(moved_on, at(33)).await.unwrap();
+    let due = store.due_mails(at(40), 10).await.unwrap();
+    assert_eq!(due.iter().map(|one| (one.notice, one.about.state)).collect::<Vec<_>>(), [(Notice::Comment, None)]);
+    store.settle_mail(due[0].id, MailOutcome::Sent, None, at(40)).await.unwrap();
     store.look_again(incident, None).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
 }

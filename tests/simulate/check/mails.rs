@@ -1,0 +1,102 @@
+//! What people were told: once for each reason, nothing left out, and no case closed behind their backs.
+
+use std::collections::BTreeSet;
+
+use casebridge::case::reminder::reason;
+use casebridge::case::{Action, Fact, HistoryLine, Incident, Milestone, Notice};
+use casebridge::config::settings::Reminders;
+
+use super::promises::is;
+use crate::model::UNANSWERED;
+use crate::shelf::Shelf;
+use crate::site::Site;
+use crate::store::mail::{Mail, Person, Stands, is_open};
+
+/// One mail for each reason and person, told once more for each doubt; and no step that was known to be taken.
+pub fn told_once(site: &Site, shelf: &Shelf) {
+    let mut written = BTreeSet::new();
+    for (id, one) in shelf.mails.all.iter().enumerate() {
+        let new = written.insert((one.incident, one.reason.as_str(), one.to.address.as_str()));
+        assert!(new, "two mails for one reason at {}: {} in {}", site.alias, one.reason, one.incident);
+        one.carried.check(&format!("mail {id} at {}", site.alias));
+    }
+    for incident in shelf.incidents.values() {
+        chased_alone(incident, site);
+    }
+}
+
+/// This site took no step of a round that its record had already, by whichever site.
+fn chased_alone(incident: &Incident, site: &Site) {
+    let rank = |one: &Milestone| (one.n, one.id);
+    let steps = || incident.milestones.iter().filter(|one| matches!(one.fact, Fact::Notice(_)));
+    for ours in steps().filter(|one| one.origin.is_none()) {
+        for known in steps().filter(|one| one.position < ours.position && one.fact == ours.fact) {
+            let between = |one: &&Milestone| rank(known) < rank(one) && rank(one) < rank(ours);
+            let went_on = incident.milestones.iter().filter(|one| one.state().is_some()).any(|one| between(&one));
+            assert!(went_on, "{:?} was taken twice in {} at {}", ours.fact, incident.id, site.alias);
+        }
+    }
+}
+
+/// Everything that was to be told was, or was refused by whoever was to have it.
+pub fn all_told(site: &Site, shelf: &Shelf) {
+    for (id, one) in shelf.mails.all.iter().enumerate() {
+        let whose = format!("mail {id} at {}, {} in {}", site.alias, one.notice.as_str(), one.incident);
+        match one.stands {
+            Stands::Sent => assert!(one.carried.taken > 0, "{whose} is said to be sent"),
+            Stands::Refused => assert!(one.carried.refused, "{whose} is said to be refused"),
+            Stands::Withdrawn => assert!(one.notice.asks(), "{whose} is withdrawn"),
+            Stands::Waiting => panic!("{whose} waits"),
+        }
+    }
+    for person in &shelf.mails.people {
+        let incident = &shelf.incidents[&person.incident];
+        let mails = || shelf.mails.all.iter().filter(|one| is_to(one, person));
+        let whose = format!("{} of {} at {}", person.party.address.as_str(), incident.id, site.alias);
+        let greeted = mails().any(|one| one.notice == Notice::Opened);
+        assert_eq!(greeted, is_open(incident), "{whose} is told that the case is open");
+        for comment in incident.comments.iter().filter(|one| one.position > person.since) {
+            let told = mails().any(|one| one.about.comments.contains(&comment.id) && one.stands != Stands::Withdrawn);
+            assert!(told, "{whose} was not told of the comment {}", comment.id);
+        }
+        let states = incident.milestones.iter().filter(|one| one.state() == Some(incident.state()));
+        let Some(last) = states.max_by_key(|one| one.position) else { continue };
+        let told = mails().any(|one| one.reason == reason(last));
+        assert!(told || last.position <= person.since, "{whose} was not told that it is {}", incident.state());
+    }
+    for incident in shelf.incidents.values() {
+        let lines = shelf.events.iter().enumerate().filter(|(_, line)| line.incident == incident.id);
+        for (index, close) in lines.filter(|(_, line)| line.detail == UNANSWERED) {
+            warned(site, shelf, index, close);
+        }
+    }
+}
+
+fn is_to(mail: &Mail, person: &Person) -> bool {
+    mail.incident == person.incident && mail.to.address == person.party.address
+}
+
+/// Whoever belonged to the case when the notice was written had it for its full time before the case was closed.
+fn warned(site: &Site, shelf: &Shelf, closed: usize, close: &HistoryLine) {
+    let whose = format!("incident {} at {}", close.incident, site.alias);
+    let is_notice = |line: &HistoryLine| is(line, Action::Reminded) && line.detail.ends_with("-notice");
+    let before = shelf.events[..closed].iter().enumerate().filter(|(_, line)| line.incident == close.incident);
+    let Some((noticed, line)) = before.filter(|(_, line)| is_notice(line)).next_back() else {
+        panic!("{whose} was closed without a notice");
+    };
+    let Reminders { input, closing } = site.reminders();
+    let full = if line.detail.starts_with("input") { input.close } else { closing.close };
+    let written = || shelf.mails.all.iter().filter(|one| one.incident == close.incident && one.made == noticed + 1);
+    let notices: Vec<&Mail> =
+        written().filter(|one| matches!(one.notice, Notice::InputNotice | Notice::ClosingNotice)).collect();
+    for person in shelf.mails.people.iter().filter(|one| one.incident == close.incident && one.came < noticed) {
+        let mail = notices.iter().find(|one| is_to(one, person));
+        let mail = mail.unwrap_or_else(|| panic!("{} of {whose} had no notice", person.party.address.as_str()));
+        let settled = mail.settled_at.unwrap_or_else(|| panic!("a notice of {whose} waited"));
+        match mail.stands {
+            Stands::Sent => assert!(settled + full <= close.at, "{whose} was closed before its time"),
+            Stands::Refused => {}
+            other => panic!("a notice of {whose} is {other:?}"),
+        }
+    }
+}

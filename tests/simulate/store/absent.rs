@@ -1,0 +1,203 @@
+//! What there is none of in this world: files, pages, the chain of evidence, people's own view of cases.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
+use casebridge::case::{
+    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, MailAddress, Party,
+    PassTag, Transfer, UserName,
+};
+use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
+use casebridge::store::{
+    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
+    Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
+    StoreError, StoredDocument, TakenMail, UsedPass,
+};
+use jiff::Timestamp;
+
+use super::Store;
+
+#[async_trait]
+impl HistoryStore for Store {
+    async fn entries(&self, _: &Of, _: u64, _: usize) -> Result<Vec<Kept>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        Ok(Head { number: 0, hash: root_of(&self.site.0.to_string()) })
+    }
+
+    async fn note(&self, _: Note) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn arrived(&self, _: &Alias, _: u64, _: usize) -> Result<Vec<Arrived>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn take_receipt(&self, _: &Alias, _: &Receipt, _: Timestamp) -> Result<Taking, StoreError> {
+        Ok(Taking::default())
+    }
+
+    async fn receipts_of(&self, _: &[u64], _: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn marks(&self, _: &Alias) -> Result<Marks, StoreError> {
+        Ok(Marks::default())
+    }
+
+    async fn mark(&self, _: &Alias, _: Option<u64>, _: Option<u64>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn look_for_unproved(&self, _: &Alias, _: Timestamp, _: usize) -> Result<Unproved, StoreError> {
+        Ok(Unproved::default())
+    }
+
+    async fn keys(&self, _: Option<&Alias>) -> Result<Vec<KnownKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn no_files<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("there are no files in this world".into()))
+}
+
+#[async_trait]
+impl AttachmentStore for Store {
+    async fn due_attachments(&self, _: usize) -> Result<Vec<DueAttachment>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn prepared(&self, _: i64, _: Prepared, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn uploads(&self, _: &Alias, _: i64, _: usize) -> Result<Vec<Moving>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn downloads(&self, _: &Alias, _: i64, _: usize) -> Result<Vec<Moving>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn expected(&self, _: &Alias, _: ExchangeId, _: &ContentDigest) -> Result<Option<Expected>, StoreError> {
+        Ok(None)
+    }
+
+    async fn offered(&self, _: &Alias, _: ExchangeId, _: &ContentDigest) -> Result<Option<Offered>, StoreError> {
+        Ok(None)
+    }
+
+    async fn content(&self, _: i64, _: u64, _: usize) -> Result<Vec<u8>, StoreError> {
+        no_files()
+    }
+
+    async fn append(&self, _: i64, _: u64, _: Vec<u8>, _: Timestamp) -> Result<Appended, StoreError> {
+        no_files()
+    }
+
+    async fn begin_content(&self, _: &ContentDigest, _: u64) -> Result<Begun, StoreError> {
+        no_files()
+    }
+
+    async fn gone(&self, _: i64, _: Result<(), String>, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn given_up(&self, _: i64, _: String, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn announced_files(
+        &self,
+        _: &Alias,
+        _: &[IncidentId],
+    ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn ready_again(&self, _: IncidentId, _: &Alias, _: Vec<String>) -> Result<(), StoreError> {
+        no_files()
+    }
+
+    async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl PageStore for Store {
+    async fn take_mail(&self, _: Intake, _: LinkRule, _: Timestamp) -> Result<TakenMail, StoreError> {
+        Ok(TakenMail::TooMany)
+    }
+
+    async fn intake(&self, _: i64) -> Result<Option<Intake>, StoreError> {
+        Ok(None)
+    }
+
+    async fn take_form(&self, _: FilledForm) -> Result<IncidentId, StoreError> {
+        Err(StoreError::Failed("there are no forms here".into()))
+    }
+
+    async fn party(&self, _: IncidentId, _: i64) -> Result<Option<Party>, StoreError> {
+        Ok(None)
+    }
+
+    async fn people_of_mails(&self, _: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn used_pass(&self, _: PassTag) -> Result<Option<UsedPass>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl CaseStore for Store {
+    async fn cases(&self, _: &CaseQuery) -> Result<CasePage, StoreError> {
+        Ok(CasePage::default())
+    }
+
+    async fn instances(&self, _: &[IncidentId]) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn looked_at(&self, _: IncidentId, _: &UserName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn document(&self, _: IncidentId, _: &str) -> Result<Option<StoredDocument>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put_document(&self, _: Document, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
+    }
+
+    async fn remove_document(&self, _: IncidentId, _: &str, _: Option<i64>, _: HistoryLine) -> Result<Put, StoreError> {
+        no_files()
+    }
+}
+
+/// The simulated sites know nobody.
+#[async_trait]
+impl ContactStore for Store {
+    async fn contacts(&self, _: &ContactQuery) -> Result<Vec<ContactDetail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn people(&self, _: IncidentId) -> Result<Vec<(CaseRole, Contact)>, StoreError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,397 @@
+//! The people of a site's cases, the mails that wait for them, and when they are to be looked after.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party};
+use casebridge::store::mail::{
+    About, Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken,
+    PartyAdded, StepTaken, Telling,
+};
+use casebridge::store::{MailStore, StoreError, Written};
+use jiff::Timestamp;
+
+use super::Store;
+use crate::bugs::Bug;
+use crate::carrier::Carried;
+use crate::shelf::Shelf;
+
+#[derive(Default)]
+pub struct Mails {
+    pub people: Vec<Person>,
+    pub all: Vec<Mail>,
+    cursor: MailCursor,
+    due: BTreeMap<IncidentId, Timestamp>,
+    /// What a person has to go on with, and why.
+    left: BTreeMap<IncidentId, String>,
+}
+
+pub struct Person {
+    pub incident: IncidentId,
+    pub party: Party,
+    greeted: bool,
+    /// The last milestone or comment that was there before.
+    pub since: i64,
+    /// How many events were.
+    pub came: usize,
+}
+
+pub struct Mail {
+    pub incident: IncidentId,
+    pub reason: String,
+    pub notice: Notice,
+    pub about: About,
+    pub to: Party,
+    pub stands: Stands,
+    pub settled_at: Option<Timestamp>,
+    pub carried: Carried,
+    /// How many events were there when it was written.
+    pub made: usize,
+    made_at: Timestamp,
+    attempts: u32,
+    next: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    Waiting,
+    Sent,
+    Refused,
+    Withdrawn,
+}
+
+impl Mails {
+    /// By the number that its Message-ID is made from.
+    pub fn get(&mut self, id: i64) -> &mut Mail {
+        &mut self.all[id as usize]
+    }
+
+    fn of(&self, incident: IncidentId) -> impl Iterator<Item = &Person> {
+        self.people.iter().filter(move |one| one.incident == incident)
+    }
+
+    fn look(&mut self, incident: IncidentId, due: Option<Timestamp>) {
+        match due {
+            Some(due) => _ = self.due.insert(incident, due),
+            None => _ = self.due.remove(&incident),
+        }
+    }
+}
+
+/// What is still to be told at this site, or waited for; none when all is said.
+pub fn runs(shelf: &Shelf) -> Option<String> {
+    let mails = &shelf.mails;
+    if news(shelf, 1).is_news {
+        return Some("there is news".into());
+    }
+    if let Some((incident, due)) = mails.due.first_key_value() {
+        return Some(format!("the people of incident {incident} are looked after at {due}"));
+    }
+    mails.all.iter().position(|one| one.stands == Stands::Waiting).map(|id| format!("mail {id} waits"))
+}
+
+/// Whether people may know that the case is open.
+pub fn is_open(incident: &Incident) -> bool {
+    incident.client.is_none() || incident.case.is_some()
+}
+
+fn news(shelf: &Shelf, limit: usize) -> MailNews {
+    let mut news = MailNews { cursor: shelf.mails.cursor, ..MailNews::default() };
+    for incident in shelf.incidents.values() {
+        let milestones = incident.milestones.iter().filter(|one| one.position > news.cursor.milestone);
+        news.milestones.extend(milestones.map(|one| (incident.id, one.clone())));
+        let comments = incident.comments.iter().filter(|one| one.position > news.cursor.comment);
+        news.comments.extend(comments.map(|one| (incident.id, one.clone())));
+    }
+    news.milestones.sort_by_key(|(_, one)| one.position);
+    news.milestones.truncate(limit);
+    news.comments.sort_by_key(|(_, one)| one.position);
+    news.comments.truncate(limit);
+    let to_greet = shelf.mails.people.iter().filter(|one| !one.greeted && is_open(&shelf.incidents[&one.incident]));
+    news.ungreeted = to_greet.take(limit).map(|one| (one.incident, one.party.address.clone())).collect();
+    news.is_news = !(news.milestones.is_empty() && news.comments.is_empty() && news.ungreeted.is_empty());
+    let last = |known: i64, position: Option<i64>| position.unwrap_or(known);
+    news.cursor = MailCursor {
+        milestone: last(news.cursor.milestone, news.milestones.last().map(|(_, one)| one.position)),
+        comment: last(news.cursor.comment, news.comments.last().map(|(_, one)| one.position)),
+    };
+    news.comments.retain(|(_, one)| !one.internal && !one.deleted);
+    news
+}
+
+fn take_news(shelf: &mut Shelf, taken: NewsTaken, at: Timestamp) {
+    for (incident, kept) in &taken.moved_on {
+        let is_kept = |one: &Mail| kept.as_ref().is_some_and(|kept| one.reason.starts_with(kept.as_str()));
+        for one in &mut shelf.mails.all {
+            let waits = one.incident == *incident && one.stands == Stands::Waiting && one.notice.asks();
+            if waits && !is_kept(one) {
+                match one.about.comments.is_empty() {
+                    true => (one.stands, one.settled_at) = (Stands::Withdrawn, Some(at)),
+                    false => (one.notice, one.about.state) = (Notice::Comment, None),
+                }
+            }
+        }
+    }
+    taken.tellings.into_iter().for_each(|telling| tell(shelf, telling, at));
+    taken.look.into_iter().for_each(|incident| shelf.mails.look(incident, Some(at)));
+    let cursor = &mut shelf.mails.cursor;
+    cursor.milestone = cursor.milestone.max(taken.cursor.milestone);
+    cursor.comment = cursor.comment.max(taken.cursor.comment);
+}
+
+fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
+    let made = shelf.events.len();
+    let Mails { people, all, .. } = &mut shelf.mails;
+    for person in people.iter_mut().filter(|one| one.incident == telling.incident) {
+        let party = &person.party;
+        let is_meant = match &telling.audience {
+            Audience::All => true,
+            Audience::Except(author) => party.id != *author,
+            Audience::Only(address) => party.address == *address,
+        };
+        if !is_meant {
+            continue;
+        }
+        person.greeted |= telling.notice == Notice::Opened;
+        let is_same = |one: &Mail| {
+            one.incident == telling.incident && one.reason == telling.reason && one.to.address == party.address
+        };
+        if let Some(same) = all.iter_mut().find(|one| is_same(one)) {
+            if same.stands == Stands::Withdrawn {
+                (same.stands, same.settled_at, same.next) = (Stands::Waiting, None, at);
+            }
+            continue;
+        }
+        all.push(Mail {
+            incident: telling.incident,
+            reason: telling.reason.clone(),
+            notice: telling.notice,
+            about: telling.about.clone(),
+            to: party.clone(),
+            stands: Stands::Waiting,
+            settled_at: None,
+            carried: Carried::default(),
+            made,
+            made_at: at,
+            attempts: 0,
+            next: at,
+        });
+    }
+}
+
+fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<HistoryLine>, at: Timestamp) {
+    let one = shelf.mails.get(id);
+    if one.stands != Stands::Waiting {
+        return;
+    }
+    let incident = one.incident;
+    match outcome {
+        MailOutcome::Later { next, .. } => {
+            (one.next, one.attempts) = (next, one.attempts + 1);
+            return;
+        }
+        MailOutcome::Sent => one.stands = Stands::Sent,
+        MailOutcome::Refused { .. } => one.stands = Stands::Refused,
+        MailOutcome::Withdrawn { .. } => one.stands = Stands::Withdrawn,
+    }
+    one.settled_at = Some(at);
+    if one.stands != Stands::Withdrawn {
+        shelf.mails.look(incident, Some(at));
+    }
+    line.into_iter().for_each(|line| shelf.told(line));
+}
+
+fn add_party(shelf: &mut Shelf, incident: IncidentId, new: NewParty, line: HistoryLine) -> PartyAdded {
+    if !shelf.incidents.contains_key(&incident) {
+        return PartyAdded::Gone;
+    }
+    let language = new.language.unwrap_or(new.otherwise);
+    let (since, came) = (shelf.positions(), shelf.events.len());
+    let people = &mut shelf.mails.people;
+    let party = Party { id: people.len() as i64, role: new.role, name: new.name, address: new.address, language };
+    match people.iter_mut().find(|one| one.incident == incident && one.party.address == party.address) {
+        Some(known) => known.party = Party { id: known.party.id, ..party },
+        None => people.push(Person { incident, party, greeted: false, since, came }),
+    }
+    shelf.mails.look(incident, Some(line.at));
+    shelf.told(line);
+    PartyAdded::Added(language)
+}
+
+#[async_trait]
+impl MailStore for Store {
+    async fn add_party(
+        &self,
+        incident: IncidentId,
+        party: NewParty,
+        line: HistoryLine,
+    ) -> Result<PartyAdded, StoreError> {
+        self.commit(|shelf| Ok(add_party(shelf, incident, party, line))).await
+    }
+
+    async fn remove_party(&self, _: IncidentId, _: &MailAddress, _: HistoryLine) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn parties(&self, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
+        Ok(self.read(|shelf| shelf.mails.of(incident).map(|one| one.party.clone()).collect()))
+    }
+
+    async fn mail_news(&self, limit: usize) -> Result<MailNews, StoreError> {
+        Ok(self.read(|shelf| news(shelf, limit)))
+    }
+
+    async fn take_mail_news(&self, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            take_news(shelf, taken, at);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError> {
+        Ok(self.read(|shelf| {
+            let all = &shelf.mails.all;
+            let thread = |id: usize, mail: &Mail| {
+                let before = all[..id].iter().enumerate().filter(|(_, one)| {
+                    one.incident == mail.incident && one.to.address == mail.to.address && one.stands == Stands::Sent
+                });
+                before.map(|(id, _)| id as i64).collect()
+            };
+            let waiting = all.iter().enumerate().filter(|(_, one)| one.stands == Stands::Waiting && one.next <= now);
+            let mut due: Vec<(usize, &Mail)> = waiting.collect();
+            due.sort_by_key(|(id, one)| (one.next, *id));
+            let one = |(id, mail): (usize, &Mail)| DueMail {
+                id: id as i64,
+                incident: Some(mail.incident),
+                notice: mail.notice,
+                about: mail.about.clone(),
+                to: mail.to.clone(),
+                made_at: mail.made_at,
+                attempts: mail.attempts,
+                thread: thread(id, mail),
+            };
+            due.into_iter().take(limit).map(one).collect()
+        }))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.read(|shelf| {
+            let waiting = shelf.mails.all.iter().filter(|one| one.stands == Stands::Waiting).map(|one| one.next);
+            waiting.chain(shelf.mails.due.values().copied()).min()
+        }))
+    }
+
+    async fn settle_mail(
+        &self,
+        id: i64,
+        outcome: MailOutcome,
+        line: Option<HistoryLine>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.bug == Some(Bug::ForgetsThatItWasSent) && outcome == MailOutcome::Sent && id % 4 == 0 {
+            return Ok(());
+        }
+        let settled = self
+            .commit(|shelf| {
+                settle(shelf, id, outcome, line, at);
+                Ok(())
+            })
+            .await;
+        if settled.is_err() {
+            self.shelf.lock().unwrap().mails.get(id).carried.doubt(false);
+        }
+        settled
+    }
+
+    async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
+        Ok(self.read(|shelf| {
+            let mails = &shelf.mails;
+            let last = |person: &Person| {
+                let is_theirs = |one: &&Mail| one.incident == incident && one.to.address == person.party.address;
+                mails.all.iter().rev().filter(is_theirs).find(|one| reasons.contains(&one.reason))
+            };
+            let mut counted = Deliveries::default();
+            for mail in mails.of(incident).map(last) {
+                let mut sent = |at: Option<Timestamp>| {
+                    counted.sent += 1;
+                    counted.last_sent = counted.last_sent.max(at);
+                };
+                match mail.map(|mail| (mail.stands, mail)) {
+                    Some((Stands::Sent, mail)) => sent(mail.settled_at),
+                    Some((Stands::Waiting, mail)) if self.bug == Some(Bug::TakesWaitingForSent) => {
+                        sent(Some(mail.made_at))
+                    }
+                    Some((Stands::Waiting, _)) => counted.waiting += 1,
+                    Some((Stands::Refused, _)) => counted.refused += 1,
+                    Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
+                }
+            }
+            counted
+        }))
+    }
+
+    async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError> {
+        Ok(self.read(|shelf| {
+            let due = shelf.mails.due.iter().filter(|(_, due)| **due <= now);
+            let mut due: Vec<(Timestamp, IncidentId)> = due.map(|(incident, due)| (*due, *incident)).collect();
+            due.sort_unstable();
+            due.into_iter().take(limit).map(|(_, incident)| incident).collect()
+        }))
+    }
+
+    async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            shelf.mails.left.remove(&incident);
+            shelf.mails.look(incident, due);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn leave_to_people(&self, incident: IncidentId, reason: &str, line: HistoryLine) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            if shelf.mails.left.insert(incident, reason.to_owned()).as_deref() != Some(reason) {
+                shelf.told(line);
+            }
+            shelf.mails.look(incident, None);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn left_to_people(&self, limit: usize) -> Result<Vec<(IncidentId, String)>, StoreError> {
+        let left =
+            |shelf: &Shelf| shelf.mails.left.iter().map(|(id, reason)| (*id, reason.clone())).take(limit).collect();
+        Ok(self.read(left))
+    }
+
+    async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError> {
+        self.commit(|shelf| {
+            let id = step.write.incident;
+            let Some(incident) = shelf.incidents.get(&id) else { return Ok(Written::Gone) };
+            if incident.milestones.iter().map(|one| one.position).max().unwrap_or_default() != step.seen {
+                return Ok(Written::Stale);
+            }
+            let written = shelf.write(vec![step.write], self.bug).remove(0);
+            if written == Written::Done {
+                step.telling.into_iter().for_each(|telling| tell(shelf, telling, step.at));
+                shelf.mails.look(id, Some(step.at));
+            }
+            Ok(written)
+        })
+        .await
+    }
+
+    async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn retry_mails(&self, _: Option<i64>, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {
+        Ok((0, 0))
+    }
+}
