@@ -305,20 +305,11 @@ impl MailStore for Store {
             let of = |stands: Stands| {
                 mails.iter().filter(move |one| one.incident == incident && one.reason == reason && one.stands == stands)
             };
-            let sent = Deliveries {
+            Deliveries {
                 waiting: of(Stands::Waiting).count(),
                 sent: of(Stands::Sent).count(),
                 refused: of(Stands::Refused).count(),
                 last_sent: of(Stands::Sent).filter_map(|one| one.settled_at).max(),
-            };
-            match self.bug {
-                Some(Bug::TakesWaitingForSent) if sent.waiting > 0 => Deliveries {
-                    waiting: 0,
-                    sent: sent.sent + sent.waiting,
-                    last_sent: of(Stands::Waiting).map(|one| one.made_at).max(),
-                    ..sent
-                },
-                _ => sent,
             }
         }))
     }
