@@ -14,12 +14,8 @@ pub enum Bug {
     AcknowledgesNothing,
     /// The store keeps that a deadline was warned of in the history, and not always in the record.
     ForgetsAWarning,
-    /// The queue of those to be closed does not look how a case stands by now.
-    ClosesWhatWasReopened,
     /// What a page of events led to is queued after the reader has moved past it.
     MovesOnBeforeItQueues,
     /// That a mail was sent is not always written.
     ForgetsThatItWasSent,
-    /// A mail that waits counts as one that is out.
-    TakesWaitingForSent,
 }

@@ -79,8 +79,8 @@ fn is_to(mail: &Mail, person: &Person) -> bool {
 fn warned(site: &Site, shelf: &Shelf, closed: usize, close: &HistoryLine) {
     let whose = format!("incident {} at {}", close.incident, site.alias);
     let is_notice = |line: &HistoryLine| is(line, Action::Reminded) && line.detail.ends_with("-notice");
-    let before = shelf.events[..closed].iter().enumerate().filter(|(_, line)| line.incident == close.incident);
-    let Some((noticed, line)) = before.filter(|(_, line)| is_notice(line)).next_back() else {
+    let mut before = shelf.events[..closed].iter().enumerate().filter(|(_, line)| line.incident == close.incident);
+    let Some((noticed, line)) = before.rfind(|(_, line)| is_notice(line)) else {
         panic!("{whose} was closed without a notice");
     };
     let Reminders { input, closing } = site.reminders();

@@ -11,7 +11,6 @@ use casebridge::store::{
 use jiff::Timestamp;
 
 use super::Store;
-use crate::bugs::Bug;
 use crate::shelf::Shelf;
 
 /// A page of a test must not hold everything.
@@ -190,8 +189,7 @@ impl DeadlineStore for Store {
             due.take(PAGE)
                 .map(|(index, one)| {
                     let incident = &shelf.incidents[&one.incident];
-                    let stands =
-                        resolved_since(incident) == Some(one.since) || self.bug == Some(Bug::ClosesWhatWasReopened);
+                    let stands = resolved_since(incident) == Some(one.since);
                     let revision = stands.then_some(incident.revision);
                     Closing { id: index as i64, incident: one.incident, attempts: one.attempts, revision }
                 })

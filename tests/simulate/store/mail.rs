@@ -319,9 +319,6 @@ impl MailStore for Store {
                 };
                 match mail.map(|mail| (mail.stands, mail)) {
                     Some((Stands::Sent, mail)) => sent(mail.settled_at),
-                    Some((Stands::Waiting, mail)) if self.bug == Some(Bug::TakesWaitingForSent) => {
-                        sent(Some(mail.made_at))
-                    }
                     Some((Stands::Waiting, _)) => counted.waiting += 1,
                     Some((Stands::Refused, _)) => counted.refused += 1,
                     Some((Stands::Withdrawn, _)) | None => counted.missing += 1,

@@ -87,11 +87,11 @@ impl ReactionStore for Store {
     async fn queue_runs(&self, seen: PageSeen, runs: Vec<NewRun>, _: usize) -> Result<bool, StoreError> {
         if self.bug == Some(Bug::MovesOnBeforeItQueues) {
             let moved = self.commit(|shelf| Ok(shelf.pass(&seen))).await?;
-            return if moved {
-                self.commit(|shelf| Ok(shelf.deeds.queue(runs))).await.map(|()| true)
-            } else {
-                Ok(false)
+            let queue = |shelf: &mut Shelf| {
+                shelf.deeds.queue(runs);
+                Ok(true)
             };
+            return if moved { self.commit(queue).await } else { Ok(false) };
         }
         self.commit(|shelf| {
             let moved = shelf.pass(&seen);

@@ -225,6 +225,8 @@ fn any_form() -> impl Strategy<Value = Form> {
             site_id,
             comment,
             link: None,
+            contact: None,
+            recipient: None,
         })
 }
 

@@ -133,7 +133,6 @@ pub async fn a_case_template_is_filled_with_the_new_number(bench: &dyn Bench) {
         id: "{client}-{incident}".into(),
         link: Some("https://noc.example/{case}".into()),
         status: "Accepted".into(),
-        contact: None,
     };
     let opened = store.open(vec![Open { accept: Some(template), ..open_of(client(), 1) }]).await.unwrap().remove(0);
     let id = format!("north-{}", opened.incident.id);
