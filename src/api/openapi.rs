@@ -72,6 +72,7 @@ use crate::protocol::problem::CONTENT_TYPE;
         people::add_party,
         people::remove_party,
         people::mails,
+        people::retry_mails,
         contacts::contacts,
         local::deposit,
         local::outbox,

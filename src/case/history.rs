@@ -55,11 +55,17 @@ pub enum Action {
     PartyRemoved,
     MailSent,
     MailRefused,
+    MailRetried,
     Reminded,
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
     ContactDiffers,
+    ReactionsChanged,
+    ReactionsRetried,
+    JobRun,
+    SettingsRead,
+    TokensChanged,
 }
 
 impl Action {
@@ -108,11 +114,17 @@ impl Action {
             Action::PartyRemoved => "party_removed",
             Action::MailSent => "mail_sent",
             Action::MailRefused => "mail_refused",
+            Action::MailRetried => "mail_retried",
             Action::Reminded => "reminded",
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
             Action::ContactDiffers => "contact_differs",
+            Action::ReactionsChanged => "reactions_changed",
+            Action::ReactionsRetried => "reactions_retried",
+            Action::JobRun => "job_run",
+            Action::SettingsRead => "settings_read",
+            Action::TokensChanged => "tokens_changed",
         }
     }
 }

@@ -356,6 +356,9 @@ pub struct Comment {
     /// The peer that it came from; a comment never travels back there (C-32). Not sent.
     #[serde(skip)]
     pub origin: Option<Alias>,
+    /// The person of this site's mails who wrote it, by their number in the store. Not sent.
+    #[serde(skip)]
+    pub party: Option<i64>,
     /// The order in which this site's store got it, or its last edit. Not sent.
     #[serde(skip)]
     pub position: i64,

@@ -228,6 +228,14 @@ Examples:
   casebridge mails 1
 ";
 
+/// Under the help of `mails retry`.
+pub const MAILS_RETRY: &str = "\
+Examples:
+  casebridge mails --state refused
+  casebridge mails retry 17
+  casebridge mails retry --all
+";
+
 /// Under the help of `token new`.
 pub const TOKEN: &str = "\
 The token goes to standard output, everything else to standard error. Two of one client count side by side: give the new one

@@ -182,6 +182,10 @@ impl Engine {
             );
         }
         self.0.to_prepare.notify_one();
+        // They may tell of people who do not answer, and this site may be the one that closes their case.
+        if taken.iter().any(|one| one.operation.changes().is_some_and(|changes| !changes.milestones.is_empty())) {
+            self.0.to_mail.notify_one();
+        }
         self.0.transfers.tell();
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
         let incidents = self.to_forward(between, &ids).await?;

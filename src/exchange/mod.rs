@@ -41,6 +41,7 @@ mod jobs;
 mod keys;
 mod link;
 mod manual;
+mod noted;
 mod open;
 mod overrule;
 mod page;

@@ -30,7 +30,7 @@ pub use contact::{CaseContact, ContactAnswer, ContactCase, ContactDifference, Co
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use job::{JobAnswer, JobCase, JobList, JobRequest};
-pub use mail::{MailAnswer, MailPage, MailsQuery, PartyPage, PartyRequest};
+pub use mail::{MailAnswer, MailPage, MailRetryRequest, MailsQuery, PartyPage, PartyRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

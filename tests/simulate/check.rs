@@ -74,7 +74,7 @@ pub fn once(sites: &[Site]) {
             let lines = shelf.history.get(&incident.id).map_or(&[][..], Vec::as_slice);
             promises::noted_once(incident, lines, &site.alias);
         }
-        deeds::done_once(&shelf.deeds, &site.alias);
+        deeds::queued_once(&shelf.deeds, &site.alias);
         mails::told_once(site, &shelf);
     }
 }

@@ -30,6 +30,8 @@ pub struct Shelf {
     pub promises: Promises,
     pub deeds: Deeds,
     pub mails: Mails,
+    /// Whether a record changed since somebody looked.
+    pub touched: bool,
     /// Tells the milestones of one site from those of another.
     site: u64,
     clock: i64,
@@ -73,6 +75,7 @@ impl Shelf {
             }
             let id = self.next();
             self.incidents.insert(id, plain(id, deposit.event, deposit.form, at));
+            self.touched = true;
             self.promises.changed(id);
             self.told(line(id, at, Action::Deposited, "deposited"));
             self.news(id);
@@ -118,6 +121,7 @@ impl Shelf {
                 incident.comments.push(Comment { origin, position: self.positions, ..comment });
             }
             self.incidents.insert(id, incident.clone());
+            self.touched = true;
             self.promises.changed(id);
             self.told(line(id, open.at, Action::IncidentOpened, "opened"));
             if incident.case.is_some() {
@@ -160,6 +164,7 @@ impl Shelf {
         if write.expected_revision.is_some_and(|expected| expected != incident.revision) {
             return Written::Stale;
         }
+        self.touched = true;
         let mut news = false;
         let was = incident.state();
         if revises(&write) {

@@ -595,7 +595,11 @@ async fn set_key(connection: &mut SqliteConnection, key: KnownKey, note: Note) -
     .bind(key.endorsement.as_ref().map(to_json))
     .execute(&mut *connection)
     .await?;
-    append(connection, vec![NewEntry::about_the_site(&note)]).await.map(|_| ())
+    append_note(connection, &note).await
+}
+
+pub async fn append_note(connection: &mut SqliteConnection, note: &Note) -> Result<(), StoreError> {
+    append(connection, vec![NewEntry::about_the_site(note)]).await.map(|_| ())
 }
 
 fn known_key(row: &SqliteRow) -> Result<KnownKey, StoreError> {
@@ -634,7 +638,7 @@ impl HistoryStore for SqliteStore {
 
     async fn note(&self, note: Note) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::StoreWritten, move |connection| {
-            Box::pin(async move { append(connection, vec![NewEntry::about_the_site(&note)]).await.map(|_| ()) })
+            Box::pin(async move { append_note(connection, &note).await })
         })
         .await
     }

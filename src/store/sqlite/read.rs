@@ -214,7 +214,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted, initiator FROM comment \
+           deleted, initiator, party FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -245,6 +245,7 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
         initiator: flag(11, "side")?,
+        party: row.try_get(12).map_err(|_| wrong("party"))?,
     })
 }
 

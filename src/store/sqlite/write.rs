@@ -337,7 +337,8 @@ pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
             i64::from(comment.internal),
             comment.edits,
             i64::from(comment.deleted),
-            i64::from(comment.initiator)
+            i64::from(comment.initiator),
+            comment.party
         ])
     };
     comments.iter().map(row).collect()
@@ -351,8 +352,8 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted, \
-           initiator) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10 FROM j \
+           initiator, party) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10, v ->> 11 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",

@@ -12,13 +12,12 @@ use crate::shelf::Shelf;
 use crate::site::Site;
 use crate::store::mail::{Mail, Person, Stands, is_open};
 
-/// One mail for each reason and person, told once more for each doubt; and no step that was known to be taken.
+/// One mail for each reason and person; and no step that was known to be taken.
 pub fn told_once(site: &Site, shelf: &Shelf) {
     let mut written = BTreeSet::new();
-    for (id, one) in shelf.mails.all.iter().enumerate() {
+    for one in &shelf.mails.all {
         let new = written.insert((one.incident, one.reason.as_str(), one.to.address.as_str()));
         assert!(new, "two mails for one reason at {}: {} in {}", site.alias, one.reason, one.incident);
-        one.carried.check(&format!("mail {id} at {}", site.alias));
     }
     for incident in shelf.incidents.values() {
         chased_alone(incident, site);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
-    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer,
-    UserName,
+    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, MailAddress, Party,
+    PassTag, Transfer, UserName,
 };
 use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::{
@@ -150,8 +150,8 @@ impl PageStore for Store {
         Ok(None)
     }
 
-    async fn case_of_mails(&self, _: &[i64]) -> Result<Option<IncidentId>, StoreError> {
-        Ok(None)
+    async fn people_of_mails(&self, _: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {
