@@ -30,7 +30,8 @@ type Asked = Result<Query<HistoryQuery>, QueryRejection>;
 
 fn asked(query: Asked) -> Result<HistoryQuery, Refusal> {
     let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
-    Ok(HistoryQuery { after: query.after.map(|after| after.min(i64::MAX as u64)), ..query })
+    let number = |value: Option<u64>| value.map(|value| value.min(i64::MAX as u64));
+    Ok(HistoryQuery { after: number(query.after), until: number(query.until), ..query })
 }
 
 /// Entries of the history, of one case or of all, as an export holds them.

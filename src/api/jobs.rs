@@ -38,5 +38,5 @@ pub async fn run(
 ) -> Result<Answer<JobAnswer>, Refusal> {
     let Path(name) = name.map_err(|_| ProblemType::BadRequest.with("a job is named by its name"))?;
     let request: JobRequest = request(&headers, body).await?;
-    Ok(Answer(door.engine.run_job(&name, request.dry_run).await?))
+    Ok(Answer(door.engine.run_job(&name, request.dry_run, &request.operator).await?))
 }

@@ -5,6 +5,7 @@ mod attachments;
 mod auth;
 mod body;
 pub mod cases;
+mod contacts;
 mod digests;
 mod exchanges;
 #[cfg(test)]
@@ -100,7 +101,7 @@ pub fn peer_router(door: Door) -> Router {
 pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
     let commands = local::routes().merge(hand_over::routes()).merge(history::routes()).merge(jobs::routes());
-    let commands = commands.merge(people::routes()).merge(reactions::routes());
+    let commands = commands.merge(people::routes()).merge(contacts::routes()).merge(reactions::routes());
     finish(commands.merge(cases).merge(open_to_all()), door)
 }
 

@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::{
-    attachments, cases, digests, exchanges, hand_over, health, history, jobs, local, metrics, operations, people,
-    reactions, receipts, site, transactions, updates,
+    attachments, cases, contacts, digests, exchanges, hand_over, health, history, jobs, local, metrics, operations,
+    people, reactions, receipts, site, transactions, updates,
 };
 use crate::protocol::problem::CONTENT_TYPE;
 
@@ -72,6 +72,8 @@ use crate::protocol::problem::CONTENT_TYPE;
         people::add_party,
         people::remove_party,
         people::mails,
+        people::retry_mails,
+        contacts::contacts,
         local::deposit,
         local::outbox,
         local::parked,

@@ -12,14 +12,15 @@ use super::body::Answer;
 use super::local::{Id, done, incident_id, request};
 use super::problem::Refusal;
 use crate::case::Party;
-use crate::protocol::operator::ActionAnswer;
-use crate::protocol::{MailPage, MailsQuery, PartyPage, PartyRequest, Problem, ProblemType};
+use crate::protocol::operator::{ActionAnswer, RetryAnswer};
+use crate::protocol::{MailPage, MailRetryRequest, MailsQuery, PartyPage, PartyRequest, Problem, ProblemType};
 
 pub fn routes() -> Router<Door> {
     Router::new()
         .route("/v1/incidents/{id}/parties", get(parties).post(add_party))
         .route("/v1/incidents/{id}/parties/remove", post(remove_party))
         .route("/v1/mails", get(mails))
+        .route("/v1/mails/retry", post(retry_mails))
 }
 
 /// The people who are told of a case by mail.
@@ -80,4 +81,19 @@ pub async fn mails(
             .with("`incident` and `limit` are whole numbers, `state` is a word; nothing else is known")
     })?;
     Ok(Answer(door.engine.mails(&query).await?))
+}
+
+/// Has refused mails tried again.
+#[utoipa::path(post, path = "/v1/mails/retry", tag = "local", request_body = MailRetryRequest, responses(
+    (status = 200, body = RetryAnswer),
+    (status = 404, body = Problem, content_type = "application/problem+json")
+))]
+pub async fn retry_mails(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Answer<RetryAnswer>, Refusal> {
+    let request: MailRetryRequest = request(&headers, body).await?;
+    let rearmed = door.engine.retry_mails(request.mail, &request.operator).await?;
+    Ok(Answer(RetryAnswer { rearmed }))
 }

@@ -59,6 +59,6 @@ pub async fn runs(
     responses((status = 200, body = RetryAnswer)))]
 pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Answer<RetryAnswer>, Refusal> {
     let request: ReactionRetryRequest = request(&headers, body).await?;
-    let rearmed = door.engine.retry_reactions(request.reaction).await?;
+    let rearmed = door.engine.retry_reactions(request.reaction, &request.operator).await?;
     Ok(Answer(RetryAnswer { rearmed }))
 }

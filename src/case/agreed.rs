@@ -137,7 +137,12 @@ impl Agreed {
             Towards::Upstream if incident.client.is_some() => &incident.upstream_case,
             _ => &incident.case,
         };
-        let told = |case: Case| Case { status: travelling(fields, FieldName::CaseStatus, &case.status), ..case };
+        // An older site does not know whose it is.
+        let told = |case: Case| Case {
+            status: travelling(fields, FieldName::CaseStatus, &case.status),
+            contact: None,
+            ..case
+        };
         let both_ways = |field| fields.is_shared(field);
         Self {
             phase: match group {
@@ -358,7 +363,7 @@ mod tests {
         let mut other = record.clone();
         other.work.phase = Phase::Review;
         other.work.solution = Some("Reseated".into());
-        other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+        other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into(), contact: None });
         other.comments.push(comment(9, None));
         let differences =
             Agreed::of(&record, DOWN, FieldMap::plain()).differences(&Agreed::of(&other, DOWN, FieldMap::plain()));

@@ -193,9 +193,14 @@ impl Deadline {
         working.after(from, left)
     }
 
-    /// How far the milestones say that it has come: whether it was warned of, and whether it was missed.
+    /// How far the milestones say that it has come: whether it was warned of, and whether it was missed. Only whoever
+    /// promised it says so.
     pub fn passed(&self, milestones: &[Milestone]) -> (bool, bool) {
-        let has = |passed| milestones.iter().any(|one| one.fact == Fact::Deadline { deadline: self.id, passed });
+        let of_promiser = |one: &&Milestone| one.origin == self.origin;
+        let has = |passed| {
+            let fact = Fact::Deadline { deadline: self.id, passed };
+            milestones.iter().filter(of_promiser).any(|one| one.fact == fact)
+        };
         (has(Passed::Warned), has(Passed::Violated))
     }
 
@@ -264,6 +269,23 @@ mod tests {
 
     fn state(n: u32, when: &str, state: CaseState) -> Milestone {
         Milestone { n, ..Milestone::new(Uuid::from_u128(u128::from(n)), at(when), Fact::State(state)) }
+    }
+
+    #[test]
+    fn m_08_only_whoever_promised_says_that_it_was_warned_of_or_missed() {
+        let ours = sla();
+        let theirs = Deadline { origin: Some("partner".parse().unwrap()), ..sla() };
+        let told = |passed, origin: Option<&str>| {
+            let fact = Fact::Deadline { deadline: ours.id, passed };
+            let milestone = Milestone::new(Deadline::milestone_id(ours.id, passed), at("2026-11-23T12:00:00Z"), fact);
+            [Milestone { origin: origin.map(|peer| peer.parse().unwrap()), ..milestone }]
+        };
+        let own = told(Passed::Violated, None);
+        assert_eq!((ours.passed(&own), theirs.passed(&own)), ((false, true), (false, false)));
+        let of_partner = told(Passed::Warned, Some("partner"));
+        assert_eq!((ours.passed(&of_partner), theirs.passed(&of_partner)), ((false, false), (true, false)));
+        let of_client = told(Passed::Violated, Some("north"));
+        assert_eq!((ours.passed(&of_client), theirs.passed(&of_client)), ((false, false), (false, false)));
     }
 
     #[test]

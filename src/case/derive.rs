@@ -31,6 +31,14 @@ impl Towards {
             Towards::Client => "client",
         }
     }
+
+    /// The same way, seen from the other end.
+    pub fn from_there(self) -> Self {
+        match self {
+            Towards::Upstream => Towards::Client,
+            Towards::Client => Towards::Upstream,
+        }
+    }
 }
 
 /// The other side of an exchange, and what this site's settings say about it.
@@ -368,7 +376,7 @@ mod tests {
     }
 
     fn accept(record: &mut Incident) {
-        record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+        record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into(), contact: None });
     }
 
     fn status(record: &mut Incident) {

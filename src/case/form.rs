@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::contact::{ContactAddress, Person, PersonFault};
 use super::link::LinkTo;
 use super::text::{TextFault, line, paragraph, shown};
 
@@ -32,6 +33,13 @@ pub struct Form {
     /// What the person wants to add, at most 16,384 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Whom the partner may ask about it (H-01).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Person>,
+    /// The address of the person at the partner whom it is for (H-04).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub recipient: Option<ContactAddress>,
     /// The upstream has a case for this already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkTo>,
@@ -46,6 +54,8 @@ struct Strict {
     tracking_number: Option<String>,
     site_id: Option<String>,
     comment: Option<String>,
+    contact: Option<Person>,
+    recipient: Option<ContactAddress>,
     link: Option<LinkTo>,
 }
 
@@ -67,6 +77,9 @@ impl Form {
                 line(value, 64).map_err(|fault| FormFault::Text { field, fault })?;
             }
         }
+        if let Some(contact) = &self.contact {
+            contact.check()?;
+        }
         if let Some(comment) = &self.comment {
             paragraph(comment, 16_384).map_err(|fault| FormFault::Text { field: "comment", fault })?;
         }
@@ -82,6 +95,8 @@ impl Form {
             tracking_number: self.tracking_number.clone().or_else(|| defaults.tracking_number.clone()),
             site_id: self.site_id.clone().or_else(|| defaults.site_id.clone()),
             comment: self.comment.clone().or_else(|| defaults.comment.clone()),
+            contact: self.contact.clone().or_else(|| defaults.contact.clone()),
+            recipient: self.recipient.clone().or_else(|| defaults.recipient.clone()),
             link: self.link.clone(),
         }
     }
@@ -100,6 +115,8 @@ pub enum FormFault {
     TooManyAddresses { given: usize, limit: usize },
     #[error("{field} {fault}")]
     Text { field: &'static str, fault: TextFault },
+    #[error("the contact's {0}")]
+    Contact(#[from] PersonFault),
     #[error("site ID is missing; this site's settings require one (submit.require_site_id)")]
     SiteIdMissing,
 }
@@ -257,6 +274,8 @@ mod tests {
             tracking_number: Some("T".into()),
             site_id: Some("B1".into()),
             comment: Some("c".into()),
+            contact: Some(Person::at("anna@north.example".parse().unwrap())),
+            recipient: Some("rita@partner.example".parse().unwrap()),
             link: None,
         };
         let text = serde_json::to_string(&whole).unwrap();

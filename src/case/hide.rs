@@ -140,9 +140,9 @@ fn hide_in_milestone(milestone: Milestone) -> Milestone {
 
 /// A link to an address leads nowhere without it, and goes as a whole.
 pub fn hide_in_case(case: Case) -> Case {
-    let Case { id, link, status } = case;
+    let Case { id, link, status, contact } = case;
     let link = link.filter(|link| hide_addresses(link.as_str()) == link.as_str());
-    Case { id, link, status: hide_addresses(&status) }
+    Case { id, link, status: hide_addresses(&status), contact }
 }
 
 fn hide_in_event(event: Event) -> Event {
@@ -314,6 +314,7 @@ mod tests {
                 id: "CASE-1".parse().unwrap(),
                 link: Some("https://10.0.0.1/1".parse().unwrap()),
                 status: address.clone(),
+                contact: None,
             }),
             solution: Some(text()),
             comments: vec![comment],

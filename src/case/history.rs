@@ -45,6 +45,8 @@ pub enum Action {
     Linked,
     OperationPostponed,
     Receipt,
+    /// A peer has signed for something else than went there.
+    ReceiptWrong,
     KeyMade,
     KeyRotated,
     KeyPinned,
@@ -53,10 +55,17 @@ pub enum Action {
     PartyRemoved,
     MailSent,
     MailRefused,
+    MailRetried,
     Reminded,
     DeadlineWarned,
     DeadlineMissed,
     AutoClosed,
+    ContactDiffers,
+    ReactionsChanged,
+    ReactionsRetried,
+    JobRun,
+    SettingsRead,
+    TokensChanged,
 }
 
 impl Action {
@@ -96,6 +105,7 @@ impl Action {
             Action::Linked => "linked",
             Action::OperationPostponed => "operation_postponed",
             Action::Receipt => "receipt",
+            Action::ReceiptWrong => "receipt_wrong",
             Action::KeyMade => "key_made",
             Action::KeyRotated => "key_rotated",
             Action::KeyPinned => "key_pinned",
@@ -104,10 +114,17 @@ impl Action {
             Action::PartyRemoved => "party_removed",
             Action::MailSent => "mail_sent",
             Action::MailRefused => "mail_refused",
+            Action::MailRetried => "mail_retried",
             Action::Reminded => "reminded",
             Action::DeadlineWarned => "deadline_warned",
             Action::DeadlineMissed => "deadline_missed",
             Action::AutoClosed => "auto_closed",
+            Action::ContactDiffers => "contact_differs",
+            Action::ReactionsChanged => "reactions_changed",
+            Action::ReactionsRetried => "reactions_retried",
+            Action::JobRun => "job_run",
+            Action::SettingsRead => "settings_read",
+            Action::TokensChanged => "tokens_changed",
         }
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::attachment::Announced;
+use super::contact::{Person, PersonFault};
 use super::deadline::Deadline;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
@@ -177,7 +178,7 @@ impl Incident {
             instant(expected).map_err(|fault| format!("expected_resolution {fault}"))?;
         }
         if let Some(case) = &self.case {
-            case.check().map_err(|fault| format!("case_status {fault}"))?;
+            case.check().map_err(|fault| format!("case: {fault}"))?;
         }
         for comment in self.comments.iter().filter(|comment| comment.origin.is_none()) {
             comment.check().map_err(|fault| format!("comment {} {fault}", comment.id))?;
@@ -240,6 +241,18 @@ pub struct Case {
     pub link: Option<CaseLink>,
     /// The upstream's own word for the state of the case; one line, at most 64 bytes.
     pub status: String,
+    /// Who has taken it there (H-04).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Person>,
+}
+
+/// Why a case is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaseFault {
+    #[error("status {0}")]
+    Status(#[from] TextFault),
+    #[error("contact's {0}")]
+    Contact(#[from] PersonFault),
 }
 
 impl Case {
@@ -249,9 +262,10 @@ impl Case {
     pub const REOPENED: &str = "Reopened";
     pub const REJECTED: &str = "Rejected";
 
-    /// The ID and the link are checked by their types; the status is checked here.
-    pub fn check(&self) -> Result<(), TextFault> {
-        line(&self.status, 64).map(|_| ())
+    /// The ID and the link are checked by their types; the rest is checked here.
+    pub fn check(&self) -> Result<(), CaseFault> {
+        line(&self.status, 64)?;
+        Ok(self.contact.as_ref().map_or(Ok(()), Person::check)?)
     }
 }
 
@@ -342,6 +356,9 @@ pub struct Comment {
     /// The peer that it came from; a comment never travels back there (C-32). Not sent.
     #[serde(skip)]
     pub origin: Option<Alias>,
+    /// The person of this site's mails who wrote it, by their number in the store. Not sent.
+    #[serde(skip)]
+    pub party: Option<i64>,
     /// The order in which this site's store got it, or its last edit. Not sent.
     #[serde(skip)]
     pub position: i64,

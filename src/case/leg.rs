@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn with_case() -> Changes {
-        let case = Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into() };
+        let case = Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into(), contact: None };
         Changes { case: Some(case), ..Changes::default() }
     }
 

@@ -11,6 +11,7 @@ pub mod case_name;
 pub mod case_type;
 pub mod code;
 pub mod conflict;
+pub mod contact;
 pub mod deadline;
 pub mod deposit;
 pub mod derive;
@@ -63,6 +64,7 @@ pub use case_name::CaseName;
 pub use case_type::{CaseType, Definitions, Sla};
 pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
+pub use contact::{CaseRole, Contact, ContactAddress, HandOver, Introduction, NotAnAddress, Person, PersonFault};
 pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
@@ -71,7 +73,8 @@ pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
 pub use incident::{
-    Attachment, AttachmentState, Case, Comment, Event, EventFault, Incident, Reference, Standing, Submission, Work,
+    Attachment, AttachmentState, Case, CaseFault, Comment, Event, EventFault, Incident, Reference, Standing,
+    Submission, Work,
 };
 pub use instance::{
     CaseTypeName, Flag, GroupName, Initiator, InitiatorType, Instance, InstanceEdit, InstanceFault, Location,

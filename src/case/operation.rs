@@ -8,7 +8,7 @@ use super::attachment::{AttachmentNote, NoteFault};
 use super::deadline::{Deadline, DeadlineFault};
 use super::form::{Form, FormFault};
 use super::id::{Alias, IncidentId};
-use super::incident::{Case, Comment, Event, EventFault};
+use super::incident::{Case, CaseFault, Comment, Event, EventFault};
 use super::milestone::{Milestone, MilestoneFault};
 use super::phase::CompletionCode;
 use super::text::{TextFault, instant, paragraph, shown};
@@ -170,6 +170,8 @@ pub enum ContentFault {
     Form(#[from] FormFault),
     #[error("{field} {fault}")]
     Text { field: &'static str, fault: TextFault },
+    #[error("the case's {0}")]
+    Case(#[from] CaseFault),
     #[error("trace_route holds {given} sites; at most {limit} are allowed")]
     TraceRoute { given: usize, limit: usize },
     #[error("{given} comments in one operation; at most {limit} are allowed")]
@@ -256,7 +258,7 @@ impl Operation {
                 let Some(changes) = operation.changes() else { return Ok(()) };
                 let at = |field| move |fault| ContentFault::Text { field, fault };
                 if let Some(case) = &changes.case {
-                    case.check().map_err(at("case.status"))?;
+                    case.check()?;
                 }
                 if let Some(Some(solution)) = &changes.solution {
                     paragraph(solution, 65_536).map_err(at("solution"))?;

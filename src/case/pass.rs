@@ -20,6 +20,8 @@ const LIMIT: usize = 120;
 const TAG: usize = 16;
 /// Also signed, so that the key signs nothing else that looks like a pass.
 const DOMAIN: &[u8] = b"casebridge pass 1";
+/// The same for the marks of mails.
+const MARK_DOMAIN: &[u8] = b"casebridge mail 1";
 
 /// The one thing that a pass is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +142,27 @@ impl PassKey {
         Some((decode(content)?, PassTag(*tag)))
     }
 
+    /// Stands beside the number of a mail in its Message-ID, so that nobody names a mail that they did not get.
+    pub fn mark(&self, mail: i64) -> String {
+        let tag = self.mac_in(MARK_DOMAIN, &mail.to_be_bytes()).finalize().into_bytes();
+        letters::write(&tag[..TAG])
+    }
+
+    pub fn is_mark(&self, mail: i64, text: &str) -> bool {
+        let tag = Some(text).filter(|text| text.len() <= LIMIT).and_then(letters::read);
+        // One length only: a part of a mark is easier to guess.
+        let tag = tag.filter(|tag| tag.len() == TAG);
+        tag.is_some_and(|tag| self.mac_in(MARK_DOMAIN, &mail.to_be_bytes()).verify_truncated_left(&tag).is_ok())
+    }
+
     fn mac(&self, content: &[u8]) -> Hmac<Sha256> {
+        self.mac_in(DOMAIN, content)
+    }
+
+    fn mac_in(&self, domain: &[u8], content: &[u8]) -> Hmac<Sha256> {
         // `KeyInit` for HMAC takes keys of every length; this one is as long as the digest.
         let mut mac = Hmac::<Sha256>::new(&self.block());
-        mac.update(DOMAIN);
+        mac.update(domain);
         mac.update(content);
         mac
     }
@@ -188,6 +207,16 @@ impl Links {
         let (local, _) = address.rsplit_once('@')?;
         let (_, text) = local.rsplit_once('+')?;
         Some(self.read(text, now))
+    }
+
+    /// See [`PassKey::mark`].
+    pub fn mark(&self, mail: i64) -> String {
+        self.key.mark(mail)
+    }
+
+    /// See [`PassKey::is_mark`].
+    pub fn is_mark(&self, mail: i64, text: &str) -> bool {
+        self.key.is_mark(mail, text)
     }
 
     /// See [`PassKey::known`].

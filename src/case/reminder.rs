@@ -28,6 +28,7 @@ pub enum Step {
     Reminder(usize),
     /// That the case will be closed.
     Notice,
+    /// As a milestone: the site that has the case in hand is asked to close it.
     Close,
 }
 
@@ -66,9 +67,16 @@ pub struct Round<'m> {
     pub asked: Asked,
     /// With it the state began.
     pub begun: &'m Milestone,
+    /// What came into the same state right before it, where two sites asked at once: people may have been told under that.
+    pub asked_with: Vec<&'m Milestone>,
     /// The step that was taken last, by whichever site.
     pub last: Option<(Step, &'m Milestone)>,
+    /// Somebody answered without another state: nothing is asked any more, and a person decides what the answer means.
+    pub is_answered: bool,
 }
+
+/// The notice by which both sites know that the people of a resolved case have answered.
+pub const ANSWERED: &str = "closing-answered";
 
 /// So much later comes a step at a site that has not the case in hand: the other site's own would have arrived by then.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(15);
@@ -85,20 +93,34 @@ impl<'m> Round<'m> {
         let rank = |one: &Milestone| (one.n, one.id);
         let states = milestones.iter().filter(|one| one.state() == Some(state));
         let begun = states.max_by_key(|one| rank(one))?;
+        let mut before: Vec<&Milestone> =
+            milestones.iter().filter(|one| one.state().is_some() && rank(one) < rank(begun)).collect();
+        before.sort_by_key(|one| std::cmp::Reverse(rank(one)));
+        let asked_with = before.into_iter().take_while(|one| one.state() == Some(state)).collect();
         let since = milestones.iter().filter(|one| rank(one) > rank(begun));
+        let answers = |one: &Milestone| asked == Asked::Closing && one.fact == Fact::Notice(ANSWERED.into());
+        let is_answered = since.clone().any(answers);
         let steps = since.filter_map(|one| match &one.fact {
             Fact::Notice(name) => Some((Step::parse(asked, name)?, one)),
             _ => None,
         });
         let last = steps.max_by_key(|(step, one)| (step.place(), std::cmp::Reverse(one.at)));
-        Some(Self { asked, begun, last })
+        Some(Self { asked, begun, asked_with, last, is_answered })
     }
 
-    /// Under which the mails of the last step were written.
-    pub fn reason(&self) -> String {
-        match self.last {
-            None => reason(self.begun),
-            Some((step, _)) => self.reason_of(step),
+    /// Whether the step that was taken last was taken here; the asking itself is told at every site.
+    pub fn is_own(&self) -> bool {
+        self.last.is_none_or(|(_, milestone)| milestone.origin.is_none())
+    }
+
+    /// Each present person is to have a mail that was written under one of these: what is asked, and with the last notice
+    /// nothing less than that.
+    pub fn reasons(&self) -> Vec<String> {
+        let requests = self.asked_with.iter().copied().chain([self.begun]).map(reason);
+        match self.last.filter(|_| self.is_own()) {
+            Some((step @ Step::Reminder(_), _)) => requests.chain([self.reason_of(step)]).collect(),
+            Some((Step::Notice, _)) => vec![self.reason_of(Step::Notice)],
+            Some((Step::Close, _)) | None => requests.collect(),
         }
     }
 
@@ -110,6 +132,9 @@ impl<'m> Round<'m> {
     /// What comes next, where `delivery` is what became of the last step's mails. `in_hand` says whether this site has the
     /// case in hand.
     pub fn next(&self, pace: &Pace, delivery: Delivery, in_hand: bool) -> Next {
+        if self.is_answered {
+            return Next::Wait;
+        }
         let (step, after) = match self.last {
             None => match pace.reminders.first() {
                 Some(first) => (Step::Reminder(1), *first),
@@ -130,7 +155,8 @@ impl<'m> Round<'m> {
             (Delivery::None, Some((_, milestone))) => milestone.at,
             (Delivery::Waiting | Delivery::Refused, _) => return Next::Wait,
         };
-        let grace = if in_hand { SignedDuration::ZERO } else { GRACE };
+        // The notice names its time, and only the site that gave it counts on from there.
+        let grace = if in_hand || step == Step::Close { SignedDuration::ZERO } else { GRACE };
         let after = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX).saturating_add(grace);
         Next::At(step, from.checked_add(after).unwrap_or(Timestamp::MAX))
     }
@@ -157,7 +183,7 @@ impl Step {
 
     fn parse(asked: Asked, name: &str) -> Option<Self> {
         let number = name.rsplit('-').next().and_then(|number| number.parse().ok());
-        let steps = [Some(Step::Notice), number.map(Step::Reminder)];
+        let steps = [Some(Step::Notice), Some(Step::Close), number.map(Step::Reminder)];
         steps.into_iter().flatten().find(|step| step.name(asked) == name)
     }
 

@@ -26,6 +26,8 @@ impl OwnCase {
             id: from(self.id).id.clone(),
             link: from(self.link).link.clone(),
             status: from(self.status).status.clone(),
+            // Whoever has the case in hand belongs to the case of that name.
+            contact: from(self.id).contact.clone(),
         }
     }
 }
@@ -63,7 +65,7 @@ mod tests {
 
     fn case(id: &str, status: &str) -> Case {
         let link = format!("https://desk.example/{id}").parse().unwrap();
-        Case { id: id.parse().unwrap(), link: Some(link), status: status.into() }
+        Case { id: id.parse().unwrap(), link: Some(link), status: status.into(), contact: None }
     }
 
     fn says(case: Case) -> Edit {

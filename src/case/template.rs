@@ -21,7 +21,7 @@ impl CaseTemplate {
             Some(link) => Some(fill(link).replace("{case}", id.as_str()).parse()?),
             None => None,
         };
-        Ok(Case { id, link, status: self.status.clone() })
+        Ok(Case { id, link, status: self.status.clone(), contact: None })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an operation changes, in a sentence for the history: each field with its old and its new value.
 
 use super::apply::Edit;
+use super::incident::Case;
 use super::milestone::Fact;
 use super::operation::{Operation, OperationKind};
 use super::phase::Phase;
@@ -42,6 +43,8 @@ pub fn received(operation: &Operation, before: &Shadow, edit: &Edit) -> String {
         let link = |case: &super::Case| case.link.as_ref().map(ToString::to_string);
         field("link", old.and_then(link).as_deref(), link(case).as_deref());
         field("status", old.map(|case| case.status.as_str()), Some(&case.status));
+        let contact = |case: &Case| case.contact.as_ref().map(ToString::to_string);
+        field("contact", old.and_then(contact).as_deref(), contact(case).as_deref());
     }
     if let Some(phase) = edit.phase {
         field("phase", Some(before.phase.as_str()), Some(phase.as_str()));
@@ -112,10 +115,10 @@ mod tests {
     fn each_field_is_told_with_its_old_and_its_new_value() {
         let mut record = incident();
         record.work.solution = Some("Reseat the card".into());
-        record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into() });
+        record.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into(), contact: None });
         let before = Shadow::of(&record, None);
         let changes = Changes {
-            case: Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Solved".into() }),
+            case: Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Solved".into(), contact: None }),
             solution: Some(Some("Replaced".into())),
             completion_code: Some(Some(CompletionCode::Fulfilled)),
             expected_resolution: Some(None),

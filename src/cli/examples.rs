@@ -71,8 +71,8 @@ Examples:
   casebridge history export
   casebridge history export 1
   casebridge history verify
-  casebridge history verify north.jsonl --key partner.keys --key north.keys
-  casebridge history verify north.jsonl --key north.keys --held partner.jsonl
+  casebridge history verify north.jsonl --key north=north.keys --key partner=partner.keys
+  casebridge history verify north.jsonl --key north=north.keys --held partner.jsonl
   casebridge history disclosed --peer partner 1
   casebridge key show --peer partner
 ";
@@ -210,6 +210,15 @@ Examples:
   casebridge comment 1 --delete 0198f2aa-7b1c-7cc1-9c1e-3f6f3c1f2a10
 ";
 
+/// Under the help of `contact list`.
+pub const CONTACT: &str = "\
+Examples:
+  casebridge submit 1 --contact anna@north.example --first-name Anna --last-name Martin --recipient rita@partner.example
+  casebridge accept 1 --contact rita@partner.example --first-name Rita --last-name Roy --phone \"+1 555 0100\"
+  casebridge contact list --temporary
+  casebridge contact show rita@partner.example
+";
+
 /// Under the help of `party add`.
 pub const PARTY: &str = "\
 Examples:
@@ -217,6 +226,14 @@ Examples:
   casebridge party add 1 help@integrator.example --role integrator
   casebridge party remove 1 anna@customer.example
   casebridge mails 1
+";
+
+/// Under the help of `mails retry`.
+pub const MAILS_RETRY: &str = "\
+Examples:
+  casebridge mails --state refused
+  casebridge mails retry 17
+  casebridge mails retry --all
 ";
 
 /// Under the help of `token new`.
@@ -280,6 +297,7 @@ pub fn all() -> Vec<&'static str> {
         ASSIGN,
         COMMENT,
         PARTY,
+        CONTACT,
         TOKEN,
         JOB_RUN,
         CASE_LIST,

@@ -17,6 +17,7 @@ use super::print;
 /// | 5 | the test of the upstream failed |
 /// | 6 | the daemon refused, and said why |
 /// | 7 | the state is damaged, or a newer version wrote it |
+/// | 8 | nothing is wrong, and not everything that was to be proved is |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -27,11 +28,12 @@ pub enum Exit {
     Peer = 5,
     Refused = 6,
     State = 7,
+    Unproved = 8,
 }
 
 impl Exit {
     /// In the order of their codes.
-    pub const ALL: [Exit; 8] = [
+    pub const ALL: [Exit; 9] = [
         Exit::Ok,
         Exit::Failed,
         Exit::Usage,
@@ -40,6 +42,7 @@ impl Exit {
         Exit::Peer,
         Exit::Refused,
         Exit::State,
+        Exit::Unproved,
     ];
 
     /// As the shell sees it.
@@ -58,6 +61,7 @@ impl Exit {
             Exit::Peer => "the test of the upstream failed",
             Exit::Refused => "the daemon refused, and said why",
             Exit::State => "the state is damaged, or a newer version wrote it",
+            Exit::Unproved => "`history verify` found nothing wrong, and not everything proved",
         }
     }
 
@@ -120,7 +124,7 @@ mod tests {
     #[test]
     fn the_exit_codes_are_what_the_table_says() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(Exit::from_code(7), Exit::State);
         assert_eq!(Exit::from_code(99), Exit::Failed);
     }

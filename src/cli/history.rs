@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +12,8 @@ use super::exit::{Exit, Failure};
 use super::local::Local;
 use super::print::{self, Column, Table};
 use super::{Output, Site, run};
-use crate::case::evidence::{Entry, Keys, Line, Report, Verifier, heads_in};
+use crate::case::Alias;
+use crate::case::evidence::{Begin, Entry, Finding, Keys, Line, Report, Verifier, heads_in};
 use crate::protocol::history::{Disclosed, DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery};
 use crate::store::SqliteStore;
 use crate::store::history::{HistoryStore, Of};
@@ -62,12 +64,29 @@ struct VerifyArguments {
     /// The export; without it the site's store is read
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Public keys that are believed, one a line: the peer's, and the site's own for the end of its export
-    #[arg(long, value_name = "FILE")]
-    key: Vec<PathBuf>,
+    /// The public keys of a site, one a line: the site's own for the end of its export, and those of its peers
+    #[arg(long, value_name = "SITE=FILE")]
+    key: Vec<KeyFile>,
     /// The peer's export: the history must reach as far as the signatures that the peer holds
     #[arg(long, value_name = "FILE")]
     held: Option<PathBuf>,
+}
+
+/// A file of keys, and whose they are: that is said by who verifies, and not by who wrote the file.
+#[derive(Debug, Clone)]
+struct KeyFile {
+    site: Alias,
+    path: PathBuf,
+}
+
+impl FromStr for KeyFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (site, path) = text.split_once('=').ok_or("it is SITE=FILE, such as partner=partner.keys")?;
+        let site = site.parse().map_err(|fault| format!("`{site}` names no site: {fault}"))?;
+        Ok(Self { site, path: path.into() })
+    }
 }
 
 pub async fn run(site: &Site, arguments: Arguments) -> Result<(), Failure> {
@@ -86,26 +105,28 @@ fn address(path: &str, query: &HistoryQuery) -> String {
     let number = |name: &str, value: Option<u64>| value.map(|value| format!("{name}={value}&")).unwrap_or_default();
     let incident = query.incident.map(|id| format!("incident={id}&")).unwrap_or_default();
     let peer: String = query.peer.iter().map(|peer| format!("peer={peer}&")).collect();
-    format!("{path}?{incident}{peer}{}limit={PAGE}", number("after", query.after))
+    let (after, until) = (number("after", query.after), number("until", query.until));
+    format!("{path}?{incident}{peer}{after}{until}limit={PAGE}")
 }
 
-/// Every page in its turn; hands back the number of the last entry.
+/// Every page in its turn; hands back how the end of it is asked for.
 async fn pages(
     local: &Local,
     incident: Option<i64>,
     mut each: impl FnMut(&HistoryPage) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
+) -> Result<HistoryQuery, Failure> {
     let mut query = HistoryQuery { incident, ..HistoryQuery::default() };
-    let mut last = 0;
+    let mut last = None;
     loop {
         let page: HistoryPage = local.get("the history cannot be read", &address("/v1/history", &query)).await?;
         each(&page)?;
         if let Some(line) = page.lines.last() {
-            last = entry(line)?.number;
+            last = Some(entry(line)?.number);
         }
+        query.until = Some(page.until);
         match page.next {
             Some(next) => query.after = Some(next),
-            None => return Ok(last),
+            None => return Ok(HistoryQuery { after: last, ..query }),
         }
     }
 }
@@ -176,7 +197,7 @@ fn changes(entry: &Entry) -> Option<String> {
 
 async fn export(local: &Local, incident: Option<i64>) -> Result<(), Failure> {
     let mut begun = false;
-    let last = pages(local, incident, |page| {
+    let query = pages(local, incident, |page| {
         let mut text = String::new();
         if !begun {
             text = serde_json::to_string(&page.begin).map_err(unreadable)? + "\n";
@@ -189,7 +210,6 @@ async fn export(local: &Local, incident: Option<i64>) -> Result<(), Failure> {
         written(&text)
     })
     .await?;
-    let query = HistoryQuery { incident, after: Some(last), ..HistoryQuery::default() };
     let end: HistoryEnd = local.get("the export has no end", &address("/v1/history/end", &query)).await?;
     written(&(serde_json::to_string(&end.end).map_err(unreadable)? + "\n"))
 }
@@ -204,22 +224,23 @@ fn written(text: &str) -> Result<(), Failure> {
 
 async fn verify(config: &Path, arguments: VerifyArguments) -> Result<(), Failure> {
     let mut keys = Keys::default();
-    for path in &arguments.key {
+    for KeyFile { site, path } in &arguments.key {
         let text = std::fs::read_to_string(path).map_err(|fault| unread(path, &fault.to_string()))?;
-        keys = keys.with(Keys::read(&text).map_err(|fault| unread(path, &fault))?);
+        keys.read(site, &text).map_err(|fault| unread(path, &fault))?;
     }
     let outcome = match &arguments.file {
         Some(path) => verify_export(path, keys, arguments.held.as_deref())?,
         None => verify_store(config, keys, arguments.held.as_deref()).await?,
     };
-    match outcome {
-        Ok(report) => print::out(&told(&report)),
-        Err(finding) => Err(Failure::new(
-            Exit::Failed,
-            "the history is not as it was written",
-            finding,
-            "compare it with a copy from before, and with the export of the peer",
-        )),
+    let report = outcome.map_err(|finding| {
+        let remedy = "compare it with a copy from before, and with the export of the peer";
+        Failure::new(Exit::Failed, "the history is not as it was written", finding, remedy)
+    })?;
+    print::out(&told(&report))?;
+    let lacking = lacking(&report);
+    match lacking.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::said(Exit::Unproved, format!("not everything is proved; {}", lacking.join("; ")))),
     }
 }
 
@@ -228,8 +249,8 @@ fn unread(path: &Path, fault: &str) -> Failure {
     Failure::new(Exit::Failed, "nothing is verified", format!("{path} does not read: {fault}"), "name another file")
 }
 
-/// The lines of a file, one at a time.
-fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, Failure> {
+/// The lines of a file with their ends, one at a time. A longer one than there may be has none.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Vec<u8>, Failure>>, Failure> {
     let mut reader = BufReader::new(File::open(path).map_err(|fault| unread(path, &fault.to_string()))?);
     let path = path.to_owned();
     Ok(std::iter::from_fn(move || {
@@ -237,41 +258,36 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, Failure>>, F
         let mut bounded = std::io::Read::take(&mut reader, LINE_LIMIT as u64);
         match bounded.read_until(b'\n', &mut line) {
             Ok(0) => None,
-            Ok(_) => {
-                let is_whole = line.pop_if(|last| *last == b'\n').is_some();
-                let text = String::from_utf8(line).map_err(|_| "a line that is no UTF-8 text".to_owned());
-                // Every line ends; one that does not was cut off or changed.
-                let text = text.and_then(|text| match is_whole {
-                    true => Ok(text),
-                    false => Err("the last line has no end".to_owned()),
-                });
-                Some(text.map_err(|fault| unread(&path, &fault)))
-            }
+            Ok(_) => Some(Ok(line)),
             Err(fault) => Some(Err(unread(&path, &fault.to_string()))),
         }
     }))
 }
 
-type Verified = Result<Report, crate::case::evidence::Finding>;
+type Verified = Result<Report, Finding>;
 
-fn held(
-    path: Option<&Path>,
-    site: &str,
-    keys: &mut Keys,
-) -> Result<BTreeMap<u64, crate::case::ContentDigest>, Failure> {
-    let Some(path) = path else { return Ok(BTreeMap::new()) };
+/// With what the peer's export holds, where there is one.
+fn holding(
+    verifier: impl FnOnce(Keys) -> Verifier,
+    mut keys: Keys,
+    peer: Option<&Path>,
+    (site, alias): (&str, &Alias),
+) -> Result<Verifier, Failure> {
+    let Some(path) = peer else { return Ok(verifier(keys)) };
     let mut heads = BTreeMap::new();
     for line in lines(path)? {
-        heads.append(&mut heads_in(std::iter::once(line?.as_str()), site, keys));
+        heads.append(&mut heads_in(std::iter::once(line?.as_slice()), (site, alias), &mut keys));
     }
-    Ok(heads)
+    Ok(verifier(keys).held_by_a_peer(heads))
 }
 
-fn verify_export(path: &Path, mut keys: Keys, peer: Option<&Path>) -> Result<Verified, Failure> {
+fn verify_export(path: &Path, keys: Keys, peer: Option<&Path>) -> Result<Verified, Failure> {
     let begin = lines(path)?.next().transpose()?.unwrap_or_default();
-    let site = serde_json::from_str::<crate::case::evidence::Begin>(&begin).map(|begin| begin.export.site);
-    let heads = held(peer, &site.unwrap_or_default(), &mut keys)?;
-    let mut verifier = Verifier::of_export(keys).held_by_a_peer(heads);
+    let mut verifier = match serde_json::from_slice::<Begin>(&begin) {
+        Ok(Begin { export }) => holding(Verifier::of_export, keys, peer, (&export.site, &export.alias))?,
+        // Its first line tells.
+        Err(_) => Verifier::of_export(keys),
+    };
     for line in lines(path)? {
         if let Err(finding) = verifier.line(&line?) {
             return Ok(Err(finding));
@@ -288,18 +304,18 @@ async fn verify_store(config: &Path, mut keys: Keys, peer: Option<&Path>) -> Res
     };
     let store = SqliteStore::open(&settings.store).await.map_err(failed)?;
     let site = crate::store::IncidentStore::site(&store).0.to_string();
+    let alias = &settings.site.alias;
     let peers = settings.upstream.iter().map(|one| &one.alias).chain(settings.clients.iter().map(|one| &one.alias));
     for known in std::iter::once(None).chain(peers.map(Some)) {
         for one in store.keys(known).await.map_err(failed)? {
             if one.standing != crate::store::history::KeyStanding::Offered {
-                keys.add(one.key);
+                keys.add(known.unwrap_or(alias), one.key);
             }
         }
     }
-    let heads = held(peer, &site, &mut keys)?;
-    // What is added from here on is not looked for.
-    let head = store.head().await.map_err(failed)?;
-    let mut verifier = Verifier::of_store(keys, &site).held_by_a_peer(heads);
+    // What is added from here on is not looked for. An end that does not read is named as what it is.
+    let head = store.head().await;
+    let mut verifier = holding(|keys| Verifier::of_store(keys, &site, alias), keys, peer, (&site, alias))?;
     let mut after = 0;
     loop {
         let page = store.entries(&Of::All, after, PAGE).await.map_err(failed)?;
@@ -311,28 +327,61 @@ async fn verify_store(config: &Path, mut keys: Keys, peer: Option<&Path>) -> Res
             }
         }
     }
-    Ok(verifier.stored(&head))
+    Ok(verifier.stored(&head.map_err(failed)?))
 }
 
 fn told(report: &Report) -> String {
-    let Report { entries, sent, proved, unchecked, unproved, end_is_signed, held } = report;
+    let Report { entries, sent, proved, end_is_signed, held, .. } = report;
     let mut told = vec![format!("{entries} entries are as they were written.")];
     if *sent > 0 {
         told.push(format!("Operations that went to peers: {sent}; signed for by a known key: {proved}."));
     }
-    if *unchecked > 0 {
-        told.push(format!("Signed for by a key that is not known here: {unchecked}; name it with --key."));
-    }
-    if let Some(entry) = unproved {
-        told.push(format!("Not signed for: {}, the first in entry {entry}.", sent - proved - unchecked));
-    }
-    if *held > 0 {
+    if let Some(held) = held.filter(|held| *held > 0) {
         told.push(format!("Entries that a peer holds this site's signature for: {held}."));
     }
-    if *end_is_signed {
+    if *end_is_signed == Some(true) {
         told.push("The end is signed by a known key.".to_owned());
     }
     told.join("\n")
+}
+
+/// What was to be proved and is not, each with what to do about it.
+fn lacking(report: &Report) -> Vec<String> {
+    let Report { unchecked, waiting, unproved, disputed, first_disputed, end_is_signed, held, .. } = report;
+    let mut lacking = Vec::new();
+    if *end_is_signed == Some(false) {
+        lacking.push(
+            "the end is signed by nobody that is known: name the site's own keys with --key SITE=FILE, as `casebridge key \
+             show` prints them there"
+                .to_owned(),
+        );
+    }
+    if *unchecked > 0 {
+        lacking.push(format!(
+            "receipts by a key that is not known as the peer's: {unchecked}; name the peer's keys with --key PEER=FILE, as \
+             `casebridge key show` prints them there"
+        ));
+    }
+    if let Some(entry) = unproved {
+        lacking.push(format!(
+            "operations that no peer has signed for: {waiting}, the first in entry {entry}; receipts come a moment later, and \
+             older sites give none"
+        ));
+    }
+    if let Some(entry) = first_disputed {
+        lacking.push(format!(
+            "receipts for something else than went there: {disputed}, the first in entry {entry}; compare the exports of \
+             both sites"
+        ));
+    }
+    if *held == Some(0) {
+        lacking.push(
+            "the peer's export holds no known signature of this site for any of these entries: name the site's own keys \
+             with --key SITE=FILE"
+                .to_owned(),
+        );
+    }
+    lacking
 }
 
 async fn disclosed(local: &Local, peer: String, incident: Option<i64>, output: Output) -> Result<(), Failure> {

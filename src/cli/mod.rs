@@ -6,6 +6,7 @@
 
 mod case;
 mod check_config;
+mod contact;
 mod demo;
 mod deposit;
 mod examples;
@@ -177,6 +178,9 @@ enum Command {
     /// The people of a case, who are told of it by mail
     #[command(subcommand)]
     Party(party::PartyCommand),
+    /// The people whom cases are handed over by, and to
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
     /// What people were told by mail, what waits, and what was refused
     Mails(party::MailsArguments),
     /// Test the connection to the site above: address, certificate, password, version, clock
@@ -257,6 +261,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::Comment(arguments) => hand_over::comment(&site.local()?, arguments).await,
         Command::Reaction(command) => reaction::run(&site.local()?, command).await,
         Command::Party(command) => party::run(&site.local()?, command).await,
+        Command::Contact(command) => contact::run(&site.local()?, command).await,
         Command::Mails(arguments) => party::mails(&site.local()?, arguments).await,
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),

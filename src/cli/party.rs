@@ -8,8 +8,8 @@ use super::print::{self, Column, Table, time};
 use super::query;
 use super::{Output, incidents, submit, who};
 use crate::case::{Language, Party, Role};
-use crate::protocol::operator::ActionAnswer;
-use crate::protocol::{MailPage, MailsQuery, PartyPage, PartyRequest};
+use crate::protocol::operator::{ActionAnswer, RetryAnswer};
+use crate::protocol::{MailPage, MailRetryRequest, MailsQuery, PartyPage, PartyRequest};
 
 #[derive(Debug, Subcommand)]
 pub enum PartyCommand {
@@ -66,7 +66,10 @@ pub struct RemoveArguments {
 
 /// Of `mails`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct MailsArguments {
+    #[command(subcommand)]
+    command: Option<MailsCommand>,
     /// Of this incident alone
     #[arg(value_name = "ID")]
     incident: Option<i64>,
@@ -76,6 +79,25 @@ pub struct MailsArguments {
     /// The most mails shown, 1 to 1000
     #[arg(long, value_name = "N", default_value = "100", value_parser = incidents::limit)]
     limit: usize,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum MailsCommand {
+    /// Try mails again that were refused, when the reason is gone
+    #[command(after_help = super::examples::MAILS_RETRY)]
+    Retry(MailsRetryArguments),
+}
+
+#[derive(Debug, Args)]
+struct MailsRetryArguments {
+    /// The number of the mail
+    #[arg(value_name = "MAIL", required_unless_present = "all", conflicts_with = "all")]
+    mail: Option<i64>,
+    /// All that were refused
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -140,6 +162,9 @@ async fn remove(local: &Local, arguments: RemoveArguments) -> Result<(), Failure
 
 /// Lists mails, the newest first.
 pub async fn mails(local: &Local, arguments: MailsArguments) -> Result<(), Failure> {
+    if let Some(MailsCommand::Retry(arguments)) = arguments.command {
+        return retry(local, arguments).await;
+    }
     let query =
         MailsQuery { incident: arguments.incident, state: arguments.state.clone(), limit: Some(arguments.limit) };
     let page: MailPage = local.get("the mails cannot be listed", &query::address("/v1/mails", &query)?).await?;
@@ -174,4 +199,13 @@ pub async fn mails(local: &Local, arguments: MailsArguments) -> Result<(), Failu
         ]);
     }
     print::out(&table.render(print::width()))
+}
+
+async fn retry(local: &Local, arguments: MailsRetryArguments) -> Result<(), Failure> {
+    let request = MailRetryRequest { mail: arguments.mail, operator: who::operator() };
+    let answer: RetryAnswer = local.post("nothing is tried again", "/v1/mails/retry", &request).await?;
+    if arguments.output.json {
+        return print::out(&print::json(&answer)?);
+    }
+    print::out(&format!("{} mails are tried again", answer.rearmed))
 }

@@ -119,6 +119,9 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.field("case ID", row.case_id.clone());
     page.field("case link", row.case_link.clone());
     page.field("case status", row.case_status.clone());
+    for one in &detail.contacts {
+        page.field(one.role.as_str(), format!("{} {} <{}>", one.first_name, one.last_name, one.address));
+    }
     if let Some(case) = &detail.upstream_case {
         page.field("upstream case ID", case.id.to_string());
         page.field("upstream case link", case.link.as_ref().map(ToString::to_string));
@@ -320,10 +323,16 @@ mod tests {
             solution: None,
             completion_code: None,
             expected_resolution: None,
-            upstream_case: Some(Case { id: "V-4".parse().expect("an ID"), link: None, status: "Open".into() }),
+            upstream_case: Some(Case {
+                id: "V-4".parse().expect("an ID"),
+                link: None,
+                status: "Open".into(),
+                contact: None,
+            }),
             own_case: OwnCase { status: true, ..OwnCase::default() },
             trace_route: vec!["north".into(), "partner".into()],
             manifest: std::collections::BTreeMap::from([("router.model".to_owned(), "MX480".to_owned())]),
+            contacts: vec![],
             form: Form { tracking_number: Some("CRQ-4711".into()), ..Form::default() },
             comments: Vec::new(),
             attachments: vec![Attachment { name: "core".into(), media_type: None, state: AttachmentState::Awaited }],

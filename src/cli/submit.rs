@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::contact::PersonArguments;
 use super::exit::Failure;
 use super::local::Local;
 use super::{Output, print, who};
-use crate::case::{FollowUp, Form, MailAddress, Priority};
+use crate::case::{ContactAddress, FollowUp, Form, MailAddress, Priority};
 use crate::protocol::operator::{ActionAnswer, SubmitRequest};
 
 /// Of `submit`.
@@ -42,6 +43,11 @@ pub struct Handover {
     /// What you want to add
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    /// The address of the person at the site above whom it is for
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<ContactAddress>,
+    #[command(flatten)]
+    contact: PersonArguments,
     #[command(flatten)]
     output: Output,
 }
@@ -76,6 +82,8 @@ async fn hand(local: &Local, verb: &str, what: &str, handover: Handover) -> Resu
         tracking_number: handover.tracking_number,
         site_id: handover.site_id,
         comment: handover.comment,
+        contact: handover.contact.person(),
+        recipient: handover.recipient,
         link: None,
     };
     let request = SubmitRequest { form, operator: who::operator() };

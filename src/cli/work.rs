@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::contact::PersonArguments;
 use super::exit::Failure;
 use super::local::Local;
 use super::{Output, submit, who};
@@ -26,6 +27,8 @@ pub struct AcceptArguments {
     /// The status of the case, in your own words
     #[arg(long, value_name = "TEXT")]
     status: Option<String>,
+    #[command(flatten)]
+    contact: PersonArguments,
 }
 
 /// Of `override`.
@@ -55,7 +58,7 @@ pub struct OverrideArguments {
 /// Of `update`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("news").required(true).multiple(true)
-    .args(["status", "comment", "solution", "expected_resolution"]))]
+    .args(["status", "comment", "solution", "expected_resolution", "contact"]))]
 pub struct UpdateArguments {
     #[command(flatten)]
     target: Target,
@@ -68,6 +71,8 @@ pub struct UpdateArguments {
     /// When it will be resolved, for example 2026-11-25T12:00:00Z
     #[arg(long, value_name = "TIME")]
     expected_resolution: Option<Timestamp>,
+    #[command(flatten)]
+    contact: PersonArguments,
 }
 
 /// Of `resolve` and `close`.
@@ -108,9 +113,9 @@ struct Target {
 
 /// Opens a case for a client's incident.
 pub async fn accept(local: &Local, arguments: AcceptArguments) -> Result<(), Failure> {
-    let AcceptArguments { target, case_id, case_link, status } = arguments;
-    let comment = target.comment.clone();
-    let request = AcceptRequest { case_id, case_link, status, comment, operator: who::operator() };
+    let AcceptArguments { target, case_id, case_link, status, contact } = arguments;
+    let (comment, contact) = (target.comment.clone(), contact.person());
+    let request = AcceptRequest { case_id, case_link, status, contact, comment, operator: who::operator() };
     act(local, "accept", "accepted", &target, &request).await
 }
 
@@ -125,8 +130,8 @@ pub async fn overrule(local: &Local, arguments: OverrideArguments) -> Result<(),
 
 /// Tells news; at least one is given.
 pub async fn update(local: &Local, arguments: UpdateArguments) -> Result<(), Failure> {
-    let UpdateArguments { target, status, solution, expected_resolution } = arguments;
-    let request = WorkRequest { status, solution, expected_resolution, ..target.request() };
+    let UpdateArguments { target, status, solution, expected_resolution, contact } = arguments;
+    let request = WorkRequest { status, solution, expected_resolution, contact: contact.person(), ..target.request() };
     act(local, "update", "updated", &target, &request).await
 }
 

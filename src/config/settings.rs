@@ -61,10 +61,15 @@ impl Settings {
         own.map_or(listen, |own| own.min(listen))
     }
 
-    /// What an operator may do: what its token allows, and what its role does.
+    /// What an operator may do: what its token allows, and what its role does. Nothing at all where there is no such role any
+    /// more: a role may have narrowed what its holder saw.
     pub fn permissions(&self, operator: &Operator) -> Permissions {
-        let role = operator.role.as_ref().and_then(|name| self.role(name));
-        role.map_or(operator.scopes, |role| operator.scopes.and(role.permissions))
+        match &operator.role {
+            None => operator.scopes,
+            Some(name) => {
+                self.role(name).map_or_else(Permissions::default, |role| operator.scopes.and(role.permissions))
+            }
+        }
     }
 
     /// The role of this name.

@@ -27,6 +27,7 @@ pub async fn reload(config: &Path, secrets: &mut Secrets, engine: &Engine, doors
                 let taken = take(settings, engine, doors).await;
                 if taken != Taken::None {
                     info!(event = "reloaded", "the settings are in force");
+                    engine.note_settings_read().await;
                 }
                 taken
             }
@@ -75,6 +76,7 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
         }
     };
     let fixed = keep_fixed(&engine.settings(), &mut settings);
+    let tokens = tokens_changed(&engine.settings(), &settings);
     let upstream = match start::upstream(&settings) {
         Ok(upstream) => upstream,
         Err(fault) => {
@@ -95,6 +97,7 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     if let Err(fault) = engine.reload(settings, upstream).await {
         error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
     }
+    engine.note_tokens(tokens).await;
     engine.set_post(post);
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
@@ -103,6 +106,14 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     }
     warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
     Taken::Some
+}
+
+/// Which tokens were made and revoked.
+fn tokens_changed(old: &Settings, new: &Settings) -> Vec<String> {
+    let lacks = |settings: &Settings, id: &str| settings.tokens.iter().all(|token| token.id != id);
+    let made = new.tokens.iter().filter(|token| lacks(old, &token.id)).map(|token| format!("{} made", token.id));
+    let revoked = old.tokens.iter().filter(|token| lacks(new, &token.id)).map(|token| format!("{} revoked", token.id));
+    made.chain(revoked).collect()
 }
 
 fn refuse(reason: &str) {

@@ -3,9 +3,11 @@
 
 use uuid::Uuid;
 
-use super::work::{TRIES, action, form};
+use super::work::{TRIES, action, check_revision, form};
 use super::{Decision, Engine, EngineError};
-use crate::case::{Action, Arrival, CaseAction, CaseState, Edit, Fact, IncidentId, Leg, Milestone, Operation, Towards};
+use crate::case::{
+    Action, Arrival, CaseAction, CaseState, CompletionCode, Edit, Fact, IncidentId, Leg, Milestone, Operation, Towards,
+};
 use crate::protocol::operator::WorkRequest;
 use crate::store::{Write, Writer};
 
@@ -44,6 +46,7 @@ impl Engine {
             | CaseAction::Claim
             | CaseAction::Unclaim => None,
         };
+        check_ending(asked, request)?;
         match decision {
             Some(decision) => self.decide_once(id, decision, Some(asked), request).await?,
             None => self.step(id, asked, request).await?,
@@ -54,6 +57,7 @@ impl Engine {
     /// A move within the resolution phases.
     async fn step(&self, id: IncidentId, asked: CaseAction, request: &WorkRequest) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        check_revision(&incident, request.revision)?;
         let from = incident.state();
         let to = asked.leads_to(from).map_err(|illegal| action(illegal.to_string()))?;
         if request.solution.is_some() || request.completion_code.is_some() || request.status.is_some() {
@@ -81,8 +85,16 @@ impl Engine {
     }
 
     /// Facts of a case that both sites shall know.
-    pub async fn reach(&self, id: IncidentId, facts: Vec<Fact>, operator: &str) -> Result<(), EngineError> {
+    /// `revision` is the one that it was decided on, where that matters.
+    pub async fn reach(
+        &self,
+        id: IncidentId,
+        facts: Vec<Fact>,
+        operator: &str,
+        revision: Option<i64>,
+    ) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        check_revision(&incident, revision)?;
         let (now, mut milestones, mut history) = (self.now(), Vec::new(), Vec::new());
         for fact in facts {
             let told = match &fact {
@@ -97,7 +109,31 @@ impl Engine {
             history.push(self.line(id, Action::MilestoneReached, operator, told));
         }
         let edit = Edit { milestones, ..Edit::default() };
-        self.write_decision(Write { edit, history, ..Write::to(incident.id, Writer::Operator) }).await
+        self.write_decision(Write {
+            expected_revision: revision,
+            edit,
+            history,
+            ..Write::to(incident.id, Writer::Operator)
+        })
+        .await
+    }
+}
+
+/// How a case ends is the action's to say: completing one does not cancel it, and only what ends a case says how.
+fn check_ending(asked: CaseAction, request: &WorkRequest) -> Result<(), EngineError> {
+    let fulfilled = CompletionCode::Fulfilled.as_str();
+    match asked {
+        CaseAction::Resolve | CaseAction::Complete => match request.completion_code.as_deref() {
+            Some(code) if CompletionCode::parse(code).is_some() && code != fulfilled => Err(form(format!(
+                "{} takes the completion code {fulfilled}, not {code}; cancel the case instead",
+                asked.as_str()
+            ))),
+            _ => Ok(()),
+        },
+        CaseAction::Cancel | CaseAction::Reopen if request.solution.is_some() || request.completion_code.is_some() => {
+            Err(form(format!("{} takes a comment, and no solution or code", asked.as_str())))
+        }
+        _ => Ok(()),
     }
 }
 

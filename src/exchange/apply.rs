@@ -14,9 +14,9 @@ use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::evidence::Travelled;
 use crate::case::{
-    Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HistoryLine, Holder, Illegal, Incident,
-    IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards, TransactionId,
-    Winner, Work, apply, completed, depends_on_record, told,
+    Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
+    Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards,
+    TransactionId, Winner, Work, apply, completed, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -182,6 +182,10 @@ impl Engine {
             );
         }
         self.0.to_prepare.notify_one();
+        // They may tell of people who do not answer, and this site may be the one that closes their case.
+        if taken.iter().any(|one| one.operation.changes().is_some_and(|changes| !changes.milestones.is_empty())) {
+            self.0.to_mail.notify_one();
+        }
         self.0.transfers.tell();
         let ids: Vec<IncidentId> = taken.iter().map(|one| one.incident).collect();
         let incidents = self.to_forward(between, &ids).await?;
@@ -348,6 +352,7 @@ impl Engine {
             attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
             travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
+            hand_over: HandOver::of(kind, leg.towards()),
             ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {

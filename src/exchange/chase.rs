@@ -2,12 +2,15 @@
 //! [`crate::case::reminder`]. Each step is a milestone, written together with its mails: the other site sees that it was
 //! taken, and does not take it too. The site whose people they are reminds them.
 
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Decision, Engine, EngineError};
 use crate::case::reminder::{Asked, Delivery, Next, Round, Step};
-use crate::case::{Action, CompletionCode, Edit, Fact, Holder, Incident, IncidentId, Milestone, Notice, Party};
+use crate::case::{
+    Action, Comment, CompletionCode, Edit, Fact, Holder, Incident, IncidentId, Milestone, Notice, reminder,
+};
 use crate::protocol::operator::WorkRequest;
 use crate::store::mail::{About, Audience, Deliveries, NewsTaken, StepTaken, Telling};
 use crate::store::{Write, Writer, Written};
@@ -15,15 +18,14 @@ use crate::store::{Write, Writer, Written};
 /// Cases looked after in one go, and goes in one run.
 const PAGE: usize = 100;
 const ROUNDS: usize = 100;
+/// A case whose people cannot be told for now is looked at again then.
+const WITHOUT_MAIL: SignedDuration = SignedDuration::from_hours(1);
 /// Who is said to have done it.
 const DAEMON: &str = "casebridge";
 
 impl Engine {
     /// Takes every step that is due. Returns how many were taken.
     pub async fn remind(&self) -> Result<usize, EngineError> {
-        if self.post().is_none() {
-            return Ok(0);
-        }
         let mut steps = 0;
         for _ in 0..ROUNDS {
             self.tell_parties().await?;
@@ -43,38 +45,59 @@ impl Engine {
 
     /// Looks after one case. Says whether a step was taken.
     async fn look_after(&self, id: IncidentId) -> Result<bool, EngineError> {
-        let parties = self.store().parties(id).await?;
-        let incident = self.store().load(&[id]).await?.incidents.pop().filter(|_| !parties.is_empty());
-        let Some(incident) = incident else { return self.look_later(id, None).await };
+        let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else {
+            return self.look_later(id, None).await;
+        };
         let Some(round) = Round::of(incident.state(), &incident.milestones) else {
             return self.look_later(id, None).await;
         };
-        let Some(mail) = self.settings().mail.clone() else { return self.look_later(id, None).await };
+        if round.is_answered {
+            return self.leave(id, "its customer answered after it was resolved; close it, or reopen it").await;
+        }
+        if matches!(round.last, Some((Step::Close, _))) {
+            return self.close_as_asked(&incident).await;
+        }
+        let parties = self.store().parties(id).await?;
+        if parties.is_empty() {
+            return self.look_later(id, None).await;
+        }
+        let Some(mail) = self.settings().mail.clone().filter(|_| self.post().is_some()) else {
+            let later = self.now().checked_add(WITHOUT_MAIL).unwrap_or(Timestamp::MAX);
+            return self.look_later(id, Some(later)).await;
+        };
+        let counted = self.store().deliveries(id, &round.reasons()).await?;
+        if counted.missing > 0 {
+            // Somebody joined since: they are told what is asked, and the time begins anew when they have it.
+            let tellings = vec![catching_up(&incident, &round)];
+            self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
+            return self.look_later(id, None).await;
+        }
         let pace = match round.asked {
             Asked::Input => mail.reminders.input,
             Asked::Closing => mail.reminders.closing,
         };
-        let is_own = round.last.is_none_or(|(_, milestone)| milestone.origin.is_none());
-        let deliveries = match is_own {
-            true => self.store().deliveries(id, &round.reason()).await?,
-            false => Deliveries::default(),
-        };
-        match round.next(&pace, delivery(deliveries), has_in_hand(&incident)) {
+        let delivery = if round.is_own() { delivery(counted) } else { Delivery::None };
+        match round.next(&pace, delivery, has_in_hand(&incident)) {
+            Next::Wait if delivery == Delivery::Refused => {
+                self.leave(id, "nobody of its people can be reached by mail; see `casebridge mails --state refused`")
+                    .await
+            }
             Next::Wait => self.look_later(id, None).await,
             Next::At(_, at) if at > self.now() => self.look_later(id, Some(at)).await,
-            Next::At(Step::Close, _) if is_unwarned(&parties, deliveries) => {
-                // Somebody joined since: the full time begins anew when they have the notice.
-                let tellings = vec![telling(&incident, &round, Step::Notice)];
-                self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
-                self.look_later(id, None).await
-            }
             Next::At(Step::Close, _) => self.close_unanswered(&incident, &round).await,
             Next::At(step, _) => self.take_step(&incident, &round, step).await,
         }
     }
 
-    async fn look_later(&self, id: IncidentId, at: Option<jiff::Timestamp>) -> Result<bool, EngineError> {
+    async fn look_later(&self, id: IncidentId, at: Option<Timestamp>) -> Result<bool, EngineError> {
         self.store().look_again(id, at).await?;
+        Ok(false)
+    }
+
+    /// Nothing more happens by itself: it stands in the history, once, and in `status` until the case goes on.
+    async fn leave(&self, id: IncidentId, reason: &str) -> Result<bool, EngineError> {
+        let line = self.line_of_daemon(id, Action::Reminded, format!("left to a person: {reason}"));
+        self.store().leave_to_people(id, reason, line).await?;
         Ok(false)
     }
 
@@ -93,26 +116,68 @@ impl Engine {
         Ok(taken)
     }
 
-    /// Nobody answered, though everybody had the notice for its full time.
+    /// Nobody answered, though everybody had the notice for its full time. Where this site may not close the case, the one
+    /// that has it in hand is asked to, by a milestone.
     async fn close_unanswered(&self, incident: &Incident, round: &Round<'_>) -> Result<bool, EngineError> {
-        let code = match round.asked {
+        match self.closing_of(incident, round.asked) {
+            Ok(edit) => self.close_by(incident, edit, "closed, since nobody answered").await,
+            Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked).await,
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn ask_to_close(&self, incident: &Incident, asked: Asked) -> Result<bool, EngineError> {
+        let fact = Fact::Notice(Step::Close.name(asked));
+        let milestone = Milestone::new(Uuid::now_v7(), self.now(), fact);
+        let detail = "nobody answered; the site that has the case in hand is asked to close it".to_owned();
+        let write = Write {
+            edit: Edit { milestones: vec![milestone], ..Edit::default() },
+            history: vec![self.line_of_daemon(incident.id, Action::Reminded, detail)],
+            ..Write::to(incident.id, Writer::Operator)
+        };
+        let taken = self.write_step(incident, write, None).await?;
+        if taken {
+            info!(event = "closing_asked_for", incident = incident.id.0, "the site that has it in hand closes it");
+        }
+        Ok(taken)
+    }
+
+    /// The closing was asked for, by a peer whose people did not answer, or here.
+    async fn close_as_asked(&self, incident: &Incident) -> Result<bool, EngineError> {
+        let Some(round) = Round::of(incident.state(), &incident.milestones) else { return Ok(false) };
+        match self.closing_of(incident, round.asked) {
+            Ok(edit) => {
+                let told = match round.is_own() {
+                    true => "closed, since nobody answered",
+                    false => "closed for the other site, whose people did not answer",
+                };
+                self.close_by(incident, edit, told).await
+            }
+            Err(EngineError::Refused(_)) if round.is_own() => {
+                self.leave(incident.id, "nobody answered, and the site that has it in hand was asked to close it").await
+            }
+            Err(EngineError::Refused(problem)) => {
+                warn!(event = "closing_refused", incident = incident.id.0, reason = %problem, "close it by hand");
+                self.leave(incident.id, &format!("nobody answered, and it cannot be closed by itself: {problem}")).await
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn closing_of(&self, incident: &Incident, asked: Asked) -> Result<Edit, EngineError> {
+        let code = match asked {
             Asked::Input => Some(CompletionCode::AbandonedByUser.as_str().to_owned()),
             Asked::Closing => None,
         };
         let request = WorkRequest { completion_code: code, operator: DAEMON.into(), ..WorkRequest::default() };
-        let edit = match self.edit_for(incident, Decision::Close, &request) {
-            Ok(edit) => edit,
-            // Another site has it in hand: there it is decided.
-            Err(EngineError::Refused(problem)) => {
-                warn!(event = "closing_refused", incident = incident.id.0, reason = %problem, "close it by hand");
-                return self.look_later(incident.id, None).await;
-            }
-            Err(other) => return Err(other),
-        };
+        self.edit_for(incident, Decision::Close, &request)
+    }
+
+    async fn close_by(&self, incident: &Incident, edit: Edit, told: &str) -> Result<bool, EngineError> {
         let write = Write {
             expected_revision: Some(incident.revision),
             edit: Edit { since: Some(self.now()), ..edit },
-            history: vec![self.line_of_daemon(incident.id, Action::Edited, "closed, since nobody answered".into())],
+            history: vec![self.line_of_daemon(incident.id, Action::Edited, told.into())],
             ..Write::to(incident.id, Writer::Operator)
         };
         let closed = self.write_step(incident, write, None).await?;
@@ -150,11 +215,6 @@ fn delivery(deliveries: Deliveries) -> Delivery {
     }
 }
 
-/// Whether somebody of these has had no notice at all.
-fn is_unwarned(parties: &[Party], deliveries: Deliveries) -> bool {
-    parties.len() > deliveries.sent + deliveries.refused
-}
-
 /// Whether the case is in this site's hands, and in nobody's beside it.
 fn has_in_hand(incident: &Incident) -> bool {
     incident.references.iter().all(|one| !one.standing.is_open() || one.holder == Holder::Us)
@@ -173,5 +233,25 @@ fn telling(incident: &Incident, round: &Round<'_>, step: Step) -> Telling {
         notice,
         about: About { reminder, ..About::default() },
         audience: Audience::All,
+    }
+}
+
+/// For whoever has no mail of this round yet: its notice, or what is asked; with it the last word, which may be the question.
+fn catching_up(incident: &Incident, round: &Round<'_>) -> Telling {
+    let public = |comment: &&Comment| !comment.internal && !comment.deleted;
+    let last = incident.comments.iter().filter(public).max_by_key(|comment| comment.position);
+    let about = |about: About| About { comments: last.map(|comment| comment.id).into_iter().collect(), ..about };
+    match round.last {
+        Some((Step::Notice, _)) if round.is_own() => {
+            let telling = telling(incident, round, Step::Notice);
+            Telling { about: about(telling.about), ..telling }
+        }
+        _ => Telling {
+            incident: incident.id,
+            reason: reminder::reason(round.begun),
+            notice: Notice::of(incident.state()),
+            about: about(About { state: Some(incident.state()), ..About::default() }),
+            audience: Audience::All,
+        },
     }
 }

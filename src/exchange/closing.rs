@@ -1,13 +1,15 @@
 //! Cases that stayed resolved for long enough are closed (M-06), in two steps: they are found and queued, each once for each
 //! time that it was resolved; and the queue is worked off, so that each close travels as its operation.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::{Decision, Engine, EngineError};
-use crate::case::{Action, CaseType, Edit, HistoryLine};
+use crate::case::reminder::Round;
+use crate::case::{Action, CaseType, Edit, HistoryLine, IncidentId};
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::protocol::operator::WorkRequest;
@@ -18,6 +20,8 @@ use crate::telemetry::{CrashPoint, crash_point, discreet};
 const PAGE: usize = 200;
 /// Times that the closing of one case is tried: with the pauses between them half a day.
 const TRIES: u32 = 16;
+/// A case whose people are asked first is looked at again then.
+const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
     /// The first step: ends when all are queued.
@@ -35,6 +39,7 @@ impl Engine {
                 let page = self.store().resolved(&case_type.name, by, place, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 place = last.place;
+                let page = self.not_in_a_round(page).await?;
                 page.iter().for_each(|one| answer.add(told(one, case_type, after)));
                 if !dry_run {
                     self.store().queue_closings(page, now).await?;
@@ -65,6 +70,10 @@ impl Engine {
     async fn close_one(&self, one: &Closing) -> Result<Closed, EngineError> {
         // Reopened, closed by somebody, or by this very queue before the daemon died.
         let Some(revision) = one.revision else { return Ok(Closed::Overtaken) };
+        if !self.in_a_round(&[one.incident]).await?.is_empty() {
+            let at = self.now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
+            return Ok(Closed::Later(at, "its people are asked first, and its reminders close it".into()));
+        }
         match self.close_at(one, revision).await {
             Ok(()) => {
                 info!(event = "case_auto_closed", incident = one.incident.0, "a resolved case was closed");
@@ -88,6 +97,26 @@ impl Engine {
             // The store's or the state's own trouble: the row stays, and is worked on again.
             Err(other) => Err(other),
         }
+    }
+
+    /// Those of which nobody is asked: the others are closed by their reminders, after a notice.
+    async fn not_in_a_round(&self, page: Vec<Resolved>) -> Result<Vec<Resolved>, EngineError> {
+        let ids: Vec<IncidentId> = page.iter().map(|one| one.incident).collect();
+        let asked = self.in_a_round(&ids).await?;
+        Ok(page.into_iter().filter(|one| !asked.contains(&one.incident)).collect())
+    }
+
+    /// The resolved cases of whose closing people are asked, here or at the other site, or have answered.
+    async fn in_a_round(&self, ids: &[IncidentId]) -> Result<HashSet<IncidentId>, EngineError> {
+        let mut asked = HashSet::new();
+        for incident in self.store().load(ids).await?.incidents {
+            let round = Round::of(incident.state(), &incident.milestones);
+            let is_known = round.is_some_and(|round| round.is_answered || !round.is_own());
+            if is_known || self.settings().mail.is_some() && !self.store().parties(incident.id).await?.is_empty() {
+                asked.insert(incident.id);
+            }
+        }
+        Ok(asked)
     }
 
     /// Closes the case if it still stands as it was found.

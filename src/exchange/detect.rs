@@ -292,7 +292,10 @@ impl Engine {
                 if policy.action == PolicyAction::Hold {
                     return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };
                 }
-                let form = self.form_to_send(incident).or(&policy.form).or(&settings.submit.defaults);
+                let form = self.form_to_send(incident);
+                // Whom a client meant is a person of ours.
+                let recipient = form.recipient.clone().filter(|_| incident.client.is_none());
+                let form = Form { recipient, ..form }.or(&policy.form).or(&settings.submit.defaults);
                 match self.check_form(&form) {
                     Ok(()) => Decision::Submit { form, policy: Some(policy.name.clone()) },
                     Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
@@ -304,7 +307,9 @@ impl Engine {
     /// What of the record's form goes up.
     fn form_to_send(&self, incident: &Incident) -> Form {
         match incident.client.is_some() && self.hides_clients() {
-            true => Form { cc: Vec::new(), tracking_number: None, site_id: None, ..incident.form.clone() },
+            true => {
+                Form { cc: Vec::new(), tracking_number: None, site_id: None, contact: None, ..incident.form.clone() }
+            }
             false => incident.form.clone(),
         }
     }

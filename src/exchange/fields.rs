@@ -1,5 +1,6 @@
 //! The door between our words and a peer's: what is queued or read passes through the field map of the settings.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -60,6 +61,21 @@ pub(super) fn decode(fields: &FieldMap, text: &str) -> Result<(Operation, Vec<Fi
         None => Vec::new(),
     };
     Ok((read(&whole.to_string())?, left))
+}
+
+/// Refuses what its peer says to have happened long after now: clocks of both sites would be set by it for good.
+pub(super) fn in_time<T>(read: (Operation, T), now: Timestamp) -> Result<(Operation, T), Problem> {
+    /// The most that a clock may be ahead of ours.
+    const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+    let latest = now.saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
+    let ahead = read.0.changes().and_then(|changes| changes.milestones.iter().find(|one| one.at > latest));
+    match ahead {
+        None => Ok(read),
+        Some(one) => Err(ProblemType::Content.with(format!(
+            "at `operation.content.milestones`: {} is more than a day after now, {now}; set the clocks of both sites right",
+            one.at
+        ))),
+    }
 }
 
 /// The record of a snapshot as the peer is told it: what has no word is left out.

@@ -4,7 +4,9 @@ use super::work::{action, check_not_given_back, form};
 use super::{Engine, EngineError};
 use crate::case::evidence::Context;
 use crate::case::text::line;
-use crate::case::{Action, Case, Edit, Form, Holder, Incident, IncidentId, Reference, Towards};
+use crate::case::{
+    Action, Case, Edit, Form, HandOver, Holder, Incident, IncidentId, OperationKind, Reference, Towards,
+};
 use crate::protocol::operator::{ActiveRequest, AssignRequest, TakeRequest};
 use crate::store::Write;
 
@@ -48,8 +50,11 @@ impl Engine {
             context.note("holder", Some(one.holder.as_str()), Some(Holder::Peer.as_str()));
             context.note("hand_over", None, Some(&format!("to {}, {}", one.peer, one.standing.as_str())));
         }
+        let hand_over = target
+            .filter(|one| one.holder == Holder::Us)
+            .and_then(|one| HandOver::of(OperationKind::Assign, one.towards.from_there()));
         let write = self.edited(&incident, edit, Action::Assigned, &request.operator, detail.clone());
-        self.write_decision(Write { context, ..write }).await?;
+        self.write_decision(Write { context, hand_over, ..write }).await?;
         Ok(detail)
     }
 
@@ -81,8 +86,9 @@ impl Engine {
             None,
             Some(&format!("back from {}, {}", reference.peer, reference.standing.as_str())),
         );
+        let hand_over = HandOver::of(OperationKind::Accept, reference.towards.from_there());
         let write = self.edited(&incident, edit, Action::Assigned, &request.operator, detail);
-        self.write_decision(Write { context, ..write }).await
+        self.write_decision(Write { context, hand_over, ..write }).await
     }
 
     /// Stops the exchange of a record in both directions, or lets it go on (C-59).

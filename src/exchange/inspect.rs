@@ -213,6 +213,7 @@ impl Engine {
             trace_route: incident.trace_route.iter().map(ToString::to_string).collect(),
             manifest: incident.event.manifest.clone(),
             form: incident.form.clone(),
+            contacts: self.people(id).await?,
             comments: incident.comments.clone(),
             attachments: self.store().attachments(id).await?,
             transfers: self.store().transfers(id).await?,

@@ -4,10 +4,9 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::page::thawed;
 use super::work::TRIES;
 use super::{Engine, EngineError};
-use crate::case::{Action, Edit, IncidentId, Language, MailAddress};
+use crate::case::{Action, Edit, IncidentId, Language, MailAddress, Phase};
 use crate::protocol::ProblemType;
 use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
 
@@ -17,8 +16,10 @@ pub enum Replied {
     Comment,
     /// It stands there already.
     Known,
-    /// Its sender has nothing to do with the case.
+    /// Its sender is not whom the mail was for that it answers.
     Stranger,
+    /// The case is closed: nobody reads what is said of it.
+    Over,
 }
 
 impl Engine {
@@ -36,41 +37,51 @@ impl Engine {
         Ok(taken)
     }
 
-    /// The case that a mail belongs to which answers these Message-IDs.
-    pub async fn case_of_mails(&self, answers: &[String]) -> Result<Option<IncidentId>, EngineError> {
+    /// The case that a mail belongs to which answers these Message-IDs, and the number of the person whom the answered mail
+    /// was for: of several, the one who answers.
+    pub async fn answered_mail(
+        &self,
+        answers: &[String],
+        sender: &MailAddress,
+    ) -> Result<Option<(IncidentId, i64)>, EngineError> {
         let mails: Vec<i64> = answers.iter().filter_map(|id| self.own_mail(id)).collect();
-        Ok(self.store().case_of_mails(&mails).await?)
+        let people = self.store().people_of_mails(&mails).await?;
+        let is_sender = |address: &MailAddress| address.as_str().eq_ignore_ascii_case(sender.as_str());
+        let one = people.iter().find(|(_, _, address)| is_sender(address)).or(people.first());
+        Ok(one.map(|(incident, party, _)| (*incident, *party)))
     }
 
-    /// Notes mails of ours that came back. Says how many it did not know of.
-    pub async fn bounced(&self, message_ids: &[String]) -> Result<usize, EngineError> {
+    /// Notes mails of ours that came back, by their Message-IDs and their numbers. Says how many it did not know of.
+    pub async fn bounced(&self, message_ids: &[String], mails: &[i64]) -> Result<usize, EngineError> {
+        let named = message_ids.iter().filter_map(|id| self.own_mail(id));
         let mut bounced = 0;
-        for mail in message_ids.iter().filter_map(|id| self.own_mail(id)) {
+        for mail in named.chain(mails.iter().copied()) {
             bounced += usize::from(self.store().mail_bounced(mail, self.now()).await?);
         }
         Ok(bounced)
     }
 
-    /// The number of a mail of ours, from its Message-ID: only this store's own are numbered like that.
+    /// The number of a mail of ours, from its Message-ID, where it is one that this site gave.
     fn own_mail(&self, message_id: &str) -> Option<i64> {
-        let (number, rest) = message_id.split_once('.')?;
-        let (site, _) = rest.split_once('@')?;
-        if site != self.site().0.simple().to_string() {
-            return None;
-        }
-        number.parse().ok()
+        let (local, _) = message_id.split_once('@')?;
+        let (name, site) = local.rsplit_once('.')?;
+        let (number, mark) = name.split_once('.')?;
+        let number = number.parse().ok()?;
+        let is_ours = site == self.site().0.simple().to_string() && self.0.links.get()?.is_mark(number, mark);
+        is_ours.then_some(number)
     }
 
-    /// What one of a case's people has answered by mail becomes a comment, once for the mail, and the case goes on.
+    /// What one of a case's people has answered by mail becomes a comment, once for the mail, and the case goes on. `party` is
+    /// whom the answered mail was for: nobody else speaks with it.
     pub async fn replied(
         &self,
-        id: IncidentId,
-        message_id: &str,
+        (id, party): (IncidentId, i64),
+        mail: &str,
         sender: &MailAddress,
         text: String,
         language: Option<Language>,
     ) -> Result<Replied, EngineError> {
-        let uid = comment_of(message_id);
+        let uid = comment_of(mail);
         for _ in 0..TRIES {
             let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(Replied::Stranger) };
             if incident.comments.iter().any(|comment| comment.id == uid) {
@@ -78,14 +89,22 @@ impl Engine {
             }
             let parties = self.store().parties(id).await?;
             let is_sender = |address: &MailAddress| address.as_str().eq_ignore_ascii_case(sender.as_str());
-            let Some(party) = parties.iter().find(|party| is_sender(&party.address)) else {
+            let Some(party) = parties.iter().find(|one| one.id == party && is_sender(&one.address)) else {
                 return Ok(Replied::Stranger);
             };
+            if incident.work.phase == Phase::Close {
+                return Ok(Replied::Over);
+            }
             let word = self.word(uid, party, text.clone(), language);
             let write = Write {
                 expected_revision: Some(incident.revision),
-                edit: Edit { comments: vec![word], since: Some(self.now()), ..thawed(&incident) },
-                history: vec![self.line(id, Action::Commented, &party.author(), format!("comment {uid} by mail"))],
+                edit: Edit { comments: vec![word], since: Some(self.now()), ..self.heard(&incident) },
+                history: vec![self.line(
+                    id,
+                    Action::Commented,
+                    party.author(),
+                    format!("comment {uid} by mail, of party {}", party.id),
+                )],
                 ..Write::to(id, Writer::Operator)
             };
             match self.write_one(write).await? {
@@ -103,10 +122,10 @@ impl Engine {
 }
 
 /// A v8 UUID of the mail: the same mail, read twice, makes the same comment.
-fn comment_of(message_id: &str) -> Uuid {
+fn comment_of(mail: &str) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"casebridge mail comment 1");
-    hash.update(message_id);
+    hash.update(mail);
     let digest = hash.finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

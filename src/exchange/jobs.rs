@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
+use crate::case::Action;
 use crate::protocol::job::JobRow;
 use crate::protocol::{JobAnswer, JobList, ProblemType};
 
@@ -29,7 +30,16 @@ impl Engine {
     }
 
     /// Runs a job now. Those of case management say case by case what they did, or would do.
-    pub async fn run_job(&self, name: &str, dry_run: bool) -> Result<JobAnswer, EngineError> {
+    pub async fn run_job(&self, name: &str, dry_run: bool, operator: &str) -> Result<JobAnswer, EngineError> {
+        let answer = self.job_answer(name, dry_run).await?;
+        if !dry_run {
+            let detail = format!("{name} by hand");
+            self.store().note(self.command_note(Action::JobRun, operator, detail)).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn job_answer(&self, name: &str, dry_run: bool) -> Result<JobAnswer, EngineError> {
         match name {
             "auto_close" => self.queue_closings(dry_run).await,
             "due_date_check" => self.check_due_dates(dry_run).await,

@@ -150,15 +150,16 @@ impl Engine {
             }
         }
         let is_news = !known.iter().any(|one| one.standing == KeyStanding::Offered && one.key == key);
-        let is_told = self.0.key_told.note(peer.clone(), Instant::now()).is_some();
-        if is_news || is_told {
-            error!(event = "peer_key_changed", peer = %peer, %key, "its receipts are not taken until a person confirms the key; see `casebridge key show`");
-        }
         // One that is past may not come back by itself either, and keeps its place.
         if is_news && !known.iter().any(|one| one.key == key) {
             let detail = format!("{peer} shows key {}, which nobody has endorsed", key.fingerprint());
             let note = self.key_note(Action::KeyOffered, &format!("peer {peer}"), Some(peer), detail, trusted, key);
             self.store().set_key(self.known_key(Some(peer), key, KeyStanding::Offered), note).await?;
+        }
+        // Told once it can be confirmed.
+        let is_told = self.0.key_told.note(peer.clone(), Instant::now()).is_some();
+        if is_news || is_told {
+            error!(event = "peer_key_changed", peer = %peer, %key, "its receipts are not taken until a person confirms the key; see `casebridge key show`");
         }
         Ok(false)
     }

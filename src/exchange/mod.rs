@@ -9,7 +9,7 @@
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
 //! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
-//! - for people: `inspect`, `why`, `cases`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
+//! - for people: `inspect`, `why`, `cases`, `contacts`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -24,6 +24,7 @@ mod certificates;
 mod chase;
 mod clock_back;
 mod closing;
+mod contacts;
 mod deadlines;
 mod detect;
 mod digest;
@@ -40,6 +41,7 @@ mod jobs;
 mod keys;
 mod link;
 mod manual;
+mod noted;
 mod open;
 mod overrule;
 mod page;

@@ -9,8 +9,8 @@ use super::{Decision, Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::{
-    Action, CaseState, Comment, Deposit, Edit, Incident, IncidentId, Language, Links, MailAddress, Party, Pass,
-    PassTag, Phase, PhaseGroup, Purpose,
+    Action, CaseState, Comment, Deposit, Edit, Fact, Incident, IncidentId, Language, Links, MailAddress, Milestone,
+    Party, Pass, PassTag, Phase, PhaseGroup, Purpose, reminder,
 };
 use crate::protocol::operator::WorkRequest;
 use crate::store::{FilledForm, Intake, PassUse, Write, Writer, Written};
@@ -129,8 +129,8 @@ impl Engine {
                 history: vec![self.line(
                     incident.id,
                     Action::Edited,
-                    &party.author(),
-                    format!("{} by a link", pass.purpose.as_str()),
+                    party.author(),
+                    format!("{} by a link, of party {}", pass.purpose.as_str(), party.id),
                 )],
                 pass: Some(PassUse { tag, purpose: pass.purpose, at: now }),
                 ..Write::to(incident.id, Writer::Operator)
@@ -157,11 +157,11 @@ impl Engine {
         said: &str,
         language: Language,
     ) -> Result<Edit, EngineError> {
-        let request = WorkRequest { operator: party.author(), ..WorkRequest::default() };
+        let request = WorkRequest { operator: party.author().to_owned(), ..WorkRequest::default() };
         let edit = match purpose {
             Purpose::Confirm => self.edit_for(incident, Decision::Close, &request)?,
             Purpose::NotSolved => self.edit_for(incident, Decision::Reopen, &request)?,
-            Purpose::Answer | Purpose::Form | Purpose::Reply => thawed(incident),
+            Purpose::Answer | Purpose::Form | Purpose::Reply => self.heard(incident),
         };
         let word = self.word(Uuid::now_v7(), party, said.to_owned(), Some(language));
         let words = (purpose != Purpose::Confirm).then_some(word);
@@ -172,11 +172,26 @@ impl Engine {
     pub(super) fn word(&self, id: Uuid, party: &Party, text: String, language: Option<Language>) -> Comment {
         Comment {
             id,
-            author: party.author(),
+            author: party.author().to_owned(),
+            party: Some(party.id),
             written_at: self.now(),
             text,
             language: language.map(|language| language.as_str().to_owned()),
             ..Comment::default()
+        }
+    }
+
+    /// An answer lets a case go on that waited for it. One that is resolved is not closed by itself any more;
+    /// whether the answer says thanks or that nothing is solved, a person reads.
+    pub(super) fn heard(&self, incident: &Incident) -> Edit {
+        match incident.state() {
+            CaseState::InputRequested => Edit { state: Some(CaseState::InProcess), ..Edit::default() },
+            CaseState::Resolved => {
+                let fact = Fact::Notice(reminder::ANSWERED.into());
+                let milestones = vec![Milestone::new(Uuid::now_v7(), self.now(), fact)];
+                Edit { milestones, ..Edit::default() }
+            }
+            _ => Edit::default(),
         }
     }
 
@@ -225,10 +240,4 @@ impl Engine {
         };
         Ok(Leads::Done { number, language })
     }
-}
-
-/// An answer lets a case go on that waited for it.
-pub(super) fn thawed(incident: &Incident) -> Edit {
-    let waits = incident.state() == CaseState::InputRequested;
-    Edit { state: waits.then_some(CaseState::InProcess), ..Edit::default() }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tracing::{error, info, warn};
 
-use super::fields::decode;
+use super::fields::{decode, in_time};
 use super::health::elapsed;
 use super::{Engine, EngineError, settle};
 use crate::case::evidence::Travelled;
@@ -213,7 +213,9 @@ impl Engine {
         let settings = self.settings();
         let mut next = Some(first);
         while let Some(entry) = next {
-            next = match decode(settings.fields(&key.peer), entry.operation.get()) {
+            next = match decode(settings.fields(&key.peer), entry.operation.get())
+                .and_then(|read| in_time(read, self.now()))
+            {
                 Ok(read) => self.apply_late(key, entry.seq, read, entry.operation).await?,
                 Err(problem) => {
                     let reason = problem.to_string();

@@ -1,5 +1,7 @@
 //! The people of a case: who is told of it by mail. They stay at this site.
 
+use tracing::info;
+
 use super::work::{action, form};
 use super::{Engine, EngineError};
 use crate::case::{Action, HistoryLine, IncidentId, MailAddress, Party};
@@ -73,6 +75,19 @@ impl Engine {
         };
         let mails = self.store().mails(&query).await?.into_iter().map(answer).collect();
         Ok(MailPage { mails })
+    }
+
+    /// Has what the mail server refused tried again, one mail or all of them, when its reason is gone. Returns how many.
+    pub async fn retry_mails(&self, mail: Option<i64>, operator: &str) -> Result<u64, EngineError> {
+        let rearmed = self.store().retry_mails(mail, &format!("operator {operator}"), self.now()).await?;
+        if let (0, Some(mail)) = (rearmed, mail) {
+            let detail =
+                format!("no mail {mail} to somebody of a case was refused; see `casebridge mails --state refused`");
+            return Err(ProblemType::NotFound.with(detail).into());
+        }
+        info!(event = "mails_retried", mails = rearmed, "what was refused is tried again");
+        self.0.to_mail.notify_one();
+        Ok(rearmed)
     }
 
     fn party_line(

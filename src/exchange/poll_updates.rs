@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
-use super::fields::decode;
+use super::fields::{decode, in_time};
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Operation, Sequence};
 use crate::peer::PeerError;
@@ -113,10 +113,11 @@ impl Engine {
                 Some(held) => Some(format!("it waits behind operation {}", held.seq)),
                 None => record.paused.then(|| PAUSED.to_owned()),
             };
-            let ((operation, left), fault) = match decode(settings.fields(alias), one.operation.get()) {
-                Ok(read) => (read, behind),
-                Err(problem) => ((Operation::Update(Default::default()), Vec::new()), Some(problem.to_string())),
-            };
+            let ((operation, left), fault) =
+                match decode(settings.fields(alias), one.operation.get()).and_then(|read| in_time(read, self.now())) {
+                    Ok(read) => (read, behind),
+                    Err(problem) => ((Operation::Update(Default::default()), Vec::new()), Some(problem.to_string())),
+                };
             let one = Arriving {
                 key,
                 record,

@@ -14,6 +14,7 @@ use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
+use crate::case::reminder::Round;
 use crate::case::{Action, CaseState, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose};
 use crate::config::settings::{Mail, Retry};
 use crate::notify::{CaseFields, CommentFields, Fields, LinkFields, MailError, PartyFields, Post, Sheet};
@@ -122,10 +123,10 @@ impl Engine {
             (mail.notice, mail.about.state) = (Notice::Comment, None);
         }
         let sheet = Sheet {
-            id: mail.id,
+            name: self.mail_name(mail.id),
             notice: mail.notice,
             to: &mail.to,
-            thread: &mail.thread,
+            thread: mail.thread.iter().map(|mail| self.mail_name(*mail)).collect(),
             fields: self.fields_of(post, mail, incident.as_ref()),
             reply_to: self.reply_address(mail),
             at: self.now(),
@@ -207,6 +208,15 @@ impl Engine {
         let (waiting, refused) = self.store().mail_counts(COUNTED).await?;
         if refused > 0 {
             warnings.push(format!("{refused} mails were refused for good; see `casebridge mails --state refused`"));
+        }
+        let left = self.store().left_to_people(COUNTED).await?;
+        if let Some((first, reason)) = left.first() {
+            let more = if left.len() > 1 {
+                format!(" (and {} more cases need a person)", left.len() - 1)
+            } else {
+                String::new()
+            };
+            warnings.push(format!("incident {first}: {reason}{more}"));
         }
         if let Some(reason) = self.trouble().as_deref() {
             warnings.push(format!("the mail server: {reason}; {waiting} mails wait"));
@@ -298,6 +308,11 @@ impl Engine {
         Some(self.0.links.get()?.url(&pass))
     }
 
+    /// What a Message-ID is made from. With pages, whose key signs it, nobody can make one up.
+    fn mail_name(&self, mail: i64) -> String {
+        self.0.links.get().map_or_else(|| mail.to_string(), |links| format!("{mail}.{}", links.mark(mail)))
+    }
+
     /// The address under which an answer by mail finds its case, where mails are read.
     fn reply_address(&self, mail: &DueMail) -> Option<String> {
         let settings = self.settings();
@@ -324,6 +339,10 @@ fn unless(is_over: bool, mail: &DueMail, next: Timestamp, reason: String) -> Mai
 /// Why a mail is not worth sending any more.
 fn pointless(mail: &DueMail, incident: &Incident) -> Option<&'static str> {
     let state = incident.state();
+    let reminds = matches!(mail.notice, Notice::ClosingReminder | Notice::ClosingNotice);
+    if reminds && Round::of(state, &incident.milestones).is_some_and(|round| round.is_answered) {
+        return Some("an answer came");
+    }
     let still = match is_closing(mail.notice) {
         true => state == CaseState::Resolved,
         false => state == CaseState::InputRequested,

@@ -15,8 +15,8 @@ use super::settle;
 use super::{Engine, EngineError};
 use crate::case::evidence::{Travelled, Way};
 use crate::case::{
-    Action, Alias, ExchangeId, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission, Towards,
-    TransactionId, Upward,
+    Action, Alias, ExchangeId, HandOver, HistoryLine, IncidentId, Leg, OperationKind, Phase, Standing, Submission,
+    Towards, TransactionId, Upward,
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome, Problem};
@@ -365,6 +365,7 @@ impl Engine {
         if step.transaction().is_none() {
             let detail = format!("acknowledged by {}, transaction {transaction}", task.key.peer);
             write.history.push(line(self.now(), Action::Acknowledged, detail));
+            write.hand_over = Some(HandOver::Submitted);
         }
         write.history.extend(sent);
         Some(write)

@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::{Engine, EngineError};
-use crate::case::{Reaction, ReactionChange, ReactionFault};
+use crate::case::{Action, Reaction, ReactionChange, ReactionFault};
 use crate::config::settings::ReactionTo;
 use crate::protocol::ProblemType;
 use crate::protocol::reaction::{ReactionAnswer, ReactionPage, ReactionRequest, RunRow, RunRows};
@@ -31,7 +31,10 @@ impl Engine {
             let list = self.store().reactions().await?;
             let (reactions, id) = list.reactions.changed(&request.change, owner).map_err(refused)?;
             let count = reactions.0.len();
-            if self.store().set_reactions(ReactionList { reactions, ..list }).await? {
+            let mut note = self.command_note(Action::ReactionsChanged, &request.operator, told(&request.change));
+            let change = serde_json::to_string(&request.change).unwrap_or_default();
+            note.context.note("change", None, Some(&change));
+            if self.store().set_reactions(ReactionList { reactions, ..list }, note).await? {
                 info!(event = "reactions_changed", reaction = id, count, "an operator changed the reactions");
                 return Ok(ReactionAnswer { id, count });
             }
@@ -73,8 +76,11 @@ impl Engine {
     }
 
     /// Has it tried once more what was given up. Returns how much that is.
-    pub async fn retry_reactions(&self, reaction: Option<i64>) -> Result<u64, EngineError> {
-        Ok(self.store().retry_runs(reaction, self.now()).await?)
+    pub async fn retry_reactions(&self, reaction: Option<i64>, operator: &str) -> Result<u64, EngineError> {
+        let rearmed = self.store().retry_runs(reaction, self.now()).await?;
+        let detail = format!("{rearmed} are tried once more");
+        self.store().note(self.command_note(Action::ReactionsRetried, operator, detail)).await?;
+        Ok(rearmed)
     }
 
     /// Forgets what ended longer ago than the settings say. Returns how much that was.
@@ -92,4 +98,18 @@ fn refused(fault: ReactionFault) -> EngineError {
         _ => ProblemType::Form,
     };
     kind.with(fault.to_string()).into()
+}
+
+/// A change as the history names it.
+fn told(change: &ReactionChange) -> String {
+    match change {
+        ReactionChange::Add { reaction } => format!("added {}", reaction.name),
+        ReactionChange::Edit { id, .. } => format!("edited {id}"),
+        ReactionChange::Copy { id, name } => format!("copied {id} as {name}"),
+        ReactionChange::Enable { id } => format!("enabled {id}"),
+        ReactionChange::Disable { id } => format!("disabled {id}"),
+        ReactionChange::Move { id, to } => format!("moved {id} to place {to}"),
+        ReactionChange::Delete { id } => format!("deleted {id}"),
+        ReactionChange::Import { reactions } => format!("imported {}", reactions.len()),
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
-use super::fields::decode;
+use super::fields::{decode, in_time};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, Sequence, TransactionId};
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
@@ -40,7 +40,8 @@ impl Engine {
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
                 seen: request.seen,
-                operation: decode(settings.fields(client), request.operation.get()),
+                operation: decode(settings.fields(client), request.operation.get())
+                    .and_then(|read| in_time(read, self.now())),
                 raw: request.operation,
             })
             .collect();

@@ -23,14 +23,32 @@ impl Engine {
             self.incident(id).await?;
         }
         let limit = query.limit.unwrap_or(100).clamp(1, PAGE);
-        let of = incident.map_or(Of::All, Of::Incident);
-        let kept = self.store().entries(&of, query.after.unwrap_or(0), limit).await?;
-        // Of a whole history, the receipts are among the entries.
-        let mut proofs = if incident.is_some() { self.proofs(&kept).await? } else { HashMap::new() };
+        let until = match query.until {
+            Some(until) => until,
+            None => self.store().head().await?.number,
+        };
+        let (lines, next) = self.lines(incident, query.after.unwrap_or(0), until, limit).await?;
+        let lines = lines.into_iter().map(|(_, line)| line).collect();
+        Ok(HistoryPage { begin: self.begin(incident), lines, until, next })
+    }
+
+    /// Up to `limit` lines behind the entry numbered `after`, with their entries' numbers, as they were when the history
+    /// ended with the entry `until`; and where more of them begin.
+    async fn lines(
+        &self,
+        incident: Option<IncidentId>,
+        after: u64,
+        until: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, Line)>, Option<u64>), EngineError> {
+        let mut kept = self.store().entries(&incident.map_or(Of::All, Of::Incident), after, limit).await?;
         let next = kept.last().filter(|_| kept.len() == limit).map(|last| last.entry.number);
-        let lines = kept.iter().map(|one| Line::of(one, proofs.remove(&one.entry.number))).collect::<Result<_, _>>();
-        let unwritable = |fault: serde_json::Error| ProblemType::Internal.with(format!("an entry: {fault}"));
-        Ok(HistoryPage { begin: self.begin(incident), lines: lines.map_err(unwritable)?, next })
+        kept.retain(|one| one.entry.number <= until);
+        // Of a whole history, the receipts are among the entries.
+        let mut proofs = if incident.is_some() { self.proofs(&kept, until).await? } else { HashMap::new() };
+        let line = |one: &Kept| Ok((one.entry.number, Line::of(one, proofs.remove(&one.entry.number))?));
+        let lines: Result<_, serde_json::Error> = kept.iter().map(line).collect();
+        Ok((lines.map_err(unwritable)?, next.filter(|next| *next < until)))
     }
 
     fn begin(&self, incident: Option<IncidentId>) -> Begin {
@@ -39,37 +57,41 @@ impl Engine {
         Begin { export: Whose { version: 1, site, alias, incident } }
     }
 
-    async fn proofs(&self, kept: &[Kept]) -> Result<HashMap<u64, Proof>, EngineError> {
+    async fn proofs(&self, kept: &[Kept], until: u64) -> Result<HashMap<u64, Proof>, EngineError> {
         let numbers: Vec<u64> = kept.iter().map(|one| one.entry.number).collect();
-        let found = self.store().receipts_of(&numbers).await?;
+        let found = self.store().receipts_of(&numbers, until).await?;
         Ok(found.into_iter().filter_map(|(entry, receipt, place)| Some((entry, receipt.proof(place)?))).collect())
     }
 
     /// The signed end of an export that was read up to the entry numbered `after`.
     pub async fn history_end(&self, query: &HistoryQuery) -> Result<HistoryEnd, EngineError> {
-        let of = query.incident.map_or(Of::All, |id| Of::Incident(IncidentId(id)));
-        let through = query.after.unwrap_or(0);
-        let (mut numbers, mut head) = (Vec::new(), None);
-        let mut after = if query.incident.is_some() { 0 } else { through.saturating_sub(1) };
-        while after < through {
-            let page = self.store().entries(&of, after, PAGE).await?;
-            let Some(last) = page.last().map(|last| last.entry.number) else { break };
-            for one in page.iter().filter(|one| one.entry.number <= through) {
-                numbers.push(one.entry.number);
-                head = Some((one.entry.number, one.hash.clone()));
+        let incident = query.incident.map(IncidentId);
+        let last = query.after.unwrap_or(0);
+        let until = query.until.unwrap_or(last);
+        let mut signed = Vec::new();
+        let mut head = None;
+        // A whole history is held by its last hash.
+        let mut next = Some(if incident.is_some() { 0 } else { last.saturating_sub(1) });
+        while let Some(after) = next.filter(|after| *after < last) {
+            let (lines, more) = self.lines(incident, after, until, PAGE).await?;
+            for (number, line) in lines.iter().filter(|(number, _)| *number <= last) {
+                head = Some((*number, line.hash.clone()));
+                if incident.is_some() {
+                    signed.push((*number, line.sealed().map_err(unwritable)?));
+                }
             }
-            after = last;
+            next = more;
         }
-        let whose = self.begin(query.incident.map(IncidentId)).export;
+        let whose = self.begin(incident).export;
         let head = match head {
             Some((number, hash)) => {
                 Head { number, hash: hash.parse().map_err(|_| ProblemType::Internal.with("a hash"))? }
             }
             None => Head { number: 0, hash: crate::case::evidence::root_of(&whose.site) },
         };
-        let numbers = query.incident.map(|_| numbers);
+        let lines = incident.map(|_| signed);
         let key = self.own_key().0;
-        let end = End { export: whose, head, numbers, at: self.now(), key: key.public() };
+        let end = End { export: whose, head, lines, at: self.now(), key: key.public() };
         let signed: Exported =
             end.signed(&key).map_err(|fault| EngineError::from(ProblemType::Internal.with(fault.to_string())))?;
         Ok(HistoryEnd { end: signed })
@@ -84,7 +106,7 @@ impl Engine {
         let incident = query.incident.map(IncidentId);
         let (limit, after) = (query.limit.unwrap_or(100).clamp(1, PAGE), query.after.unwrap_or(0));
         let kept = self.store().entries(&Of::Sent { peer: peer.clone(), incident }, after, limit).await?;
-        let proofs = self.proofs(&kept).await?;
+        let proofs = self.proofs(&kept, i64::MAX as u64).await?;
         let next = kept.last().filter(|_| kept.len() == limit).map(|last| last.entry.number);
         let mut operations: Vec<Disclosed> =
             kept.iter().filter_map(|one| disclosed(one, proofs.get(&one.entry.number))).collect();
@@ -109,6 +131,10 @@ impl Engine {
         }
         Ok(DisclosedPage { operations, files, next })
     }
+}
+
+fn unwritable(fault: serde_json::Error) -> EngineError {
+    ProblemType::Internal.with(format!("an entry: {fault}")).into()
 }
 
 fn disclosed(kept: &Kept, proof: Option<&Proof>) -> Option<Disclosed> {

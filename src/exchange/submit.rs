@@ -34,9 +34,11 @@ impl Engine {
 
     async fn hand_over(&self, id: IncidentId, form: Form, operator: &str, action: Action) -> Result<(), EngineError> {
         let settings = self.settings();
-        let of_the_client = !form.cc.is_empty() || form.tracking_number.is_some() || form.site_id.is_some();
+        let of_the_client =
+            !form.cc.is_empty() || form.tracking_number.is_some() || form.site_id.is_some() || form.contact.is_some();
         if action == Action::Escalated && of_the_client && self.hides_clients() {
-            let reason = "with upstream.hide_clients, CC, tracking number and site ID come from [submit.defaults]";
+            let reason = "with upstream.hide_clients, CC, tracking number and site ID come from [submit.defaults], and \
+                          no contact goes up";
             return Err(ProblemType::Form.with(reason).into());
         }
         if settings.upstream.is_none() {
@@ -51,7 +53,10 @@ impl Engine {
             check_origin(&incident, for_client)
                 .and_then(|()| self.check_submittable(&incident))
                 .map_err(|reason| EngineError::from(ProblemType::NotSubmittable.with(reason)))?;
-            let form = form.or(&incident.form).or(&settings.submit.defaults);
+            // Whom the client meant is a person of ours.
+            let recipient = incident.form.recipient.clone().filter(|_| !for_client);
+            let known = Form { recipient, ..incident.form.clone() };
+            let form = form.or(&known).or(&settings.submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
             let detail = match &form.link {
                 Some(to) => format!("{} by hand, to be linked to {to}", action.as_str()),

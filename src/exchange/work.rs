@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
-    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, Incident, IncidentId, Phase,
-    PhaseGroup, Reference, Standing, Submission, Towards,
+    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, HandOver, Incident, IncidentId,
+    Person, Phase, PhaseGroup, Reference, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
-use crate::store::{Write, Writer, Written};
+use crate::store::{ContactQuery, Write, Writer, Written};
 
 /// Rounds of the daemon, a peer's operation perhaps, changing the record at the same moment.
 pub(super) const TRIES: usize = 5;
@@ -55,14 +55,16 @@ impl Engine {
         if let Some(status) = &request.status {
             case.status = status.clone();
         }
-        case.check().map_err(|fault| form(format!("status {fault}")))?;
+        case.contact = self.taker(&incident, request.contact.as_ref()).await?;
+        case.check().map_err(|fault| form(fault.to_string()))?;
         let edit = Edit {
             case: Some(case.clone()),
             comments: self.comment(&request.comment, &request.operator)?,
             ..Edit::default()
         };
         let detail = format!("case {} opened", case.id);
-        self.edit(&incident, edit, Action::CaseAccepted, &request.operator, detail).await?;
+        let write = self.edited(&incident, edit, Action::CaseAccepted, &request.operator, detail);
+        self.write_decision(Write { hand_over: Some(HandOver::Approved), ..write }).await?;
         Ok(case)
     }
 
@@ -91,6 +93,7 @@ impl Engine {
         request: &WorkRequest,
     ) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
+        check_revision(&incident, request.revision)?;
         if let Some(asked) = asked {
             asked.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
         }
@@ -102,8 +105,9 @@ impl Engine {
             return self.submit_anew(&incident, edit, &request.operator).await;
         }
         if edit == Edit::default() {
-            return Err(form(match request.status.is_some() && incident.client.is_none() {
-                true => "the status of a case is told by the site that it was submitted to".into(),
+            let of_the_case = request.status.is_some() || request.contact.is_some();
+            return Err(form(match of_the_case && incident.client.is_none() {
+                true => "the status of a case, and who has it, is told by the site that it was submitted to".into(),
                 false => "nothing to change was given".into(),
             }));
         }
@@ -115,7 +119,21 @@ impl Engine {
             Decision::Cancel => "canceled",
             Decision::Reject => "rejected",
         };
-        self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await
+        let write = self.edited(&incident, edit, Action::Edited, &request.operator, detail.into());
+        let hand_over = (decision == Decision::Reject).then_some(HandOver::Rejected);
+        self.write_decision(Write { hand_over, ..write }).await
+    }
+
+    /// Who has taken a case here: who is named, else whom it was for, where that is somebody of this site's own. What
+    /// one peer told of its people is no other's affair.
+    async fn taker(&self, incident: &Incident, named: Option<&Person>) -> Result<Option<Person>, EngineError> {
+        let address = named.map(|person| &person.address).or(incident.form.recipient.as_ref());
+        let Some(address) = address.filter(|_| named.is_none_or(|person| person.names().is_none())) else {
+            return Ok(named.cloned());
+        };
+        let query = ContactQuery { address: Some(address.clone()), temporary: Some(false), after: 0, limit: 1 };
+        let known = self.store().contacts(&query).await?.into_iter().find(|one| one.origin.is_none());
+        Ok(known.map(|one| one.contact.person()).or_else(|| named.cloned()))
     }
 
     pub(super) fn edit_for(
@@ -177,7 +195,7 @@ impl Engine {
             solution: request.solution.clone().map(Some).or(reopens.then_some(None)),
             completion_code: code.map(Some).or(reopens.then_some(None)),
             expected_resolution: request.expected_resolution.map(Some),
-            case: self.with_status(incident, ours, request.status.as_deref().or(status))?,
+            case: self.told_case(incident, ours, request.status.as_deref().or(status), request.contact.as_ref())?,
             comments,
             ..Edit::default()
         };
@@ -236,12 +254,25 @@ impl Engine {
         Ok(())
     }
 
-    /// The case with another status, where the case is ours to speak of.
-    fn with_status(&self, incident: &Incident, ours: bool, status: Option<&str>) -> Result<Option<Case>, EngineError> {
-        let Some(status) = status else { return Ok(None) };
-        line(status, 64).map_err(|fault| form(format!("status {fault}")))?;
-        let case = incident.case.clone().filter(|case| ours && case.status != status);
-        Ok(case.map(|case| Case { status: status.to_owned(), ..case }))
+    /// The case with another status, or in the hands of somebody else, where the case is ours to speak of.
+    fn told_case(
+        &self,
+        incident: &Incident,
+        ours: bool,
+        status: Option<&str>,
+        contact: Option<&Person>,
+    ) -> Result<Option<Case>, EngineError> {
+        if let Some(status) = status {
+            line(status, 64).map_err(|fault| form(format!("status {fault}")))?;
+        }
+        let Some(known) = incident.case.as_ref().filter(|_| ours) else { return Ok(None) };
+        let case = Case {
+            status: status.unwrap_or(&known.status).to_owned(),
+            contact: contact.or(known.contact.as_ref()).cloned(),
+            ..known.clone()
+        };
+        case.check().map_err(|fault| form(fault.to_string()))?;
+        Ok(Some(case).filter(|case| case != known))
     }
 
     pub(super) fn comment(&self, text: &Option<String>, operator: &str) -> Result<Vec<Comment>, EngineError> {
@@ -331,4 +362,18 @@ pub(super) fn action(detail: String) -> EngineError {
 
 pub(super) fn form(detail: String) -> EngineError {
     ProblemType::Form.with(detail).into()
+}
+
+/// Refuses what was decided on a case that moved on since.
+pub(super) fn check_revision(incident: &Incident, revision: Option<i64>) -> Result<(), EngineError> {
+    match revision {
+        Some(revision) if incident.revision != revision => Err(stale(incident.revision, revision)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn stale(found: i64, given: i64) -> EngineError {
+    ProblemType::Stale
+        .with(format!("it is at revision {found}, and revision {given} was given; look at it again"))
+        .into()
 }

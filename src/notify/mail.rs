@@ -16,12 +16,12 @@ use crate::config::settings::Mail;
 /// What a mail is made of.
 #[derive(Debug, Clone)]
 pub struct Sheet<'a> {
-    /// Its number in the store: the Message-ID is made from it, and so is the same at every try.
-    pub id: i64,
+    /// The Message-ID is made from it: the same at every try, and of no other mail of the site.
+    pub name: String,
     pub notice: Notice,
     pub to: &'a Party,
-    /// The numbers of earlier mails of the same case to the same person, the first one first.
-    pub thread: &'a [i64],
+    /// The names of earlier mails of the same case to the same person, the first one first.
+    pub thread: Vec<String>,
     pub fields: Fields,
     /// Where answers go, in place of what the settings say.
     pub reply_to: Option<String>,
@@ -60,20 +60,20 @@ pub enum LetterFault {
 
 pub(super) fn letter(settings: &Mail, site: SiteId, sheet: &Sheet<'_>, text: Text) -> Result<Letter, LetterFault> {
     let domain = settings.from.address.as_str().rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    let message_id = |id: i64| format!("<{id}.{}@{domain}>", site.0.simple());
+    let message_id = |name: &str| format!("<{name}.{}@{domain}>", site.0.simple());
     let mut message = Message::builder()
         .from(mailbox(&settings.from.name, &settings.from.address)?)
         .to(mailbox(&sheet.to.name, &sheet.to.address)?)
         .subject(text.subject)
         .date(SystemTime::from(sheet.at))
-        .message_id(Some(message_id(sheet.id)));
+        .message_id(Some(message_id(&sheet.name)));
     let signed = sheet.reply_to.as_deref().and_then(|address| address.parse().ok());
     if let Some(reply_to) = signed.as_ref().or(settings.reply_to.as_ref()) {
         message = message.reply_to(mailbox("", reply_to)?);
     }
     if let Some(last) = sheet.thread.last() {
-        let earlier: Vec<String> = sheet.thread.iter().map(|id| message_id(*id)).collect();
-        message = message.in_reply_to(message_id(*last)).references(earlier.join(" "));
+        let earlier: Vec<String> = sheet.thread.iter().map(|name| message_id(name)).collect();
+        message = message.in_reply_to(message_id(last)).references(earlier.join(" "));
     }
     let message = automatic(message);
     let fault = |fault: lettre::error::Error| LetterFault::Message(fault.to_string());

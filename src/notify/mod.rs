@@ -28,7 +28,7 @@ pub use webhook::Webhooks;
 /// Why a mail is not out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// Nobody's mail goes out for now: the server is away, does not let us in, or broke off.
+    /// Nobody's mail goes out for now: the server is away, does not let us in or send, or broke off.
     #[error("{0}")]
     Server(String),
     /// The server does not take this one now.

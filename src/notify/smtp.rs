@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands;
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
@@ -16,6 +17,10 @@ use crate::config::settings::{Mail, MailTls};
 
 /// How long the farewell may take. The mail is out by then.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// It wants us to show who we are, or in another way (RFC 4954), at whatever step it says so.
+const WANTS_LOGIN: [u16; 4] = [530, 534, 535, 538];
+/// It ends the connection (RFC 5321, section 3.8).
+const GOES_AWAY: u16 = 421;
 /// What is kept of a server's words, in bytes.
 const REASON_LIMIT: usize = 400;
 
@@ -88,16 +93,52 @@ impl Mailer for Smtp {
             Ok(Err(fault)) => return Err(server(reason(&fault))),
             Err(_) => return Err(late(self.connect_timeout)),
         };
-        match timeout(self.send_timeout, connection.send(letter.envelope(), letter.bytes())).await {
-            Ok(Ok(_)) => {
-                // Not waited for: the longer until the row says so, the likelier a crash sends the mail once more.
-                tokio::spawn(async move { timeout(FAREWELL, connection.quit()).await });
-                Ok(())
-            }
-            Ok(Err(fault)) if fault.is_permanent() => Err(MailError::Never(reason(&fault))),
-            Ok(Err(fault)) if fault.is_transient() => Err(MailError::Later(reason(&fault))),
-            Ok(Err(fault)) => Err(server(reason(&fault))),
-            Err(_) => Err(late(self.send_timeout)),
+        let outcome = match timeout(self.send_timeout, deliver(&mut connection, letter)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((step, fault))) => Err(self.trouble(step, &fault)),
+            Err(_) => return Err(late(self.send_timeout)),
+        };
+        // Not waited for: the longer until the row says so, the likelier a crash sends the mail once more.
+        tokio::spawn(async move { timeout(FAREWELL, connection.quit()).await });
+        outcome
+    }
+}
+
+/// How far a mail had come when it was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The server has not heard yet whom it is for: what it refuses is us.
+    Sender,
+    /// The refusal is this mail's.
+    Mail,
+}
+
+/// Hands the mail over, step by step.
+async fn deliver(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), (At, Error)> {
+    let envelope = letter.envelope();
+    let is_eight_bit = !letter.bytes().is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime);
+    let options = is_eight_bit.then_some(MailParameter::Body(MailBodyParameter::EightBitMime)).into_iter().collect();
+    let sender = commands::Mail::new(envelope.from().cloned(), options);
+    connection.command(sender).await.map_err(|fault| (At::Sender, fault))?;
+    let of_mail = |fault| (At::Mail, fault);
+    for recipient in envelope.to() {
+        connection.command(commands::Rcpt::new(recipient.clone(), Vec::new())).await.map_err(of_mail)?;
+    }
+    connection.command(commands::Data).await.map_err(of_mail)?;
+    connection.message(letter.bytes()).await.map_err(of_mail)?;
+    Ok(())
+}
+
+impl Smtp {
+    fn trouble(&self, at: At, fault: &Error) -> MailError {
+        let code = fault.status().map(u16::from).unwrap_or_default();
+        let told = reason(fault);
+        if fault.is_permanent() && at == At::Mail && !WANTS_LOGIN.contains(&code) {
+            MailError::Never(told)
+        } else if fault.is_transient() && code != GOES_AWAY {
+            MailError::Later(told)
+        } else {
+            MailError::Server(format!("{}: {told}", self.host))
         }
     }
 }

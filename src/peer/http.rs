@@ -12,6 +12,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::{PeerError, Upstream};
 use crate::case::evidence::Receipt;
@@ -28,7 +29,7 @@ use crate::protocol::{
 
 /// The largest answer that is read, in bytes.
 const BODY_LIMIT: usize = 64 << 20;
-/// The largest answer that says no, or who the peer is.
+/// The largest answer that says no, or who the peer is; any other that is larger than this waits for its turn.
 const PROBLEM_LIMIT: usize = 4 << 20;
 
 /// An upstream at an address.
@@ -37,6 +38,8 @@ pub struct HttpUpstream {
     settings: settings::Upstream,
     /// When the certificate ends that the upstream showed last, in seconds since 1970; 0 before that is known.
     certificate_ends: AtomicI64,
+    /// Large answers are read one at a time: loops that ask at once do not take as much memory each.
+    large: Semaphore,
 }
 
 impl HttpUpstream {
@@ -67,7 +70,7 @@ impl HttpUpstream {
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|error| PeerError::Tls(error.to_string()))?;
-        Ok(Self { client, settings: settings.clone(), certificate_ends: AtomicI64::new(0) })
+        Ok(Self { client, settings: settings.clone(), large: Semaphore::new(1), certificate_ends: AtomicI64::new(0) })
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
@@ -88,7 +91,7 @@ impl HttpUpstream {
         within: Duration,
         limit: usize,
     ) -> Result<T, PeerError> {
-        let body = read(self.answer(request, within).await?, limit).await?;
+        let body = read(self.answer(request, within).await?, limit, &self.large).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| PeerError::Malformed(misread(&error, "")))
     }
@@ -115,7 +118,7 @@ impl HttpUpstream {
         let retry_after = retry_after(response.headers(), Timestamp::now());
         let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
         // Whatever cannot be read of it, the status was.
-        let body = read(response, PROBLEM_LIMIT).await.unwrap_or_default();
+        let body = read(response, PROBLEM_LIMIT, &self.large).await.unwrap_or_default();
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
             _ => Err(PeerError::Status { status, retry_after }),
@@ -139,11 +142,19 @@ fn content_type(response: &Response) -> &str {
     response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, PeerError> {
-    let mut body = Vec::new();
+async fn read(mut response: Response, limit: usize, large: &Semaphore) -> Result<Vec<u8>, PeerError> {
+    let mut body: Vec<u8> = Vec::new();
+    let mut turn = None;
     while let Some(chunk) = response.chunk().await.map_err(|error| PeerError::of(&error))? {
         if body.len() + chunk.len() > limit {
             return Err(PeerError::Malformed(format!("an answer of more than {limit} bytes")));
+        }
+        if turn.is_none() && body.len() + chunk.len() > PROBLEM_LIMIT {
+            turn = large.acquire().await.ok();
+        }
+        // Not doubled: an answer at its limit would take three times that much while it is moved.
+        if body.capacity() - body.len() < chunk.len() {
+            body.reserve_exact(chunk.len() + body.len() / 4);
         }
         body.extend_from_slice(&chunk);
     }
@@ -276,7 +287,7 @@ impl Upstream for HttpUpstream {
         if range.and_then(ContentRange::parse).is_none_or(|range| range.start != start) {
             return Err(PeerError::Malformed("it gave other bytes than were asked for".into()));
         }
-        read(answer, usize::try_from(most).unwrap_or(BODY_LIMIT)).await
+        read(answer, usize::try_from(most).unwrap_or(BODY_LIMIT), &self.large).await
     }
 }
 

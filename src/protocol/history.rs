@@ -21,6 +21,9 @@ pub struct HistoryQuery {
     /// The number of the last entry before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// As the history was when it ended with this entry: the `until` of the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
     /// At most 1,000; 100 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -33,6 +36,8 @@ pub struct HistoryPage {
     pub begin: crate::case::evidence::Begin,
     #[schema(value_type = Vec<Object>)]
     pub lines: Vec<Line>,
+    /// Where the history ended: give it with what is asked for next, so that it is all of one instant.
+    pub until: u64,
     /// Give it as `after` for the next page.
     pub next: Option<u64>,
 }

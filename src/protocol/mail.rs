@@ -41,6 +41,16 @@ pub struct MailsQuery {
     pub limit: Option<usize>,
 }
 
+/// `POST /v1/mails/retry`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailRetryRequest {
+    /// All that were refused, when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<i64>,
+    pub operator: String,
+}
+
 /// `GET /v1/mails`: the newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MailPage {

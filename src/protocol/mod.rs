@@ -2,6 +2,7 @@
 
 pub mod attachment;
 pub mod cases;
+pub mod contact;
 pub mod definitions;
 pub mod digest;
 pub mod exchange;
@@ -25,10 +26,11 @@ pub mod update;
 pub mod why;
 
 pub use attachment::{AttachmentAnswer, ContentRange};
+pub use contact::{CaseContact, ContactAnswer, ContactCase, ContactDifference, ContactPage, ContactsQuery};
 pub use digest::{DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 pub use exchange::{ExchangePage, ExchangeSnapshot, SnapshotStep};
 pub use job::{JobAnswer, JobCase, JobList, JobRequest};
-pub use mail::{MailAnswer, MailPage, MailsQuery, PartyPage, PartyRequest};
+pub use mail::{MailAnswer, MailPage, MailRetryRequest, MailsQuery, PartyPage, PartyRequest};
 pub use object::Object;
 pub use operation::{OperationAnswer, OperationBatch, OperationRequest, OperationResult, Outcome};
 pub use problem::{Problem, ProblemType};

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::contact::CaseContact;
+use crate::case::Person;
+
 /// One incident in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentRow {
@@ -94,6 +97,9 @@ pub struct IncidentDetail {
     pub trace_route: Vec<String>,
     pub manifest: std::collections::BTreeMap<String, String>,
     pub form: crate::case::Form,
+    /// Who hands it over, and who gets it (H-05).
+    #[serde(default)]
+    pub contacts: Vec<CaseContact>,
     pub comments: Vec<crate::case::Comment>,
     pub attachments: Vec<crate::case::Attachment>,
     /// How its attachments stand towards the peers.
@@ -276,6 +282,8 @@ pub struct AcceptRequest {
     pub case_id: Option<String>,
     pub case_link: Option<String>,
     pub status: Option<String>,
+    /// Who has taken it (H-04).
+    pub contact: Option<Person>,
     pub comment: Option<String>,
     pub operator: String,
 }
@@ -302,8 +310,13 @@ pub struct WorkRequest {
     pub completion_code: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_resolution: Option<Timestamp>,
+    /// Who has the case in hand from now on (H-04).
+    pub contact: Option<Person>,
     pub comment: Option<String>,
     pub operator: String,
+    /// The revision that it was decided on (`If-Match`), never a part of the body.
+    #[serde(skip)]
+    pub revision: Option<i64>,
 }
 
 /// `POST /v1/incidents/{id}/assign`

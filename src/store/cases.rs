@@ -157,6 +157,8 @@ pub struct Document {
     pub media_type: Option<String>,
     /// A content of the site's own that is whole.
     pub content: i64,
+    /// The revision of the case that it was decided on, where that matters.
+    pub revision: Option<i64>,
 }
 
 /// A file of a case that is there.
@@ -180,6 +182,8 @@ pub enum Put {
     Foreign(Option<Alias>),
     /// The case has as many files as it may have.
     Full,
+    /// The case is at this revision, and no more at the one that it was decided on.
+    Stale(i64),
 }
 
 /// The part of a store that people who work on cases need.
@@ -204,7 +208,13 @@ pub trait CaseStore: Send + Sync {
     async fn put_document(&self, document: Document, line: HistoryLine) -> Result<Put, StoreError>;
 
     /// Takes a file from a case. What a peer has of it stays there.
-    async fn remove_document(&self, incident: IncidentId, name: &str, line: HistoryLine) -> Result<Put, StoreError>;
+    async fn remove_document(
+        &self,
+        incident: IncidentId,
+        name: &str,
+        revision: Option<i64>,
+        line: HistoryLine,
+    ) -> Result<Put, StoreError>;
 }
 
 impl CaseQuery {

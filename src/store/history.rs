@@ -117,12 +117,13 @@ pub trait HistoryStore: Send + Sync {
     /// Up to `limit` operations of `peer` behind the entry numbered `after`, oldest first.
     async fn arrived(&self, peer: &Alias, after: u64, limit: usize) -> Result<Vec<Arrived>, StoreError>;
 
-    /// Puts a peer's receipt beside the operations that it proves; one that proves nothing new leaves nothing. Its
-    /// signature was checked before.
+    /// Puts a peer's receipt beside the operations that it proves; one that proves nothing new leaves nothing. What it says
+    /// that is not so is an entry of its own, once. Its signature was checked before.
     async fn take_receipt(&self, peer: &Alias, receipt: &Receipt, at: Timestamp) -> Result<Taking, StoreError>;
 
-    /// The receipts that stand beside these entries, each with the entry's place in it.
-    async fn receipts_of(&self, entries: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError>;
+    /// The receipts that stand beside these entries, each with the entry's place in it; those that the entries up to `until`
+    /// keep.
+    async fn receipts_of(&self, entries: &[u64], until: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError>;
 
     async fn marks(&self, peer: &Alias) -> Result<Marks, StoreError>;
 

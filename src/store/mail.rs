@@ -71,8 +71,8 @@ pub struct About {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     All,
-    /// All but those who are one of these authors.
-    Except(Vec<String>),
+    /// All but the one with this number.
+    Except(i64),
     Only(MailAddress),
 }
 
@@ -130,9 +130,11 @@ pub enum MailOutcome {
     },
 }
 
-/// What became of the mails of one reason.
+/// What became of the mails of a step, for each person who is in the case now: their last mail counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deliveries {
+    /// People for whom none was written, or whose mail was withdrawn.
+    pub missing: usize,
     pub waiting: usize,
     pub sent: usize,
     pub refused: usize,
@@ -216,7 +218,8 @@ pub trait MailStore: Send + Sync {
         at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    async fn deliveries(&self, incident: IncidentId, reason: &str) -> Result<Deliveries, StoreError>;
+    /// Of the mails that were written under any of these reasons.
+    async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError>;
 
     /// Up to `limit` cases whose people are to be looked after.
     async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError>;
@@ -224,10 +227,21 @@ pub trait MailStore: Send + Sync {
     /// When to look again; never without a reason, where it is none.
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError>;
 
+    /// A person has to go on with a case that waits for its people: it is not looked after any more. `line` is written
+    /// unless the same was said before.
+    async fn leave_to_people(&self, incident: IncidentId, reason: &str, line: HistoryLine) -> Result<(), StoreError>;
+
+    /// Up to `limit` cases that wait like that, with the reason.
+    async fn left_to_people(&self, limit: usize) -> Result<Vec<(IncidentId, String)>, StoreError>;
+
     /// Takes a step of the reminders: record, milestone and mails together.
     async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError>;
 
     async fn mails(&self, query: &MailQuery) -> Result<Vec<MailRow>, StoreError>;
+
+    /// Has one mail that was refused tried again, or all of them; not those of people who are not in the case any more. It
+    /// stands in the history of each case that `who` wanted it. Returns how many there were.
+    async fn retry_mails(&self, mail: Option<i64>, who: &str, at: Timestamp) -> Result<u64, StoreError>;
 
     /// How many mails wait, and how many were refused, counted up to `limit`.
     async fn mail_counts(&self, limit: usize) -> Result<(u64, u64), StoreError>;

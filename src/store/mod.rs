@@ -3,6 +3,7 @@
 
 mod attachment;
 mod cases;
+mod contacts;
 mod deadline;
 mod events;
 pub mod history;
@@ -16,14 +17,16 @@ use jiff::Timestamp;
 
 use crate::case::evidence::{Context, Travelled};
 use crate::case::{
-    Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HistoryLine, Holder,
-    Incident, IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards, TransactionId,
+    Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HandOver,
+    HistoryLine, Holder, Incident, IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards,
+    TransactionId,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
 pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };
+pub use contacts::{ContactDetail, ContactQuery, ContactStore};
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use history::HistoryStore;
@@ -127,6 +130,8 @@ pub struct Write {
     pub travelled: Option<Travelled>,
     /// Old and new values for the history that the record does not show; the store adds those that it does.
     pub context: Context,
+    /// The hand-over from person to person that it is (H-05).
+    pub hand_over: Option<HandOver>,
     /// The link by which a person did it: the whole write is skipped when it was used before.
     pub pass: Option<PassUse>,
 }
@@ -150,6 +155,7 @@ impl Write {
             history: Vec::new(),
             travelled: None,
             context: Context::default(),
+            hand_over: None,
             pass: None,
         }
     }
@@ -242,7 +248,15 @@ pub struct ListPage {
 /// What the engine asks of a store. Every write is durable when it returns, and each call is one transaction.
 #[async_trait]
 pub trait IncidentStore:
-    AttachmentStore + CaseStore + DeadlineStore + EventStore + HistoryStore + MailStore + PageStore + ReactionStore
+    AttachmentStore
+    + CaseStore
+    + ContactStore
+    + DeadlineStore
+    + EventStore
+    + HistoryStore
+    + MailStore
+    + PageStore
+    + ReactionStore
 {
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;

@@ -82,8 +82,8 @@ pub trait PageStore: Send + Sync {
     /// Somebody of a case, by the number in a link.
     async fn party(&self, incident: IncidentId, party: i64) -> Result<Option<Party>, StoreError>;
 
-    /// Which case the first of these mails of ours was about.
-    async fn case_of_mails(&self, mails: &[i64]) -> Result<Option<IncidentId>, StoreError>;
+    /// Which cases these mails of ours were about, and whom they were for.
+    async fn people_of_mails(&self, mails: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError>;
 
     /// Notes that a mail of ours came back. False where it was noted before, or never went out.
     async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError>;

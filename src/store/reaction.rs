@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::history::Note;
 use super::{PageSeen, StoreError};
 use crate::case::{IncidentId, Reactions};
 
@@ -83,8 +84,9 @@ pub enum RunState {
 pub trait ReactionStore: Send + Sync {
     async fn reactions(&self) -> Result<ReactionList, StoreError>;
 
-    /// Replaces the list that has this version. False when it has another by now.
-    async fn set_reactions(&self, list: ReactionList) -> Result<bool, StoreError>;
+    /// Replaces the list that has this version, and notes who did. What a policy wanted that is gone or disabled now is
+    /// given up. False when the list has another version by now.
+    async fn set_reactions(&self, list: ReactionList, note: Note) -> Result<bool, StoreError>;
 
     /// Enters what a page of events led to, and moves the reader's place; false when somebody else has done so. What goes
     /// beyond `most` waiting deeds is entered as given up.

@@ -17,6 +17,22 @@ permissions = ["CASE_VIEW", "CASE_CREATE", "CASE_EDIT", "CASE_PROCESS"]
 [[role]]
 name = "reader"
 permissions = ["CASE_VIEW", "CASE_COMMENT_VIEW", "CASE_DOC_VIEW", "CASE_ACTIVITY_VIEW"]
+
+[[solution]]
+name = "Support"
+[[process]]
+name = "Repair"
+solution = "Support"
+[[sla]]
+name = "solve"
+within = "8h"
+[[case_type]]
+name = "hardware"
+process = "Repair"
+priorities = ["2 - High", "3 - Medium"]
+due_within = "2d"
+due_warn_before = "4h"
+slas = ["solve"]
 "#;
 
 /// A partner that operators reach over the network.
@@ -99,11 +115,24 @@ async fn m_01_every_attribute_survives_store_and_wire() {
         ("POST", "/milestones", json!({"name": "Technician on site"})),
         ("POST", "/process", json!({})),
         ("POST", "/comments", json!({"text": "On it", "operator": "bert"})),
+        ("GET", "", json!({})),
         ("POST", "/resolve", json!({"operator": "ann"})),
     ] {
         let done = local(site, method, &format!("/v1/cases/{guid}{rest}"), body).await;
         assert_eq!(done.status, 200, "{method} {rest}: {done:?}");
     }
+    // What was promised, as long as the clock ran; see `m_07` and `m_08` in deadlines.rs for what comes of it.
+    let promised = local(site, "POST", "/v1/cases", json!({"details": "Fan", "caseTypeName": "hardware"})).await;
+    let promised = format!("/v1/cases/{}", promised.body["number"]);
+    let timed = eventually("its promises", || async {
+        let shown = hear(site.request("GET", &promised)).await.body;
+        shown["dueDate"].is_string().then_some(shown)
+    })
+    .await;
+    assert!(timed["dueDateWarning"].as_str() < timed["dueDate"].as_str(), "{timed}");
+    assert_eq!((&timed["markedDueDateWarning"], &timed["markedDueDateExceeded"]), (&json!(false), &json!(false)));
+    assert_eq!(timed["slaInstanceIds"].as_array().map(Vec::len), Some(1), "{timed}");
+    assert_eq!(timed["messageWarnedSLAs"], json!([]));
     for name in ["1", "CMpartner-1", guid] {
         let shown = hear(site.request("GET", &format!("/v1/cases/{name}"))).await;
         let case = &shown.body;
@@ -117,6 +146,8 @@ async fn m_01_every_attribute_survives_store_and_wire() {
         assert!(case["resolutionDate"].is_string() && case["active"] == true, "{case}");
         assert_eq!((&case["completedPercent"], &case["owner"]), (&json!(40), &json!("olga")));
         assert_eq!(case["ownerStatus"], "In Progress");
+        assert_eq!((&case["solutionName"], &case["processName"]), (&json!("Support"), &json!("Repair")));
+        assert!(case["caseTypeId"].is_string(), "{case}");
         let flag = &case["flags"][0];
         assert_eq!(
             (&flag["user"], &flag["flaggedBy"], &flag["unread"]),
@@ -157,6 +188,107 @@ async fn a_stale_edit_changes_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_calls_at_once_on_one_revision_one_is_told_that_it_is_stale() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    let file = |name: &str| (reqwest::Method::PUT, format!("documents/{name}"));
+    let post = |path: &str| (reqwest::Method::POST, path.to_owned());
+    let edit = (reqwest::Method::PATCH, String::new());
+    for (number, (one, other)) in
+        [(post("hold"), post("process")), (edit.clone(), post("process")), (file("a"), file("b")), (file("a"), edit)]
+            .into_iter()
+            .enumerate()
+    {
+        for round in 0..10 {
+            let made = local(site, "POST", "/v1/cases", json!({"details": "One"})).await.body["number"].clone();
+            let etag = hear(site.request("GET", &format!("/v1/cases/{made}"))).await.etag.unwrap();
+            let call = |(method, rest): &(reqwest::Method, String)| {
+                let path = format!("/v1/cases/{made}/{rest}");
+                let request = site.request(method.as_str(), path.trim_end_matches('/')).header("if-match", &etag);
+                hear(request.json(&json!({"details": "Two"})).body(if *method == reqwest::Method::PATCH {
+                    json!({"details": "Two"}).to_string()
+                } else {
+                    "{}".to_owned()
+                }))
+            };
+            let (one, other) = tokio::join!(call(&one), call(&other));
+            let mut both = [one.status, other.status];
+            both.sort_unstable();
+            assert_eq!(both, [200, 412], "pair {number}, round {round}: {one:?} {other:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_case_can_have_is_refused_and_changes_nothing() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    let made = local(site, "POST", "/v1/cases", json!({"details": "One", "priority": "2 - High"})).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let before = hear(site.request("GET", "/v1/cases/1")).await;
+    for (method, path, body, reason) in [
+        ("POST", "", json!({"details": "x", "caseTypeName": "hardwear"}), "there are hardware"),
+        (
+            "POST",
+            "",
+            json!({"details": "x", "caseTypeName": "hardware", "priority": "4 - Low"}),
+            "2 - High, 3 - Medium",
+        ),
+        ("POST", "", json!({"details": "x", "deviceGroup": "\u{0}"}), "deviceGroup"),
+        ("POST", "", json!({"details": "x", "deviceGroup": ""}), "deviceGroup"),
+        ("POST", "", json!({"details": "x", "deviceGroup": "z".repeat(129)}), "deviceGroup"),
+        ("PATCH", "/1", json!({"caseTypeName": "hardwear"}), "there are hardware"),
+        ("PATCH", "/1", json!({"caseTypeName": "hardware", "priority": "1 - Critical"}), "2 - High, 3 - Medium"),
+        ("POST", "/1/complete", json!({"completionCode": "withdrawn_by_user"}), "cancel the case instead"),
+        ("POST", "/1/resolve", json!({"completionCode": "abandoned_by_user"}), "cancel the case instead"),
+        ("POST", "/1/cancel", json!({"resolution": "x"}), "no solution or code"),
+    ] {
+        let refused = local(site, method, &format!("/v1/cases{path}"), body.clone()).await;
+        assert_eq!(refused.status, 422, "{method} {path} {body}: {refused:?}");
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains(reason), "{method} {path} {body}: {detail}");
+    }
+    assert_eq!(hear(site.request("GET", "/v1/cases/1")).await, before, "nothing changed");
+    assert_eq!(site.count("SELECT count(*) FROM incident").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_token_lacks_is_not_had_by_a_way_round() {
+    let scopes = |owner: &'static str, scopes: &[&'static str]| -> Vec<&'static str> {
+        ["--owner", owner].into_iter().chain(scopes.iter().flat_map(|scope| ["--scope", *scope])).collect()
+    };
+    let proxy = scopes("proxy", &["CASE_VIEW", "CASE_INSTANCE_PROXY_SAVE"]);
+    let holder = scopes("holder", &["CASE_HOLD", "CASE_CREATE"]);
+    let editor = scopes("editor", &["CASE_VIEW", "CASE_EDIT"]);
+    let assigned = scopes("assi", &["CASE_VIEW_ASSIGNED"]);
+    let operators = [&proxy, &holder, &editor, &assigned].map(Vec::as_slice);
+    let (desk, [proxy, holder, editor, assigned]) = Desk::with_tokens(operators).await;
+    for details in ["One", "Two"] {
+        local(&desk.site, "POST", "/v1/cases", json!({"details": details})).await;
+    }
+    local(&desk.site, "PUT", "/v1/cases/1/assignment", json!({"users": ["assi"]})).await;
+    local(&desk.site, "PUT", "/v1/cases/1/relation", json!({"case": "2"})).await;
+    local(&desk.site, "DELETE", "/v1/cases/2", json!({})).await;
+    for (token, method, path, body) in [
+        (&proxy, "PATCH", "/v1/cases/1", json!({"location": "x", "operator": "proxy"})),
+        (&holder, "POST", "/v1/cases/1/hold", json!({"comment": "no right to say so"})),
+        (&holder, "POST", "/v1/cases", json!({"details": "x", "comment": "no right to say so"})),
+        (&editor, "PATCH", "/v1/cases/2", json!({"active": true})),
+    ] {
+        let refused = desk.ask(token, method, path, Some(body.clone())).await;
+        assert_eq!(refused.status, 403, "{method} {path} {body}: {refused:?}");
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 0);
+    assert_eq!(desk.ask(&assigned, "GET", "/v1/cases/2", None).await.status, 404);
+    let shown = desk.ask(&assigned, "GET", "/v1/cases/1", None).await.body;
+    assert_eq!(shown["caseRelation"], Value::Null, "of a case that it does not see: {shown}");
+    let listed = desk.ask(&assigned, "GET", "/v1/cases", None).await.body;
+    assert_eq!(listed["cases"][0]["caseRelation"], Value::Null);
+    let all = hear(desk.site.request("GET", "/v1/cases/1")).await.body;
+    assert_eq!(all["caseRelation"]["details"], "Two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_with_impossible_filters_are_refused_with_the_reason() {
     let desk = Desk::start().await;
     for (query, reason) in [
@@ -169,6 +301,7 @@ async fn lists_with_impossible_filters_are_refused_with_the_reason() {
         ("limit=0", "`limit` must be"),
         ("after=x", "`after` is not a page"),
         ("colour=red", "colour"),
+        ("type=hardwear", "there are hardware"),
         ("tag=%1b", "`tag`"),
     ] {
         let answer = hear(desk.site.request("GET", &format!("/v1/cases?{query}"))).await;

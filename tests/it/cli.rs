@@ -27,6 +27,8 @@ const ASKING: &[&[&str]] = &[
     &["resolve", "1"],
     &["close", "1"],
     &["reject", "1"],
+    &["contact", "list"],
+    &["contact", "show", "rita@partner.example"],
     &["reaction", "list"],
     &["reaction", "runs"],
     &["reaction", "retry", "--all"],
@@ -78,6 +80,7 @@ fn every_command_explains_itself() {
         "comment",
         "reaction",
         "party",
+        "contact",
         "mails",
         "test-peer",
         "key",
@@ -87,7 +90,7 @@ fn every_command_explains_itself() {
         "help",
     ];
     assert_eq!(commands, expected);
-    for code in 0..8 {
+    for code in 0..9 {
         assert!(help.contains(&format!("\n  {code}  ")), "exit code {code}: {help}");
     }
     for command in &commands[..commands.len() - 1] {

@@ -1,5 +1,7 @@
 //! History as evidence: the story of every hand-over, receipts between two sites, keys, and what a kill leaves.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -37,31 +39,56 @@ async fn h_07_each_site_proves_what_the_other_had_received_with_the_others_publi
         std::fs::write(&export, site.command(&["history", "export"]).ok()).unwrap();
         std::fs::write(&theirs, site.command(&["key", "show", "--peer", peer]).ok()).unwrap();
         std::fs::write(&own, site.command(&["key", "show"]).ok()).unwrap();
-        let [export, theirs, own] = [&export, &theirs, &own].map(|path| path.to_str().unwrap());
-        let told = site.command(&["history", "verify", export, "--key", theirs, "--key", own]).ok();
+        let export = export.to_str().unwrap();
+        let named = |site: &str, path: &Path| format!("{site}={}", path.display());
+        let (their_keys, own_keys) = (named(peer, &theirs), named(&site.alias, &own));
+        let all = ["--key", &their_keys, "--key", &own_keys];
+        let with = |keys: &[&str]| site.command(&[&["history", "verify", export][..], keys].concat());
+        let told = with(&all).ok();
         assert!(told.contains("went to peers: 3; signed for by a known key: 3"), "{told}");
         assert!(told.contains("The end is signed by a known key"), "{told}");
-        let stranger = site.command(&["history", "verify", export]).ok();
-        assert!(stranger.contains("not known here: 3"), "{stranger}");
+        // Without a key, with one of them, and with each as that of the other: nothing is wrong, and not all is proved.
+        with(&[]).refused(8, &["the peer's: 3", "the end is signed by nobody", "--key SITE=FILE"]);
+        with(&all[..2]).refused(8, &["the end is signed by nobody that is known"]);
+        with(&all[2..]).refused(8, &["not known as the peer's: 3"]);
+        let swapped = [named(peer, &own), named(&site.alias, &theirs)];
+        with(&["--key", &swapped[0]]).refused(8, &["the peer's: 3"]);
+        with(&["--key", &own_keys, "--key", &swapped[0]]).refused(8, &["the peer's: 3"]);
+        with(&["--key", &swapped[1]]).refused(1, &["signed by the site itself"]);
+        with(&["--key", own.to_str().unwrap()]).refused(2, &["SITE=FILE"]);
         let told = verified(site);
         assert!(told.contains("signed for by a known key: 3"), "{told}");
         let one = site.path("one.jsonl");
         std::fs::write(&one, site.command(&["history", "export", "1"]).ok()).unwrap();
-        let told = site.command(&["history", "verify", one.to_str().unwrap(), "--key", theirs]).ok();
+        let told = site.command(&[&["history", "verify", one.to_str().unwrap()][..], &all[..]].concat()).ok();
         assert!(told.contains("went to peers: 1; signed for by a known key: 1"), "{told}");
         let text = std::fs::read_to_string(&one).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let dropped = [&lines[..2], &lines[3..]].concat().join("\n") + "\n";
         std::fs::write(&one, dropped).unwrap();
         site.command(&["history", "verify", one.to_str().unwrap()]).refused(1, &["it is missing"]);
+        // Bytes that are no text are named as well.
+        let mut bytes = text.clone().into_bytes();
+        let place = lines[0].len() + lines[1].len() / 2;
+        bytes[place] = 0xff;
+        let number = &serde_json::from_str::<Value>(lines[1]).unwrap()["entry"]["number"];
+        std::fs::write(&one, bytes).unwrap();
+        site.command(&["history", "verify", one.to_str().unwrap()])
+            .refused(1, &[&format!("entry {number}: "), "UTF-8"]);
     }
     // The partner holds the end user's signatures, which tell how far its history went.
     let held = pair.partner.path("export.jsonl");
     let (export, own) = (pair.end_user.path("export.jsonl"), pair.end_user.path("own.keys"));
     std::fs::write(&export, pair.end_user.command(&["history", "export"]).ok()).unwrap();
-    let [held, export, own] = [&held, &export, &own].map(|path| path.to_str().unwrap());
-    let told = pair.end_user.command(&["history", "verify", export, "--key", own, "--held", held]).ok();
+    let [held, export] = [&held, &export].map(|path| path.to_str().unwrap());
+    let theirs = pair.end_user.path("peer.keys");
+    let [own, theirs] =
+        [("north", &own), ("partner", &theirs)].map(|(site, path)| format!("{site}={}", path.display()));
+    let verify = ["history", "verify", export, "--key", &theirs, "--held", held];
+    let told = pair.end_user.command(&[&verify[..], &["--key", &own]].concat()).ok();
     assert!(told.contains("Entries that a peer holds"), "{told}");
+    // The partner's keys do not speak for north.
+    pair.end_user.command(&verify).refused(8, &["no known signature of this site"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,9 +264,29 @@ async fn h_07_what_is_changed_in_the_store_by_sql_is_named() {
         set(changed).execute(&mut *store).await.unwrap();
         let told = refused(&pair.end_user);
         assert!(told.contains(&format!("entry {id}: ")), "{column}: {told}");
+        set(before.clone()).execute(&mut *store).await.unwrap();
+        if column == "way" {
+            continue;
+        }
+        // A byte that no text has.
+        let no_text =
+            format!("UPDATE history SET {column} = CAST(x'ff' AS TEXT) || substr({column}, 2) WHERE id = {id}");
+        sqlx::raw_sql(AssertSqlSafe(no_text)).execute(&mut *store).await.unwrap();
+        let told = refused(&pair.end_user);
+        assert!(told.contains(&format!("entry {id}: ")), "{column}: {told}");
         set(before).execute(&mut *store).await.unwrap();
     }
     let last: i64 = sqlx::query_scalar("SELECT max(id) FROM history").fetch_one(&mut *store).await.unwrap();
+    let hash: String =
+        sqlx::query_scalar("SELECT hash FROM history WHERE id = ?").bind(last).fetch_one(&mut *store).await.unwrap();
+    for changed in ["replace(hash, substr(hash, 1, 1), 'x')", "CAST(x'ff' AS TEXT) || substr(hash, 2)"] {
+        let set = format!("UPDATE history SET hash = {changed} WHERE id = {last}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *store).await.unwrap();
+        let told = refused(&pair.end_user);
+        assert!(told.contains(&format!("entry {last}: ")), "{told}");
+        let set = sqlx::query("UPDATE history SET hash = ? WHERE id = ?").bind(&hash).bind(last);
+        set.execute(&mut *store).await.unwrap();
+    }
     for id in [1, 3, last] {
         sqlx::raw_sql(AssertSqlSafe(format!(
             "CREATE TABLE aside AS SELECT * FROM history WHERE id = {id}; DELETE FROM history WHERE id = {id}"
@@ -281,7 +328,9 @@ async fn the_chain_is_whole_and_the_receipts_come_after_a_kill_at_each_of_their_
             .await;
             let dying = if at_partner { &mut pair.partner } else { &mut pair.end_user };
             dying.exited().await;
-            assert!(verified(dying).contains("are as they were written"), "{point}");
+            // What nobody could sign for yet is not proved, and nothing is wrong.
+            let told = dying.command(&["history", "verify"]);
+            assert!([0, 8].contains(&told.code) && told.out.contains("are as they were written"), "{point}: {told:?}");
             dying.start().await;
             for site in [&pair.end_user, &pair.partner] {
                 signed(site, 1).await;

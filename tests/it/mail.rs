@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use casebridge::case::CaseAction;
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
-use casebridge::exchange::{Engine, Parts};
+use casebridge::exchange::{Engine, Parts, Replied};
 use casebridge::notify::{Letter, MailError, Mailer, Post};
 use casebridge::protocol::PartyRequest;
 use casebridge::protocol::operator::{OpenRequest, WorkRequest};
@@ -17,9 +17,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::certificates::Authority;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::post_office::{Mood, PostOffice, Taken};
 use crate::support::site::write_secret;
+use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
 const ANNA: &str = "anna@customer.example";
@@ -125,14 +127,21 @@ async fn r_08_who_wrote_it_and_who_was_removed_are_not_told() {
     let site = desk(&office).await;
     gets(&office, ANNA, 1).await;
     gets(&office, HELP, 1).await;
-    site.act("/v1/incidents/1/comments", json!({"text": "Still down", "operator": format!("Anna <{ANNA}>")})).await;
+    let said = "INSERT INTO comment (incident, author, text, party) SELECT 1, 'Anna Müller', 'Still down', id FROM party \
+                WHERE address = 'anna@customer.example'";
+    site.execute(said).await;
     gets(&office, HELP, 2).await;
+    // What somebody gives as the author, a peer for one, keeps nothing from the people of this site.
+    let given = format!("x <{ANNA}>");
+    site.act("/v1/incidents/1/comments", json!({"text": "For all", "operator": given})).await;
+    gets(&office, HELP, 3).await;
+    assert!(gets(&office, ANNA, 2).await[1].text.contains("For all"));
     site.command(&["party", "remove", "1", HELP]).ok();
     site.command(&["party", "remove", "1", HELP]).refused(6, &["is no party of incident 1"]);
     site.act("/v1/incidents/1/comments", json!({"text": "On our way", "operator": "bert"})).await;
-    assert!(gets(&office, ANNA, 2).await[1].text.contains("On our way"));
+    assert!(gets(&office, ANNA, 3).await[2].text.contains("On our way"));
     at_rest(&site).await;
-    assert_eq!((office.of(ANNA).len(), office.of(HELP).len()), (2, 2));
+    assert_eq!((office.of(ANNA).len(), office.of(HELP).len()), (3, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +238,89 @@ async fn r_09_a_mail_that_is_refused_for_good_is_seen_in_every_place() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_a_server_that_wants_a_password_refuses_no_mail_for_good_and_what_was_refused_is_tried_again() {
+    let office = PostOffice::open().await;
+    office.set(Mood::Locked);
+    let site = desk(&office).await;
+    eventually("the trouble in the status", || async {
+        let status = site.get("/v1/status").await.body;
+        status["warnings"].to_string().contains("Authentication required").then_some(())
+    })
+    .await;
+    let refused = "SELECT count(*) FROM mail WHERE state = 'refused'";
+    assert_eq!(site.count(refused).await, 0);
+    office.set(Mood::Takes);
+    assert_eq!((gets(&office, ANNA, 1).await.len(), gets(&office, HELP, 1).await.len()), (1, 1));
+
+    site.command(&["party", "add", "1", "nobody@customer.example"]).ok();
+    eventually("the refusal", || async { (site.count(refused).await == 1).then_some(()) }).await;
+    site.command(&["mails", "retry"]).refused(2, &["MAIL"]);
+    site.command(&["mails", "retry", "1"]).refused(6, &["no mail 1 to somebody of a case was refused"]);
+    assert!(site.command(&["mails", "retry", "--all"]).ok().contains("1 mails are tried again"));
+    eventually("the second refusal", || async {
+        let told = site.get("/v1/incidents/1").await.body["history"].to_string();
+        (told.contains("mail_retried") && told.matches("\"mail_refused\"").count() == 2).then_some(())
+    })
+    .await;
+    site.command(&["party", "remove", "1", "nobody@customer.example"]).ok();
+    assert!(site.command(&["mails", "retry", "--all"]).ok().contains("0 mails"), "who was taken out is not written to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_mails_go_out_over_tls_from_the_first_byte_to_a_server_that_is_known_alone() {
+    let authority = Authority::new("mail");
+    let office = PostOffice::open_implicit(&authority.issue("127.0.0.1", 2100)).await;
+    let config = office.config().replace("tls = \"none\"", "tls = \"implicit\"\nca_file = \"{dir}/mail-ca.pem\"");
+    let start = async |ca: &str| {
+        let mut site = Site::new("partner", &partner_config(free_port(), &config));
+        std::fs::write(site.path("mail-ca.pem"), ca).unwrap();
+        site.start().await;
+        site.act("/v1/incidents", json!({"synopsis": "Fan failed", "operator": "bert"})).await;
+        add_people(&site).await;
+        site
+    };
+    let wrong = start(Authority::new("another").pem()).await;
+    eventually("the trouble in the status", || async {
+        let status = wrong.get("/v1/status").await.body;
+        status["warnings"].to_string().contains("certificate").then_some(())
+    })
+    .await;
+    assert_eq!(office.taken().len(), 0);
+    let _site = start(authority.pem()).await;
+    assert!(gets(&office, ANNA, 1).await[0].text.contains("Bonjour"));
+}
+
+/// The end user's people do not answer, and the partner has the case in hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_the_site_that_has_the_case_in_hand_closes_it_when_the_people_of_the_other_one_do_not_answer() {
+    let office = PostOffice::open().await;
+    let submit = format!("{SUBMIT_ALL}{}", office.config());
+    let pair = Pair::start(Plan { end_user: &submit, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    add_people(&pair.end_user).await;
+    pair.partner.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+    for address in [ANNA, HELP] {
+        eventually("the request", || async { (office.of(address).len() >= 2).then_some(()) }).await;
+    }
+    // They had the notice long ago.
+    let told = "INSERT INTO mail (incident, reason, notice, party, role, name, address, language, state, made_at, \
+                settled_at, next_attempt) SELECT 1, m.uid || ' input-notice', 'input_notice', p.id, p.role, p.name, \
+                p.address, p.language, 'sent', 0, 0, 0 FROM party p, milestone m WHERE m.state = 'input_requested'";
+    pair.end_user.execute(told).await;
+    let notice = "INSERT INTO milestone (incident, fact) VALUES (1, '{\"notice\":\"input-notice\"}')";
+    pair.end_user.execute(notice).await;
+    let closed = "SELECT count(*) FROM incident WHERE phase = 'close' AND completion_code = 'abandoned_by_user'";
+    for site in [&pair.partner, &pair.end_user] {
+        eventually("the end at both sites", || async { (site.count(closed).await == 1).then_some(()) }).await;
+    }
+    let history = pair.end_user.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("the site that has the case in hand is asked to close it"), "{history}");
+    let history = pair.partner.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("closed for the other site, whose people did not answer"), "{history}");
+}
+
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn r_09_a_site_that_dies_over_a_mail_sends_it_once() {
@@ -283,6 +375,9 @@ impl Mailer for Pigeon {
         if *self.is_ill.lock().unwrap() {
             return Err(MailError::Server("it does not fly".into()));
         }
+        if letter.envelope().to().iter().any(|to| to.to_string().starts_with("nobody@")) {
+            return Err(MailError::Never("no such user here".into()));
+        }
         let text = String::from_utf8(letter.bytes().to_vec()).unwrap().replace("\r\n ", " ");
         let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
         self.subjects.lock().unwrap().push(subject.to_owned());
@@ -303,11 +398,15 @@ const HOUR: i64 = 3_600_000;
 impl Bench {
     /// On the day before the clocks of Europe change.
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(more: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
         write_secret(&dir.path().join("password"), "correct horse battery");
         let mail = "[mail]\nhost = \"localhost\"\ntls = \"none\"\nfrom = \"support@partner.example\"\n";
-        let text = partner_config(1, mail).replace("{dir}", dir.path().to_str().unwrap());
+        let text = partner_config(1, &format!("{mail}{more}")).replace("{dir}", dir.path().to_str().unwrap());
         let settings = Settings::parse(&text, "config.toml", dir.path()).map_err(|fault| fault.to_string()).unwrap();
         let clock = Clock::manual("2027-03-27T12:00:00Z".parse::<Timestamp>().unwrap());
         Self { _dir: dir, clock, settings, pigeon: Arc::default() }
@@ -347,6 +446,19 @@ impl Bench {
             self.clock.advance(HOUR);
             self.look(engine).await;
         }
+    }
+
+    /// What another program does to the store.
+    async fn execute(&self, sql: &'static str) {
+        let path = self._dir.path().join("incidents.db");
+        let store = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        sqlx::query(sql).execute(&store).await.unwrap();
+        store.close().await;
+    }
+
+    /// What `status` says of cases.
+    async fn warnings(&self, engine: &Engine) -> String {
+        engine.status().await.unwrap().warnings.join("\n")
     }
 
     /// What was sent since the last question.
@@ -429,4 +541,112 @@ async fn r_07_two_days_of_downtime_and_a_dead_mail_server_bring_no_burst_and_clo
     bench.look(&engine).await;
     let sent = bench.sent();
     assert!(sent.len() == 1 && sent[0].contains("Completed"), "{sent:?}");
+}
+
+async fn joins(engine: &Engine, id: casebridge::case::IncidentId, address: &str) {
+    let party = PartyRequest { address: address.into(), operator: "bert".into(), ..PartyRequest::default() };
+    engine.add_party(id, &party).await.unwrap();
+}
+
+async fn leaves(engine: &Engine, id: casebridge::case::IncidentId, address: &str) {
+    let party = PartyRequest { address: address.into(), operator: "bert".into(), ..PartyRequest::default() };
+    engine.remove_party(id, &party).await.unwrap();
+}
+
+/// Before the reminder, after it, and after the notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_an_answer_to_a_resolved_case_stops_its_closing_and_a_person_decides() {
+    for (answered, mails) in [(1, 1), (25, 2), (49, 3)] {
+        let bench = Bench::new();
+        let (engine, _state) = bench.start().await;
+        let id = case(&engine).await;
+        bench.look(&engine).await;
+        bench.sent();
+        engine.act(id, CaseAction::Resolve, &by_bert()).await.unwrap();
+        bench.look(&engine).await;
+        bench.hours(&engine, answered).await;
+        assert_eq!(bench.sent().len(), mails, "asked, and reminded");
+        let anna = engine.parties(id).await.unwrap()[0].id;
+        let replied = engine.replied((id, anna), "1", &ANNA.parse().unwrap(), "It is NOT solved".into(), None).await;
+        assert_eq!(replied.unwrap(), Replied::Comment);
+        bench.hours(&engine, 100).await;
+        assert_eq!(bench.sent(), [""; 0], "nothing is asked any more");
+        let shown = engine.show(id).await.unwrap();
+        assert_eq!(shown.row.phase, "review", "answered after {answered} hours");
+        let told = serde_json::to_string(&shown.history).unwrap();
+        assert!(!told.contains("nobody answered") && told.contains("left to a person"), "{told}");
+        assert!(bench.warnings(&engine).await.contains("its customer answered after it was resolved"));
+        // The staff goes on with it: a new round begins.
+        engine.act(id, CaseAction::Reopen, &by_bert()).await.unwrap();
+        engine.act(id, CaseAction::Resolve, &by_bert()).await.unwrap();
+        bench.look(&engine).await;
+        bench.hours(&engine, 72).await;
+        assert_eq!(engine.show(id).await.unwrap().row.phase, "close");
+        assert!(!bench.warnings(&engine).await.contains("its customer answered"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_who_joins_after_the_notice_has_it_for_its_full_time_before_the_case_is_closed() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    let id = case(&engine).await;
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 4 * 24 + 12).await;
+    assert!(bench.sent().last().unwrap().contains("will be closed in 24 hours"));
+    leaves(&engine, id, ANNA).await;
+    joins(&engine, id, HELP).await;
+    bench.look(&engine).await;
+    let sent = bench.sent();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent.iter().any(|subject| subject.contains("will be closed in 24 hours")), "{sent:?}");
+    bench.hours(&engine, 23).await;
+    assert_ne!(engine.show(id).await.unwrap().row.phase, "close", "not before its full time");
+    // Who comes back is told again, as whoever was never there.
+    joins(&engine, id, ANNA).await;
+    bench.hours(&engine, 1).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "close", "Anna had her notice long ago");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_a_wrong_address_is_told_of_and_the_right_one_gets_what_is_asked() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    let request = OpenRequest { synopsis: "Fan failed".into(), operator: "bert".into(), ..OpenRequest::default() };
+    let id = engine.open_by_hand(request).await.unwrap();
+    joins(&engine, id, "nobody@customer.example").await;
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 48).await;
+    assert_eq!(bench.sent(), [""; 0]);
+    assert!(bench.warnings(&engine).await.contains("nobody of its people can be reached by mail"));
+    leaves(&engine, id, "nobody@customer.example").await;
+    joins(&engine, id, ANNA).await;
+    bench.look(&engine).await;
+    let sent = bench.sent();
+    assert!(sent.len() == 2 && sent.iter().any(|subject| subject.contains("Your answer is needed")), "{sent:?}");
+    assert!(!bench.warnings(&engine).await.contains("nobody of its people"));
+    bench.hours(&engine, 24).await;
+    assert!(bench.sent()[0].contains("Reminder 1 of 3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_auto_close_leaves_a_case_to_its_people_and_their_notice() {
+    let bench = Bench::with("[[case_type]]\nname = \"Fault\"\nauto_close_after = \"1h\"\n");
+    let (engine, _state) = bench.start().await;
+    let id = case(&engine).await;
+    bench.execute("UPDATE incident SET case_type = 'Fault'").await;
+    engine.act(id, CaseAction::Resolve, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 40).await;
+    assert!(engine.queue_closings(false).await.unwrap().cases.is_empty(), "it is not even listed");
+    assert_eq!(engine.work_closings().await.unwrap(), 0);
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "review");
+    // Without its people nobody is asked, and its type decides.
+    leaves(&engine, id, ANNA).await;
+    assert_eq!(engine.queue_closings(false).await.unwrap().cases.len(), 1);
+    joins(&engine, id, HELP).await;
+    assert_eq!(engine.work_closings().await.unwrap(), 0, "somebody joined since");
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "review");
 }

@@ -8,6 +8,7 @@ mod cases;
 mod circles;
 mod cli;
 mod clock;
+mod contacts;
 mod converge;
 mod crash_points;
 mod credentials;

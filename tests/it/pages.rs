@@ -259,7 +259,8 @@ async fn r_05_an_answer_by_the_page_is_a_comment_once_and_the_case_goes_on() {
     }
     assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE text = 'It rings again.'").await, 1);
     assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 1);
-    assert_eq!(desk.text("SELECT author FROM comment").await, "Anna <anna@north.example>");
+    assert_eq!(desk.text("SELECT author FROM comment").await, "Anna", "no address: it may go to another site");
+    assert_eq!(desk.site.count("SELECT party FROM comment").await, 1);
     assert_eq!(desk.text("SELECT state FROM incident").await, "in_process");
 }
 
@@ -322,21 +323,122 @@ async fn r_04_an_answer_by_mail_is_a_comment_of_its_case_and_a_strangers_is_held
                 VALUES (70, 1, 'x', 'comment', 1, 'customer', 'Anna', 'anna@north.example', 'fr', 'sent', 0, 0)";
     sqlx::query(sent).execute(&store).await.unwrap();
     store.close().await;
-    let header = format!("In-Reply-To: <70.{site}@desk.example>\r\n");
+    let mark = desk.links.mark(70);
+    let header = format!("In-Reply-To: <70.{mark}.{site}@desk.example>\r\n");
     let answer = from("anna@north.example", "3", &header).replace(&reply, "support@desk.example");
     desk.deliver("thread", &answer);
     desk.until_done("thread").await;
     assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 2);
     assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'form'").await, 0, "nobody got a form");
 
-    let bounce = format!(
-        "From: MAILER-DAEMON@x.example\r\nReturn-Path: <>\r\nContent-Type: multipart/report; boundary=r\r\n\r\n--r\r\n\
+    let bounce = |name: &str| {
+        format!(
+            "From: MAILER-DAEMON@x.example\r\nReturn-Path: <>\r\nContent-Type: multipart/report; boundary=r\r\n\r\n--r\r\n\
          Content-Type: message/delivery-status\r\n\r\nAction: failed\r\n--r\r\nContent-Type: text/rfc822-headers\r\n\r\n\
-         Message-ID: <70.{site}@desk.example>\r\n\r\n--r--\r\n"
-    );
-    desk.deliver("bounce", &bounce);
-    desk.until_done("bounce").await;
-    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE id = 70 AND state = 'refused'").await, 1);
+         Message-ID: <{name}.{site}@desk.example>\r\n\r\n--r--\r\n"
+        )
+    };
+    let refused = "SELECT count(*) FROM mail WHERE id = 70 AND state = 'refused'";
+    for (file, name, counted) in [("made-up", "70".to_owned(), 0), ("bounce", format!("70.{mark}"), 1)] {
+        desk.deliver(file, &bounce(&name));
+        desk.until_done(file).await;
+        assert_eq!(desk.site.count(refused).await, counted, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_whoever_got_one_mail_speaks_for_nobody_else() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let site = desk.text("SELECT replace(value, '-', '') FROM meta WHERE name = 'site'").await;
+    let bert = "INSERT INTO party (id, incident, role, name, address, language, greeted) \
+                VALUES (9, 1, 'integrator', 'Bert', 'bert@north.example', 'en', 1)";
+    desk.site.execute(bert).await;
+    let sent = "INSERT INTO mail (id, incident, reason, notice, party, role, name, address, language, state, made_at, next_attempt) \
+                VALUES (70, 1, 'x', 'comment', 9, 'integrator', 'Bert', 'bert@north.example', 'en', 'sent', 0, 0)";
+    desk.site.execute(sent).await;
+    let signed = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let name = |number: i64| format!("{number}.{}.{site}@desk.example", desk.links.mark(number));
+    let answer = |from: &str, to: &str, answers: &str, id: &str| {
+        format!("From: {from}\r\nTo: {to}\r\nMessage-ID: <{id}@x>\r\nIn-Reply-To: <{answers}>\r\n\r\nIt rings.\r\n")
+    };
+    // Bert has the mail 70, and would speak as Anna; or has seen the address that Anna answers to.
+    let forged = [
+        ("as-anna", answer("anna@north.example", "support@desk.example", &name(70), "1")),
+        ("to-anna", answer("bert@north.example", &signed, "none@desk.example", "2")),
+    ];
+    for (file, mail) in forged {
+        desk.deliver(file, &mail);
+        let held = desk.site.path(&format!("mail/quarantine/{file}.reason"));
+        eventually("the mail to be held", || async { held.exists().then_some(()) }).await;
+    }
+    // A number that nobody signed answers nothing: it is a new mail.
+    let mark = desk.links.mark(70);
+    for (file, name) in
+        [("bare", format!("70.{site}@desk.example")), ("wrong", format!("71.{mark}.{site}@desk.example"))]
+    {
+        desk.deliver(file, &answer("anna@north.example", "support@desk.example", &name, file));
+        desk.until_done(file).await;
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 0);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'form'").await, 2);
+    desk.deliver("own", &answer("bert@north.example", "support@desk.example", &name(70), "3"));
+    desk.until_done("own").await;
+    assert_eq!(desk.text("SELECT author FROM comment").await, "Bert");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_an_answer_by_mail_stops_a_closing_and_one_to_a_closed_case_gets_a_form() {
+    let desk = Desk::start().await;
+    desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
+    desk.case(2, "phase = 'close', solution = 'Restarted.'").await;
+    let answer = |incident: i64, id: &str, text: &str| {
+        let to = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, incident)).unwrap();
+        format!("From: anna@north.example\r\nTo: {to}\r\nMessage-ID: <{id}@x>\r\n\r\n{text}\r\n")
+    };
+    desk.deliver("resolved", &answer(1, "1", "It is NOT solved."));
+    desk.until_done("resolved").await;
+    let answered = "SELECT count(*) FROM milestone WHERE incident = 1 AND fact ->> 'notice' = 'closing-answered'";
+    assert_eq!(desk.site.count(answered).await, 1, "which goes to the other site as well");
+    desk.until("it in the status", "SELECT count(*) FROM left_to_people WHERE incident = 1", 1).await;
+    // Another mail with the same ID is another mail; a copy is not.
+    for (file, text) in [("same-id", "It hums."), ("copy", "It hums.")] {
+        desk.deliver(file, &answer(1, "1", text));
+        desk.until_done(file).await;
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE incident = 1").await, 2);
+
+    desk.deliver("closed", &answer(2, "2", "It is back."));
+    desk.until_done("closed").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE incident = 2").await, 0);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'form'").await, 1, "where it is read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_a_bounce_without_a_report_is_known_by_the_copy_in_it_or_by_where_it_went() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let site = desk.text("SELECT replace(value, '-', '') FROM meta WHERE name = 'site'").await;
+    for number in [70, 71] {
+        desk.site
+            .execute(format!(
+                "INSERT INTO mail (id, incident, reason, notice, party, role, name, address, language, state, made_at, next_attempt) \
+                 VALUES ({number}, 1, '{number}', 'comment', 1, 'customer', 'Anna', 'anna@north.example', 'fr', 'sent', 0, 0)"
+            ))
+            .await;
+    }
+    let pass = Pass { serial: 71, ..desk.pass(Purpose::Reply, 1) };
+    let signed = desk.links.reply_address("support@desk.example", &pass).unwrap();
+    let bounce = |to: &str, more: &str| {
+        format!(
+            "From: MAILER-DAEMON@x.example\r\nTo: {to}\r\nSubject: failure notice\r\n\r\nNo mailbox here.\r\n{more}"
+        )
+    };
+    let copy = format!("--- Below is a copy.\r\n\r\nMessage-ID: <70.{}.{site}@desk.example>\r\n", desk.links.mark(70));
+    desk.deliver("copy", &bounce("support@desk.example", &copy));
+    desk.deliver("signed", &bounce(&signed, ""));
+    desk.until("both", "SELECT count(*) FROM mail WHERE id IN (70, 71) AND state = 'refused'", 2).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

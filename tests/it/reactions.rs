@@ -51,7 +51,7 @@ async fn told(receiver: &Receiver, least: &[(&str, usize)]) -> BTreeMap<String, 
 async fn done(site: &Site) {
     eventually("nothing to be done any more", || async {
         let read = "SELECT (SELECT count(*) FROM reaction_run WHERE state = 'due') + (SELECT count(*) FROM history, consumer \
-                    WHERE name = 'reactions' AND id > position)";
+                    WHERE name = 'reactions' AND id > position AND incident IS NOT NULL)";
         (site.count(read).await == 0).then_some(())
     })
     .await;
@@ -251,6 +251,36 @@ async fn a_49_what_cannot_be_done_is_given_up_visibly_and_tried_again_by_command
     eventually("it to be done", || async { (receiver.hits().len() == 2).then_some(()) }).await;
     done(&pair.end_user).await;
     assert_eq!(ids_by_event(&receiver.hits()).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_54_who_changes_reactions_and_what_runs_stands_in_the_history_and_what_is_deleted_is_not_done() {
+    let receiver = Receiver::new(Mood::Fails).await;
+    let mut pair = pair(&receiver.target("desk"), "").await;
+    start(&mut pair).await;
+    let site = &pair.end_user;
+    let id = add(site, reaction("new", "incident_detected", "desk")).await;
+    site.insert(0, 1).await;
+    eventually("a try that fails", || async { (!receiver.hits().is_empty()).then_some(()) }).await;
+    let delete = json!({"operator": "mallory", "change": {"do": "delete", "id": id}});
+    site.act("/v1/reactions", delete).await;
+    receiver.becomes(Mood::Takes);
+    done(site).await;
+    let runs = site.get("/v1/reactions/runs").await.body;
+    assert_eq!((&runs["waiting"], &runs["given_up"]), (&json!(0), &json!(1)), "{runs}");
+    assert!(runs["runs"][0]["last_error"].as_str().unwrap().contains("deleted or disabled"), "{runs}");
+    site.act("/v1/jobs/sla_check/run", json!({"operator": "bert"})).await;
+    site.command(&["token", "new", "--owner", "eve", "--scope", "CASE_ALL"]).ok();
+    site.signal("HUP");
+    for count in [
+        "SELECT count(*) FROM history WHERE who = 'operator anna' AND detail = 'added new'",
+        "SELECT count(*) FROM history WHERE who = 'operator mallory' AND action = 'reactions_changed'",
+        "SELECT count(*) FROM history WHERE who = 'operator bert' AND action = 'job_run'",
+        "SELECT count(*) FROM history WHERE action = 'tokens_changed' AND detail LIKE '% made'",
+        "SELECT count(*) FROM history WHERE action = 'settings_read'",
+    ] {
+        eventually(count, || async { (site.count(count).await == 1).then_some(()) }).await;
+    }
 }
 
 /// A mail server that is away delays nothing and undoes nothing; the mail goes out when it is back, with the files.

@@ -391,6 +391,25 @@ async fn addresses_that_are_none_and_methods_that_do_not_fit_are_told_apart() {
     }
 }
 
+/// Deadlines at both sites follow from when a case moved: one that moves it in the year 9999 would never be late.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_a_case_does_not_move_long_after_now() {
+    let partner = Partner::start().await;
+    let moved = |at: &str| {
+        let milestone = json!({"id": exchange(7), "n": 1, "at": at, "fact": {"state": "in_process"}});
+        operation(1, 2, "update", json!({"milestones": [milestone]}))
+    };
+    for ahead in ["9999-01-01T00:00:00Z", &(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(30)).to_string()]
+    {
+        let result = partner.unchanged(partner.caller.operate(moved(ahead))).await;
+        assert_refused(&result, 422, "content", &["milestones", "more than a day after now"]);
+    }
+    // A clock that is an hour wrong is borne.
+    let ahead = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let result = partner.caller.operate(moved(&ahead)).await;
+    assert_eq!(result["outcome"], "applied", "{result}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_say_what_is_new_what_is_known_and_what_is_missing() {
     let partner = Partner::start().await;

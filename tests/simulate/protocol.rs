@@ -45,7 +45,7 @@ fn transaction() -> TransactionId {
 }
 
 fn case() -> Case {
-    Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into() }
+    Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into(), contact: None }
 }
 
 impl Up {

@@ -136,6 +136,12 @@ conformance! { super::bench:
         an_edit_that_comes_late_or_twice_changes_nothing,
         nobody_edits_what_another_site_wrote,
         what_a_peer_edits_is_no_news_and_has_a_new_place;
+    contacts:
+        h_01_those_who_arrive_at_once_under_one_address_are_one_contact,
+        h_02_somebody_whose_names_are_known_is_never_changed_and_what_differs_is_noted_once,
+        h_03_a_temporary_contact_is_completed_and_keeps_its_number_in_all_its_cases,
+        h_04_whoever_is_not_there_is_made_as_far_as_the_names_are_told,
+        h_06_what_is_delivered_again_or_says_nothing_new_touches_nobody;
     depositing:
         a_07_an_event_that_is_deposited_twice_is_one_incident,
         a_07_an_event_that_stands_twice_in_one_batch_is_one_incident,
@@ -187,6 +193,7 @@ conformance! { super::bench:
     mailing:
         r_03_news_are_milestones_public_comments_and_people_each_once,
         r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
+        r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once,
         r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
         r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:

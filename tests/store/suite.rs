@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod changing;
 pub mod commenting;
+pub mod contacts;
 pub mod depositing;
 pub mod events;
 pub mod evidence;

@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::call::{self, Id, id};
+use super::call::{self, Id, id, need};
 use super::{Caller, Coded};
 use crate::api::Door;
 use crate::api::local::request;
 use crate::api::problem::Refusal;
-use crate::case::CaseAction;
+use crate::case::{CaseAction, Permission};
 use crate::protocol::Problem;
 use crate::protocol::cases::{ActionRequest, CaseAnswer};
 use crate::protocol::operator::WorkRequest;
@@ -72,6 +72,9 @@ async fn act(
     action: CaseAction,
 ) -> Result<Response, Refusal> {
     let request: ActionRequest = request(headers, body).await?;
+    if request.comment.is_some() {
+        need(caller, Permission::Comment, "a comment")?;
+    }
     let call = call::call(door, caller, name, headers, &request.operator).await?;
     let work = WorkRequest {
         solution: request.resolution,

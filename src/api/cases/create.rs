@@ -33,6 +33,9 @@ pub async fn create(
     if other || request.initiator_type == Some(InitiatorType::Customer) {
         need(&caller, Permission::InstanceProxySave, "a case in another's name")?;
     }
+    if request.comment.is_some() {
+        need(&caller, Permission::Comment, "a comment")?;
+    }
     request.device_group = group(&caller, request.device_group)?;
     Ok(done(&caller, door.engine.create_case(request, &operator, &person).await?))
 }

@@ -31,8 +31,11 @@ pub async fn edit(
     body: Body,
 ) -> Result<Response, Refusal> {
     let (name, request): (_, EditCase) = (id(path)?, request(&headers, body).await?);
-    if request.operator.is_empty() {
+    if request.operator.is_empty() || request.operator == caller.name {
         need(&caller, Permission::Edit, "an edit in one's own name")?;
+    }
+    if request.active.is_some() {
+        need(&caller, Permission::Everything, "to put a deleted case back")?;
     }
     if request.names_initiator() {
         need(&caller, Permission::InstanceProxySave, "another initiator")?;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::entry::{Kept, chained};
 use super::key::{KeyFault, PublicKey, Signature, SigningKey};
 use super::receipt::{Head, Proof};
-use crate::case::Alias;
+use crate::case::{Alias, ContentDigest};
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,11 @@ impl Line {
         let content = kept.content.as_ref().map(json).transpose()?;
         Ok(Self { entry: RawValue::from_string(text)?, hash: kept.hash.clone(), content, receipt })
     }
+
+    /// What the end of an export of one case holds of it.
+    pub fn sealed(&self) -> Result<ContentDigest, serde_json::Error> {
+        Ok(ContentDigest::of(&serde_json::to_vec(self)?))
+    }
 }
 
 /// Where an export ends.
@@ -62,9 +67,10 @@ pub struct End {
     pub export: Whose,
     /// The last entry.
     pub head: Head,
-    /// Of one case: all of its entries.
+    /// Of one case, whose entries do not follow one another: of each the number, and the SHA-256 of its line as it stands
+    /// here, with its content and its receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub numbers: Option<Vec<u64>>,
+    pub lines: Option<Vec<(u64, ContentDigest)>>,
     pub at: Timestamp,
     pub key: PublicKey,
 }

@@ -129,15 +129,22 @@ impl Receipt {
 
     /// What proves the operation with this place by itself.
     pub fn proof(&self, place: usize) -> Option<Proof> {
-        let operation = self.operations.get(place)?.clone();
-        let path = merkle::path(&leaves(&self.operations), place);
-        Some(Proof {
-            operation,
-            place: place as u64,
-            path: path.iter().map(digest).collect(),
-            statement: self.statement.clone(),
-            signature: self.signature,
-        })
+        self.proofs(&[place]).pop()
+    }
+
+    /// The same of each of these places.
+    pub fn proofs(&self, places: &[usize]) -> Vec<Proof> {
+        let leaves = leaves(&self.operations);
+        let proof = |place: &usize| {
+            Some(Proof {
+                operation: self.operations.get(*place)?.clone(),
+                place: *place as u64,
+                path: merkle::path(&leaves, *place).iter().map(digest).collect(),
+                statement: self.statement.clone(),
+                signature: self.signature,
+            })
+        };
+        places.iter().filter_map(proof).collect()
     }
 }
 

@@ -234,8 +234,9 @@ fn what_is_not_taken_stays_also_where_a_rule_would_change_it() {
 #[test]
 fn reconciliation_compares_words_that_travel_and_leaves_out_what_does_not() {
     let (mut here, mut there) = (incident(), incident());
-    let case =
-        |status: &str| Some(crate::case::Case { id: "CASE-1".parse().unwrap(), link: None, status: status.into() });
+    let case = |status: &str| {
+        Some(crate::case::Case { id: "CASE-1".parse().unwrap(), link: None, status: status.into(), contact: None })
+    };
     (here.case, there.case) = (case("Neu"), case("Open"));
     let ours = map(FieldName::CaseStatus, Direction::Both, &[("Neu", "New")], false);
     let theirs = map(FieldName::CaseStatus, Direction::Both, &[("Open", "New")], false);

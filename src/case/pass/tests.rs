@@ -116,3 +116,15 @@ fn the_links_of_a_site_lead_to_its_pages_and_its_mailbox() {
 fn the_key_is_not_shown() {
     assert_eq!(format!("{:?}", PassKey::new([0xab; 32])), "PassKey(..)");
 }
+
+#[test]
+fn a_mark_is_of_one_number_and_of_one_key() {
+    let (key, other) = (PassKey::new([7; 32]), PassKey::new([8; 32]));
+    let mark = key.mark(70);
+    assert!(key.is_mark(70, &mark) && key.is_mark(70, &mark.to_uppercase()));
+    assert!(!key.is_mark(71, &mark) && !other.is_mark(70, &mark));
+    for wrong in ["", &mark[..mark.len() - 1], &mark[..8], "?"] {
+        assert!(!key.is_mark(70, wrong), "{wrong}");
+    }
+    assert!(key.known(&mark).is_none(), "it is no pass");
+}

@@ -209,3 +209,17 @@ fn r_05_a_step_that_the_other_site_took_is_not_taken_here_and_its_notice_closes_
     story.happens(Fact::Notice("input-notice".into()));
     assert_eq!(next(&story, true), Next::Wait);
 }
+
+#[test]
+fn r_07_an_answer_that_moves_nothing_ends_the_round_at_either_site() {
+    let mut story = Story::begin(Asked::Closing, NIGHTS[2]);
+    story.runs_until(2 * DAY);
+    story.happens(Fact::Notice(ANSWERED.into()));
+    story.milestones.last_mut().unwrap().origin = Some("north".parse().unwrap());
+    story.runs_until(20 * DAY);
+    assert_eq!(story.steps, CLOSING[..2]);
+    assert!(Round::of(story.state(), &story.milestones).unwrap().is_answered);
+    story.happens(Fact::State(CaseState::Reopened));
+    story.happens(Fact::State(CaseState::Resolved));
+    assert!(!Round::of(story.state(), &story.milestones).unwrap().is_answered, "it is asked anew");
+}

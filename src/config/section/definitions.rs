@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use crate::case::calendar::{Calendar, Hours, Working};
 use crate::case::case_type::{CaseType, Definitions, PriorityName, Process, Sla, Solution, Terms};
 use crate::case::deadline::{Deadline, Goal};
+use crate::case::{Policy, Priority};
 use crate::config::claims::Claims;
 use crate::config::defaults::Bounded;
 use crate::config::faults::{Faults, Refused, Spot};
@@ -260,6 +261,16 @@ fn case_type(
         if chosen.iter().take(index).any(|(_, other)| other.name == sla.name) {
             return Err(faults.refuse(at.clone(), "stands here twice", "name each SLA once"));
         }
+        let earlier = chosen.iter().take(index).map(|(_, other)| other);
+        if let Some((answer, solution)) = earlier.filter_map(|other| contradict(&filter, other, sla)).next() {
+            let (answer, solution) = (quoted(&answer.name), quoted(&solution.name));
+            let message = format!("{answer} promises an answer later than {solution} does a solution");
+            return Err(faults.refuse(
+                at.clone(),
+                message,
+                "let the answer be due before the solution, for each priority",
+            ));
+        }
         let meets = |priority| filter.priorities.contains(priority);
         if !sla.priorities.is_empty() && !filter.priorities.is_empty() && !sla.priorities.iter().any(meets) {
             let message = format!("{} is for priorities that no case of this type has", quoted(&sla.name));
@@ -276,6 +287,21 @@ fn case_type(
         due,
         slas: chosen.into_iter().map(|(_, sla)| sla).collect(),
     })
+}
+
+/// The answer and the solution of two, where the one is promised, by the same calendar, only after the other.
+fn contradict<'a>(filter: &Policy, one: &'a Sla, other: &'a Sla) -> Option<(&'a Sla, &'a Sla)> {
+    let has = |list: &[Priority], priority| list.is_empty() || list.contains(&priority);
+    let meet = Priority::ALL.into_iter().any(|priority| {
+        has(&filter.priorities, priority) && has(&one.priorities, priority) && has(&other.priorities, priority)
+    });
+    let (answer, solution) = match (one.goal, other.goal) {
+        (Goal::Answer, Goal::Solution) => (one, other),
+        (Goal::Solution, Goal::Answer) => (other, one),
+        _ => return None,
+    };
+    let late = answer.terms.calendar == solution.terms.calendar && answer.terms.within > solution.terms.within;
+    (meet && late).then_some((answer, solution))
 }
 
 fn promised(item: &Item<'_>, slas: &[(String, Sla)]) -> Result<(Spot, Sla), Refused> {

@@ -113,7 +113,7 @@ fn form(table: &mut Reader<'_>) -> Form {
     let cc = table.take("cc", |item| item.list(Form::CC_LIMIT, mail_address)).unwrap_or_default();
     let site_id = table.line("site_id", 64);
     let comment = table.take("comment", comment);
-    Form { priority, follow_up, cc, tracking_number: None, site_id, comment, link: None }
+    Form { priority, follow_up, cc, site_id, comment, ..Form::default() }
 }
 
 pub(super) fn priorities() -> [(&'static str, Priority); 4] {

@@ -27,8 +27,7 @@ impl Engine {
             | CaseAction::Cancel
             | CaseAction::Reopen => {}
         }
-        self.check_revision(call).await?;
-        let request = WorkRequest { operator: call.operator.clone(), ..request };
+        let request = WorkRequest { operator: call.operator.clone(), revision: call.revision, ..request };
         self.act(call.case, asked, &request).await?;
         self.case_answer(call.case).await
     }
@@ -36,6 +35,7 @@ impl Engine {
     /// Assigns the case to whoever asks, unless somebody else has it.
     async fn claim(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
         let user = &call.person;
+        self.check_may_work([user])?;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Claim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
             if instance.assigned_users.contains(user) {

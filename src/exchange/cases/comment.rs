@@ -4,9 +4,10 @@ use uuid::Uuid;
 
 use super::CaseCall;
 use crate::case::{Action, Comment, Edit};
-use crate::exchange::work::form;
+use crate::exchange::work::{check_revision, form};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::{CaseCommentRequest, CommentAnswer};
+use crate::store::Write;
 
 impl Engine {
     /// Adds a comment. One of the initiator's is never internal, and a case that waited for it goes on.
@@ -19,8 +20,8 @@ impl Engine {
         if initiator && request.internal {
             return Err(form("what the initiator says is not internal".into()));
         }
-        self.check_revision(call).await?;
         let incident = self.incident(call.case).await?;
+        check_revision(&incident, call.revision)?;
         let comment = Comment {
             id: Uuid::now_v7(),
             author: call.operator.clone(),
@@ -39,7 +40,8 @@ impl Engine {
             (false, false) => "comment",
         };
         let edit = Edit { comments: vec![comment], ..Edit::default() };
-        self.edit(&incident, edit, Action::Commented, &call.operator, format!("{kind} {id}")).await?;
+        let write = self.edited(&incident, edit, Action::Commented, &call.operator, format!("{kind} {id}"));
+        self.write_decision(Write { expected_revision: call.revision, ..write }).await?;
         if initiator {
             self.answered(call.case, &call.operator).await?;
         }

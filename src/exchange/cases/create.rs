@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::{IncidentId, Initiator, Instance, InstanceEdit, UserName};
+use crate::case::text::line;
+use crate::case::{CaseTypeName, IncidentId, Initiator, Instance, InstanceEdit, Priority, UserName};
 use crate::exchange::work::form;
 use crate::exchange::{Engine, EngineError, manual};
 use crate::protocol::cases::{CaseAnswer, CreateCase};
@@ -19,6 +20,10 @@ impl Engine {
         let instance = instance(&request, person)?;
         instance.check().map_err(|fault| form(fault.to_string()))?;
         self.check_may_work(instance.assigned_users.iter().flatten())?;
+        self.check_type(request.case_type_name.as_ref(), request.priority)?;
+        if let Some(group) = &request.device_group {
+            line(group, GROUP_LIMIT).map_err(|fault| form(format!("deviceGroup {fault}")))?;
+        }
         let open = OpenRequest {
             synopsis: request.details,
             description: request.description,
@@ -36,6 +41,36 @@ impl Engine {
         deposit.instance = Some(Box::new(instance));
         let id: IncidentId = self.open_deposit(deposit, open.submit, operator).await?;
         self.case_answer(id).await
+    }
+}
+
+/// The longest name of a device group, in bytes.
+const GROUP_LIMIT: usize = 128;
+
+impl Engine {
+    /// Refuses a type that the configuration does not have, and a priority that cases of the type cannot have.
+    pub(super) fn check_type(
+        &self,
+        name: Option<&CaseTypeName>,
+        priority: Option<Priority>,
+    ) -> Result<(), EngineError> {
+        let Some(name) = name else { return Ok(()) };
+        let definitions = &self.settings().definitions;
+        let Some(case_type) = definitions.case_type(name.as_str()) else {
+            let known: Vec<&str> = definitions.case_types.iter().map(|one| one.name.as_str()).collect();
+            return Err(form(match known.is_empty() {
+                true => format!("there is no case type {name}; the configuration of this site has none"),
+                false => format!("there is no case type {name}; there are {}", known.join(", ")),
+            }));
+        };
+        let allowed = &case_type.filter.priorities;
+        match priority {
+            Some(priority) if !allowed.is_empty() && !allowed.contains(&priority) => {
+                let allowed: Vec<&str> = allowed.iter().map(|one| one.as_str()).collect();
+                Err(form(format!("cases of type {name} have a priority of {}", allowed.join(", "))))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

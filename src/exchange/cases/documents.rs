@@ -4,7 +4,7 @@ use super::spool::SpoolFault;
 use super::{CaseCall, Spool};
 use crate::case::text::line;
 use crate::case::{Action, IncidentId};
-use crate::exchange::work::{action, form};
+use crate::exchange::work::{action, check_revision, form, stale};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
@@ -52,10 +52,11 @@ impl Engine {
         if let Some(media_type) = &media_type {
             line(media_type, NAME_LIMIT).map_err(|fault| form(format!("Content-Type {fault}")))?;
         }
-        self.check_revision(call).await?;
+        check_revision(&self.incident(call.case).await?, call.revision)?;
         let content = self.stored(spool).await?;
         let told = self.line(call.case, Action::AttachmentAdded, &call.operator, name.clone());
-        let document = Document { incident: call.case, name: name.clone(), media_type, content };
+        let document =
+            Document { incident: call.case, name: name.clone(), media_type, content, revision: call.revision };
         match self.store().put_document(document, told).await? {
             Put::Done => {
                 self.0.to_prepare.notify_one();
@@ -66,6 +67,7 @@ impl Engine {
             Put::Foreign(None) => {
                 Err(action(format!("{name} is still to come with its bundle; give yours another name")))
             }
+            Put::Stale(found) => Err(stale(found, call.revision.unwrap_or_default())),
             Put::Full => Err(action("the case has as many documents as it can have; remove one first".into())),
         }
     }
@@ -115,10 +117,10 @@ impl Engine {
 
     /// Takes a file from a case. What a peer has of it stays there.
     pub async fn remove_document(&self, call: &CaseCall, name: &str) -> Result<CaseAnswer, EngineError> {
-        self.check_revision(call).await?;
         let told = self.line(call.case, Action::DocumentRemoved, &call.operator, name.to_owned());
-        match self.store().remove_document(call.case, name, told).await? {
+        match self.store().remove_document(call.case, name, call.revision, told).await? {
             Put::Done => self.case_answer(call.case).await,
+            Put::Stale(found) => Err(stale(found, call.revision.unwrap_or_default())),
             Put::Gone | Put::Foreign(_) | Put::Full => {
                 Err(ProblemType::NotFound.with("the case has no such document").into())
             }

@@ -24,6 +24,10 @@ impl Engine {
                 self.check_ownership(incident, Decision::Update, &edit)?;
             }
             let (beside, named) = beside(request, incident, instance)?;
+            if let Some(case_type) = &beside.case_type {
+                let priority = beside.priority.or(incident.form.priority).or(incident.event.priority);
+                self.check_type(case_type.as_ref(), priority)?;
+            }
             if beside == InstanceEdit::default() && edit == Edit::default() {
                 return Ok(None);
             }

@@ -17,6 +17,11 @@ impl Engine {
     /// One page of the cases that the caller sees.
     pub async fn list_cases(&self, query: &CaseListQuery, seen: Seen) -> Result<CasePage, EngineError> {
         let query = parsed(query, seen, self.now())?;
+        for filter in &query.filters {
+            if let CaseFilter::Type(name) = filter {
+                self.check_type(Some(name), None).map_err(|fault| wrong(fault.to_string()))?;
+            }
+        }
         if query
             .filters
             .iter()
@@ -29,11 +34,26 @@ impl Engine {
         }
         let page = self.store().cases(&query).await?;
         let own = &self.settings().site.alias;
-        Ok(CasePage {
-            cases: page.cases.into_iter().map(|case| row(case, self.site(), own)).collect(),
-            unreadable: page.unreadable.iter().map(|id| id.0).collect(),
-            next: page.next,
-        })
+        let mut cases: Vec<CaseRow> = page.cases.into_iter().map(|case| row(case, self.site(), own)).collect();
+        for case in &mut cases {
+            self.hide_relation(case, &query.seen).await?;
+        }
+        Ok(CasePage { cases, unreadable: page.unreadable.iter().map(|id| id.0).collect(), next: page.next })
+    }
+}
+
+impl Engine {
+    /// A relation tells title and state of another case, which the caller may not see.
+    pub(super) async fn hide_relation(&self, case: &mut CaseRow, seen: &Seen) -> Result<(), EngineError> {
+        let Some(relation) = &case.case_relation else { return Ok(()) };
+        match self.find_case(&relation.display_id, seen).await {
+            Ok(_) => Ok(()),
+            Err(EngineError::Refused(_)) => {
+                case.case_relation = None;
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
     }
 }
 

@@ -33,8 +33,7 @@ impl Engine {
 
     /// Notes that the case has come to what people gave a name. Both sites come to know it.
     pub async fn reach_milestone(&self, call: &CaseCall, name: String) -> Result<CaseAnswer, EngineError> {
-        self.check_revision(call).await?;
-        self.reach(call.case, vec![Fact::Named(name)], &call.operator).await?;
+        self.reach(call.case, vec![Fact::Named(name)], &call.operator, call.revision).await?;
         self.case_answer(call.case).await
     }
 }

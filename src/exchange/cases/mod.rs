@@ -15,7 +15,7 @@ mod relate;
 mod show;
 mod spool;
 
-use super::work::{TRIES, action};
+use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
 use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name};
 use crate::protocol::ProblemType;
@@ -95,14 +95,6 @@ impl Engine {
         })
     }
 
-    /// Refuses what was decided on a case that moved on since.
-    pub async fn check_revision(&self, call: &CaseCall) -> Result<(), EngineError> {
-        match call.revision {
-            Some(revision) => check_revision(&self.incident(call.case).await?, revision),
-            None => Ok(()),
-        }
-    }
-
     /// Changes a case as `decide` says, seen as it stands; None changes nothing. Decided anew when somebody else changes it at
     /// the same moment, unless the caller named a revision.
     async fn change(
@@ -113,9 +105,7 @@ impl Engine {
     ) -> Result<CaseAnswer, EngineError> {
         for _ in 0..TRIES {
             let incident = self.incident(call.case).await?;
-            if let Some(revision) = call.revision {
-                check_revision(&incident, revision)?;
-            }
+            check_revision(&incident, call.revision)?;
             let instance = self.instance(call.case).await?;
             let Some(Change { edit, instance, told }) = decide(&incident, &instance)? else {
                 return self.case_answer(call.case).await;
@@ -142,13 +132,4 @@ enum Found {
     Sound(Box<ListedCase>),
     /// Another program wrote what breaks a rule.
     Unreadable(IncidentId),
-}
-
-fn check_revision(incident: &Incident, revision: i64) -> Result<(), EngineError> {
-    if incident.revision == revision {
-        return Ok(());
-    }
-    let detail =
-        format!("it is at revision {}, and revision {revision} was given; look at it again", incident.revision);
-    Err(ProblemType::Stale.with(detail).into())
 }

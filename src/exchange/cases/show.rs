@@ -33,7 +33,8 @@ impl Engine {
         let due = counts(DeadlineKind::Due).next();
         let (due_warned, exceeded) = due.map(|due| due.passed(milestones)).unwrap_or_default();
         let instants = due.map(|due| due.instants(milestones, state)).unwrap_or_default();
-        let row = list::row(case.clone(), self.site(), &settings.site.alias);
+        let mut row = list::row(case.clone(), self.site(), &settings.site.alias);
+        self.hide_relation(&mut row, seen).await?;
         Ok(CaseDetail {
             row: CaseRow { due_date: instants.due_at, ..row },
             case_type_id: name.map(|name| case_type::guid("case type", name.as_str())),

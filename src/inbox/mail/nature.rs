@@ -16,30 +16,64 @@ pub enum Nature {
     },
 }
 
-/// `reported` are mails that a report in it names as failed.
-pub fn of(header: &Message<'_>, from: &MailAddress, reported: Vec<String>) -> Nature {
+/// What is known of a mail beside its header.
+#[derive(Debug, Default)]
+pub struct Signs {
+    /// Mails that a report in it names as failed.
+    pub reported: Vec<String>,
+    /// Mails that are named in its text, as mail servers without such reports return them.
+    pub returned: Vec<String>,
+    /// It went to an address that may be signed.
+    pub is_signed: bool,
+}
+
+pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
     let raw = |name: &'static str| header.header_raw(name).map(|text| text.trim().to_ascii_lowercase());
     let without_return = raw("Return-Path").is_some_and(|path| path == "<>");
-    if parts::is_report(header) && !reported.is_empty() {
-        return Nature::Bounce { of: reported };
+    if parts::is_report(header) {
+        return match signs.reported.is_empty() {
+            true => Nature::Program,
+            false => Nature::Bounce { of: signs.reported },
+        };
+    }
+    // What takes long is told by the same sender, and may arrive after all.
+    let subject = header.subject().unwrap_or_default().to_ascii_lowercase();
+    let is_delay = ["delay", "warning", "retard"].into_iter().any(|word| subject.contains(word));
+    if is_daemon(from) && !is_delay && (signs.is_signed || !signs.returned.is_empty()) {
+        return Nature::Bounce { of: signs.returned };
     }
     let submitted = raw("Auto-Submitted").is_some_and(|word| word.split(';').next().unwrap_or_default().trim() != "no");
     let precedence = raw("Precedence");
     let bulk = ["bulk", "list", "junk", "auto_reply", "auto-reply"];
     let answering =
         ["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply", "List-Id", "List-Unsubscribe"];
-    let program = parts::is_report(header)
-        || without_return
+    let program = without_return
         || submitted
         || precedence.is_some_and(|word| bulk.contains(&word.as_str()))
+        || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word))
         || answering.into_iter().any(|name| header.header_raw(name).is_some())
         || is_role(from);
     if program { Nature::Program } else { Nature::Person }
 }
 
+/// Whether no kind of answer is wanted. Exchange marks its absence notices so, as programs mark their mails; a person's mail may
+/// ask for no receipts or no absence notices, and is a person's all the same.
+fn suppresses_all(word: &str) -> bool {
+    let has = |wanted: &str| word.split(',').any(|one| one.trim() == wanted);
+    has("all") || has("oof") && has("autoreply")
+}
+
+/// The sender of what a mail server says about a mail.
+fn is_daemon(from: &MailAddress) -> bool {
+    plain_local(from) == "mailerdaemon"
+}
+
 /// Addresses behind which nobody reads.
 fn is_role(from: &MailAddress) -> bool {
+    ["mailerdaemon", "postmaster", "noreply", "donotreply", "nepasrepondre"].contains(&plain_local(from).as_str())
+}
+
+fn plain_local(from: &MailAddress) -> String {
     let local = from.as_str().split('@').next().unwrap_or_default().to_ascii_lowercase();
-    let plain: String = local.chars().filter(char::is_ascii_alphanumeric).collect();
-    ["mailerdaemon", "postmaster", "noreply", "donotreply", "nepasrepondre"].contains(&plain.as_str())
+    local.chars().filter(char::is_ascii_alphanumeric).collect()
 }

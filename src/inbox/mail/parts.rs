@@ -60,6 +60,18 @@ pub fn content(bytes: &[u8]) -> Result<Content, MailFault> {
     Ok(Content { text, files: walk.files, reported })
 }
 
+/// The Message-IDs that stand in the text of a mail, as in the copy of a mail that could not be delivered.
+pub fn returned(bytes: &[u8]) -> Vec<String> {
+    let (_, body) = split(bytes);
+    let lines = body[..body.len().min(TEXT)].split(|byte| *byte == b'\n');
+    let id = |line: &[u8]| {
+        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        let is_id = name.trim_start_matches(['>', ' ', '\t']).trim_end().eq_ignore_ascii_case("message-id");
+        is_id.then(|| value.trim().trim_matches(['<', '>']).to_owned())
+    };
+    lines.filter_map(id).take(REPORTED).collect()
+}
+
 #[derive(Default)]
 struct Walk {
     parts: usize,

@@ -3,7 +3,7 @@
 use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
 use sha2::{Digest, Sha256};
 
-use super::nature::{self, Nature};
+use super::nature::{self, Nature, Signs};
 use super::parts::{self, Content};
 use super::text::{one_line, shortened};
 use crate::case::text::line;
@@ -12,7 +12,8 @@ use crate::case::{Language, MailAddress};
 /// A mail, as far as it counts here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// What it is known by: its Message-ID without the brackets, or a digest of the whole where it has none.
+    /// What it is known by: a digest of its Message-ID and of what it says, or of the whole where it has none. Whoever gives two
+    /// mails one ID has written two mails.
     pub id: String,
     pub nature: Nature,
     pub from: MailAddress,
@@ -50,8 +51,8 @@ pub enum MailFault {
     TooLarge { bytes: u64, limit: u64 },
     #[error("the daemon may not read it")]
     Unreadable,
-    /// Who wrote it is no party of the case that it answers.
-    #[error("it answers a mail of case {incident}, and its sender is no party of that case")]
+    /// Who wrote it is not whom the mail was for that it answers.
+    #[error("it answers a mail of case {incident}, and its sender is not the person whom that mail was for")]
     Stranger { incident: i64 },
     #[error("it answers a mail of case {incident}, and nothing is written in it")]
     Empty { incident: i64 },
@@ -75,7 +76,8 @@ impl MailFault {
             | MailFault::ManySenders => "No mail program writes such a mail. Look at it with care, or delete it.",
             MailFault::TooLarge { .. } => "Read it with a mail program, or raise mail_inbox.max_size and put it back.",
             MailFault::Stranger { .. } => {
-                "If the sender may speak for the case, add the address with `casebridge party add`, and put the mail back."
+                "If the sender may speak for the case, write down what it says with `casebridge comment`, and add the address with \
+                 `casebridge party add`: answers to mails of their own are taken."
             }
             MailFault::Empty { .. } => "Read it with a mail program; there may be something in its files.",
         }
@@ -96,18 +98,21 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
     let header = parts::header(head, HEADER)?;
     let (from, name) = sender(&header)?;
     let Content { text, files, reported } = parts::content(bytes)?;
-    let nature = nature::of(&header, &from, reported);
+    let to = recipients(&header);
+    let nature =
+        nature::of(&header, &from, Signs { reported, returned: parts::returned(bytes), is_signed: !to.is_empty() });
     let note = (files > 0).then(|| format!("[{files} attached]"));
     let text =
         [Some(text).filter(|text| !text.is_empty()), note].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+    let subject = shortened(&one_line(header.subject().unwrap_or_default()), 200);
     Ok(Letter {
-        id: id(&header, bytes),
+        id: id(&header, bytes, [from.as_str(), &subject, &text]),
         nature,
         from,
         name,
-        to: recipients(&header),
+        to,
         answers: answers(&header),
-        subject: shortened(&one_line(header.subject().unwrap_or_default()), 200),
+        subject,
         text,
         language: language(&header),
     })
@@ -130,9 +135,15 @@ fn sender(header: &Message<'_>) -> Result<(MailAddress, Option<String>), MailFau
     Ok((address, line(&name, 128).ok().map(str::to_owned).filter(|name| !name.contains(['<', '>', '@']))))
 }
 
-fn id(header: &Message<'_>, bytes: &[u8]) -> String {
-    let given = header.message_id().map(str::trim).filter(|id| line(id, ID_LIMIT).is_ok());
-    given.map_or_else(|| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(), str::to_owned)
+fn id(header: &Message<'_>, bytes: &[u8], says: [&str; 3]) -> String {
+    let digest = match header.message_id().map(str::trim).filter(|id| line(id, ID_LIMIT).is_ok()) {
+        // Not of the whole: each copy has the marks of the servers that it came over.
+        Some(given) => says
+            .into_iter()
+            .fold(Sha256::new_with_prefix(given), |hash, part| hash.chain_update([0]).chain_update(part)),
+        None => Sha256::new_with_prefix(bytes),
+    };
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the mail went, by the fields that mail programs and mail servers write.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Nature;
 use super::read::{Letter, MailFault};
 use crate::case::pass::Subject;
-use crate::case::{IncidentId, Links, Purpose};
+use crate::case::{IncidentId, Links, Pass, Purpose};
 use crate::exchange::{Engine, EngineError, Replied};
 use crate::store::{Intake, StoreError, TakenMail};
 
@@ -57,16 +57,22 @@ impl Postman {
         Self { engine, links, links_per_hour }
     }
 
-    /// The case that a letter belongs to.
-    async fn case_of(&self, letter: &Letter) -> Result<Option<IncidentId>, EngineError> {
-        for address in &letter.to {
-            if let Some(Ok((pass, _))) = self.links.in_address(address, self.engine.now())
-                && let (Purpose::Reply, Subject::Party { incident, .. }) = (pass.purpose, pass.subject)
-            {
-                return Ok(Some(incident));
-            }
+    /// The case that a letter belongs to, and the number of the person who was written to.
+    async fn answered(&self, letter: &Letter) -> Result<Option<(IncidentId, i64)>, EngineError> {
+        let signed = self.passes(letter).find_map(|pass| match pass.subject {
+            Subject::Party { incident, party } => Some((incident, party)),
+            Subject::Intake(_) => None,
+        });
+        match signed {
+            Some(signed) => Ok(Some(signed)),
+            None => self.engine.answered_mail(&letter.answers, &letter.from).await,
         }
-        self.engine.case_of_mails(&letter.answers).await
+    }
+
+    /// Of the signed addresses that a letter went to.
+    fn passes<'l>(&'l self, letter: &'l Letter) -> impl Iterator<Item = Pass> + 'l {
+        let read = |address: &String| Some(self.links.in_address(address, self.engine.now())?.ok()?.0);
+        letter.to.iter().filter_map(read).filter(|pass| pass.purpose == Purpose::Reply)
     }
 }
 
@@ -76,25 +82,28 @@ impl MailTaker for Postman {
         match &letter.nature {
             Nature::Program => return Ok(Taken::Program),
             Nature::Bounce { of } => {
-                return Ok(Taken::Bounce(self.engine.bounced(of).await.map_err(untaken)?));
+                let mails: Vec<i64> = self.passes(&letter).filter_map(|pass| i64::try_from(pass.serial).ok()).collect();
+                return Ok(Taken::Bounce(self.engine.bounced(of, &mails).await.map_err(untaken)?));
             }
             Nature::Person => {}
         }
-        if let Some(incident) = self.case_of(&letter).await.map_err(untaken)? {
+        if let Some((incident, party)) = self.answered(&letter).await.map_err(untaken)? {
             if letter.text.is_empty() {
                 return Err(Untaken::Held(MailFault::Empty { incident: incident.0 }));
             }
-            let language = letter.language;
-            return match self
+            let (text, language) = (letter.text.clone(), letter.language);
+            match self
                 .engine
-                .replied(incident, &letter.id, &letter.from, letter.text, language)
+                .replied((incident, party), &letter.id, &letter.from, text, language)
                 .await
                 .map_err(untaken)?
             {
-                Replied::Comment => Ok(Taken::Comment(incident)),
-                Replied::Known => Ok(Taken::Known),
-                Replied::Stranger => Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
-            };
+                Replied::Comment => return Ok(Taken::Comment(incident)),
+                Replied::Known => return Ok(Taken::Known),
+                Replied::Stranger => return Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
+                // What is written of a closed case is the beginning of a new one.
+                Replied::Over => {}
+            }
         }
         let intake = Intake {
             message_id: letter.id,

@@ -1,5 +1,7 @@
 //! The one place where history is written: each entry is chained to the one before it, under the write lock.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -228,14 +230,18 @@ macro_rules! columns {
     };
 }
 
-/// A row as an entry. What does not read makes one whose hash does not fit, and which is named for that.
+/// A row as an entry. One of which something does not read has no hash, and is named for that.
 fn kept(row: &SqliteRow, site: &str, previous: ContentDigest) -> Result<Kept, StoreError> {
-    let text = |index: usize| row.try_get::<Option<String>, _>(index);
-    let context = match text(11)? {
-        Some(context) => serde_json::value::RawValue::from_string(context).ok(),
-        None => None,
+    let mut is_whole = true;
+    let mut text = |index: usize| -> Result<Option<String>, StoreError> {
+        let Some(bytes) = row.try_get::<Option<&[u8]>, _>(index)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(bytes);
+        is_whole &= matches!(text, Cow::Borrowed(_));
+        Ok(Some(text.into_owned()))
     };
-    Ok(Kept {
+    let written = text(11)?;
+    let context = written.clone().and_then(|text| serde_json::value::RawValue::from_string(text).ok());
+    let mut kept = Kept {
         entry: Entry {
             number: row.try_get::<i64, _>(0)? as u64,
             previous,
@@ -255,7 +261,18 @@ fn kept(row: &SqliteRow, site: &str, previous: ContentDigest) -> Result<Kept, St
         },
         hash: text(13)?.unwrap_or_default(),
         content: text(14)?,
-    })
+    };
+    // JSON has no blanks around it that anybody wrote.
+    is_whole &= kept.entry.context.as_ref().map(|context| context.get()) == written.as_deref();
+    if !is_whole {
+        kept.hash.clear();
+    }
+    Ok(kept)
+}
+
+/// A hash that may have been changed.
+fn hash_in(bytes: Option<&[u8]>) -> Option<ContentDigest> {
+    std::str::from_utf8(bytes?).ok()?.parse().ok()
 }
 
 async fn entries(
@@ -316,12 +333,12 @@ async fn entries(
     // Of the whole, each row has the hash before it in the row that was read before.
     let mut previous = None;
     if *of == Of::All {
-        let before: Option<String> =
+        let before: Option<Vec<u8>> =
             sqlx::query_scalar("SELECT hash FROM history WHERE id <= ? ORDER BY id DESC LIMIT 1")
                 .bind(after as i64)
                 .fetch_optional(&mut *connection)
                 .await?;
-        previous = Some(before.and_then(|hash| hash.parse().ok()).unwrap_or_else(|| root_of(site)));
+        previous = Some(hash_in(before.as_deref()).unwrap_or_else(|| root_of(site)));
     }
     // Made of the literals above only.
     let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -335,10 +352,7 @@ async fn entries(
     for row in &rows {
         let before = match previous.take() {
             Some(before) => before,
-            None => row
-                .try_get::<Option<String>, _>(15)?
-                .and_then(|hash| hash.parse().ok())
-                .unwrap_or_else(|| root_of(site)),
+            None => hash_in(row.try_get(15)?).unwrap_or_else(|| root_of(site)),
         };
         let one = kept(row, site, before)?;
         if *of == Of::All {
@@ -349,9 +363,11 @@ async fn entries(
     Ok(found)
 }
 
+/// An operation of ours that a peer has taken.
 #[derive(Default)]
 struct Own {
     entry: u64,
+    incident: Option<IncidentId>,
     sha256: String,
     proved: bool,
 }
@@ -363,11 +379,15 @@ async fn take_receipt(
     at: Timestamp,
 ) -> Result<Taking, StoreError> {
     let mut taking = Taking::default();
-    note_head(connection, &peer, &receipt, &mut taking.wrong).await?;
+    let mut disputes = Vec::new();
+    if let Some((reason, detail)) = note_head(connection, &peer, &receipt).await? {
+        taking.wrong.push(reason);
+        disputes.push((None, 0, detail));
+    }
     let exchanges: HashSet<String> = receipt.operations.iter().map(|one| one.exchange.to_string()).collect();
     let rows = sqlx::query(
         "WITH j (exchange) AS MATERIALIZED (SELECT value FROM json_each(?1)) \
-         SELECT h.exchange, h.seq, h.id, h.sha256, EXISTS (SELECT 1 FROM receipted d WHERE d.entry = h.id) \
+         SELECT h.exchange, h.seq, h.id, h.sha256, EXISTS (SELECT 1 FROM receipted d WHERE d.entry = h.id), h.incident \
          FROM j JOIN reference r ON r.peer = ?2 AND r.exchange = j.exchange \
          JOIN history h ON h.incident = r.incident AND h.exchange = j.exchange AND h.peer = ?2 AND h.way = 'out'",
     )
@@ -382,6 +402,7 @@ async fn take_receipt(
             entry: row.try_get::<i64, _>(2)? as u64,
             sha256: row.try_get::<Option<String>, _>(3)?.unwrap_or_default(),
             proved: row.try_get(4)?,
+            incident: row.try_get::<Option<i64>, _>(5)?.map(IncidentId),
         };
         own.entry((row.try_get(0)?, seq)).or_default().push(one);
     }
@@ -402,9 +423,15 @@ async fn take_receipt(
                 known.proved = true;
                 proved.push((known.entry, place));
             }
-            None => taking.wrong.push(wrong(one)),
+            None => {
+                let said = wrong(one);
+                disputes.push((known.first().and_then(|known| known.incident), place, format!("{peer}: {said}")));
+                taking.wrong.push(said);
+            }
         }
     }
+    // Before the receipt itself, so that who reads on knows of them.
+    keep_disputes(connection, &peer, &receipt, at, disputes).await?;
     let last = receipt.operations.iter().map(|one| one.number).max().unwrap_or(0);
     taking.through = waiting.map_or(last, |number| number.saturating_sub(1));
     taking.proved = proved.len();
@@ -435,29 +462,77 @@ fn wrong(one: &Received) -> String {
     format!("it has signed for another operation {} of exchange {} than went there", one.seq, one.exchange)
 }
 
-/// A history that a peer has signed once does not become shorter.
+/// Keeps what a peer has signed that is not so, each once: the case, the place in the receipt, and a sentence.
+async fn keep_disputes(
+    connection: &mut SqliteConnection,
+    peer: &Alias,
+    receipt: &Receipt,
+    at: Timestamp,
+    disputes: Vec<(Option<IncidentId>, usize, String)>,
+) -> Result<(), StoreError> {
+    if disputes.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<i64> = sqlx::query_scalar(
+        "SELECT j.key FROM json_each(?1) j WHERE EXISTS (SELECT 1 FROM history h \
+           WHERE h.incident IS j.value ->> 0 AND h.action = ?2 AND h.detail = j.value ->> 2)",
+    )
+    .bind(to_json(&disputes))
+    .bind(Action::ReceiptWrong.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    let known: HashSet<i64> = known.into_iter().collect();
+    let is_news = |(index, _): &(usize, _)| !known.contains(&(*index as i64));
+    let news: Vec<_> = disputes.into_iter().enumerate().filter(is_news).map(|(_, one)| one).collect();
+    let places: Vec<usize> = news.iter().map(|(_, place, _)| *place).collect();
+    let mut entries = Vec::with_capacity(news.len());
+    for ((incident, _, detail), proof) in news.into_iter().zip(receipt.proofs(&places)) {
+        let content = to_json(&proof);
+        let operation = incident.map(|_| &proof.operation);
+        entries.push(NewEntry {
+            incident,
+            at: at.to_string(),
+            who: format!("peer {peer}"),
+            action: Action::ReceiptWrong.as_str().into(),
+            exchange: operation.map(|one| one.exchange.to_string()),
+            seq: operation.map(|one| one.seq as i64),
+            peer: Some(peer.to_string()),
+            sha256: Some(ContentDigest::of(content.as_bytes()).to_string()),
+            detail,
+            content: Some(content),
+            ..NewEntry::default()
+        });
+    }
+    append(connection, entries).await.map(|_| ())
+}
+
+/// A history that a peer has signed once does not become shorter. What is wrong, and how it is kept: the latter names what
+/// was known only, so that it is kept once.
 async fn note_head(
     connection: &mut SqliteConnection,
     peer: &Alias,
     receipt: &Receipt,
-    wrong: &mut Vec<String>,
-) -> Result<(), StoreError> {
+) -> Result<Option<(String, String)>, StoreError> {
     let known: Option<Option<String>> = sqlx::query_scalar("SELECT head FROM receipt_mark WHERE peer = ?")
         .bind(peer.as_str())
         .fetch_optional(&mut *connection)
         .await?;
     let known = known.flatten().and_then(|text| serde_json::from_str::<Head>(&text).ok());
     let head = &receipt.statement.head;
-    match known {
-        Some(known) if head.number < known.number => wrong.push(format!(
-            "its history ends with entry {}, and it has signed for one that ended with entry {}",
-            head.number, known.number
-        )),
-        Some(known) if head.number == known.number && head.hash != known.hash => {
-            wrong.push(format!("entry {} of its history is another one than it has signed before", head.number));
-        }
-        _ => {}
-    }
+    let wrong = known.and_then(|known| {
+        let reason = match head.number.cmp(&known.number) {
+            Ordering::Less => format!(
+                "its history ends with entry {}, and it has signed for one that ended with entry {}",
+                head.number, known.number
+            ),
+            Ordering::Equal if head.hash != known.hash => {
+                format!("entry {} of its history is another one than it has signed before", head.number)
+            }
+            Ordering::Equal | Ordering::Greater => return None,
+        };
+        let number = known.number;
+        Some((reason, format!("{peer}: its history is not the one with entry {number} that it has signed for before")))
+    });
     sqlx::query(
         "INSERT INTO receipt_mark (peer, head) VALUES (?, ?) ON CONFLICT (peer) DO UPDATE SET head = excluded.head",
     )
@@ -465,7 +540,7 @@ async fn note_head(
     .bind(to_json(head))
     .execute(&mut *connection)
     .await?;
-    Ok(())
+    Ok(wrong)
 }
 
 /// What there is, and up to which entry that was looked through.
@@ -520,7 +595,11 @@ async fn set_key(connection: &mut SqliteConnection, key: KnownKey, note: Note) -
     .bind(key.endorsement.as_ref().map(to_json))
     .execute(&mut *connection)
     .await?;
-    append(connection, vec![NewEntry::about_the_site(&note)]).await.map(|_| ())
+    append_note(connection, &note).await
+}
+
+pub async fn append_note(connection: &mut SqliteConnection, note: &Note) -> Result<(), StoreError> {
+    append(connection, vec![NewEntry::about_the_site(note)]).await.map(|_| ())
 }
 
 fn known_key(row: &SqliteRow) -> Result<KnownKey, StoreError> {
@@ -559,7 +638,7 @@ impl HistoryStore for SqliteStore {
 
     async fn note(&self, note: Note) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::StoreWritten, move |connection| {
-            Box::pin(async move { append(connection, vec![NewEntry::about_the_site(&note)]).await.map(|_| ()) })
+            Box::pin(async move { append_note(connection, &note).await })
         })
         .await
     }
@@ -599,12 +678,14 @@ impl HistoryStore for SqliteStore {
         .await
     }
 
-    async fn receipts_of(&self, entries: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+    async fn receipts_of(&self, entries: &[u64], until: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT d.entry, d.receipt, d.place FROM receipted d WHERE d.entry IN (SELECT value FROM json_each(?))",
+            "SELECT d.entry, d.receipt, d.place FROM receipted d \
+             WHERE d.entry IN (SELECT value FROM json_each(?)) AND d.receipt <= ?",
         )
         .bind(to_json(entries))
+        .bind(until as i64)
         .fetch_all(&mut *connection)
         .await?;
         let mut known: HashMap<i64, Receipt> = HashMap::new();

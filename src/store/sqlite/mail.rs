@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::history::insert_history;
 use super::write;
-use crate::case::{Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
+use crate::case::{Action, Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
     NewsTaken, PartyAdded, StepTaken, Telling,
@@ -19,6 +19,8 @@ use crate::telemetry::CrashPoint;
 
 /// The most earlier mails that a mail names: the first and the last ones.
 const THREAD: i64 = 10;
+/// The most mails that are tried again at once.
+const RETRIED: i64 = 10_000;
 
 #[async_trait]
 impl MailStore for SqliteStore {
@@ -91,15 +93,19 @@ impl MailStore for SqliteStore {
         .await
     }
 
-    async fn deliveries(&self, incident: IncidentId, reason: &str) -> Result<Deliveries, StoreError> {
+    async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
-               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent') \
-             FROM mail WHERE coalesce(incident, 0) = ? AND reason = ?",
+            "WITH last AS (SELECT m.state AS state, m.settled_at AS settled_at FROM party p LEFT JOIN mail m ON m.id = \
+               (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
+                  AND reason IN (SELECT value FROM json_each(?2))) \
+               WHERE p.incident = ?1 AND p.removed = 0) \
+             SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
+               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
+               count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn') FROM last",
         )
         .bind(incident.0)
-        .bind(reason)
+        .bind(serde_json::json!(reasons).to_string())
         .fetch_one(&mut *connection)
         .await?;
         Ok(Deliveries {
@@ -107,6 +113,7 @@ impl MailStore for SqliteStore {
             sent: count(&row, 1)?,
             refused: count(&row, 2)?,
             last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
+            missing: count(&row, 4)?,
         })
     }
 
@@ -122,9 +129,29 @@ impl MailStore for SqliteStore {
 
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
-            Box::pin(async move { look(connection, incident, due).await })
+            Box::pin(look_again(connection, incident, due))
         })
         .await
+    }
+
+    async fn leave_to_people(&self, incident: IncidentId, reason: &str, line: HistoryLine) -> Result<(), StoreError> {
+        let reason = reason.to_owned();
+        self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
+            Box::pin(leave(connection, incident, reason, line))
+        })
+        .await
+    }
+
+    async fn left_to_people(&self, limit: usize) -> Result<Vec<(IncidentId, String)>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let left: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT l.incident, l.reason FROM left_to_people l JOIN incident i ON i.id = l.incident \
+             WHERE i.state IN ('resolved', 'input_requested') ORDER BY l.incident LIMIT ?",
+        )
+        .bind(limit as i64)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(left.into_iter().map(|(incident, reason)| (IncidentId(incident), reason)).collect())
     }
 
     async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError> {
@@ -143,6 +170,11 @@ impl MailStore for SqliteStore {
         .fetch_all(&mut *connection)
         .await?;
         rows.iter().map(row).collect()
+    }
+
+    async fn retry_mails(&self, mail: Option<i64>, who: &str, at: Timestamp) -> Result<u64, StoreError> {
+        let who = who.to_owned();
+        self.in_transaction(CrashPoint::MailSettled, move |connection| Box::pin(retry(connection, mail, who, at))).await
     }
 
     async fn mail_counts(&self, limit: usize) -> Result<(u64, u64), StoreError> {
@@ -271,19 +303,18 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
             news.milestones.push((IncidentId(row.try_get(0)?), milestone));
         }
     }
-    let comments = sqlx::query(
-        "SELECT incident, id, uid, author, internal, deleted FROM comment WHERE id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(news.cursor.comment)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
+    let comments =
+        sqlx::query("SELECT incident, id, uid, party, internal, deleted FROM comment WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(news.cursor.comment)
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
     news.is_news |= !comments.is_empty();
     for row in comments {
         news.cursor.comment = row.try_get(1)?;
         let kept_back = row.try_get::<bool, _>(4)? || row.try_get::<bool, _>(5)?;
         if let (Ok(id), false) = (Uuid::try_parse(row.try_get(2)?), kept_back) {
-            let comment = Comment { id, author: row.try_get(3)?, ..Comment::default() };
+            let comment = Comment { id, party: row.try_get(3)?, ..Comment::default() };
             news.comments.push((IncidentId(row.try_get(0)?), comment));
         }
     }
@@ -340,12 +371,13 @@ async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Time
     Ok(())
 }
 
-/// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is.
+/// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is. Whoever was
+/// taken out and comes again is told after all.
 pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Timestamp) -> Result<(), StoreError> {
     for party in parties(connection, telling.incident).await? {
         let is_meant = match &telling.audience {
             Audience::All => true,
-            Audience::Except(authors) => !authors.iter().any(|author| party.is(author)),
+            Audience::Except(author) => party.id != *author,
             Audience::Only(address) => party.address.as_str().eq_ignore_ascii_case(address.as_str()),
         };
         if !is_meant {
@@ -354,7 +386,9 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         sqlx::query(
             "INSERT INTO mail \
                (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) \
+             ON CONFLICT (coalesce(incident, 0), reason, address) DO UPDATE SET state = 'waiting', \
+               next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL WHERE mail.state = 'withdrawn'",
         )
         .bind(telling.incident.0)
         .bind(&telling.reason)
@@ -451,6 +485,41 @@ async fn settle(
     insert_history(connection, &line).await
 }
 
+async fn retry(
+    connection: &mut SqliteConnection,
+    mail: Option<i64>,
+    who: String,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    // The time for which it is tried begins anew.
+    let rows: Vec<(i64, Option<i64>, String, String)> = sqlx::query_as(
+        "UPDATE mail SET state = 'waiting', attempts = 0, made_at = ?1, next_attempt = ?1, settled_at = NULL \
+         WHERE id IN (SELECT m.id FROM mail m LEFT JOIN party p ON p.id = m.party WHERE m.state = 'refused' \
+             AND (?2 IS NULL OR m.id = ?2) AND (m.party IS NULL OR p.removed = 0) ORDER BY m.id LIMIT ?3) \
+         RETURNING id, incident, notice, address",
+    )
+    .bind(at.as_millisecond())
+    .bind(mail)
+    .bind(RETRIED)
+    .fetch_all(&mut *connection)
+    .await?;
+    for (id, incident, notice, address) in &rows {
+        let Some(incident) = incident else { continue };
+        let line = HistoryLine {
+            incident: IncidentId(*incident),
+            at,
+            who: who.clone(),
+            action: Action::MailRetried.as_str().into(),
+            exchange: None,
+            seq: None,
+            detail: format!("mail {id} ({notice}) to {address} is tried again"),
+        };
+        insert_history(connection, [&line]).await?;
+        look(connection, IncidentId(*incident), Some(at)).await?;
+    }
+    Ok(rows.len() as u64)
+}
+
 async fn look(
     connection: &mut SqliteConnection,
     incident: IncidentId,
@@ -467,6 +536,35 @@ async fn look(
     .execute(&mut *connection)
     .await?;
     Ok(())
+}
+
+async fn look_again(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    due: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM left_to_people WHERE incident = ?").bind(incident.0).execute(&mut *connection).await?;
+    look(connection, incident, due).await
+}
+
+async fn leave(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    reason: String,
+    line: HistoryLine,
+) -> Result<(), StoreError> {
+    let said = sqlx::query(
+        "INSERT INTO left_to_people VALUES (?, ?) ON CONFLICT (incident) DO UPDATE SET reason = excluded.reason \
+         WHERE reason <> excluded.reason",
+    )
+    .bind(incident.0)
+    .bind(&reason)
+    .execute(&mut *connection)
+    .await?;
+    if said.rows_affected() > 0 {
+        insert_history(connection, [&line]).await?;
+    }
+    look(connection, incident, None).await
 }
 
 async fn take_step(connection: &mut SqliteConnection, step: StepTaken) -> Result<Written, StoreError> {

@@ -3,6 +3,7 @@
 
 mod cases;
 mod claim;
+mod contacts;
 mod content;
 mod deadline;
 mod deposit;
@@ -49,6 +50,7 @@ const SCHEMAS: &[&str] = &[
     include_str!("schema/06_pages.sql"),
     include_str!("schema/07_reactions.sql"),
     include_str!("schema/08_history.sql"),
+    include_str!("schema/09_contacts.sql"),
 ];
 const SCHEMA_VERSION: i64 = 1;
 

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
+use super::contacts::{self, Telling};
 use super::history::{NewEntry, append};
 use super::read::{self, json as to_json};
 use super::write::{comment_rows, insert_comments};
-use crate::case::evidence::Context;
 use crate::case::{
-    Action, Alias, Case, Comment, ContentDigest, Event, ExchangeId, Form, HistoryLine, Holder, Incident, IncidentId,
-    Reference, Standing, Submission, Towards, Work,
+    Action, Alias, Case, Comment, ContentDigest, Event, ExchangeId, Form, HandOver, HistoryLine, Holder, Incident,
+    IncidentId, Person, Reference, Standing, Submission, Towards, Work,
 };
 use crate::store::{Open, Opened, StoreError};
 
@@ -34,7 +34,12 @@ pub async fn open(connection: &mut SqliteConnection, opens: Vec<Open>) -> Result
             last =
                 last.checked_add(1).ok_or_else(|| StoreError::Failed("there is no higher incident number".into()))?;
             let sha256 = open.sha256.clone();
-            fresh.insert(key.clone(), (made(IncidentId(last), open)?, sha256));
+            let recipient = open.create.form.recipient.as_ref().filter(|_| open.accept.is_some());
+            let contact = match recipient {
+                Some(address) => contacts::own(connection, address).await?,
+                None => None,
+            };
+            fresh.insert(key.clone(), (made(IncidentId(last), open, contact)?, sha256));
         }
         order.push((key, is_new));
     }
@@ -82,13 +87,13 @@ async fn known(
 }
 
 /// The incident as it will stand in the store.
-fn made(id: IncidentId, open: Open) -> Result<Incident, StoreError> {
+fn made(id: IncidentId, open: Open, contact: Option<Person>) -> Result<Incident, StoreError> {
     let case = match &open.accept {
-        Some(template) => Some(
-            template
-                .fill(id, &open.peer)
-                .map_err(|fault| StoreError::Failed(format!("the case template gives no case ID or link: {fault}")))?,
-        ),
+        Some(template) => {
+            let filled = template.fill(id, &open.peer);
+            let unfit = |fault| StoreError::Failed(format!("the case template gives no case ID or link: {fault}"));
+            Some(Case { contact, ..filled.map_err(unfit)? })
+        }
         None => None,
     };
     let from_peer = |comment: Comment| Comment { origin: Some(open.peer.clone()), ..comment };
@@ -163,14 +168,14 @@ async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDi
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
-           device, serial, manifest, submission, form, case_id, case_link, case_status) \
+           device, serial, manifest, submission, form, case_id, case_link, case_status, case_contact) \
          SELECT v ->> 'id', v ->> 'bridge', v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
            v ->> '$.event.host_event_id', v ->> '$.event.kind', v ->> '$.event.synopsis', \
            coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', v ->> '$.event.severity', \
            v ->> '$.event.problem_class', v ->> '$.event.service_type', v ->> '$.event.event_type', \
            v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', v ->> '$.event.device', \
            v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), v ->> 'submission', v -> 'form', \
-           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status' \
+           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status', v -> '$.case.contact' \
          FROM j",
     )
     .bind(format!("[{}]", rows.join(",")))
@@ -198,7 +203,7 @@ async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDi
 
     let comments = incidents.iter().flat_map(|incident| comment_rows(incident.id, &incident.comments)).collect();
     insert_comments(connection, comments).await?;
-    let mut history = Vec::with_capacity(incidents.len());
+    let mut lines = Vec::with_capacity(incidents.len());
     for (incident, sha256) in made {
         let line = |action: Action, detail: String| HistoryLine {
             incident: incident.id,
@@ -210,20 +215,38 @@ async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDi
             detail,
         };
         let opened = line(Action::IncidentOpened, format!("create received, transaction {}", incident.id));
-        let standing = incident.references.first().map(|reference| reference.standing.as_str());
-        let mut context = Context::default();
-        context.note("holder", None, Some(Holder::at_first(Towards::Client).as_str()));
-        context.note("standing", None, standing);
-        let opened = NewEntry::from(&opened).with_context(&context);
-        history.push(match &incident.client {
-            Some(client) => opened.arrived(client, sha256),
-            None => opened,
-        });
+        lines.push((incident, opened, Some(sha256)));
         if let Some(Case { id, .. }) = &incident.case {
             let mut accepted = line(Action::CaseAccepted, format!("case {id} opened by policy"));
             (accepted.who, accepted.seq) = ("casebridge".into(), None);
-            history.push(NewEntry::from(&accepted));
+            lines.push((incident, accepted, None));
         }
+    }
+    let tellings: Vec<Telling<'_>> = lines
+        .iter()
+        .map(|(incident, line, create)| Telling {
+            incident: incident.id,
+            hand_over: Some(if create.is_some() { HandOver::Submitted } else { HandOver::Approved }),
+            contact: incident.case.as_ref().and_then(|case| case.contact.as_ref()).filter(|_| create.is_none()),
+            teller: incident.client.as_ref().filter(|_| create.is_some()),
+            line: Some(line),
+        })
+        .collect();
+    let people = contacts::take(connection, &tellings).await?;
+    let mut history = Vec::with_capacity(lines.len());
+    for ((incident, line, create), told) in lines.iter().zip(people) {
+        let mut context = told.context;
+        if create.is_some() {
+            let standing = incident.references.first().map(|reference| reference.standing.as_str());
+            context.note("holder", None, Some(Holder::at_first(Towards::Client).as_str()));
+            context.note("standing", None, standing);
+        }
+        let entry = NewEntry::from(line).with_context(&context);
+        history.push(match (&incident.client, create) {
+            (Some(client), Some(sha256)) => entry.arrived(client, sha256),
+            _ => entry,
+        });
+        history.extend(told.differences);
     }
     append(connection, history).await.map(|_| ())
 }

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::history::insert_history;
 use super::{SqliteStore, deposit, mail};
-use crate::case::{Action, HistoryLine, IncidentId, Language, Notice, Party, PassTag, Purpose, Role};
+use crate::case::{Action, HistoryLine, IncidentId, Language, MailAddress, Notice, Party, PassTag, Purpose, Role};
 use crate::store::mail::{About, Audience, NewParty, Telling};
 use crate::store::{FilledForm, Intake, LinkRule, PageStore, PassUse, StoreError, TakenMail, UsedPass};
 use crate::telemetry::CrashPoint;
@@ -32,18 +32,22 @@ impl PageStore for SqliteStore {
         party_of(&mut connection, incident, party).await
     }
 
-    async fn case_of_mails(&self, mails: &[i64]) -> Result<Option<IncidentId>, StoreError> {
+    async fn people_of_mails(&self, mails: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
         let mut connection = self.readers.acquire().await?;
+        let mut people = Vec::new();
         for mail in mails {
-            let incident: Option<Option<i64>> = sqlx::query_scalar("SELECT incident FROM mail WHERE id = ?")
-                .bind(mail)
-                .fetch_optional(&mut *connection)
-                .await?;
-            if let Some(Some(incident)) = incident {
-                return Ok(Some(IncidentId(incident)));
-            }
+            let row: Option<(i64, i64, String)> = sqlx::query_as(
+                "SELECT incident, party, address FROM mail WHERE id = ? AND incident IS NOT NULL AND party IS NOT NULL",
+            )
+            .bind(mail)
+            .fetch_optional(&mut *connection)
+            .await?;
+            let Some((incident, party, address)) = row else { continue };
+            let address =
+                address.parse().map_err(|_| StoreError::Failed(format!("the address of mail {mail} does not read")))?;
+            people.push((IncidentId(incident), party, address));
         }
-        Ok(None)
+        Ok(people)
     }
 
     async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError> {

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::history::append_note;
 use super::read::json as to_json;
 use super::{SqliteStore, events};
 use crate::case::{Deposit, IncidentId, Owned, Reactions};
+use crate::store::history::Note;
 use crate::store::{
     BundleFile, NewRun, PageSeen, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState, StoreError,
 };
@@ -26,7 +28,7 @@ async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
 }
 
-async fn set(connection: &mut SqliteConnection, list: ReactionList) -> Result<bool, StoreError> {
+async fn set(connection: &mut SqliteConnection, list: ReactionList, note: Note) -> Result<bool, StoreError> {
     if version(connection).await? != list.version {
         return Ok(false);
     }
@@ -48,6 +50,16 @@ async fn set(connection: &mut SqliteConnection, list: ReactionList) -> Result<bo
     .bind(to_json(&rows))
     .execute(&mut *connection)
     .await?;
+    let acting: Vec<i64> = list.reactions.0.iter().filter(|one| one.reaction.enabled).map(|one| one.id).collect();
+    sqlx::query(
+        "UPDATE reaction_run SET state = 'given_up', ended_at = ?, last_error = 'the reaction was deleted or disabled' \
+         WHERE state = 'due' AND reaction NOT IN (SELECT value FROM json_each(?))",
+    )
+    .bind(note.at.as_millisecond())
+    .bind(to_json(&acting))
+    .execute(&mut *connection)
+    .await?;
+    append_note(connection, &note).await?;
     Ok(true)
 }
 
@@ -142,8 +154,8 @@ impl ReactionStore for SqliteStore {
         Ok(ReactionList { version, reactions: Reactions(reactions) })
     }
 
-    async fn set_reactions(&self, list: ReactionList) -> Result<bool, StoreError> {
-        self.in_transaction(CrashPoint::ReactionsSet, move |connection| Box::pin(set(connection, list))).await
+    async fn set_reactions(&self, list: ReactionList, note: Note) -> Result<bool, StoreError> {
+        self.in_transaction(CrashPoint::ReactionsSet, move |connection| Box::pin(set(connection, list, note))).await
     }
 
     async fn queue_runs(&self, seen: PageSeen, runs: Vec<NewRun>, most: usize) -> Result<bool, StoreError> {

@@ -23,7 +23,8 @@ macro_rules! columns {
          i.kind, i.synopsis, i.description, i.priority, i.severity, i.problem_class, i.service_type, i.event_type, \
          i.event_type_group, i.occurred_at, i.device, i.serial, i.manifest, i.submission, i.form, i.phase, \
          i.solution, i.completion_code, i.expected_resolution, i.case_id, i.case_link, i.case_status, i.assignment, i.active, \
-         i.upstream_case_id, i.upstream_case_link, i.upstream_case_status, i.case_own"
+         i.upstream_case_id, i.upstream_case_link, i.upstream_case_status, i.case_own, \
+         i.case_contact, i.upstream_case_contact"
     };
 }
 pub(super) use columns;
@@ -213,7 +214,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted, initiator FROM comment \
+           deleted, initiator, party FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -244,6 +245,7 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         edits: row.try_get::<i64, _>(9).ok().and_then(|edits| edits.try_into().ok()).ok_or_else(|| wrong("edits"))?,
         deleted: flag(10, "deletion")?,
         initiator: flag(11, "side")?,
+        party: row.try_get(12).map_err(|_| wrong("party"))?,
     })
 }
 
@@ -398,8 +400,8 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
             },
             expected_resolution: time("expected_resolution", get(26)?)?,
         },
-        case: case("", get(27)?, get(28)?, get(29)?)?,
-        upstream_case: case("upstream_", get(32)?, get(33)?, get(34)?)?,
+        case: case("", get(27)?, get(28)?, get(29)?, get(36)?)?,
+        upstream_case: case("upstream_", get(32)?, get(33)?, get(34)?, get(37)?)?,
         own_case: match need(35)?.as_str() {
             "{}" => Default::default(),
             text => serde_json::from_str(text).map_err(|error| format!("case_own: {error}"))?,
@@ -412,12 +414,22 @@ fn incident(row: &SqliteRow) -> Result<Incident, String> {
     })
 }
 
-fn case(whose: &str, id: Option<String>, link: Option<String>, status: Option<String>) -> Result<Option<Case>, String> {
+fn case(
+    whose: &str,
+    id: Option<String>,
+    link: Option<String>,
+    status: Option<String>,
+    contact: Option<String>,
+) -> Result<Option<Case>, String> {
     let Some(id) = id else { return Ok(None) };
     Ok(Some(Case {
         id: id.parse().map_err(|fault| format!("{whose}case_id {fault}"))?,
         link: link.map(|link| link.parse()).transpose().map_err(|fault| format!("{whose}case_link {fault}"))?,
         status: status.unwrap_or_else(|| "Open".to_owned()),
+        contact: contact
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| format!("{whose}case_contact: {error}"))?,
     }))
 }
 

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::values::{COLUMNS, Values};
-use super::{cases, deadline, page, sharing};
+use super::{cases, contacts, deadline, page, sharing};
 use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
@@ -54,8 +54,13 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
                 cases::edit(connection, write.incident, instance).await?;
             }
         }
-        let told = round.iter().zip(&contexts);
-        append(connection, told.flat_map(|(write, context)| NewEntry::of(write, context)).collect()).await?;
+        let people = contacts::take(connection, &round.iter().map(|write| write.telling()).collect::<Vec<_>>()).await?;
+        let mut entries = Vec::with_capacity(round.len());
+        for ((write, context), told) in round.iter().zip(contexts).zip(people) {
+            entries.extend(NewEntry::of(write, &context.with(&told.context)));
+            entries.extend(told.differences);
+        }
+        append(connection, entries).await?;
     }
     deadline::refresh(connection).await?;
     Ok(outcomes)
@@ -182,14 +187,17 @@ const SETTERS: [(&str, &str); 14] = [
         "case",
         "case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
          case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
-         case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), ",
+         case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), \
+         case_contact = iif(json_type(j.v, '$.case') IS NULL, case_contact, j.v -> '$.case.contact'), ",
     ),
     (
         "theirs",
         "upstream_case_id = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_id, j.v ->> '$.theirs.id'), \
          upstream_case_link = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_link, j.v ->> '$.theirs.link'), \
          upstream_case_status = \
-           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), ",
+           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), \
+         upstream_case_contact = \
+           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_contact, j.v -> '$.theirs.contact'), ",
     ),
     ("own", "case_own = coalesce(j.v -> 'own', case_own), "),
 ];
@@ -329,7 +337,8 @@ pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
             i64::from(comment.internal),
             comment.edits,
             i64::from(comment.deleted),
-            i64::from(comment.initiator)
+            i64::from(comment.initiator),
+            comment.party
         ])
     };
     comments.iter().map(row).collect()
@@ -343,8 +352,8 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted, \
-           initiator) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10 FROM j \
+           initiator, party) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10, v ->> 11 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",

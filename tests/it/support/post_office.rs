@@ -2,8 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Pem;
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +17,8 @@ pub enum Mood {
     Takes,
     /// Says 451 to every mail.
     Defers,
+    /// Wants a password before it hears of any mail.
+    Locked,
     /// Closes each connection at once.
     Closes,
     /// Says nothing at all.
@@ -59,13 +67,38 @@ pub struct PostOffice {
 
 impl PostOffice {
     pub async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    /// One that speaks TLS from the first byte.
+    pub async fn open_implicit(pem: &Pem) -> Self {
+        let chain = CertificateDer::pem_slice_iter(pem.certificate.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        Self::open_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn open_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let inner = Arc::new(Inner { mood: Mutex::new(Mood::Takes), taken: Mutex::default() });
         let office = Self { inner: Arc::clone(&inner), port };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&inner), stream));
+                let (inner, tls) = (Arc::clone(&inner), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(inner, stream).await,
+                        // Whoever speaks no TLS is not spoken to.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(inner, stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         office
@@ -94,7 +127,7 @@ impl PostOffice {
     }
 }
 
-async fn serve(inner: Arc<Inner>, stream: TcpStream) {
+async fn serve(inner: Arc<Inner>, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mood = || *inner.mood.lock().unwrap();
     let mut stream = BufReader::new(stream);
     match mood() {
@@ -118,6 +151,8 @@ async fn serve(inner: Arc<Inner>, stream: TcpStream) {
             "250-post office\r\n250 8BITMIME\r\n".into()
         } else if command.starts_with("MAIL") && mood() == Mood::Defers {
             "451 4.3.0 later\r\n".into()
+        } else if command.starts_with("MAIL") && mood() == Mood::Locked {
+            "530 5.7.0 Authentication required\r\n".into()
         } else if command.starts_with("RCPT TO:<NOBODY@") {
             "550 5.1.1 no such user here\r\n".into()
         } else if command.starts_with("RCPT") {
@@ -141,7 +176,7 @@ async fn serve(inner: Arc<Inner>, stream: TcpStream) {
     }
 }
 
-async fn message(stream: &mut BufReader<TcpStream>) -> Option<String> {
+async fn message(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Option<String> {
     let mut text = String::new();
     loop {
         let mut line = String::new();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The most patience with a machine that does many things at once.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Returns what `look` finds. Fails, naming `what`, when it finds nothing within the limit.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {

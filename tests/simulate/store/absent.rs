@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
-    Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer, UserName,
+    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, MailAddress, Party,
+    PassTag, Transfer, UserName,
 };
 use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::{
-    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, Document, DueAttachment, Expected, FilledForm,
-    Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put, StoreError, StoredDocument, TakenMail, UsedPass,
+    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
+    Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
+    StoreError, StoredDocument, TakenMail, UsedPass,
 };
 use jiff::Timestamp;
 
@@ -38,7 +40,7 @@ impl HistoryStore for Store {
         Ok(Taking::default())
     }
 
-    async fn receipts_of(&self, _: &[u64]) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
+    async fn receipts_of(&self, _: &[u64], _: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -148,8 +150,8 @@ impl PageStore for Store {
         Ok(None)
     }
 
-    async fn case_of_mails(&self, _: &[i64]) -> Result<Option<IncidentId>, StoreError> {
-        Ok(None)
+    async fn people_of_mails(&self, _: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn mail_bounced(&self, _: i64, _: Timestamp) -> Result<bool, StoreError> {
@@ -183,7 +185,19 @@ impl CaseStore for Store {
         no_files()
     }
 
-    async fn remove_document(&self, _: IncidentId, _: &str, _: HistoryLine) -> Result<Put, StoreError> {
+    async fn remove_document(&self, _: IncidentId, _: &str, _: Option<i64>, _: HistoryLine) -> Result<Put, StoreError> {
         no_files()
+    }
+}
+
+/// The simulated sites know nobody.
+#[async_trait]
+impl ContactStore for Store {
+    async fn contacts(&self, _: &ContactQuery) -> Result<Vec<ContactDetail>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn people(&self, _: IncidentId) -> Result<Vec<(CaseRole, Contact)>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -22,6 +22,8 @@ pub struct Mails {
     pub all: Vec<Mail>,
     cursor: MailCursor,
     due: BTreeMap<IncidentId, Timestamp>,
+    /// What a person has to go on with, and why.
+    left: BTreeMap<IncidentId, String>,
 }
 
 pub struct Person {
@@ -144,7 +146,7 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
         let party = &person.party;
         let is_meant = match &telling.audience {
             Audience::All => true,
-            Audience::Except(authors) => !authors.iter().any(|author| party.is(author)),
+            Audience::Except(author) => party.id != *author,
             Audience::Only(address) => party.address == *address,
         };
         if !is_meant {
@@ -154,7 +156,10 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
         let is_same = |one: &Mail| {
             one.incident == telling.incident && one.reason == telling.reason && one.to.address == party.address
         };
-        if all.iter().any(is_same) {
+        if let Some(same) = all.iter_mut().find(|one| is_same(one)) {
+            if same.stands == Stands::Withdrawn {
+                (same.stands, same.settled_at, same.next) = (Stands::Waiting, None, at);
+            }
             continue;
         }
         all.push(Mail {
@@ -299,18 +304,26 @@ impl MailStore for Store {
         settled
     }
 
-    async fn deliveries(&self, incident: IncidentId, reason: &str) -> Result<Deliveries, StoreError> {
+    async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
         Ok(self.read(|shelf| {
-            let mails = &shelf.mails.all;
-            let of = |stands: Stands| {
-                mails.iter().filter(move |one| one.incident == incident && one.reason == reason && one.stands == stands)
+            let mails = &shelf.mails;
+            let last = |person: &Person| {
+                let is_theirs = |one: &&Mail| one.incident == incident && one.to.address == person.party.address;
+                mails.all.iter().rev().filter(is_theirs).find(|one| reasons.contains(&one.reason))
             };
-            Deliveries {
-                waiting: of(Stands::Waiting).count(),
-                sent: of(Stands::Sent).count(),
-                refused: of(Stands::Refused).count(),
-                last_sent: of(Stands::Sent).filter_map(|one| one.settled_at).max(),
+            let mut counted = Deliveries::default();
+            for mail in mails.of(incident).map(last) {
+                match mail.map(|mail| (mail.stands, mail.settled_at)) {
+                    Some((Stands::Sent, at)) => {
+                        counted.sent += 1;
+                        counted.last_sent = counted.last_sent.max(at);
+                    }
+                    Some((Stands::Waiting, _)) => counted.waiting += 1,
+                    Some((Stands::Refused, _)) => counted.refused += 1,
+                    Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
+                }
             }
+            counted
         }))
     }
 
@@ -325,10 +338,28 @@ impl MailStore for Store {
 
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
         self.commit(|shelf| {
+            shelf.mails.left.remove(&incident);
             shelf.mails.look(incident, due);
             Ok(())
         })
         .await
+    }
+
+    async fn leave_to_people(&self, incident: IncidentId, reason: &str, line: HistoryLine) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            if shelf.mails.left.insert(incident, reason.to_owned()).as_deref() != Some(reason) {
+                shelf.told(line);
+            }
+            shelf.mails.look(incident, None);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn left_to_people(&self, limit: usize) -> Result<Vec<(IncidentId, String)>, StoreError> {
+        let left =
+            |shelf: &Shelf| shelf.mails.left.iter().map(|(id, reason)| (*id, reason.clone())).take(limit).collect();
+        Ok(self.read(left))
     }
 
     async fn take_step(&self, step: StepTaken) -> Result<Written, StoreError> {
@@ -350,6 +381,10 @@ impl MailStore for Store {
 
     async fn mails(&self, _: &MailQuery) -> Result<Vec<MailRow>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn retry_mails(&self, _: Option<i64>, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn mail_counts(&self, _: usize) -> Result<(u64, u64), StoreError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use casebridge::case::IncidentId;
+use casebridge::store::history::Note;
 use casebridge::store::{BundleFile, NewRun, PageSeen, ReactionList, ReactionStore, Run, RunEnd, RunPage, StoreError};
 use jiff::Timestamp;
 
@@ -79,7 +80,7 @@ impl ReactionStore for Store {
         Ok(self.read(|shelf| shelf.deeds.list.clone()))
     }
 
-    async fn set_reactions(&self, _: ReactionList) -> Result<bool, StoreError> {
+    async fn set_reactions(&self, _: ReactionList, _: Note) -> Result<bool, StoreError> {
         Ok(false)
     }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use casebridge::case::{AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, IncidentId, Phase};
+use casebridge::case::{
+    AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, IncidentId, Person, Phase,
+};
 use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Place, Timing, Write, Writer};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
@@ -59,6 +61,10 @@ async fn what_runs_all_the_time_searches_an_index() {
     store.load(&[incident]).await.unwrap();
     store.referenced(&client(), None, 10).await.unwrap();
     store.open(vec![open_of(client(), 1)]).await.unwrap();
+    let mut for_somebody = open_of(client(), 2);
+    for_somebody.create.form.contact = Some(Person::at("anna@north.example".parse().unwrap()));
+    store.open(vec![for_somebody]).await.unwrap();
+    store.people(incident).await.unwrap();
     let write = Write {
         edit: Edit { solution: Some(None), comments: vec![comment(1, "why")], ..Edit::default() },
         reference: Some(reference(1, Some(1))),
@@ -109,6 +115,12 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["EXISTS", "change_seq > ?"], &["USING COVERING INDEX incident_change (change_seq>?)"]),
         (&["i.client", "WHERE i.id IN"], &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)"]),
         (&["FROM reference WHERE incident IN"], &["SEARCH reference USING INDEX reference_incident (incident=?)"]),
+        (
+            &["LEFT JOIN case_contact p"],
+            &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (incident=?)"],
+        ),
+        (&["FROM case_contact p JOIN"], &["SEARCH p USING PRIMARY KEY (incident=?)", "SEARCH c USING INTEGER PRIMARY"]),
+        (&["phone FROM contact WHERE address = ?"], &["SEARCH contact USING INDEX"]),
         (&["FROM comment WHERE incident IN"], &["SEARCH comment USING INDEX"]),
         (
             &["FROM reference r JOIN"],

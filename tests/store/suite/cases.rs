@@ -431,7 +431,7 @@ pub async fn a_53_what_was_deleted_from_the_lists_is_shown_only_to_whom_asks_for
     assert_eq!(cases(&store, CaseQuery { deleted: true, ..all() }).await, [incident]);
     let again = store.deposit(vec![deposit("edge-1")], at(9)).await.unwrap();
     assert_eq!((again[0].incident, again[0].new), (incident, false), "it is not brought back by the same event");
-    let case = casebridge::case::Case { id: name("CASE-9"), link: None, status: "Open".into() };
+    let case = casebridge::case::Case { id: name("CASE-9"), link: None, status: "Open".into(), contact: None };
     let late = Write {
         edit: Edit { case: Some(case.clone()), ..Edit::default() },
         reference: Some(reference(1, Some(1))),
@@ -462,7 +462,13 @@ pub async fn m_11_a_document_is_put_replaced_and_removed(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;
     write(&store, Write { reference: Some(reference(1, None)), ..Write::to(incident, Writer::Bridge) }).await;
-    let put = |content| Document { incident, name: "log.txt".into(), media_type: Some("text/plain".into()), content };
+    let put = |content| Document {
+        incident,
+        name: "log.txt".into(),
+        media_type: Some("text/plain".into()),
+        content,
+        revision: None,
+    };
     let first = content(&store, b"first").await;
     assert_eq!(store.put_document(put(first), line(incident, "log.txt")).await.unwrap(), Put::Done);
     let found = store.document(incident, "log.txt").await.unwrap().unwrap();
@@ -473,7 +479,7 @@ pub async fn m_11_a_document_is_put_replaced_and_removed(bench: &dyn Bench) {
     assert_eq!(store.document(incident, "log.txt").await.unwrap().unwrap().bytes, 6);
     assert_eq!(store.content(first, 0, 10).await.unwrap(), b"", "what nobody has any more is gone");
     let revision = load(&store, incident).await.revision;
-    let remove = |name: &'static str| store.remove_document(incident, name, line(incident, name));
+    let remove = |name: &'static str| store.remove_document(incident, name, None, line(incident, name));
     assert_eq!(remove("log.txt").await.unwrap(), Put::Done);
     assert_eq!(remove("log.txt").await.unwrap(), Put::Gone);
     assert_eq!(load(&store, incident).await.revision, revision + 1);

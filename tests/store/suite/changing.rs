@@ -99,7 +99,7 @@ pub async fn nothing_that_the_bridge_does_is_reported_back_to_it(bench: &dyn Ben
             solution: Some(Some("replaced".into())),
             completion_code: Some(Some(casebridge::case::CompletionCode::Fulfilled)),
             expected_resolution: Some(Some(at(9))),
-            case: Some(Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into() }),
+            case: Some(Case { id: "CASE-1".parse().unwrap(), link: None, status: "Open".into(), contact: None }),
             comments: vec![from_peer],
             assignment: Some(Some("Vendor NOC".into())),
             active: Some(true),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebridge::case::evidence::{
-    Context, Finding, Head, Keys, Receipt, Received, Report, SigningKey, Travelled, Verifier, Way,
+    Context, Finding, Head, Keys, Proof, Receipt, Received, Report, SigningKey, Travelled, Verifier, Way,
 };
 use casebridge::case::{Action, ContentDigest, Edit, HistoryLine, IncidentId, Phase, SiteId, Towards};
 use casebridge::store::history::{KeyStanding, KnownKey, Note, Of};
@@ -53,7 +53,7 @@ fn receipt(key: &SigningKey, operations: Vec<Received>, head: u64) -> Receipt {
 }
 
 pub async fn verified(store: &Arc<dyn IncidentStore>, keys: Keys) -> Result<Report, Finding> {
-    let mut verifier = Verifier::of_store(keys, &store.site().0.to_string());
+    let mut verifier = Verifier::of_store(keys, &store.site().0.to_string(), &"north".parse().unwrap());
     let mut after = 0;
     loop {
         let page = store.entries(&Of::All, after, 3).await.unwrap();
@@ -126,10 +126,11 @@ pub async fn a_receipt_stands_beside_what_it_proves_once_and_a_wrong_one_is_told
         assert_eq!((taking.proved, taking.wrong.len(), taking.through), (proved, 0, 13));
     }
     let mut keys = Keys::default();
-    keys.add(key.public());
-    let report = verified(&store, keys).await.unwrap();
+    keys.add(&peer(), key.public());
+    let report = verified(&store, keys.clone()).await.unwrap();
     assert_eq!((report.entries, report.sent, report.proved, report.unproved), (4, 2, 2, None));
-    let found = store.receipts_of(&[1, 2, 3]).await.unwrap();
+    assert!(store.receipts_of(&[1, 2, 3], 3).await.unwrap().is_empty(), "it came as entry 4");
+    let found = store.receipts_of(&[1, 2, 3], 4).await.unwrap();
     assert_eq!(found.iter().map(|(entry, ..)| *entry).collect::<Vec<_>>(), [2, 3]);
     for (entry, receipt, place) in found {
         let proof = receipt.proof(place).unwrap();
@@ -137,13 +138,23 @@ pub async fn a_receipt_stands_beside_what_it_proves_once_and_a_wrong_one_is_told
     }
 
     // Another content, a history that became shorter, and one that this site has not told itself yet.
-    let wrong = store.take_receipt(&peer(), &receipt(&key, vec![received(2, "x")], 20), at(5)).await.unwrap();
-    assert_eq!((wrong.proved, wrong.wrong.len()), (0, 1), "{wrong:?}");
+    for _ in 0..2 {
+        let wrong = store.take_receipt(&peer(), &receipt(&key, vec![received(2, "x")], 20), at(5)).await.unwrap();
+        assert_eq!((wrong.proved, wrong.wrong.len()), (0, 1), "{wrong:?}");
+        assert_eq!(store.head().await.unwrap().number, 5, "it is kept, and once");
+    }
+    let story = store.entries(&Of::Incident(incident), 0, 10).await.unwrap();
+    let kept = story.last().unwrap();
+    assert_eq!((kept.entry.action.as_str(), kept.entry.seq), ("receipt_wrong", Some(2)));
+    let proof: Proof = serde_json::from_str(kept.content.as_ref().unwrap()).unwrap();
+    assert_eq!((proof.check(), proof.operation.sha256), (Ok(()), received(2, "x").sha256));
     let shorter = store.take_receipt(&peer(), &receipt(&key, vec![received(2, "2")], 19), at(5)).await.unwrap();
     assert!(shorter.wrong[0].contains("ends with entry 19"), "{shorter:?}");
     let early = receipt(&key, vec![received(3, "3"), received(4, "4")], 21);
     assert_eq!(store.take_receipt(&peer(), &early, at(5)).await.unwrap().through, 13, "asked for again");
-    assert_eq!(store.head().await.unwrap().number, 4, "what proves nothing leaves nothing");
+    assert_eq!(store.head().await.unwrap().number, 6, "what proves nothing leaves nothing");
+    let report = verified(&store, keys).await.unwrap();
+    assert_eq!((report.proved, report.disputed, report.first_disputed), (2, 2, Some(5)));
 }
 
 pub async fn what_arrived_is_signed_for_and_what_nobody_signed_for_is_found_once(bench: &dyn Bench) {

@@ -40,7 +40,7 @@ async fn furnished(store: &Arc<dyn IncidentStore>) -> Vec<IncidentId> {
     let accepted = Write {
         edit: Edit {
             phase: Some(Phase::Review),
-            case: Some(Case { id: "CASE 7".parse().unwrap(), link: None, status: "Open".into() }),
+            case: Some(Case { id: "CASE 7".parse().unwrap(), link: None, status: "Open".into(), contact: None }),
             ..Edit::default()
         },
         reference: Some(ReferenceWrite { standing: Standing::Created, ..reference(1, None) }),

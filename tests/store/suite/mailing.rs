@@ -102,7 +102,7 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
     let incident = deposited(&store, "edge-1").await;
     joins(&store, incident, ANNA, None).await;
     joins(&store, incident, "bert@customer.example", None).await;
-    let audience = Audience::Except(vec![format!("Anna <{ANNA}>")]);
+    let audience = Audience::Except(store.parties(incident).await.unwrap()[0].id);
     tells(&store, vec![Telling { audience, ..telling(incident, "comment", Notice::Comment) }], 1).await;
     for second in [2, 3] {
         tells(&store, vec![telling(incident, "request", Notice::InputRequested)], second).await;
@@ -113,7 +113,7 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
         ["bert@customer.example", ANNA, "bert@customer.example"]
     );
     let counted = |counts: Deliveries| (counts.waiting, counts.sent, counts.refused);
-    assert_eq!(counted(store.deliveries(incident, "request").await.unwrap()), (2, 0, 0));
+    assert_eq!(counted(store.deliveries(incident, &["request".into()]).await.unwrap()), (2, 0, 0));
     let later = MailOutcome::Later { next: at(60), reason: "451".into() };
     store.settle_mail(due[0].id, later, None, at(5)).await.unwrap();
     let sent = line(incident, "mail_sent");
@@ -122,7 +122,7 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
     }
     let refused = MailOutcome::Refused { reason: "550".into() };
     store.settle_mail(due[2].id, refused, None, at(8)).await.unwrap();
-    let counts = store.deliveries(incident, "request").await.unwrap();
+    let counts = store.deliveries(incident, &["request".into()]).await.unwrap();
     assert_eq!((counted(counts), counts.last_sent), ((0, 1, 1), Some(at(6))), "said twice, it changes nothing");
     let told = store.history(incident, 100).await.unwrap();
     assert_eq!(told.iter().filter(|line| line.action == "mail_sent").count(), 1);
@@ -194,4 +194,54 @@ pub async fn r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_sto
     store.settle_mail(due[0].id, MailOutcome::Sent, None, at(40)).await.unwrap();
     store.look_again(incident, None).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub async fn r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    tells(&store, vec![telling(incident, "request", Notice::InputRequested)], 1).await;
+    let counted = |reasons: &[&str]| {
+        let (store, reasons) = (Arc::clone(&store), reasons.iter().map(ToString::to_string).collect::<Vec<_>>());
+        async move {
+            let counts = store.deliveries(incident, &reasons).await.unwrap();
+            (counts.missing, counts.waiting, counts.sent, counts.refused)
+        }
+    };
+    let due = store.due_mails(at(5), 10).await.unwrap();
+    store.settle_mail(due[0].id, MailOutcome::Refused { reason: "550".into() }, None, at(5)).await.unwrap();
+    assert_eq!(counted(&["request"]).await, (0, 0, 0, 1));
+    assert_eq!(counted(&["notice"]).await, (1, 0, 0, 0), "nobody has it");
+    let anna = ANNA.parse().unwrap();
+    store.remove_party(incident, &anna, line(incident, "party_removed")).await.unwrap();
+    assert_eq!(counted(&["request"]).await, (0, 0, 0, 0), "who was taken out does not count");
+    assert_eq!(store.retry_mails(None, "operator bert", at(6)).await.unwrap(), 0);
+    joins(&store, incident, "bert@customer.example", None).await;
+    assert_eq!(counted(&["request"]).await, (1, 0, 0, 0));
+    tells(&store, vec![telling(incident, "request", Notice::InputRequested)], 7).await;
+    assert_eq!(counted(&["request", "reminder"]).await, (0, 1, 0, 0));
+    // Taken out while a mail waits, and there again: the mail is written after all.
+    let bert = "bert@customer.example".parse().unwrap();
+    store.remove_party(incident, &bert, line(incident, "party_removed")).await.unwrap();
+    joins(&store, incident, "bert@customer.example", None).await;
+    assert_eq!(counted(&["request"]).await, (1, 0, 0, 0));
+    tells(&store, vec![telling(incident, "request", Notice::InputRequested)], 8).await;
+    assert_eq!(counted(&["request"]).await, (0, 1, 0, 0));
+    joins(&store, incident, ANNA, None).await;
+    assert_eq!(store.retry_mails(Some(due[0].id), "operator bert", at(9)).await.unwrap(), 1);
+    assert_eq!(store.retry_mails(Some(due[0].id), "operator bert", at(9)).await.unwrap(), 0, "it waits already");
+    let told = store.history(incident, 100).await.unwrap();
+    assert_eq!(told.iter().filter(|line| line.action == "mail_retried").count(), 1);
+
+    for reason in ["left", "left", "for another reason"] {
+        store.leave_to_people(incident, reason, line(incident, "reminded")).await.unwrap();
+    }
+    let told = store.history(incident, 100).await.unwrap();
+    assert_eq!(told.iter().filter(|line| line.action == "reminded").count(), 2, "the same is said once");
+    assert_eq!(store.left_to_people(10).await.unwrap(), [], "it does not wait for people");
+    let edit = Edit { state: Some(CaseState::InputRequested), ..Edit::default() };
+    assert_eq!(write(&store, Write { edit, ..Write::to(incident, Writer::Operator) }).await, Written::Done);
+    assert_eq!(store.left_to_people(10).await.unwrap(), [(incident, "for another reason".to_owned())]);
+    store.look_again(incident, None).await.unwrap();
+    assert_eq!(store.left_to_people(10).await.unwrap(), []);
 }

@@ -133,6 +133,7 @@ pub async fn a_case_template_is_filled_with_the_new_number(bench: &dyn Bench) {
         id: "{client}-{incident}".into(),
         link: Some("https://noc.example/{case}".into()),
         status: "Accepted".into(),
+        contact: None,
     };
     let opened = store.open(vec![Open { accept: Some(template), ..open_of(client(), 1) }]).await.unwrap().remove(0);
     let id = format!("north-{}", opened.incident.id);
@@ -140,6 +141,7 @@ pub async fn a_case_template_is_filled_with_the_new_number(bench: &dyn Bench) {
         id: id.parse().unwrap(),
         link: Some(format!("https://noc.example/{id}").parse().unwrap()),
         status: "Accepted".into(),
+        contact: None,
     };
     assert_eq!(opened.incident.case.as_ref(), Some(&case));
     assert_eq!(opened.incident.references[0].standing, Standing::Created);
@@ -152,7 +154,7 @@ pub async fn a_case_template_is_filled_with_the_new_number(bench: &dyn Bench) {
 pub async fn an_exchange_that_is_there_comes_back_with_its_present_case(bench: &dyn Bench) {
     let store = bench.open().await;
     let opened = store.open(vec![open_of(client(), 1)]).await.unwrap().remove(0);
-    let case = Case { id: "CASE-9".parse().unwrap(), link: None, status: "Working".into() };
+    let case = Case { id: "CASE-9".parse().unwrap(), link: None, status: "Working".into(), contact: None };
     let accept = Write {
         edit: Edit { case: Some(case.clone()), ..Edit::default() },
         ..Write::to(opened.incident.id, Writer::Operator)

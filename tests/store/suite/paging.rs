@@ -69,7 +69,8 @@ pub async fn r_02_a_form_makes_one_incident_with_its_people(bench: &dyn Bench) {
     let done = UsedPass { purpose: Purpose::Form, incident, at: at(100) };
     assert_eq!(store.used_pass(PassTag([1; 16])).await.unwrap(), Some(done));
     assert_eq!(store.used_pass(PassTag([2; 16])).await.unwrap(), None);
-    assert_eq!(store.case_of_mails(&[999, told[0].id]).await.unwrap(), Some(incident));
+    let people = store.people_of_mails(&[999, told[0].id]).await.unwrap();
+    assert_eq!(people, [(incident, told[0].to.id, told[0].to.address.clone())]);
     assert!(!store.mail_bounced(told[0].id, at(200)).await.unwrap(), "it did not go out yet");
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use casebridge::case::{IncidentId, Owned, Reaction, Reactions};
+use casebridge::case::evidence::Context;
+use casebridge::case::{Action, IncidentId, Owned, Reaction, Reactions};
+use casebridge::store::history::Note;
 use casebridge::store::{IncidentStore, NewRun, PageSeen, ReactionList, RunEnd};
 
 use super::{Bench, at, content, deposited};
@@ -34,13 +36,24 @@ async fn followed(store: &Arc<dyn IncidentStore>) -> (IncidentId, PageSeen) {
     (incident, store.events("reactions", 10).await.unwrap().seen)
 }
 
+fn note() -> Note {
+    Note {
+        at: at(0),
+        who: "operator anna".into(),
+        action: Action::ReactionsChanged,
+        peer: None,
+        detail: "changed".into(),
+        context: Context::default(),
+    }
+}
+
 pub async fn a_51_the_list_keeps_its_order_and_one_person_changes_it_at_a_time(bench: &dyn Bench) {
     let store = bench.open().await;
     let empty = store.reactions().await.unwrap();
     assert_eq!(empty, ReactionList::default());
     let reactions = Reactions(vec![owned(3, "third"), owned(1, "first"), owned(2, "second")]);
-    assert!(store.set_reactions(ReactionList { reactions: reactions.clone(), ..empty.clone() }).await.unwrap());
-    assert!(!store.set_reactions(empty).await.unwrap(), "somebody else was faster");
+    assert!(store.set_reactions(ReactionList { reactions: reactions.clone(), ..empty.clone() }, note()).await.unwrap());
+    assert!(!store.set_reactions(empty, note()).await.unwrap(), "somebody else was faster");
     let store = bench.open().await;
     assert_eq!(store.reactions().await.unwrap().reactions, reactions);
 }

@@ -136,6 +136,7 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
         id: "CASE-1".parse().unwrap(),
         link: Some("https://noc.example/1".parse().unwrap()),
         status: "Open".into(),
+        contact: None,
     };
     let form = Form { tracking_number: Some("T-1".into()), comment: Some("more\nof it".into()), ..Form::default() };
     let full = Write {
@@ -181,7 +182,7 @@ pub async fn what_an_edit_leaves_out_stays_and_what_it_clears_goes(bench: &dyn B
     assert_eq!(cleared.work, Work { phase: Phase::Review, ..Work::default() });
     assert_eq!((cleared.case, cleared.submission), (Some(case), Submission::Requested));
 
-    let without_link = Case { id: "CASE-2".parse().unwrap(), link: None, status: "Moved".into() };
+    let without_link = Case { id: "CASE-2".parse().unwrap(), link: None, status: "Moved".into(), contact: None };
     let edit = Edit { case: Some(without_link.clone()), ..Edit::default() };
     assert_eq!(write(&store, Write { edit, ..Write::to(incident, Writer::Bridge) }).await, Written::Done);
     assert_eq!(load(&store, incident).await.case, Some(without_link), "a case is written whole, the old link goes");
@@ -194,6 +195,7 @@ pub async fn a_32_the_upstreams_case_stands_beside_the_one_that_is_shown(bench: 
         id: id.parse().unwrap(),
         link: link.map(|link| link.parse().unwrap()),
         status: "Open".into(),
+        contact: None,
     };
     let (theirs, ours) = (case("V-1", Some("https://vendor.example/V-1")), case("P-1", None));
     let own_case = OwnCase { id: true, link: true, status: false };

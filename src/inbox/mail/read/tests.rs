@@ -16,7 +16,7 @@ fn a_usual_mail_is_read() {
         "To: support@desk.example\r\nSubject: =?utf-8?Q?Pas_de_tonalit=C3=A9?=\r\nAccept-Language: fr-FR, en;q=0.5\r\n",
         "Bonjour,\r\npas de tonalit\u{e9}.\r\n-- \r\nAnna\r\n",
     );
-    assert_eq!((letter.id.as_str(), letter.from.as_str()), ("1@north.example", "anna@north.example"));
+    assert_eq!(letter.from.as_str(), "anna@north.example");
     assert_eq!((letter.name.as_deref(), letter.language), (Some("Anna"), Some(Language::French)));
     assert_eq!((letter.subject.as_str(), letter.text.as_str()), ("Pas de tonalité", "Bonjour,\npas de tonalité."));
     assert_eq!((letter.nature, letter.to, letter.answers), (Nature::Person, Vec::new(), Vec::new()));
@@ -57,12 +57,19 @@ fn programs_are_recognised() {
         "Return-Path: <>\r\n",
         "List-Id: <all.north.example>\r\n",
         "auto-submitted: Auto-Generated; x=y\r\n",
+        // An absence notice of Exchange.
+        "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: your case\r\n",
+        "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n",
     ] {
         assert_eq!(letter(header, "I am away.").nature, Nature::Program, "{header}");
     }
     for from in ["MAILER-DAEMON@north.example", "no-reply@north.example", "noreply@north.example"] {
         let letter = read(format!("From: {from}\n\nx").as_bytes()).unwrap();
         assert_eq!(letter.nature, Nature::Program, "{from}");
+    }
+    // Somebody wants no receipts and no absence notices, and has written all the same.
+    for header in ["X-Auto-Response-Suppress: DR, RN\r\n", "X-Auto-Response-Suppress: OOF\r\n"] {
+        assert_eq!(letter(header, "It rings.").nature, Nature::Person, "{header}");
     }
     assert_eq!(letter("Auto-Submitted: no\r\nReturn-Path: <anna@north.example>\r\n", "x").nature, Nature::Person);
 }
@@ -82,6 +89,30 @@ fn report(action: &str) -> Nature {
 fn a_bounce_names_the_mail_that_came_back_and_a_delay_does_not() {
     assert_eq!(report("failed"), Nature::Bounce { of: vec!["7.s@desk.example".into()] });
     assert_eq!(report("delayed"), Nature::Program);
+}
+
+#[test]
+fn a_mail_server_without_reports_returns_the_mail_in_its_text() {
+    let nature = |header: &str, body: &str| {
+        let mail = format!("From: Mailer-Daemon <MAILER-DAEMON@x.example>\r\n{header}\r\n{body}");
+        read(mail.as_bytes()).unwrap().nature
+    };
+    let copy = "Sorry, no mailbox here by that name.\r\n\r\n--- Below this line is a copy of the message.\r\n\r\n\
+                Return-Path: <support@desk.example>\r\nMessage-ID: <7.s@desk.example>\r\n";
+    assert_eq!(nature("Subject: failure notice\r\n", copy), Nature::Bounce { of: vec!["7.s@desk.example".into()] });
+    assert_eq!(nature("Subject: Warning: message delayed\r\n", copy), Nature::Program);
+    let signed = "Subject: failure notice\r\nTo: support+abc@desk.example\r\n";
+    assert_eq!(nature(signed, "Sorry."), Nature::Bounce { of: Vec::new() }, "the address tells which mail");
+    assert_eq!(nature("Subject: failure notice\r\n", "Sorry."), Nature::Program);
+}
+
+#[test]
+fn two_mails_with_one_id_are_two_and_two_copies_of_one_are_one() {
+    let id = |header: &str, body: &str| letter(header, body).id;
+    let first = id("Received: from a\r\n", "It rings.\r\n");
+    assert_eq!((first.len(), &id("Received: from b\r\n", "It rings.\r\n")), (64, &first));
+    assert_ne!(id("", "It does not ring.\r\n"), first);
+    assert_ne!(id("Subject: Another\r\n", "It rings.\r\n"), first);
 }
 
 #[test]

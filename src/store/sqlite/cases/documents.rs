@@ -35,7 +35,10 @@ fn origin(text: Option<String>) -> Option<Alias> {
 }
 
 pub async fn put(connection: &mut SqliteConnection, document: Document, line: HistoryLine) -> Result<Put, StoreError> {
-    let Document { incident, name, media_type, content } = document;
+    let Document { incident, name, media_type, content, revision } = document;
+    if let Some(found) = moved_on(connection, incident, revision).await? {
+        return Ok(Put::Stale(found));
+    }
     let known = sqlx::query("SELECT state, origin FROM attachment WHERE incident = ? AND name = ?")
         .bind(incident.0)
         .bind(&name)
@@ -85,8 +88,12 @@ pub async fn remove(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     name: String,
+    revision: Option<i64>,
     line: HistoryLine,
 ) -> Result<Put, StoreError> {
+    if let Some(found) = moved_on(connection, incident, revision).await? {
+        return Ok(Put::Stale(found));
+    }
     let known =
         sqlx::query("SELECT id, content FROM attachment WHERE incident = ? AND name = ? AND state <> 'awaited'")
             .bind(incident.0)
@@ -109,6 +116,20 @@ pub async fn remove(
     insert_history(connection, &[line]).await?;
     touch(connection, incident).await?;
     Ok(Put::Done)
+}
+
+/// The revision of the case, where it is another than the one that was decided on.
+async fn moved_on(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    decided_on: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
+    let Some(decided_on) = decided_on else { return Ok(None) };
+    let found: Option<i64> = sqlx::query_scalar("SELECT revision FROM incident WHERE id = ?")
+        .bind(incident.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.filter(|found| *found != decided_on))
 }
 
 /// A file more or less is another revision of the case.

@@ -57,10 +57,16 @@ impl CaseStore for SqliteStore {
         .await
     }
 
-    async fn remove_document(&self, incident: IncidentId, name: &str, line: HistoryLine) -> Result<Put, StoreError> {
+    async fn remove_document(
+        &self,
+        incident: IncidentId,
+        name: &str,
+        revision: Option<i64>,
+        line: HistoryLine,
+    ) -> Result<Put, StoreError> {
         let name = name.to_owned();
         self.in_transaction(CrashPoint::StoreWritten, move |connection| {
-            Box::pin(documents::remove(connection, incident, name, line))
+            Box::pin(documents::remove(connection, incident, name, revision, line))
         })
         .await
     }

@@ -52,6 +52,7 @@ CREATE TABLE incident (
   case_id             TEXT,
   case_link           TEXT,
   case_status         TEXT,
+  case_contact        TEXT CHECK (case_contact IS NULL OR json_valid(case_contact)),  -- who has it there: a person, as JSON
   assignment          TEXT CHECK (length(assignment) BETWEEN 1 AND 128),    -- the group that has the record in hand
   active              INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),  -- 0 stops the exchange of this record
   -- Where the case stands for its people. In the phases initial_support and escalate it may be set to one of the first five;
@@ -63,6 +64,7 @@ CREATE TABLE incident (
   upstream_case_id     TEXT,
   upstream_case_link   TEXT,
   upstream_case_status TEXT,
+  upstream_case_contact TEXT CHECK (upstream_case_contact IS NULL OR json_valid(upstream_case_contact)),
   case_own             TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(case_own))
 ) STRICT;
 
@@ -78,7 +80,8 @@ END;
 CREATE TRIGGER incident_updated
 AFTER UPDATE OF device_group, kind, synopsis, description, priority, severity, problem_class, service_type, event_type,
   event_type_group, occurred_at, device, serial, manifest, submission, form, phase, solution, completion_code,
-  expected_resolution, case_id, case_link, case_status, generation, assignment, active
+  expected_resolution, case_id, case_link, case_status, case_contact, generation, assignment,
+  active
 ON incident WHEN NEW.bridge = OLD.bridge BEGIN
   UPDATE change_clock SET last = last + 1;
   UPDATE incident

@@ -14,6 +14,9 @@ CREATE TABLE party (
 ) STRICT;
 CREATE INDEX party_to_greet ON party (id) WHERE greeted = 0 AND removed = 0;
 
+-- Who of them wrote a comment, by a mail or a page.
+ALTER TABLE comment ADD COLUMN party INTEGER REFERENCES party (id);
+
 -- What somebody reads, for the next case.
 CREATE TABLE party_language (
   address  TEXT PRIMARY KEY COLLATE NOCASE,
@@ -58,3 +61,15 @@ CREATE TABLE reminder_due (
   due      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX reminder_due_next ON reminder_due (due);
+
+-- Cases that wait for their people and that a person has to go on with.
+CREATE TABLE left_to_people (
+  incident INTEGER PRIMARY KEY REFERENCES incident (id),
+  reason   TEXT NOT NULL
+) STRICT;
+
+-- What ends a round of reminders at the other site is looked at here too, though nobody here may be told anything.
+CREATE TRIGGER round_ended AFTER INSERT ON milestone
+WHEN NEW.fact ->> 'notice' IN ('input-close', 'closing-close', 'closing-answered') BEGIN
+  INSERT INTO reminder_due VALUES (NEW.incident, 0) ON CONFLICT (incident) DO UPDATE SET due = 0;
+END;
