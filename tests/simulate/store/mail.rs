@@ -313,12 +313,11 @@ impl MailStore for Store {
             };
             let mut counted = Deliveries::default();
             for mail in mails.of(incident).map(last) {
-                let mut sent = |at: Option<Timestamp>| {
-                    counted.sent += 1;
-                    counted.last_sent = counted.last_sent.max(at);
-                };
-                match mail.map(|mail| (mail.stands, mail)) {
-                    Some((Stands::Sent, mail)) => sent(mail.settled_at),
+                match mail.map(|mail| (mail.stands, mail.settled_at)) {
+                    Some((Stands::Sent, at)) => {
+                        counted.sent += 1;
+                        counted.last_sent = counted.last_sent.max(at);
+                    }
                     Some((Stands::Waiting, _)) => counted.waiting += 1,
                     Some((Stands::Refused, _)) => counted.refused += 1,
                     Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
