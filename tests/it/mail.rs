@@ -633,7 +633,9 @@ async fn r_04_a_wrong_address_is_told_of_and_the_right_one_gets_what_is_asked() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r_07_auto_close_leaves_a_case_to_its_people_and_their_notice() {
-    let bench = Bench::with("[[case_type]]\nname = \"Fault\"\nauto_close_after = \"1h\"\n");
+    let bench = Bench::with(
+        "[[solution]]\nname = \"S\"\n[[process]]\nname = \"P\"\nsolution = \"S\"\n[[case_type]]\nname = \"Fault\"\nprocess = \"P\"\nauto_close_after = \"1h\"\n",
+    );
     let (engine, _state) = bench.start().await;
     let id = case(&engine).await;
     bench.execute("UPDATE incident SET case_type = 'Fault'").await;
