@@ -42,9 +42,8 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
         }
         tasks.spawn(until(stop.clone(), poll(engine.clone())));
     }
-    if settings.mail.is_some() {
-        tasks.spawn(until(stop.clone(), mail(engine.clone())));
-    }
+    // Without [mail], too: the people of another site may not have answered, and this one be the one that closes their case.
+    tasks.spawn(until(stop.clone(), mail(engine.clone())));
     if settings.listen.is_some() {
         tasks.spawn(until(stop.clone(), open(engine.clone())));
         tasks.spawn(until(stop.clone(), tell_taken(engine.clone())));

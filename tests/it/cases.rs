@@ -225,7 +225,11 @@ async fn what_no_case_can_have_is_refused_and_changes_nothing() {
     let site = &desk.site;
     let made = local(site, "POST", "/v1/cases", json!({"details": "One", "priority": "2 - High"})).await;
     assert_eq!(made.status, 200, "{made:?}");
-    let before = hear(site.request("GET", "/v1/cases/1")).await;
+    let before = eventually("its type and its promises", || async {
+        let shown = hear(site.request("GET", "/v1/cases/1")).await;
+        shown.body["dueDate"].is_string().then_some(shown)
+    })
+    .await;
     for (method, path, body, reason) in [
         ("POST", "", json!({"details": "x", "caseTypeName": "hardwear"}), "there are hardware"),
         (

@@ -168,7 +168,7 @@ async fn an_operation_that_breaks_a_rule_is_refused_alone_and_the_rule_is_named(
         (
             "a status with an escape",
             operation(1, 2, "update", json!({"case": {"id": "C", "status": "\u{1b}"}})),
-            vec!["case.status", "U+001B"],
+            vec!["the case's status", "U+001B"],
         ),
         (
             "a link that is code",
