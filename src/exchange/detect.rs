@@ -20,7 +20,7 @@ use crate::telemetry::{CrashPoint, crash_point, discreet};
 /// What is to become of a new incident.
 enum Decision {
     Submit {
-        form: Form,
+        form: Box<Form>,
         policy: Option<String>,
     },
     Hold {
@@ -274,7 +274,7 @@ impl Engine {
                 let form = self.form_to_send(incident).or(&settings.submit.defaults);
                 let checked = self.check_submittable(incident);
                 match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
-                    Ok(()) => Decision::Submit { form, policy: None },
+                    Ok(()) => Decision::Submit { form: Box::new(form), policy: None },
                     Err(reason) => Decision::Hold { reason },
                 }
             }
@@ -297,7 +297,7 @@ impl Engine {
                 let recipient = form.recipient.clone().filter(|_| incident.client.is_none());
                 let form = Form { recipient, ..form }.or(&policy.form).or(&settings.submit.defaults);
                 match self.check_form(&form) {
-                    Ok(()) => Decision::Submit { form, policy: Some(policy.name.clone()) },
+                    Ok(()) => Decision::Submit { form: Box::new(form), policy: Some(policy.name.clone()) },
                     Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
                 }
             }
@@ -348,7 +348,7 @@ fn settle_one(
         return Ok(());
     }
     if let Decision::Submit { form, policy } = decision
-        && settle::submitted(transaction, scene, incident, form.clone(), policy.clone())?
+        && settle::submitted(transaction, scene, incident, form.as_ref().clone(), policy.clone())?
     {
         settled.queued.insert(key.peer.clone());
         settled.submitted.push((incident.id, key));
