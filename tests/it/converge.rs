@@ -60,7 +60,8 @@ impl Half {
         let text = config.replace("{dir}", dir.path().to_str().unwrap());
         let settings = Settings::parse(&text, "config.toml", dir.path()).map_err(|fault| fault.to_string()).unwrap();
         let store: Arc<dyn IncidentStore> = Arc::new(SqliteStore::open(&settings.store).await.unwrap());
-        let clock = Clock::manual(NOON.parse().unwrap());
+        // The triggers of the store go by the machine's clock.
+        let clock = Clock::manual(Timestamp::now());
         let state = State::open(&settings.state, store.site(), clock.now()).unwrap();
         let parts = Parts {
             settings,
@@ -121,7 +122,7 @@ impl Upstream for Wire {
             client: north(),
             version: "0".into(),
             protocol: "1.0".into(),
-            time: NOON.parse().unwrap(),
+            time: Timestamp::now(),
             capabilities: Vec::new(),
             key: None,
             endorsements: Vec::new(),

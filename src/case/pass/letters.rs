@@ -23,7 +23,7 @@ fn letter(value: u32) -> char {
     char::from(LETTERS[(value & 0x1f) as usize])
 }
 
-/// None for what [`write`] never writes, capitals aside.
+/// None for what [`write()`] never writes, capitals aside.
 pub fn read(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
     let (mut held, mut bits) = (0u32, 0);

@@ -24,7 +24,8 @@ impl Engine {
                 self.check_ownership(incident, Decision::Update, &edit)?;
             }
             let (beside, named) = beside(request, incident, instance)?;
-            if let Some(case_type) = &beside.case_type {
+            if beside.case_type.is_some() || beside.priority.is_some() {
+                let case_type = beside.case_type.as_ref().unwrap_or(&instance.case_type);
                 let priority = beside.priority.or(incident.form.priority).or(incident.event.priority);
                 self.check_type(case_type.as_ref(), priority)?;
             }

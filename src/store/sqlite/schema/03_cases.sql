@@ -85,7 +85,7 @@ END;
 
 -- The words of the titles. The bridge brings them up to date before it looks for any: what other programs write to does not
 -- need an SQLite that knows such tables.
-CREATE VIRTUAL TABLE incident_text USING fts5 (synopsis, content = '', contentless_delete = 1, detail = none);
+CREATE VIRTUAL TABLE incident_text USING fts5 (synopsis, detail = none);
 
 CREATE TABLE incident_text_due (
   incident INTEGER PRIMARY KEY
