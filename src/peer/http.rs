@@ -143,22 +143,25 @@ fn content_type(response: &Response) -> &str {
 }
 
 async fn read(mut response: Response, limit: usize, large: &Semaphore) -> Result<Vec<u8>, PeerError> {
-    let mut body: Vec<u8> = Vec::new();
+    /// Read block by block: one that grew would leave its smaller selves behind it.
+    const BLOCK: usize = 1 << 20;
+    let mut blocks: Vec<Vec<u8>> = Vec::new();
+    let mut length = 0;
     let mut turn = None;
     while let Some(chunk) = response.chunk().await.map_err(|error| PeerError::of(&error))? {
-        if body.len() + chunk.len() > limit {
+        length += chunk.len();
+        if length > limit {
             return Err(PeerError::Malformed(format!("an answer of more than {limit} bytes")));
         }
-        if turn.is_none() && body.len() + chunk.len() > PROBLEM_LIMIT {
+        if turn.is_none() && length > PROBLEM_LIMIT {
             turn = large.acquire().await.ok();
         }
-        // Not doubled: an answer at its limit would take three times that much while it is moved.
-        if body.capacity() - body.len() < chunk.len() {
-            body.reserve_exact(chunk.len() + body.len() / 4);
+        match blocks.last_mut() {
+            Some(block) if block.len() + chunk.len() <= BLOCK => block.extend_from_slice(&chunk),
+            _ => blocks.push(chunk.to_vec()),
         }
-        body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(blocks.concat())
 }
 
 #[async_trait]
