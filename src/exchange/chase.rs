@@ -20,6 +20,8 @@ const PAGE: usize = 100;
 const ROUNDS: usize = 100;
 /// A case whose people cannot be told for now is looked at again then.
 const WITHOUT_MAIL: SignedDuration = SignedDuration::from_hours(1);
+/// The solution of a case whose people did not say what was asked of them.
+const UNANSWERED: &str = "Closed, since nobody answered";
 /// Who is said to have done it.
 const DAEMON: &str = "casebridge";
 
@@ -169,7 +171,11 @@ impl Engine {
             Asked::Input => Some(CompletionCode::AbandonedByUser.as_str().to_owned()),
             Asked::Closing => None,
         };
-        let request = WorkRequest { completion_code: code, operator: DAEMON.into(), ..WorkRequest::default() };
+        // Each site would fill in what is left empty by its own rule (C-15, C-27).
+        let empty = incident.work.solution.as_deref().is_none_or(|text| text.trim().is_empty());
+        let solution = (asked == Asked::Input && empty).then(|| UNANSWERED.to_owned());
+        let request =
+            WorkRequest { completion_code: code, solution, operator: DAEMON.into(), ..WorkRequest::default() };
         self.edit_for(incident, Decision::Close, &request)
     }
 

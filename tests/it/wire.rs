@@ -399,13 +399,14 @@ async fn m_02_a_case_does_not_move_long_after_now() {
         let milestone = json!({"id": exchange(7), "n": 1, "at": at, "fact": {"state": "in_process"}});
         operation(1, 2, "update", json!({"milestones": [milestone]}))
     };
-    for ahead in ["9999-01-01T00:00:00Z", &(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(30)).to_string()]
+    for ahead in
+        ["9999-01-01T00:00:00Z", &(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 367)).to_string()]
     {
         let result = partner.unchanged(partner.caller.operate(moved(ahead))).await;
-        assert_refused(&result, 422, "content", &["milestones", "more than a day after now"]);
+        assert_refused(&result, 422, "content", &["milestones", "more than a year after now"]);
     }
-    // A clock that is an hour wrong is borne.
-    let ahead = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+    // A clock that is days wrong is borne.
+    let ahead = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(100)).to_string();
     let result = partner.caller.operate(moved(&ahead)).await;
     assert_eq!(result["outcome"], "applied", "{result}");
 }

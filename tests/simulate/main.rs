@@ -98,7 +98,7 @@ fn a_store_that_opens_an_incident_twice_is_found() {
 
 #[test]
 fn a_store_that_applies_an_operation_twice_is_found() {
-    is_found(Bug::AppliesTwice, 200);
+    is_found(Bug::AppliesTwice, 2000);
 }
 
 #[test]

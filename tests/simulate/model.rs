@@ -13,6 +13,8 @@ pub const REOPENED: &str = "reopened";
 pub const STATUS: &str = "status";
 /// What a site did whose people did not answer, in its own words.
 pub const UNANSWERED: &str = "closed, since nobody answered";
+/// The same, by the site that has the case in hand.
+pub const UNANSWERED_BELOW: &str = "closed for the other site, whose people did not answer";
 
 /// One incident, by its event.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use casebridge::case::{Action, Alias, Case, Deadline, Fact, HistoryLine, Incident, Instants, PhaseGroup};
 
-use crate::model::{Expected, REOPENED, RESOLVED, STATUS, UNANSWERED};
+use crate::model::{Expected, REOPENED, RESOLVED, STATUS, UNANSWERED, UNANSWERED_BELOW};
 
 /// Whether the line tells of this.
 pub fn is(line: &HistoryLine, action: Action) -> bool {
@@ -13,7 +13,7 @@ pub fn is(line: &HistoryLine, action: Action) -> bool {
 
 /// Whether the site closed a case by itself.
 fn closes(line: &HistoryLine) -> bool {
-    is(line, Action::AutoClosed) || line.detail == UNANSWERED
+    is(line, Action::AutoClosed) || line.detail == UNANSWERED || line.detail == UNANSWERED_BELOW
 }
 
 /// Each warning and each violation is one milestone and one line at the site that promised it; and a case that a site closes
