@@ -35,8 +35,8 @@ texts! {
     Tag: 1, Tag::LIMIT, LINE;
     ExchangeId: 32, 32, "^[0-9a-f]{32}$";
     ContentDigest: 64, 64, "^[0-9a-f]{64}$";
-    PublicKey: 44, 44, "^[A-Za-z0-9+/]{43}=$";
-    Signature: 88, 88, "^[A-Za-z0-9+/]{86}==$";
+    PublicKey: 44, 44, "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$";
+    Signature: 88, 88, "^[A-Za-z0-9+/]{85}[AQgw]==$";
 }
 
 impl PartialSchema for Percent {

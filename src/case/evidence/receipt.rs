@@ -44,7 +44,7 @@ impl Received {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Statement {
     /// Who received, by the identity of its store, and by its own name.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub site: SiteId,
     pub alias: Alias,
     pub key: PublicKey,
