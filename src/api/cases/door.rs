@@ -47,7 +47,7 @@ impl Caller {
         if named.is_empty() || named == self.name {
             return Ok(self.name.clone());
         }
-        token::name(named).map_err(|fault| ProblemType::BadRequest.with(format!("`operator` {fault}")))?;
+        token::name(named).map_err(|fault| ProblemType::Form.with(format!("`operator` {fault}")))?;
         if self.way == Way::Socket {
             return Ok(named.to_owned());
         }
@@ -61,7 +61,7 @@ impl Caller {
     /// Whoever something is done for, as cases name people: the one whom the request names, else the caller.
     pub fn person(&self, named: &str) -> Result<UserName, Refusal> {
         let name = if named.is_empty() { &self.name } else { named };
-        name.parse().map_err(|fault| ProblemType::BadRequest.with(format!("`operator` {fault}")).into())
+        name.parse().map_err(|fault| ProblemType::Form.with(format!("`operator` {fault}")).into())
     }
 
     /// The answer of this call: what it did, with its code.

@@ -101,7 +101,7 @@ fn parsed(query: &CaseListQuery, seen: Seen, now: Timestamp) -> Result<CaseQuery
         None => (sort, false),
     };
     let order = match name {
-        "" if !descending => CaseOrder::default(),
+        "" if query.sort.is_none() => CaseOrder::default(),
         name => CaseOrder::parse(name).ok_or_else(|| {
             let known = CaseOrder::ALL.map(CaseOrder::as_str).join(", ");
             wrong(format!("`sort` must be one of {known}, with - in front to reverse"))
