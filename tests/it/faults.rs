@@ -485,7 +485,7 @@ impl Drop for Group {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root: tests/faults"]
 async fn a_memory_limit_is_kept_under_many_incidents_and_a_large_file() {
-    const MEGABYTES: u64 = 128;
+    const MEGABYTES: u64 = 64;
     let groups = [Group::new("a", MEGABYTES << 20), Group::new("b", MEGABYTES << 20)];
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     for (site, group) in [(&mut pair.partner, &groups[0]), (&mut pair.end_user, &groups[1])] {

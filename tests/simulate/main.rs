@@ -24,7 +24,7 @@ use bugs::Bug;
 use world::World;
 
 /// Seeds of one run, unless it is told otherwise.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 2000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
