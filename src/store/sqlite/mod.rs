@@ -70,7 +70,7 @@ const ROWS: usize = 512;
 
 /// Pages that a connection keeps, as SQLite wants it said: minus so many KiB. The system has the file in memory as well.
 const WRITER_KIB: &str = "-8192";
-const READERS_KIB: &str = "-4096";
+const READERS_KIB: &str = "-2048";
 
 /// What to look at when permissions are in the way.
 const MAY_WRITE: &str = "may the user that casebridge runs as write to the file and into its directory?";
