@@ -30,8 +30,12 @@ type Asked = Result<Query<HistoryQuery>, QueryRejection>;
 
 fn asked(query: Asked) -> Result<HistoryQuery, Refusal> {
     let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
-    let number = |value: Option<u64>| value.map(|value| value.min(i64::MAX as u64));
-    Ok(HistoryQuery { after: number(query.after), until: number(query.until), ..query })
+    for (name, number) in [("after", query.after), ("until", query.until)] {
+        if number.is_some_and(|number| i64::try_from(number).is_err()) {
+            return Err(ProblemType::BadRequest.with(format!("`{name}` must be at most {}", i64::MAX)).into());
+        }
+    }
+    Ok(query)
 }
 
 /// Entries of the history, of one case or of all, as an export holds them.

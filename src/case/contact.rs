@@ -64,7 +64,6 @@ impl fmt::Display for ContactAddress {
 /// Somebody as one site tells the other of them: the address, and what else is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
-    #[schema(value_type = String)]
     pub address: ContactAddress,
     /// One line, at most 128 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

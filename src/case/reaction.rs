@@ -154,7 +154,6 @@ pub struct Scope {
     pub group: Option<String>,
     /// A client: the organisation whose incidents these are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub client: Option<Alias>,
 }
 

@@ -1,15 +1,20 @@
 //! What the OpenAPI document says of names. It counts in characters, where the types count in bytes and are stricter.
 
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::evidence::{PublicKey, Signature};
 use super::{
-    Alias, CaseId, CaseLink, CaseTypeName, ContentDigest, ExchangeId, GroupName, Percent, Tag, TransactionId, UserName,
+    Alias, CaseId, CaseLink, CaseTypeName, ContactAddress, ContentDigest, ExchangeId, GroupName, LinkTo, Percent, Tag,
+    TransactionId, UserName,
 };
 
 /// A line that is not blank, without control characters and those that reorder what a person sees.
 const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069][^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
+
+/// What every mail server takes; the type takes letters of all languages.
+const ADDRESS: &str = r"^[A-Za-z0-9_+-]{1,32}(\.[A-Za-z0-9_+-]{1,31})?@([A-Za-z0-9]{1,63}\.){1,2}[A-Za-z0-9]{1,63}$";
 
 macro_rules! texts {
     ($($name:ty: $least:expr, $most:expr, $pattern:expr;)+) => {$(
@@ -29,6 +34,7 @@ texts! {
     TransactionId: 1, TransactionId::LIMIT, LINE;
     CaseId: 1, CaseId::LIMIT, LINE;
     CaseLink: 7, CaseLink::LIMIT, r"^https?://[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$";
+    ContactAddress: 5, 254, ADDRESS;
     UserName: 1, UserName::LIMIT, LINE;
     GroupName: 1, GroupName::LIMIT, LINE;
     CaseTypeName: 1, CaseTypeName::LIMIT, LINE;
@@ -46,3 +52,17 @@ impl PartialSchema for Percent {
 }
 
 impl ToSchema for Percent {}
+
+/// One of the two, and nothing beside it.
+impl PartialSchema for LinkTo {
+    fn schema() -> RefOr<Schema> {
+        let only = |name: &str, value: RefOr<Schema>| {
+            let object = ObjectBuilder::new().schema_type(Type::Object).property(name, value).required(name);
+            object.additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        let either = OneOfBuilder::new().item(only("transaction", TransactionId::schema()));
+        either.item(only("case_id", CaseId::schema())).into()
+    }
+}
+
+impl ToSchema for LinkTo {}

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum_server::accept::Accept;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -37,10 +38,25 @@ struct Open {
     each: HashMap<IpAddr, usize>,
 }
 
+/// Half of the file descriptors that this process may have, the most that it is given: a connection that finds none waits
+/// unseen at the door, and the store and the state need theirs.
+fn affordable() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // A refusal leaves the limit as it is, which is then what counts.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit.clone() });
+    let descriptors = getrlimit(Resource::Nofile).current;
+    descriptors.map_or(usize::MAX, |count| usize::try_from(count / 2).unwrap_or(usize::MAX))
+}
+
 impl Bounded {
     pub fn new(listen: &Listen) -> Self {
+        let most = listen.connections.min(affordable());
+        if most < listen.connections {
+            let wanted = listen.connections;
+            warn!(event = "connections_lowered", connections = most, wanted, "file descriptors are too few");
+        }
         Self(Arc::new(Inner {
-            most: listen.connections,
+            most,
             most_each: listen.connections_per_address,
             read_within: listen.read_timeout,
             write_within: listen.write_timeout,

@@ -23,6 +23,8 @@ const TRANSFERS: usize = 4;
 const GATHERED: Duration = Duration::from_millis(250);
 /// The pause after a fault of the site's own.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long what an upstream said of itself counts.
+const ASKED_AGAIN: Duration = Duration::from_secs(900);
 
 pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(until(stop.clone(), detect(engine.clone())));
@@ -76,11 +78,12 @@ async fn detect(engine: Engine) {
     }
 }
 
-/// Asks the upstream who it is: at start, and after each back-off step while it is down.
+/// Asks the upstream who it is: at start, after each back-off step while it is down, and now and then while it is up, for
+/// its clock, its certificate and what it has learned since.
 async fn probe(engine: Engine) {
     loop {
         if engine.upstream_is_up() {
-            engine.upstream_down().await;
+            let _ = tokio::time::timeout(ASKED_AGAIN, engine.upstream_down()).await;
         }
         let wait = match engine.next_probe().await {
             Ok(Some(at)) => Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default(),

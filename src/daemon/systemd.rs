@@ -73,7 +73,11 @@ async fn status_line(engine: &Engine) -> String {
         Ok(Ok(status)) => {
             let peers: Vec<String> =
                 status.peers.iter().take(5).map(|peer| format!("{} {}", peer.alias, peer.health)).collect();
-            format!("{}; {} queued, {} parked", peers.join(", "), status.queued, status.parked)
+            let warnings = match status.warnings.first() {
+                Some(first) => format!("; {} warnings: {first}", status.warnings.len()),
+                None => String::new(),
+            };
+            format!("{}; {} queued, {} parked{warnings}", peers.join(", "), status.queued, status.parked)
         }
         _ => "busy".to_owned(),
     }

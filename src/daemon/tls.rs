@@ -1,9 +1,11 @@
 //! TLS at the door: certificate and key of the site, and where clients may show theirs, the authority that issued them.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -14,11 +16,14 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tower_http::add_extension::AddExtension;
+use tracing::warn;
 
 use super::connections::{Bounded, Connection};
 use crate::api::Presented;
+use crate::case::text::shown;
 use crate::config::certificate;
 use crate::config::settings::ListenTls;
+use crate::telemetry::Seldom;
 
 /// Reads the files and puts them together; one that does not fit the others is a fault.
 pub async fn configuration(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
@@ -63,12 +68,24 @@ fn unusable(path: &Path, what: &str) -> io::Error {
 #[derive(Clone)]
 pub struct Encrypted {
     inner: RustlsAcceptor<Bounded>,
+    told: Arc<Seldom<IpAddr>>,
 }
 
 impl Encrypted {
     pub fn new(config: RustlsConfig, bounded: Bounded) -> Self {
         let handshake = bounded.handshake_within();
-        Self { inner: RustlsAcceptor::new(config).handshake_timeout(handshake).acceptor(bounded) }
+        let inner = RustlsAcceptor::new(config).handshake_timeout(handshake).acceptor(bounded);
+        Self { inner, told: Arc::default() }
+    }
+}
+
+/// Somebody who does not get as far as a request: a wrong certificate, no TLS at all, nothing in time. Whoever only looks
+/// whether the port is open, and whoever was told of as one too many, is not told of.
+fn failed(told: &Seldom<IpAddr>, address: IpAddr, fault: &io::Error) {
+    let is_idle = matches!(fault.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionRefused);
+    if let (false, Some(handshakes)) = (is_idle, told.note(address, Instant::now())) {
+        let reason = shown(&fault.to_string(), 200);
+        warn!(event = "handshake_failed", %address, handshakes, reason, "no TLS came about");
     }
 }
 
@@ -80,9 +97,12 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Encrypted {
     type Future = Pin<Box<dyn Future<Output = Accepted<S>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let address = stream.peer_addr().map(|address| address.ip().to_canonical());
         let accepting = self.inner.accept(stream, service);
+        let told = Arc::clone(&self.told);
         Box::pin(async move {
-            let (stream, service) = accepting.await?;
+            let address = address?;
+            let (stream, service) = accepting.await.inspect_err(|fault| failed(&told, address, fault))?;
             let (_, session) = stream.get_ref();
             let shown = session.peer_certificates().and_then(<[_]>::first);
             let presented = shown.and_then(|der| certificate::read(der));

@@ -76,6 +76,9 @@ impl Engine {
                 warnings.push(format!("{}: {error}", peer.alias));
             }
         }
+        if let Some(fault) = self.store().trouble() {
+            warnings.push(format!("nothing was stored the last time: {fault}"));
+        }
         warnings.extend(self.ending_soon());
         warnings.extend(locked_out(&settings));
         warnings.extend(without_role(&settings));

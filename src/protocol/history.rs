@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::case::evidence::Line;
-use crate::case::{ExchangeId, Transfer};
+use crate::case::{Alias, ExchangeId, Transfer};
 
 /// Which entries `GET /v1/history`, `/v1/history/end` and `/v1/history/disclosed` are asked for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, IntoParams)]
@@ -17,6 +17,7 @@ pub struct HistoryQuery {
     pub incident: Option<i64>,
     /// What was disclosed to whom.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Alias>)]
     pub peer: Option<String>,
     /// The number of the last entry before.
     #[serde(skip_serializing_if = "Option::is_none")]

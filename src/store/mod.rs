@@ -261,6 +261,9 @@ pub trait IncidentStore:
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 
+    /// Why the last write failed, when it did.
+    fn trouble(&self) -> Option<StoreError>;
+
     /// Up to `limit` records that somebody other than the bridge changed after `after`. A change is reported after the
     /// transaction that made it, however long that took (design, invariant 8).
     async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError>;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
 use crate::support::{Fault, Pair, eventually};
 
@@ -78,4 +80,42 @@ async fn both_lose_their_state_and_news_from_before_is_not_lost() {
     pair.end_user.start().await;
     pair.at_rest(COUNT as i64).await;
     pair.touched_at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reopening_that_was_not_sent_before_the_state_was_lost_is_sent_once() {
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 2).await;
+    pair.wait_all_open(2).await;
+    let by = |who: &str, more: &str| json!({"operator": who, "comment": more});
+    for (incident, end) in [(1, "resolve"), (2, "close")] {
+        let solved = json!({"operator": "bert", "solution": "Reseated"});
+        pair.partner.act(&format!("/v1/incidents/{incident}/{end}"), solved).await;
+        pair.end_user.when(incident, end, |shown| shown["solution"] == "Reseated").await;
+    }
+    let phase = pair.end_user.get("/v1/incidents/2").await.body["phase"].clone();
+    assert_eq!(phase, "close");
+
+    pair.wire.set(Fault::Down);
+    for incident in [1, 2] {
+        pair.end_user.act(&format!("/v1/incidents/{incident}/reopen"), by("anna", "It fails again")).await;
+    }
+    pair.end_user.kill();
+    pair.end_user.lose_state();
+    pair.wire.set(Fault::None);
+    pair.end_user.start().await;
+
+    for incident in [1, 2] {
+        for site in [&pair.partner, &pair.end_user] {
+            let shown = site
+                .when(incident, "the reopening", |shown| {
+                    shown["phase"] == "initial_support" && shown["exchanges"][0]["step"] == "open"
+                })
+                .await;
+            assert_eq!((&shown["solution"], &shown["completion_code"]), (&Value::Null, &Value::Null), "{shown}");
+        }
+    }
+    pair.at_rest(2).await;
+    let said = pair.partner.count("SELECT count(*) FROM comment WHERE text LIKE '%It fails again%'").await;
+    assert_eq!(said, 2, "each once");
 }

@@ -70,6 +70,15 @@ async fn logged(site: &Site, what: &str) {
     eventually(what, || async { site.log().contains(what).then_some(()) }).await;
 }
 
+/// `casebridge status` tells of it; where the daemon has ended over it, that it does not run.
+async fn told(site: &Site, what: &str) {
+    eventually(&format!("status to tell {what:?}"), || async {
+        let told = site.command(&["status"]);
+        (told.out.contains(what) || told.err.contains("the daemon does not run")).then_some(())
+    })
+    .await;
+}
+
 /// Each of the end user's incidents stands at the partner, once, with its case written back.
 async fn ends_whole(pair: &Pair) {
     let count = pair.end_user.count("SELECT count(*) FROM incident").await;
@@ -138,6 +147,7 @@ async fn a_full_disk_at_the_end_user_refuses_and_recovers() {
         (log.contains("No space left") || log.contains("disk is full")).then_some(())
     })
     .await;
+    told(&pair.end_user, "disk is full").await;
     disk.free();
     revive(&mut pair.end_user).await;
     eventually("deposits to be taken again", || deposit(&pair.end_user, "afterwards")).await;
@@ -164,6 +174,7 @@ async fn a_full_disk_at_the_partner_keeps_the_end_user_waiting_and_loses_nothing
     // What was acknowledged so far is there.
     let acknowledged = pair.end_user.count("SELECT count(*) FROM reference WHERE transaction_id IS NOT NULL").await;
     assert!(acknowledged < 420, "the disk was full");
+    told(&pair.partner, "disk is full").await;
     disk.free();
     revive(&mut pair.partner).await;
     pair.wait_all_open(420).await;
@@ -207,6 +218,7 @@ async fn a_disk_that_becomes_read_only_refuses_and_recovers_after_a_restart() {
     }
     disk.abort();
     taken.extend(deposit_until_refused(&pair.end_user, "aborted").await);
+    told(&pair.end_user, "nothing was stored the last time").await;
     pair.end_user.kill();
     disk.repair();
     revive(&mut pair.end_user).await;
@@ -251,6 +263,9 @@ async fn syncs_fail(call: &str) {
     }
     assert!(taken.len() < 80, "some of it was refused");
     logged(&pair.end_user, "error").await;
+    if !pair.end_user.is_running() {
+        told(&pair.end_user, "the daemon does not run").await;
+    }
     pair.end_user.under(&[]);
     pair.end_user.kill();
     revive(&mut pair.end_user).await;
@@ -298,6 +313,11 @@ async fn a_clock_that_jumps_by_hours_under_running_daemons_changes_nothing() {
     }
     logged(&pair.end_user, "clock_went_back").await;
     ends_whole(&pair).await;
+    // Each was asked for its time when the clocks agreed.
+    assert_eq!(pair.end_user.stop().await, 0);
+    set(&pair.partner, 3);
+    pair.end_user.start().await;
+    told(&pair.end_user, "the clocks of this site and of partner differ").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,6 +344,9 @@ async fn a_network_that_loses_cuts_and_swallows_delays_and_nothing_else() {
         pair.end_user.insert(100 * round + 50, 15).await;
         let tried = pair.wire.tried();
         eventually("a few tries", || async { (pair.wire.tried() > tried + 2).then_some(()) }).await;
+        if matches!(fault, Fault::Down) {
+            told(&pair.end_user, "partner: ").await;
+        }
         pair.wire.set(Fault::None);
     }
     logged(&pair.end_user, "peer_down").await;
@@ -430,6 +453,7 @@ async fn a_name_that_does_not_resolve_for_a_while() {
     pair.end_user.start().await;
     pair.end_user.insert(0, 10).await;
     logged(&pair.end_user, "the host name is unknown").await;
+    told(&pair.end_user, "the host name is unknown").await;
     // In place: the daemon sees this very file.
     std::fs::write(&hosts, "127.0.0.1 localhost partner.test\n").unwrap();
     pair.wait_all_open(10).await;
@@ -450,7 +474,8 @@ async fn a_partner_without_file_descriptors_goes_on_when_it_has_some_again() {
         held.extend(std::net::TcpStream::connect(("127.0.0.1", pair.wire.target_port())));
     }
     pair.end_user.insert(100, 50).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    logged(&pair.partner, "connections_limited").await;
+    told(&pair.end_user, "partner: ").await;
     assert!(pair.partner.is_running());
     drop(held);
     pair.wait_all_open(60).await;
@@ -485,7 +510,7 @@ impl Drop for Group {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root: tests/faults"]
 async fn a_memory_limit_is_kept_under_many_incidents_and_a_large_file() {
-    const MEGABYTES: u64 = 64;
+    const MEGABYTES: u64 = 128;
     let groups = [Group::new("a", MEGABYTES << 20), Group::new("b", MEGABYTES << 20)];
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     for (site, group) in [(&mut pair.partner, &groups[0]), (&mut pair.end_user, &groups[1])] {
@@ -493,7 +518,7 @@ async fn a_memory_limit_is_kept_under_many_incidents_and_a_large_file() {
         site.under(&["sh", "-c", &group.joined(), "sh"]);
         site.start().await;
     }
-    let content = noise(7, 20_000_000);
+    let content = noise(7, 100_000_000);
     pair.end_user.insert(0, 1000).await;
     pair.end_user.attach(1, "core", &content).await;
     pair.wait_all_open(1000).await;

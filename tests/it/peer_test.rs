@@ -121,6 +121,11 @@ async fn an_untrusted_certificate_is_told_and_the_right_authority_helps() {
     let mut pair = over_tls(Plan::default(), &authority.issue("127.0.0.1", 2090), other.pem()).await;
     pair.partner.start().await;
     failed(test_peer(&pair), "the peer's certificate is not trusted", "set `ca_file` in [upstream]");
+    eventually("the other end to tell it", || async {
+        let log = pair.partner.log();
+        (log.contains("event=\"handshake_failed\"") && log.contains("UnknownCA")).then_some(())
+    })
+    .await;
     trust(&pair, authority.pem());
     assert!(test_peer(&pair).ok().contains("Success"));
     // Without a file of its own, the system's authorities count, and this one is not among them.

@@ -149,4 +149,6 @@ async fn a_handshake_that_stalls_is_cut_off_and_one_that_is_none_too() {
         assert!(!heard.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&heard));
     }
     assert!(test_peer(&pair).ok().contains("Success"));
+    let told = pair.partner.log().matches("event=\"handshake_failed\"").count();
+    assert_eq!(told, 1, "a line a minute for one address: {}", pair.partner.log());
 }

@@ -64,6 +64,10 @@ impl IncidentStore for Store {
         self.site
     }
 
+    fn trouble(&self) -> Option<StoreError> {
+        None
+    }
+
     async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError> {
         Ok(self.read(|shelf| {
             let mut changed: Vec<(i64, IncidentId)> =

@@ -333,10 +333,12 @@ async fn while_another_program_holds_the_lock_too_long_the_store_is_busy_and_wri
     let write = Write { edit, ..Write::to(incident, Writer::Bridge) };
     busy(store.write(vec![write]).await.unwrap_err());
     assert_eq!(load(&store, incident).await.revision, 1, "reading goes on meanwhile");
+    assert!(matches!(store.trouble(), Some(StoreError::Busy(_))), "{:?}", store.trouble());
 
     other.commit().await;
     assert_eq!(ids(&store.list(&all()).await.unwrap().loaded), [incident]);
     assert!(store.deposit(vec![deposit("edge-2")], at(0)).await.unwrap()[0].new);
+    assert_eq!(store.trouble(), None);
 }
 
 fn all() -> ListQuery {

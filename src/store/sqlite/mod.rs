@@ -22,7 +22,7 @@ mod write;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -62,6 +62,8 @@ pub struct SqliteStore {
     site: SiteId,
     /// Told after each commit.
     happened: Arc<watch::Sender<()>>,
+    /// Why the last write failed, if it did.
+    trouble: Arc<Mutex<Option<StoreError>>>,
     _claim: Option<Arc<File>>,
 }
 
@@ -114,7 +116,7 @@ impl SqliteStore {
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
         let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
-        Ok(Self { writer, readers, site, happened: Arc::default(), _claim: None })
+        Ok(Self { writer, readers, site, happened: Arc::default(), trouble: Arc::default(), _claim: None })
     }
 
     /// The store as that of the one daemon that works on it. Other programs come and go beside it.
@@ -131,15 +133,22 @@ impl SqliteStore {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
         let (writer, happened) = (self.writer.clone(), Arc::clone(&self.happened));
+        let trouble = Arc::clone(&self.trouble);
         let task = tokio::spawn(async move {
-            let mut connection = writer.acquire().await?;
-            let outcome = transact(&mut connection, done, work).await;
-            happened.send_replace(());
-            if outcome.is_err() {
-                // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in them for
-                // ever after, and begins no other on this connection.
-                let _ = connection.close().await;
-            }
+            let outcome = match writer.acquire().await {
+                Ok(mut connection) => {
+                    let outcome = transact(&mut connection, done, work).await;
+                    happened.send_replace(());
+                    if outcome.is_err() {
+                        // SQLite takes some transactions back by itself, on a full disk for one. sqlx believes it to be in
+                        // them for ever after, and begins no other on this connection.
+                        let _ = connection.close().await;
+                    }
+                    outcome
+                }
+                Err(fault) => Err(fault.into()),
+            };
+            *trouble.lock().unwrap_or_else(PoisonError::into_inner) = outcome.as_ref().err().cloned();
             outcome
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
@@ -247,6 +256,10 @@ impl From<sqlx::Error> for StoreError {
 impl IncidentStore for SqliteStore {
     fn site(&self) -> SiteId {
         self.site
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn changes(&self, after: &Cursor, limit: usize) -> Result<ChangePage, StoreError> {
