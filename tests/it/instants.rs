@@ -287,3 +287,24 @@ async fn r_04_r_07_two_days_of_downtime_at_any_point_bring_one_mail_and_close_no
         }
     }
 }
+
+/// The other site's people did not answer, and it asks for the end of the case: those of this site had no notice yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_the_people_of_the_site_that_is_asked_to_close_have_a_notice_for_its_full_time_before() {
+    let mut world = World::begin().await;
+    world.opens(Asked::Input, Way::Peer, None).await;
+    world.asks().await;
+    world.goes_on(DAY / 2).await;
+    let at = world.bench.clock.now();
+    let step = |n: u32, name: &str| json!({"id": Uuid::now_v7(), "n": n, "at": at, "fact": {"notice": name}});
+    let steps = json!({"milestones": [step(1000, "input-notice"), step(1001, "input-close")]});
+    world.receives(operation(1, 2, "update", steps)).await;
+    world.looks().await;
+    let told = Asked::Input.told();
+    assert_eq!(world.stories[0].told, [(0, told[0]), (DAY / 2, told[4])]);
+    world.goes_on(DAY - 1).await;
+    assert!(!world.is_closed(&world.stories[0]).await);
+    world.goes_on(1).await;
+    assert!(world.is_closed(&world.stories[0]).await);
+    assert_eq!(world.stories[0].told.last(), Some(&(DAY / 2 + DAY, told[5])));
+}
