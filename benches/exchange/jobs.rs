@@ -45,7 +45,7 @@ async fn store(dir: &std::path::Path, cases: i64) -> SqliteStore {
          user = \"north\"\npassword_file = \"password\"\n",
         dir.display()
     );
-    crate::pair::write_secret(&dir.join("password"));
+    crate::pair::write_secret(&dir.join("password"), "correct horse battery");
     let settings = Settings::parse(&text, "config.toml", dir).unwrap_or_else(|fault| panic!("{fault}"));
     let store = SqliteStore::open(&settings.store).await.unwrap();
     let rows = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&settings.store.path)).await.unwrap();

@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure};
 use super::print;
 use crate::config::{Problems, Settings};
 use crate::daemon::{self, DaemonError};
+use crate::notify::PostError;
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Arguments {
@@ -56,6 +57,24 @@ fn problems(problems: Problems) -> Failure {
     Failure::rendered(Exit::Configuration, problems.render(print::colour_err()))
 }
 
-fn failure(error: &DaemonError) -> Failure {
-    Failure::said(Exit::from_code(error.exit_code()), error)
+/// Why the daemon does not start, or would not.
+pub fn failure(error: &DaemonError) -> Failure {
+    match error {
+        DaemonError::Post(fault) => post(fault),
+        other => Failure::said(Exit::from_code(other.exit_code()), other),
+    }
+}
+
+fn post(fault: &PostError) -> Failure {
+    match fault {
+        PostError::Templates(faults) => Failure::listed(
+            Exit::Configuration,
+            "the mails of [mail] templates cannot be used",
+            faults.list(),
+            "correct them, or take the files away: the program has its own",
+        ),
+        PostError::Authority(_) => {
+            Failure::new(Exit::Configuration, "[mail] cannot be used", fault, "name another file, or take the key away")
+        }
+    }
 }

@@ -375,7 +375,16 @@ pub struct ActionAnswer {
     pub message: String,
 }
 
-/// `POST /v1/incidents/deposit`: the body is the file, a bundle or a JSON incident.
+/// Who hands in a file: `POST /v1/deposits`, whose body is the file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DepositQuery {
+    /// For the history.
+    pub operator: String,
+}
+
+/// `POST /v1/deposits`: the body is the file, a bundle or a JSON incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DepositAnswer {
     pub incident: i64,

@@ -205,6 +205,8 @@ async fn deposits_say_what_became_of_them() {
         first.trim_end(),
         "tests/data/bundles/event.xml became incident 1 (event edge1-JN11A2B3C-20261121-120000-1)"
     );
+    let by = "SELECT count(*) FROM history WHERE action = 'deposited' AND who LIKE 'operator _%'";
+    assert_eq!(site.count(by).await, 1, "H-05: who handed it in");
     let second = site.command(&["deposit", "tests/data/bundles/event.xml"]).ok();
     assert!(second.contains("was there before, as incident 1"), "{second}");
     let value = site.command(&["deposit", "--json", "tests/data/incidents/whole.json"]).json();

@@ -194,6 +194,7 @@ conformance! { super::bench:
         r_03_news_are_milestones_public_comments_and_people_each_once,
         r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
         r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once,
+        r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted,
         r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
         r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
