@@ -1,11 +1,12 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `failing`, `idle`, `jobs`, `attachment` (1 GiB, or as
-//! many MiB as `CASEBRIDGE_BENCH_MIB` says).
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `failing`, `idle`, `jobs`, `lists`, `attachment`
+//! (1 GiB, or as many MiB as `CASEBRIDGE_BENCH_MIB` says).
 
 mod failing;
 mod jobs;
+mod lists;
 mod neighbours;
 mod pair;
 
@@ -48,6 +49,9 @@ fn main() {
         }
         if runs("jobs") {
             jobs::measure().await;
+        }
+        if runs("lists") {
+            lists::measure().await;
         }
         if runs("attachment") {
             attachment().await;

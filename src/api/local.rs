@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use super::Door;
 use super::body::{self, Answer};
 use super::problem::Refusal;
-use super::query::{count, within};
+use super::query::{self, count, within};
 use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
@@ -94,7 +94,7 @@ pub async fn incidents(
     State(door): State<Door>,
     query: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Result<Answer<IncidentPage>, Refusal> {
-    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
+    let query = query::read(query)?;
     Ok(Answer(door.engine.incidents(&query).await?))
 }
 

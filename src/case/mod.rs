@@ -65,7 +65,7 @@ pub use case_type::{CaseType, Definitions, Sla};
 pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use contact::{CaseRole, Contact, ContactAddress, HandOver, Introduction, NotAnAddress, Person, PersonFault};
-pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};
+pub use deadline::{Deadline, DeadlineFault, DeadlineKind, DueDate, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};

@@ -220,6 +220,7 @@ conformance! { super::bench:
         m_05_whatever_comes_or_changes_is_looked_at_once,
         a_promise_is_kept_as_it_was_made_and_is_news,
         a_peer_changes_its_own_promises_only_and_makes_not_too_many,
+        m_01_lists_are_ordered_by_the_due_date_that_stays_while_a_clock_stands_still,
         m_08_a_job_sees_what_is_due_in_its_order,
         m_06_a_resolved_case_is_queued_once_for_each_time;
     linking:
