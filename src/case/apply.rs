@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::deadline::Deadline;
 use super::id::Alias;
 use super::incident::{Case, Comment, Work};
-use super::milestone::{Fact, Milestone};
+use super::milestone::Milestone;
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 use super::state::CaseState;
@@ -82,18 +82,6 @@ pub fn is_remark(comment: &Comment) -> bool {
 /// The changes that `operation` means for a record whose work stands like this. Applying the result and asking again
 /// yields the same record.
 pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
-    let edit = applied(operation, work, arrival);
-    let Some(phase) = edit.phase.filter(|_| edit.milestones.iter().all(|one| one.state().is_none())) else {
-        return edit;
-    };
-    // A peer that does not tell when it moved the case moved it now.
-    let code = edit.completion_code.unwrap_or(work.completion_code);
-    let state = CaseState::of(phase, code, Some(CaseState::Reopened));
-    let one = Milestone::new(arrival.id(Uuid::from_u128(1)), arrival.at, Fact::State(state));
-    Edit { milestones: [edit.milestones, vec![of_peer(&one, arrival)]].concat(), ..edit }
-}
-
-fn applied(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
     match operation {
         Operation::Create(_) => Edit::default(),
         Operation::Assign(changes) => {
@@ -122,11 +110,14 @@ fn applied(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 /// Whether the meaning of an operation depends on how the record stands: by the rules C-15, C-16 and C-51, or because
-/// it sets a field that both sides may change.
+/// it sets a field that both sides may change, or tells a state.
 pub fn depends_on_record(operation: &Operation) -> bool {
     use OperationKind::{Assign, Cancel, Close, Reopen, Resolve};
     let sets = |changes: &Changes| {
-        changes.solution.is_some() || changes.completion_code.is_some() || changes.expected_resolution.is_some()
+        changes.solution.is_some()
+            || changes.completion_code.is_some()
+            || changes.expected_resolution.is_some()
+            || changes.milestones.iter().any(|one| one.state().is_some())
     };
     matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel) || operation.changes().is_some_and(sets)
 }

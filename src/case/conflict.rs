@@ -102,6 +102,13 @@ pub struct Merged {
     pub restates: bool,
 }
 
+impl Merged {
+    /// Whether our phase stays, or stays until the peer decides.
+    fn loses_phase(&self) -> bool {
+        self.conflicts.iter().any(|one| one.field == Field::Phase && one.winner != Winner::Theirs)
+    }
+}
+
 impl Meeting<'_> {
     /// Merges what an operation means field by field. `winner` is asked only about fields that both sides changed to
     /// different values.
@@ -115,13 +122,20 @@ impl Meeting<'_> {
             if field == Field::Phase && merged.edit.phase.is_none() {
                 continue;
             }
+            if merged.loses_phase() && means(operation, field) {
+                clear(&mut merged.edit, field);
+                if !self.decides && self.crossed(Field::Phase) {
+                    clear(&mut merged.agreed, field);
+                }
+                continue;
+            }
             let Some((ours, theirs)) = self.differs(field, &merged.agreed) else { continue };
             let unsent = self.differs_from_shadow(field);
             let crossed = self.crossed(field);
             if !unsent && !crossed {
                 continue;
             }
-            let winner = winner(field);
+            let winner = self.ending(field, operation, &merged).unwrap_or_else(|| winner(field));
             if winner != Winner::Theirs {
                 clear(&mut merged.edit, field);
                 merged.keeps_phase |= field == Field::Phase && winner == Winner::Undecided;
@@ -137,14 +151,29 @@ impl Meeting<'_> {
             merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
         }
         // An end that does not count fills nothing in.
-        let stays = |one: &Conflict| one.field == Field::Phase && one.winner != Winner::Theirs;
-        if merged.conflicts.iter().any(stays) {
+        if merged.loses_phase() {
             for field in filled(operation, &merged.edit) {
                 clear(&mut merged.edit, field);
                 clear(&mut merged.agreed, field);
             }
         }
         merged
+    }
+
+    /// How a case ended comes from whoever ended it: a completion code goes with the phase, so that no state is left that
+    /// nobody chose. None where the phase is the same.
+    fn ending(&self, field: Field, operation: &Operation, merged: &Merged) -> Option<Winner> {
+        use OperationKind::{Cancel, Close, Reopen, Resolve};
+        let moves = matches!(operation.kind(), Resolve | Close | Cancel | Reopen);
+        let theirs = merged.agreed.phase.filter(|_| field == Field::CompletionCode && moves)?;
+        if theirs.group() == self.record.phase.group() {
+            return None;
+        }
+        match (merged.edit.phase, self.decides) {
+            (Some(_), _) => Some(Winner::Theirs),
+            (None, true) => Some(Winner::Ours),
+            (None, false) => Some(Winner::Undecided),
+        }
     }
 
     /// What C-15 fills in is nobody's word yet: the site above says it, the site below drops it where a change of its own
@@ -239,6 +268,12 @@ fn filled(operation: &Operation, edit: &Edit) -> Vec<Field> {
     let code = changes.completion_code.flatten().is_none() && edit.completion_code.flatten().is_some();
     let fields = [(Field::Solution, solution), (Field::CompletionCode, code)];
     fields.into_iter().filter(|(_, made)| *made).map(|(field, _)| field).collect()
+}
+
+/// Whether an operation sets a field by canceling the case or opening it again: that is nobody's word without it.
+fn means(operation: &Operation, field: Field) -> bool {
+    matches!(operation.kind(), OperationKind::Cancel | OperationKind::Reopen)
+        && matches!(field, Field::Solution | Field::CompletionCode)
 }
 
 fn clear(edit: &mut Edit, field: Field) {
@@ -340,6 +375,44 @@ mod tests {
         assert_eq!(meeting.merge(&resolve, brings("filled in"), |_| panic!()).edit, brings("filled in"));
         meeting.touched = sent(1);
         assert_eq!(meeting.merge(&resolve, brings("filled in"), |_| panic!()).edit, Edit::default());
+    }
+
+    #[test]
+    fn how_a_case_ended_comes_from_whoever_ended_it() {
+        let ended = |phase, code| Work { phase, completion_code: Some(code), ..solved("ours") };
+        let shadow = Shadow::default();
+        let touched = Touched::default();
+        let edit = |phase, code| Edit { phase, completion_code: Some(Some(code)), ..Edit::default() };
+        let (fulfilled, abandoned) = (CompletionCode::Fulfilled, CompletionCode::AbandonedByUser);
+        let resolved = Changes { completion_code: Some(Some(fulfilled)), ..Changes::default() };
+        let (cancel, resolve) = (Operation::Cancel(Changes::default()), Operation::Resolve(resolved));
+
+        let record = ended(Phase::Review, fulfilled);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(0), decides: true };
+        let merged = meeting.merge(&cancel, edit(Some(Phase::Close), abandoned), |field| panic!("{field:?}"));
+        assert_eq!(merged.edit, edit(Some(Phase::Close), abandoned), "it is canceled, and not completed");
+
+        let record = ended(Phase::Close, CompletionCode::WithdrawnByUser);
+        let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(0), decides: true };
+        let merged = meeting.merge(&resolve, edit(None, fulfilled), |field| panic!("{field:?}"));
+        assert_eq!((merged.edit.completion_code, merged.restates), (None, true), "it stays canceled");
+        let merged = meeting.merge(&cancel, edit(Some(Phase::Close), abandoned), |_| Winner::Theirs);
+        assert_eq!(merged.edit.completion_code, Some(Some(abandoned)), "of two ends one is chosen");
+    }
+
+    #[test]
+    fn a_reopen_that_does_not_count_takes_nothing_away() {
+        let record = Work { phase: Phase::Close, ..solved("ours") };
+        let shadow = Shadow { phase: Phase::Review, ..agreed(&record) };
+        let reopen = Operation::Reopen(Changes::default());
+        let edit = Edit { phase: Some(Phase::InitialSupport), solution: Some(None), ..Edit::default() };
+        let mut meeting =
+            Meeting { record: &record, shadow: &shadow, touched: Touched::default(), seen: Some(0), decides: true };
+        let merged = meeting.merge(&reopen, edit.clone(), |_| Winner::Ours);
+        assert_eq!((&merged.edit, merged.agreed.solution), (&Edit::default(), Some(None)), "the peer gets it back");
+        meeting.decides = false;
+        let merged = meeting.merge(&reopen, edit, |_| Winner::Undecided);
+        assert_eq!((merged.edit, merged.unsent), (Edit::default(), true));
     }
 
     #[test]

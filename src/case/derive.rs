@@ -13,6 +13,7 @@ use super::operation::{Changes, Create, Operation};
 use super::ownership::{Groups, Holder};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
+use super::state::CaseState;
 
 /// Which way an exchange looks from this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +158,9 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
         }
         PhaseGroup::Validation if was == PhaseGroup::Done => {
             let (solution, completion_code) = counterpart.outcome(&after.work);
-            let resolution = Changes { solution, completion_code, ..Changes::default() };
+            let resolved = changes.milestones.iter().rposition(|one| one.state() == Some(CaseState::Resolved));
+            let milestones = changes.milestones.split_off(resolved.unwrap_or(changes.milestones.len()));
+            let resolution = Changes { solution, completion_code, milestones, ..Changes::default() };
             operations.push(Operation::Reopen(Changes { solution: None, completion_code: None, ..changes }));
             operations.push(Operation::Resolve(resolution));
         }
@@ -305,6 +308,7 @@ mod tests {
     use super::*;
     use crate::case::example::{announced, comment, incident, peer};
     use crate::case::incident::Case;
+    use crate::case::milestone::Fact;
 
     /// One row of the outgoing table: the record before, the change, and exactly these operations, in this order.
     fn row(name: &str, towards: Towards, before: fn(&mut Incident), change: fn(&mut Incident), expected: &[&str]) {
@@ -480,6 +484,23 @@ mod tests {
         let told: Vec<_> =
             operations.iter().map(|one| (one.kind().as_str(), one.changes().unwrap().milestones.len())).collect();
         assert_eq!(told, [("update", 0), ("resolve", 1)]);
+    }
+
+    #[test]
+    fn what_was_reopened_and_resolved_again_goes_with_each_of_the_two() {
+        let (groups, peer) = (groups(), peer());
+        let mut record = incident();
+        closed(&mut record);
+        let shadow = Shadow::of(&record, None);
+        for (position, state) in [(1, CaseState::Reopened), (2, CaseState::Resolved)] {
+            let one = Milestone::new(uuid::Uuid::from_u128(position), record.created_at, Fact::State(state));
+            record.milestones.push(Milestone { position: position as i64, ..one });
+        }
+        record.work.phase = Phase::Review;
+        let operations = derive_operations(&shadow, &record, across(Towards::Upstream, &groups, &peer));
+        let told: Vec<_> =
+            operations.iter().map(|one| (one.kind().as_str(), one.changes().unwrap().milestones[0].state())).collect();
+        assert_eq!(told, [("reopen", Some(CaseState::Reopened)), ("resolve", Some(CaseState::Resolved))]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::deadline::Deadline;
 use super::form::{Form, Priority};
 use super::id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, TransactionId};
 use super::kind::Kind;
+use super::language::is_tag;
 use super::milestone::{self, Milestone, Stop};
 use super::ownership::Holder;
 use super::phase::{CompletionCode, Phase};
@@ -339,8 +340,8 @@ pub struct Comment {
     pub written_at: Timestamp,
     /// At most 65,536 bytes; empty when the comment was deleted.
     pub text: String,
-    /// A BCP 47 tag such as `fr` or `pt-BR`, where the author's language is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A BCP 47 tag such as `fr` or `pt-BR`, where the author's language is known. What is none is left out, and holds up nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "tag")]
     pub language: Option<String>,
     /// For this site's own people; leaves the site only where the settings say so (C-33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -376,6 +377,10 @@ impl Comment {
         }
         paragraph(&self.text, 65_536).map(|_| ())
     }
+}
+
+fn tag<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| is_tag(text)))
 }
 
 fn is_zero(count: &u32) -> bool {

@@ -57,6 +57,18 @@ impl Language {
     }
 }
 
+/// Whether a text has the form of a language tag (BCP 47): a language of 2 to 8 letters, or a tag of one's own (`x-...`), and
+/// parts of up to 8 letters and digits behind it; at most 35 bytes.
+pub fn is_tag(text: &str) -> bool {
+    const LONGEST: usize = 35;
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let mut parts = text.split('-');
+    let first = parts.next().unwrap_or_default();
+    let language = first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let own = first.eq_ignore_ascii_case("x") && text.len() > first.len();
+    text.len() <= LONGEST && is_part(first) && (language || own) && parts.all(is_part)
+}
+
 impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -79,6 +91,19 @@ impl FromStr for Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_has_the_form_of_one() {
+        for tag in ["fr", "pt-BR", "zh-Hant-TW", "sl-rozaj-biske", "de-CH-1901", "x-own", "en-u-ca-gregory"] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        let long = "en-".to_owned() + &"abcdefgh-".repeat(4);
+        for odd in
+            ["", "klingon!!", "f", "x", "fr-", "-fr", "fr--CA", "fr_CA", "toolonglanguage", "français", "f1", &long]
+        {
+            assert!(!is_tag(odd), "{odd}");
+        }
+    }
 
     #[test]
     fn the_wanted_language_is_the_heaviest_of_those_that_are_offered() {

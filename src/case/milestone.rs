@@ -105,8 +105,9 @@ impl Milestone {
         }
     }
 
+    /// What is still to be counted comes last.
     fn rank(&self) -> (u32, Uuid) {
-        (self.n, self.id)
+        (if self.n == 0 { u32::MAX } else { self.n }, self.id)
     }
 }
 
@@ -123,6 +124,11 @@ pub fn state_within(milestones: &[Milestone]) -> Option<CaseState> {
     let within =
         milestones.iter().filter(|one| one.state().is_some_and(|state| state.group() == PhaseGroup::Resolution));
     within.max_by_key(|one| one.rank())?.state()
+}
+
+/// The last state that was told, of any phase.
+pub fn last_state(milestones: &[Milestone]) -> Option<CaseState> {
+    milestones.iter().filter(|one| one.state().is_some()).max_by_key(|one| one.rank())?.state()
 }
 
 /// When the clocks stood still, in order and without overlaps, for a case that is in this state now. The same at both

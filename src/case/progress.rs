@@ -8,6 +8,9 @@ use super::operation::Operation;
 
 /// Different contents that are remembered of one exchange.
 const MEMORY: usize = 16;
+/// Moves from state to state that weigh as much as one repetition: people who move a case to and fro are let, two programs
+/// that fight over its state are stopped.
+const MOVES: u32 = 20;
 
 /// How many repetitions in a row, and within which time, are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +26,12 @@ pub struct Progress {
     /// A mark of each of the last different contents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     said: Vec<u32>,
-    /// Repetitions since something was new, and when they began.
+    /// What the repetitions since something was new weigh, and when they began.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeated: Option<(u32, Timestamp)>,
+    /// The highest count of a state that the peer told: whoever moves the case anew counts further, an echo does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
 }
@@ -38,6 +44,9 @@ impl Progress {
     /// Takes note of an operation that took effect. True when this one stops the exchange.
     pub fn note(&mut self, operation: &Operation, now: Timestamp, patience: Patience) -> bool {
         let mark = mark(operation);
+        let moves = highest_move(operation);
+        let weight = if moves > self.moved { 1 } else { MOVES };
+        self.moved = self.moved.max(moves);
         if !self.said.contains(&mark) {
             if self.said.len() >= MEMORY {
                 self.said.remove(0);
@@ -47,15 +56,20 @@ impl Progress {
             return false;
         }
         let within = SignedDuration::try_from(patience.within).unwrap_or(SignedDuration::MAX);
-        let (count, began) = match self.repeated {
-            Some((count, began)) if now.duration_since(began) <= within => (count + 1, began),
-            _ => (1, now),
+        let (weighs, began) = match self.repeated {
+            Some((weighs, began)) if now.duration_since(began) <= within => (weighs.saturating_add(weight), began),
+            _ => (weight, now),
         };
-        self.repeated = Some((count, began));
-        let stops = count >= patience.repeats && !self.stopped;
+        self.repeated = Some((weighs, began));
+        let stops = weighs >= patience.repeats.saturating_mul(MOVES) && !self.stopped;
         self.stopped |= stops;
         stops
     }
+}
+
+fn highest_move(operation: &Operation) -> Option<u32> {
+    let milestones = &operation.changes()?.milestones;
+    milestones.iter().filter(|one| one.state().is_some()).map(|one| one.n).max()
 }
 
 /// Tells contents apart. A comment is its author and its text: whoever echoes one gives it another ID.
@@ -81,8 +95,8 @@ fn mark(operation: &Operation) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Changes;
     use crate::case::example::comment;
+    use crate::case::{CaseState, Changes, Fact, Milestone};
 
     const PATIENCE: Patience = Patience { repeats: 5, within: std::time::Duration::from_secs(60) };
 
@@ -113,6 +127,29 @@ mod tests {
         for turn in 0..100 {
             assert!(!progress.note(&says("old"), at(1000 + 20 * turn), PATIENCE), "a slow rhythm is somebody's habit");
         }
+    }
+
+    /// The `n`th state of a case, told by somebody's move.
+    fn moves(n: u32) -> Operation {
+        let state = if n.is_multiple_of(2) { CaseState::OnHold } else { CaseState::InProcess };
+        let one = Milestone { n, ..Milestone::new(uuid::Uuid::from_u128(n.into()), at(0), Fact::State(state)) };
+        Operation::Update(Changes { milestones: vec![one], ..Changes::default() })
+    }
+
+    #[test]
+    fn people_who_move_a_case_to_and_fro_say_something_new_and_an_echo_does_not() {
+        let mut progress = Progress::default();
+        assert!((0..50).all(|n| !progress.note(&moves(n), at(n.into()), PATIENCE)), "ten times as much as repetitions");
+        let mut progress = Progress::default();
+        let echoes = (0..8).map(|n| progress.note(&moves(n % 2), at(n.into()), PATIENCE)).position(|stops| stops);
+        assert_eq!(echoes, Some(6), "two that were new, and five repetitions");
+    }
+
+    #[test]
+    fn two_programs_that_fight_over_a_state_are_stopped() {
+        let mut progress = Progress::default();
+        let stopped = (0..200).position(|n| progress.note(&moves(n), at(0), PATIENCE));
+        assert_eq!(stopped, Some(101), "no person is so quick");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod people;
 mod show;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::Failure;
 use super::local::{Local, Method, RequestBuilder};
@@ -123,6 +123,28 @@ pub async fn run(local: &Local, command: CaseCommand) -> Result<(), Failure> {
     }
 }
 
+/// An answer, with the code and the message that the case-management reference has for the call (M-04).
+#[derive(Debug, Serialize, Deserialize)]
+struct Told<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(flatten)]
+    data: T,
+}
+
+impl<T: Serialize> Told<T> {
+    /// Prints it for programs, or in words, with the code behind them.
+    fn print(&self, output: Output, words: &str) -> Result<(), Failure> {
+        if output.json {
+            return print::out(&print::json(self)?);
+        }
+        let code = self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        print::out(&print::safe(&format!("{words}{code}")))
+    }
+}
+
 impl Target {
     /// The address of the case, or of something of it.
     fn path(&self, rest: &str) -> String {
@@ -138,7 +160,7 @@ impl Target {
         body: &impl Serialize,
         done: &str,
     ) -> Result<(), Failure> {
-        let answer: CaseAnswer = local
+        let answer: Told<CaseAnswer> = local
             .ask(&format!("case {} is not {done}", self.case), method, &self.path(rest), |request| {
                 self.conditional(request).json(body)
             })
@@ -155,10 +177,8 @@ impl Target {
         }
     }
 
-    fn done(&self, answer: &CaseAnswer, done: &str) -> Result<(), Failure> {
-        if self.output.json {
-            return print::out(&print::json(answer)?);
-        }
-        print::out(&print::safe(&format!("case {} is {done}; it is {}", answer.display_id, answer.state.label())))
+    fn done(&self, answer: &Told<CaseAnswer>, done: &str) -> Result<(), Failure> {
+        let CaseAnswer { display_id, state, .. } = &answer.data;
+        answer.print(self.output, &format!("case {display_id} is {done}; it is {}", state.label()))
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use super::print;
+use crate::protocol::Problem;
 
 /// The exit codes. They are part of the interface: scripts and monitoring go by them.
 ///
@@ -84,6 +87,8 @@ pub struct Failure {
     text: String,
     /// The text has its own beginning and its own colours.
     is_rendered: bool,
+    /// What the daemon refused with.
+    problem: Option<Box<Problem>>,
 }
 
 impl Failure {
@@ -94,19 +99,24 @@ impl Failure {
 
     /// A text that says all three by itself.
     pub fn said(exit: Exit, text: impl fmt::Display) -> Self {
-        Self { exit, text: print::safe(&text.to_string()).into_owned(), is_rendered: false }
+        Self { exit, text: print::safe(&text.to_string()).into_owned(), is_rendered: false, problem: None }
     }
 
     /// Several reasons, each on a line of its own.
     pub fn listed(exit: Exit, what: &str, reasons: &[String], remedy: &str) -> Self {
         let reasons: Vec<String> = reasons.iter().map(|reason| format!("\n  {}", print::safe(reason))).collect();
         let text = format!("{}:{}\n{}", print::safe(what), reasons.concat(), print::safe(remedy));
-        Self { exit, text, is_rendered: false }
+        Self { exit, text, is_rendered: false, problem: None }
     }
 
     /// A text that was made for people already, in several lines.
     pub fn rendered(exit: Exit, text: String) -> Self {
-        Self { exit, text, is_rendered: true }
+        Self { exit, text, is_rendered: true, problem: None }
+    }
+
+    /// With the daemon's own words, for programs.
+    pub fn with(self, problem: Problem) -> Self {
+        Self { problem: Some(Box::new(problem)), ..self }
     }
 
     /// As it stands on standard error.
@@ -115,6 +125,18 @@ impl Failure {
             return self.text.clone();
         }
         format!("{} {}", print::Paint::Red.on("error:", colour), self.text)
+    }
+
+    /// The same for programs: a problem document, the daemon's where it refused, with the exit code and the words for people.
+    pub fn show_json(&self) -> String {
+        let known = self.problem.as_deref().and_then(|problem| serde_json::to_value(problem).ok());
+        let mut document =
+            known.unwrap_or_else(|| json!({"type": "about:blank", "title": self.exit.meaning(), "detail": self.text}));
+        if let Value::Object(members) = &mut document {
+            members.insert("exit".into(), self.exit.code().into());
+            members.insert("error".into(), self.text.as_str().into());
+        }
+        print::safe_json(&format!("{document:#}"))
     }
 }
 
@@ -143,5 +165,18 @@ mod tests {
         let reasons = ["one\ntwo".to_owned(), "three".to_owned()];
         let failure = Failure::listed(Exit::Configuration, "what", &reasons, "do");
         assert_eq!(failure.show(false), "error: what:\n  one\\ntwo\n  three\ndo");
+    }
+
+    #[test]
+    fn a_failure_is_a_problem_document_for_programs() {
+        let failure = Failure::new(Exit::Unreachable, "nothing was done", "it does not run", "start it");
+        let told: Value = serde_json::from_str(&failure.show_json()).expect("JSON");
+        let text = "nothing was done; it does not run; start it";
+        let title = "the daemon cannot be reached";
+        assert_eq!(told, json!({"type": "about:blank", "title": title, "detail": text, "exit": 4, "error": text}));
+        let problem = Problem { code: Some("CASE0613".into()), ..crate::protocol::ProblemType::Stale.with("moved on") };
+        let told: Value = serde_json::from_str(&failure.with(problem).show_json()).expect("JSON");
+        assert_eq!((&told["type"], &told["code"]), (&json!("urn:casebridge:problem:stale"), &json!("CASE0613")));
+        assert_eq!((&told["detail"], &told["error"]), (&json!("moved on"), &json!(text)));
     }
 }

@@ -40,7 +40,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{Exit, Failure};
 use local::Local;
@@ -207,8 +207,9 @@ enum StateCommand {
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches();
+    let (cli, json) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches)))) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help goes to standard output and is no failure. Where nothing can be printed, the code still tells.
             let _ = error.print();
@@ -218,10 +219,17 @@ pub async fn main() -> ExitCode {
     match dispatch(cli).await {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
-            print::err(&failure.show(print::colour_err()));
+            let text = if json { failure.show_json() } else { failure.show(print::colour_err()) };
+            print::err(&text);
             failure.exit.into()
         }
     }
+}
+
+/// Whether the command was asked for JSON; what it fails with is told alike.
+fn wants_json(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>("json").ok().flatten().is_some_and(|json| *json);
+    here || matches.subcommand().is_some_and(|(_, inner)| wants_json(inner))
 }
 
 async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
@@ -273,7 +281,6 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_sound() {

@@ -242,9 +242,17 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Resu
     let shown = quoted(&path.to_string_lossy());
     let io = |fault: io::Error| TokenFault {
         message: format!("{shown} cannot be written: {}", secret::reason(&fault)),
-        help: "run the command as root or as the user of the daemon; its directory has to be there".to_owned(),
+        help: "run the command as root or as the user of the daemon".to_owned(),
     };
-    let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let directory = File::open(parent).map_err(|fault| match fault.kind() {
+        // Made here, it could be a directory that the daemon's user may not write to.
+        io::ErrorKind::NotFound => TokenFault {
+            message: format!("{shown} cannot be written: the directory of the site's data is not there yet"),
+            help: "start the daemon once, which makes it, and give the command again".to_owned(),
+        },
+        _ => io(fault),
+    })?;
     // Two who change it at once take turns.
     directory.lock().map_err(io)?;
     let mut tokens = read(path)?;
@@ -289,6 +297,13 @@ mod tests {
 
     fn north() -> Holder {
         Holder::Client("north".parse().unwrap())
+    }
+
+    #[test]
+    fn before_the_first_start_it_is_said_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = change(&dir.path().join("data/tokens.json"), Vec::clear).unwrap_err();
+        assert!(fault.message.contains("not there yet") && fault.help.contains("start the daemon once"), "{fault:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::case::evidence::Travelled;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
     Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards,
-    TransactionId, Winner, Work, apply, completed, depends_on_record, told,
+    TransactionId, Winner, Work, apply, completed, dated, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -289,9 +289,14 @@ impl Engine {
         };
         let mut merged = self.resumed(one, record, self.complete(one, work, merged));
         if record.is_some_and(|record| record.state() == CaseState::InputRequested)
+            && merged.edit.phase.is_none()
             && may_answer(&one.record.leg, &one.operation)
         {
             merged.edit.milestones.push(thaw(arrival));
+        }
+        // How a case that is given back ended there is no word on how it stands here.
+        if let Some(record) = record.filter(|_| one.operation.kind() != OperationKind::Reject) {
+            merged = dated(record, merged, arrival, decides(one));
         }
         let edit = &merged.edit;
         let kind = one.operation.kind();

@@ -10,6 +10,9 @@ use crate::case::Action;
 use crate::protocol::job::JobRow;
 use crate::protocol::{JobAnswer, JobList, ProblemType};
 
+/// The jobs that say case by case what they do.
+const OF_CASES: [&str; 3] = ["auto_close", "due_date_check", "sla_check"];
+
 impl Engine {
     /// All jobs, when each last ran and when it is due.
     pub async fn jobs(&self) -> Result<JobList, EngineError> {
@@ -33,6 +36,10 @@ impl Engine {
     pub async fn run_job(&self, name: &str, dry_run: bool, operator: &str) -> Result<JobAnswer, EngineError> {
         let answer = self.job_answer(name, dry_run).await?;
         if !dry_run {
+            // The others are run by the scheduler, which notes that itself.
+            if let Some(job) = OF_CASES.into_iter().find(|job| *job == name) {
+                self.ran(job).await?;
+            }
             let detail = format!("{name} by hand");
             self.store().note(self.command_note(Action::JobRun, operator, detail)).await?;
         }

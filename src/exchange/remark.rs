@@ -4,13 +4,25 @@ use uuid::Uuid;
 
 use super::work::{action, form};
 use super::{Engine, EngineError};
+use crate::case::language::is_tag;
 use crate::case::{Action, Comment, Edit, IncidentId};
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{CommentEditRequest, CommentRequest};
 
+/// Refuses what is no language tag: a peer would leave it out.
+pub(super) fn check_language(language: Option<&str>) -> Result<(), EngineError> {
+    match language {
+        Some(language) if !is_tag(language) => {
+            Err(form("the language must be a tag (BCP 47), such as fr or pt-BR".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Engine {
     /// Adds a comment, whoever has the case in hand (C-48). Returns its ID.
     pub async fn remark(&self, id: IncidentId, request: &CommentRequest) -> Result<Uuid, EngineError> {
+        check_language(request.language.as_deref())?;
         let incident = self.incident(id).await?;
         let comment = Comment {
             id: Uuid::now_v7(),

@@ -1,7 +1,7 @@
 //! Cases as the case-management API tells them, in the names of the case-management reference (M-01).
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -346,26 +346,33 @@ pub struct CreateCase {
     pub operator: String,
 }
 
-/// `PATCH /v1/cases/{id}`: what is left out stays, `null` takes a value away.
+/// `PATCH /v1/cases/{id}`: what is left out stays; `null` takes away the type and what says where it is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditCase {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = String, required = false)]
     pub details: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = String, required = false)]
     pub description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = Priority, required = false)]
     pub priority: Option<Priority>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<CaseTypeName>)]
     pub case_type_name: Option<Option<CaseTypeName>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = UserName, required = false)]
     pub initiator_id: Option<UserName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = InitiatorType, required = false)]
     pub initiator_type: Option<InitiatorType>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = String, required = false)]
     pub first_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = String, required = false)]
     pub last_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -376,18 +383,31 @@ pub struct EditCase {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub location_code: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = Percent, required = false)]
     pub completed_percent: Option<Percent>,
     /// What solves it. Travels to the peers; another site's to change where that one has the case in hand.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = String, required = false)]
     pub resolution: Option<String>,
     /// True brings back what was deleted from the lists.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "value")]
+    #[schema(value_type = bool, required = false)]
     pub active: Option<bool>,
     pub operator: String,
 }
 
+/// A value that is given is no `null`: what a case always has cannot be taken away.
+fn value<'d, D: Deserializer<'d>, T: Deserialize<'d>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 impl EditCase {
+    /// Whether it names nothing to change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { operator: self.operator.clone(), ..Self::default() }
+    }
+
     /// Whether it says who asked for the case.
     pub fn names_initiator(&self) -> bool {
         self.initiator_id.is_some()

@@ -203,8 +203,14 @@ pub trait CaseStore: Send + Sync {
         incidents: &[IncidentId],
     ) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError>;
 
-    /// Takes the unread mark from a flag. Said twice, it changes nothing.
-    async fn looked_at(&self, incident: IncidentId, user: &UserName) -> Result<(), StoreError>;
+    /// Takes the unread mark from a flag. Said twice, it changes nothing; neither does it at another revision than the
+    /// one that is given, which is handed back then.
+    async fn looked_at(
+        &self,
+        incident: IncidentId,
+        user: &UserName,
+        revision: Option<i64>,
+    ) -> Result<Option<i64>, StoreError>;
 
     /// A file of a case that is there.
     async fn document(&self, incident: IncidentId, name: &str) -> Result<Option<StoredDocument>, StoreError>;

@@ -202,6 +202,40 @@ async fn a_stale_edit_changes_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_people_say_and_do_is_a_part_of_a_cases_etag() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    local(site, "POST", "/v1/cases", json!({"details": "One"})).await;
+    let shown = || hear(site.request("GET", "/v1/cases/1"));
+    let mut seen = shown().await;
+    for (method, path, body) in [
+        ("POST", "comments", json!({"text": "It beeps", "internal": true})),
+        ("POST", "initiator-comments", json!({"text": "Still"})),
+        ("POST", "milestones", json!({"name": "Technician on site"})),
+        ("PUT", "documents/log.txt", json!({})),
+        ("PUT", "flags", json!({"users": ["anna"]})),
+        ("PUT", "flags", json!({"read": true, "operator": "anna"})),
+        ("POST", "hold", json!({})),
+    ] {
+        let call =
+            |etag: &str| site.request(method, &format!("/v1/cases/1/{path}")).header("if-match", etag).json(&body);
+        let old = seen.etag.clone().unwrap();
+        let done = hear(call(&format!("\"0\", {old}, \"of-another-site\""))).await;
+        assert_eq!(done.status, 200, "{path}: {done:?}");
+        seen = shown().await;
+        assert_eq!(done.etag, seen.etag, "{path}");
+        assert_ne!(seen.etag.as_deref(), Some(old.as_str()), "{path} is shown");
+        for stale in [old.clone(), format!("W/{}", seen.etag.clone().unwrap()), format!("\"0\", {old}")] {
+            let stale = hear(call(&stale)).await;
+            assert_eq!((stale.status, &stale.body["type"]), (412, &json!("urn:casebridge:problem:stale")), "{path}");
+        }
+        assert_eq!(shown().await, seen, "{path}: nothing changed");
+    }
+    let marks = seen.body["flags"][0]["unread"].clone();
+    assert_eq!(marks, json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_calls_at_once_on_one_revision_one_is_told_that_it_is_stale() {
     let desk = Desk::start().await;
     let site = &desk.site;
@@ -260,14 +294,61 @@ async fn what_no_case_can_have_is_refused_and_changes_nothing() {
         ("POST", "/1/complete", json!({"completionCode": "withdrawn_by_user"}), "cancel the case instead"),
         ("POST", "/1/resolve", json!({"completionCode": "abandoned_by_user"}), "cancel the case instead"),
         ("POST", "/1/cancel", json!({"resolution": "x"}), "no solution or code"),
+        ("POST", "", json!({"details": "x", "initiatorType": "CUSTOMER"}), "initiatorId"),
+        ("PATCH", "/1", json!({}), "nothing to change"),
+        ("POST", "/1/comments", json!({"text": "x", "language": "klingon!!"}), "BCP 47"),
     ] {
         let refused = local(site, method, &format!("/v1/cases{path}"), body.clone()).await;
         assert_eq!(refused.status, 422, "{method} {path} {body}: {refused:?}");
         let detail = refused.body["detail"].as_str().unwrap();
         assert!(detail.contains(reason), "{method} {path} {body}: {detail}");
     }
+    let emptied = local(site, "PATCH", "/v1/cases/1", json!({"details": null})).await;
+    assert_eq!(emptied.status, 400, "a case has a title: {emptied:?}");
     assert_eq!(hear(site.request("GET", "/v1/cases/1")).await, before, "nothing changed");
     assert_eq!(site.count("SELECT count(*) FROM incident").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_stays_as_it_ended_until_it_is_reopened() {
+    let desk = Desk::start().await;
+    let site = &desk.site;
+    let done = |method: &'static str, rest: &'static str, body: Value| async move {
+        let heard = local(site, method, &format!("/v1/cases/1{rest}"), body).await;
+        (heard.status, heard.body["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    local(site, "POST", "/v1/cases", json!({"details": "One"})).await;
+    let fixed = [
+        ("PATCH", "", json!({"details": "Two"})),
+        ("PATCH", "", json!({"resolution": "Something else"})),
+        ("PATCH", "", json!({"priority": "3 - Medium", "location": "Hall 2"})),
+        ("PUT", "/assignment", json!({"users": ["anna"]})),
+        ("PUT", "/owner", json!({"user": "olga"})),
+        ("POST", "/milestones", json!({"name": "Technician on site"})),
+    ];
+    for (ends, state) in [("/complete", "Completed"), ("/cancel", "Canceled")] {
+        assert_eq!(done("POST", ends, json!({})).await.0, 200);
+        for (method, rest, body) in fixed.clone() {
+            let (status, detail) = done(method, rest, body).await;
+            assert_eq!(status, 409, "{method} {rest}: {detail}");
+            assert!(detail.contains(state) && detail.contains("reopen it first"), "{detail}");
+        }
+        for (method, rest, body) in [
+            ("POST", "/comments", json!({"text": "Thank you"})),
+            ("POST", "/tags", json!({"tag": format!("after {state}")})),
+            ("PUT", "/flags", json!({"users": ["anna", state]})),
+            ("PUT", "/watchers/olga", json!({})),
+            ("DELETE", "", json!({})),
+            ("PATCH", "", json!({"active": true})),
+            ("POST", "/reopen", json!({})),
+        ] {
+            let (status, detail) = done(method, rest, body).await;
+            assert_eq!(status, 200, "{method} {rest}: {detail}");
+        }
+    }
+    for (method, rest, body) in fixed {
+        assert_eq!(done(method, rest, body).await.0, 200, "{method} {rest}: it is open again");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,6 +508,8 @@ async fn m_12_the_initiators_comments_are_told_apart_at_both_sites() {
     let (north, partner) = (&pair.end_user, &pair.partner);
     north.insert(0, 1).await;
     north.step(1, "partner", "open").await;
+    let theirs = hear(partner.request("GET", "/v1/cases/1")).await.body;
+    assert_eq!((&theirs["initiatorId"], &theirs["initiatorType"]), (&json!("north"), &json!("CUSTOMER")));
     for (path, text, code) in [("comments", "On it", "CASE0609"), ("initiator-comments", "It still beeps", "CASE0623")]
     {
         let body = json!({"text": text, "operator": "ann"});
@@ -596,6 +679,12 @@ async fn the_commands_work_a_case_from_its_beginning_to_its_end() {
     }
     site.command(&["case", "unclaim", "1"]).refused(6, &["does not follow on the state Completed"]);
     site.command(&["case", "show", "99"]).refused(6, &["no such case"]);
+    let told = site.command(&["case", "tag", "1", "loud", "--json"]).json();
+    let (code, message) = (told["code"].as_str().unwrap(), told["message"].as_str().unwrap());
+    assert!(code.starts_with("CASE06") && !message.is_empty() && told["displayId"] == "CMpartner-1", "{told}");
+    assert!(site.command(&["case", "tag", "1", "fan"]).ok().trim_end().ends_with(&format!("({code})")));
+    let refused = ["\"code\": \"CASE06", "\"type\": \"urn:casebridge:problem:action\"", "\"exit\": 6", "\"title\""];
+    site.command(&["case", "hold", "1", "--json"]).refused(6, &refused);
     site.command(&["case", "edit", "1", "--details", "x", "--revision", "1"]).refused(6, &["revision"]);
     let shown = site.command(&["case", "show", "1"]).ok();
     for part in ["Fan tray 2 is loud", "Completed", "bert", "night shift", "40 %", "Screwed it down", "(initiator)"] {

@@ -59,6 +59,29 @@ async fn a_client_that_goes_round_in_circles_is_refused_until_a_person_lets_it_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_who_move_a_case_to_and_fro_are_not_a_circle_and_an_echo_of_their_moves_is_one() {
+    let port = free_port();
+    let mut partner = Site::new("partner", &partner_config(port, ACCEPT_ALL));
+    partner.edit_config("[retry]", SHORT);
+    partner.start().await;
+    let client = Caller::north(port);
+    client.create(1).await;
+    let moves = |seq: u64, n: u64| {
+        let state = if n.is_multiple_of(2) { "on_hold" } else { "in_process" };
+        let one = json!({"id": uuid::Uuid::from_u128(n.into()), "n": n, "at": jiff::Timestamp::now(),
+            "fact": {"state": state}});
+        operation(1, seq, "update", json!({"milestones": [one]}))
+    };
+    for seq in 2..=40 {
+        assert_eq!(client.operate(moves(seq, seq)).await["outcome"], "applied", "{seq}");
+    }
+    for seq in 41..=44 {
+        assert_eq!(client.operate(moves(seq, 39 + seq % 2)).await["outcome"], "applied", "{seq}");
+    }
+    assert_refused(&client.operate(moves(45, 40)).await, 409, "no-progress", &["said nothing new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_goes_round_in_circles_is_not_listened_to_until_a_person_says_so() {
     let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     pair.end_user.edit_config("[retry]", SHORT);

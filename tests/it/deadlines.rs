@@ -118,7 +118,13 @@ async fn m_07_m_08_m_10_a_run_by_hand_says_case_by_case_what_happens_and_does_it
     }
     assert_eq!((noted(&site, "warned").await, noted(&site, "violated").await), ((0, 0), (0, 0)), "nothing was changed");
     for (job, expected) in [("sla_check", 1), ("due_date_check", 2)] {
+        let last_run = || async {
+            let jobs = site.get("/v1/jobs").await.body["jobs"].as_array().unwrap().clone();
+            jobs.into_iter().find(|row| row["name"] == job).unwrap()["last_run"].clone()
+        };
+        let before = last_run().await;
         let done = site.act(&format!("/v1/jobs/{job}/run"), json!({"operator": "anna"})).await;
+        assert_ne!(last_run().await, before, "{job}: a run by hand is a run");
         assert_eq!(done["found"], 2, "{done}");
         assert_eq!(site.act(&format!("/v1/jobs/{job}/run"), json!({})).await["found"], 0, "once");
         assert_eq!(

@@ -97,3 +97,96 @@ async fn m_02_two_people_who_act_at_both_sites_at_once_leave_one_state() {
     assert_eq!(one, state(&pair.partner, 1).await);
     assert!(settled[1].2.contains(&one), "{settled:?}");
 }
+
+/// What people do that ends a case, or opens it again.
+const VERBS: [(&str, &str, &str); 4] = [
+    ("resolve", "resolved", "phase = 'review', completion_code = 'fulfilled', solution = 'Solved at SITE'"),
+    (
+        "complete",
+        "completed",
+        "phase = 'close', completion_code = 'fulfilled', solution = coalesce(solution, 'Done at SITE')",
+    ),
+    ("cancel", "canceled", "phase = 'close', completion_code = 'withdrawn_by_user'"),
+    ("reopen", "reopened", "phase = 'initial_support', completion_code = NULL, solution = NULL"),
+];
+
+/// Two who act on one case at once: its number, and their verbs at the end user and at the partner.
+type Clash = (usize, usize, usize);
+
+fn event(case: usize) -> String {
+    format!("edge1-JN1-20261121-{case}")
+}
+
+async fn act(site: &Site, case: usize, verb: usize) {
+    let set = VERBS[verb].2.replace("SITE", &site.alias);
+    site.execute(&format!("UPDATE incident SET {set} WHERE host_event_id = '{}'", event(case))).await;
+}
+
+/// The state of a case, and all its facts in the order that both sites agree on.
+async fn told(site: &Site, case: usize) -> (String, Vec<(i64, String, String)>) {
+    let pool = site.store().await;
+    let state = sqlx::query_scalar("SELECT state FROM incident WHERE host_event_id = ?")
+        .bind(event(case))
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let facts = sqlx::query_as(
+        "SELECT m.n, m.uid, m.state FROM milestone m JOIN incident i ON i.id = m.incident \
+         WHERE i.host_event_id = ? ORDER BY m.n, m.uid",
+    )
+    .bind(event(case))
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    (state, facts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_two_who_end_or_reopen_a_case_at_once_leave_a_state_that_one_of_them_chose_and_the_same_milestones() {
+    let (open, resolved) = ([0, 1, 2], [1, 2, 3]);
+    let mut clashes: Vec<Clash> = Vec::new();
+    for verbs in [open, resolved, open, resolved] {
+        for (ours, theirs) in verbs.iter().flat_map(|ours| verbs.map(|theirs| (*ours, theirs))) {
+            clashes.push((clashes.len(), ours, theirs));
+        }
+    }
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, clashes.len()).await;
+    pair.wait_all_open(clashes.len() as i64).await;
+    let begin_resolved = || clashes.iter().map(|(case, ..)| *case).filter(|case| case / 9 % 2 == 1);
+    for case in begin_resolved() {
+        act(&pair.partner, case, 0).await;
+    }
+    for case in begin_resolved() {
+        eventually("a resolved case", || async { (told(&pair.end_user, case).await.0 == "resolved").then_some(()) })
+            .await;
+    }
+    // What the partner did waits for the end user, which then finds its own change beside it; and the other way round.
+    let (one, other) = clashes.split_at(18);
+    pair.end_user.stop().await;
+    for (case, ours, theirs) in one {
+        act(&pair.end_user, *case, *ours).await;
+        act(&pair.partner, *case, *theirs).await;
+    }
+    pair.end_user.start().await;
+    pair.at_rest(clashes.len() as i64).await;
+    pair.partner.stop().await;
+    for (case, ours, theirs) in other {
+        act(&pair.end_user, *case, *ours).await;
+        act(&pair.partner, *case, *theirs).await;
+    }
+    pair.partner.start().await;
+    pair.at_rest(clashes.len() as i64).await;
+    for (case, ours, theirs) in &clashes {
+        let (ours, theirs) = (VERBS[*ours], VERBS[*theirs]);
+        let both = format!("{} at the end user and {} at the partner at once (case {case})", ours.0, theirs.0);
+        let (state, facts) = eventually(&format!("the same at both sites after {both}"), || async {
+            let told = (told(&pair.end_user, *case).await, told(&pair.partner, *case).await);
+            (told.0 == told.1).then_some(told.0)
+        })
+        .await;
+        assert!([ours.1, theirs.1].contains(&state.as_str()), "{both}: nobody chose {state}; {facts:?}");
+        assert_eq!(facts.last().map(|(.., last)| last), Some(&state), "{both}: {facts:?}");
+    }
+}

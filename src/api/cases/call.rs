@@ -47,19 +47,88 @@ pub async fn call(
 ) -> Result<CaseCall, Refusal> {
     let case = find(door, caller, name).await?;
     let (operator, person) = (caller.acting_as(operator)?, caller.person(operator)?);
-    Ok(CaseCall { case, revision: if_match(headers)?, operator, person })
+    let revision = match tags(headers)? {
+        None | Some(Tags::Any) => None,
+        Some(Tags::These(tags)) => Some(one_of(door, case, &tags).await?),
+    };
+    Ok(CaseCall { case, revision, operator, person })
 }
 
-/// The revision that `If-Match` names; none where any will do.
-fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
+/// The revision that a change is decided on: the present one, where it is among several.
+async fn one_of(door: &Door, case: IncidentId, tags: &[Tag]) -> Result<i64, Refusal> {
+    // A weak tag is none that a change may be decided on, and one that is no number none of ours (RFC 9110, 13.1.1).
+    let revisions: Vec<i64> = tags.iter().filter(|tag| !tag.weak).filter_map(Tag::revision).collect();
+    if let [one] = revisions[..] {
+        return Ok(one);
     }
-    let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|text| text.parse().ok());
-    let wrong = || ProblemType::BadRequest.with("give If-Match: \"REVISION\", one revision of the case in quotes");
-    number.map(Some).ok_or_else(|| wrong().into())
+    let present = door.engine.case_answer(case).await?.revision;
+    match revisions.contains(&present) {
+        true => Ok(present),
+        false => Err(ProblemType::Stale
+            .with(format!("it is at revision {present}, which If-Match does not name; look at it again"))
+            .into()),
+    }
+}
+
+/// What `If-Match` names.
+#[derive(Debug, PartialEq, Eq)]
+enum Tags {
+    /// `*`
+    Any,
+    These(Vec<Tag>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Tag {
+    weak: bool,
+    opaque: String,
+}
+
+impl Tag {
+    fn revision(&self) -> Option<i64> {
+        self.opaque.parse().ok().filter(|revision: &i64| revision.to_string() == self.opaque)
+    }
+}
+
+/// The tags of the header, which may stand in several lines (RFC 9110, 8.8.3 and 5.3).
+fn tags(headers: &HeaderMap) -> Result<Option<Tags>, Refusal> {
+    let wrong = || {
+        ProblemType::BadRequest
+            .with("give If-Match: \"REVISION\", a revision of the case in quotes, several with commas, or *")
+    };
+    let mut tags = Vec::new();
+    let mut any = 0;
+    for line in headers.get_all(header::IF_MATCH) {
+        let line = line.to_str().map_err(|_| wrong())?.trim();
+        match line {
+            "*" => any += 1,
+            line => read(line, &mut tags).ok_or_else(wrong)?,
+        }
+    }
+    match (any, tags.is_empty()) {
+        (0, true) if !headers.contains_key(header::IF_MATCH) => Ok(None),
+        (0, false) => Ok(Some(Tags::These(tags))),
+        (1, true) => Ok(Some(Tags::Any)),
+        _ => Err(wrong().into()),
+    }
+}
+
+/// The tags of one line; a comma may stand in a tag as well.
+fn read(line: &str, tags: &mut Vec<Tag>) -> Option<()> {
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Some(());
+        }
+        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+        let (opaque, behind) = quoted.strip_prefix('"')?.split_once('"')?;
+        tags.push(Tag { weak, opaque: opaque.to_owned() });
+        rest = behind.trim_start();
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
 }
 
 /// An answer with the revision of the case in its `ETag`.
@@ -88,17 +157,29 @@ pub fn need(caller: &Caller, permission: Permission, what: &str) -> Result<(), R
 mod tests {
     use super::*;
 
+    fn named(lines: &[&'static str]) -> Option<Option<Tags>> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::IF_MATCH, HeaderValue::from_static(line));
+        }
+        tags(&headers).ok()
+    }
+
+    fn these(tags: &[(bool, &str)]) -> Option<Option<Tags>> {
+        let tag = |(weak, opaque): &(bool, &str)| Tag { weak: *weak, opaque: (*opaque).to_owned() };
+        Some(Some(Tags::These(tags.iter().map(tag).collect())))
+    }
+
     #[test]
-    fn if_match_names_one_revision() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_MATCH, HeaderValue::from_static(text));
-            if_match(&headers).ok()
-        };
-        assert_eq!(if_match(&HeaderMap::new()).ok(), Some(None));
-        assert_eq!((read("\"12\""), read("*")), (Some(Some(12)), Some(None)));
-        for wrong in ["12", "W/\"12\"", "\"12\", \"13\"", "\"\"", "\"x\""] {
-            assert_eq!(read(wrong), None, "{wrong}");
+    fn entity_tags_are_read_as_the_standard_has_them() {
+        assert_eq!((named(&[]), named(&["*"])), (Some(None), Some(Some(Tags::Any))));
+        assert_eq!(named(&["\"12\""]), these(&[(false, "12")]));
+        let several = these(&[(false, "12"), (true, "13"), (false, "x")]);
+        assert_eq!(named(&["\"12\", W/\"13\",,\"x\""]), several);
+        assert_eq!(named(&["\"12\"", "W/\"13\"", "\"x\""]), several, "in several lines");
+        assert_eq!(named(&["\"a, b\""]), these(&[(false, "a, b")]));
+        for wrong in [&["12"][..], &["\"12"], &[""], &["w/\"1\""], &["*", "\"1\""], &["\"1\" \"2\""]] {
+            assert_eq!(named(wrong), None, "{wrong:?}");
         }
     }
 }

@@ -98,12 +98,14 @@ pub async fn flag(
     body: Body,
 ) -> Result<Response, Refusal> {
     let (name, request): (_, FlagRequest) = (id(path)?, request(&headers, body).await?);
-    let call = call::call(&door, &caller, &name, &headers, &request.operator).await?;
+    let mut call = call::call(&door, &caller, &name, &headers, &request.operator).await?;
     if request.users.is_none() && !request.read {
         return Err(ProblemType::Form.with("give `users`, or `read`").into());
     }
     if let Some(users) = request.users {
         door.engine.flag_case(&call, users).await?;
+        // That was decided on the revision; what follows from it is another one.
+        call.revision = None;
     }
     if request.read {
         door.engine.looked_at_case(&call).await?;

@@ -12,7 +12,8 @@ use crate::case::Permission;
 use crate::protocol::Problem;
 use crate::protocol::cases::CaseDetail;
 
-/// Everything about one case; comments and documents for whom may view them. Its revision is in the `ETag`.
+/// Everything about one case; comments and documents for whom may view them. The `ETag` is its revision, which counts
+/// what people say and do: comments, documents, milestones and flags as well as fields.
 #[utoipa::path(get, path = "/v1/cases/{id}", tag = "cases", params(("id" = String, Path)), responses(
     (status = 200, body = Coded<CaseDetail>, headers(("ETag" = String, description = "The revision of the case, in quotes"))),
     (status = 404, body = Problem, content_type = "application/problem+json"),

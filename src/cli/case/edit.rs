@@ -3,7 +3,7 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::{CaseAnswer, Failure, Local, Method, Output, Target, encoded, print, who};
+use super::{CaseAnswer, Failure, Local, Method, Output, Target, Told, encoded, who};
 use crate::case::{CaseTypeName, GroupName, InitiatorType, Percent, Priority, Tag, UserName};
 use crate::protocol::cases::{
     Acting, CaseCommentRequest, CommentAnswer, CreateCase, EditCase, MilestoneRequest, RelationRequest, TagRequest,
@@ -199,11 +199,9 @@ pub async fn create(local: &Local, arguments: CreateArguments) -> Result<(), Fai
         submit: arguments.submit,
         operator: who::operator(),
     };
-    let answer: CaseAnswer = local.post("no case is created", "/v1/cases", &request).await?;
-    if arguments.output.json {
-        return print::out(&print::json(&answer)?);
-    }
-    print::out(&print::safe(&format!("case {} is created, as incident {}", answer.display_id, answer.number)))
+    let answer: Told<CaseAnswer> = local.post("no case is created", "/v1/cases", &request).await?;
+    let CaseAnswer { display_id, number, .. } = &answer.data;
+    answer.print(arguments.output, &format!("case {display_id} is created, as incident {number}"))
 }
 
 pub async fn edit(local: &Local, arguments: EditArguments) -> Result<(), Failure> {
@@ -230,12 +228,11 @@ pub async fn comment(local: &Local, arguments: CommentArguments) -> Result<(), F
     let request = CaseCommentRequest { text, internal, language, operator: who::operator() };
     let path = target.path(if initiator { "/initiator-comments" } else { "/comments" });
     let what = format!("case {} is not commented on", target.case);
-    let answer: CommentAnswer =
+    let answer: Told<CommentAnswer> =
         local.ask(&what, Method::POST, &path, |builder| target.conditional(builder).json(&request)).await?;
-    if target.output.json {
-        return print::out(&print::json(&answer)?);
-    }
-    target.done(&answer.case, &format!("commented on ({})", answer.comment))
+    let CommentAnswer { case, comment } = &answer.data;
+    let words = format!("case {} is commented on, as {comment}; it is {}", case.display_id, case.state.label());
+    answer.print(target.output, &words)
 }
 
 pub async fn tag(local: &Local, arguments: TagArguments) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CaseAnswer, Failure, Local, Method, Target, encoded, print};
+use super::{CaseAnswer, Failure, Local, Method, Target, Told, encoded, print};
 use crate::cli::exit::Exit;
 use crate::cli::print::{Column, Table};
 use crate::protocol::cases::{Acting, CaseDocuments};
@@ -60,12 +60,12 @@ pub async fn documents(local: &Local, arguments: DocumentArguments) -> Result<()
             .map_err(|error| Failure::new(Exit::Failed, &what, error, "choose a file that is not there yet"));
     }
     let what = format!("the documents of case {} cannot be listed", target.case);
-    let list: CaseDocuments = local.get(&what, &target.path("/documents")).await?;
+    let list: Told<CaseDocuments> = local.get(&what, &target.path("/documents")).await?;
     if target.output.json {
         return print::out(&print::json(&list)?);
     }
     let mut table = Table::new(&COLUMNS);
-    for one in list.documents {
+    for one in list.data.documents {
         let bytes = one.bytes.map(|bytes| bytes.to_string());
         table.row([Some(one.name), Some(one.state), bytes, one.media_type, one.sha256]);
     }
@@ -81,7 +81,7 @@ pub async fn upload(local: &Local, arguments: UploadArguments) -> Result<(), Fai
     let content = std::fs::read(&file)
         .map_err(|error| Failure::new(Exit::Failed, &what, error, "give a file that you may read"))?;
     let path = target.path(&format!("/documents/{}", encoded(&name)));
-    let answer: CaseAnswer = local
+    let answer: Told<CaseAnswer> = local
         .ask(&what, Method::PUT, &path, |request| {
             let request = target.conditional(request);
             request.header("Content-Type", "application/octet-stream").body(content)

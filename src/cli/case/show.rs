@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{CaseAnswer, Failure, Local, Method, Target, print, who};
+use super::{CaseAnswer, Failure, Local, Method, Target, Told, print, who};
 use crate::cli::print::{Column, Table, safe, safe_lines, time};
 use crate::protocol::cases::{CaseActivities, CaseDetail, FlagRequest};
 
@@ -17,19 +17,20 @@ pub struct Arguments {
 /// Prints the case. Whom it was put before has then looked at it.
 pub async fn run(local: &Local, Arguments { target }: Arguments) -> Result<(), Failure> {
     let what = format!("case {} cannot be shown", target.case);
-    let case: CaseDetail = local.get(&what, &target.path("")).await?;
+    let mut case: Told<CaseDetail> = local.get(&what, &target.path("")).await?;
     if target.output.json {
         return print::out(&print::json(&case)?);
     }
-    print::out(&shown(&case))?;
     let user = who::operator();
-    if case.row.flags.iter().any(|flag| flag.unread && flag.user.as_str() == user) {
+    if case.data.row.flags.iter().any(|flag| flag.unread && flag.user.as_str() == user) {
         let request = FlagRequest { users: None, read: true, operator: user };
-        let what = "the case stays unread";
+        let unread = "the case stays unread";
         let _: CaseAnswer =
-            local.ask(what, Method::PUT, &target.path("/flags"), |builder| builder.json(&request)).await?;
+            local.ask(unread, Method::PUT, &target.path("/flags"), |builder| builder.json(&request)).await?;
+        // What is shown is the revision afterwards, on which somebody may decide.
+        case = local.get(&what, &target.path("")).await?;
     }
-    Ok(())
+    print::out(&shown(&case.data))
 }
 
 /// Prints who did what.
@@ -37,12 +38,12 @@ pub async fn activities(local: &Local, Arguments { target }: Arguments) -> Resul
     const COLUMNS: [Column; 4] =
         [Column::new("AT", 20, 0), Column::new("WHO", 10, 1), Column::new("WHAT", 10, 2), Column::new("DETAIL", 12, 3)];
     let what = format!("the activities of case {} cannot be listed", target.case);
-    let list: CaseActivities = local.get(&what, &target.path("/activities")).await?;
+    let list: Told<CaseActivities> = local.get(&what, &target.path("/activities")).await?;
     if target.output.json {
         return print::out(&print::json(&list)?);
     }
     let mut table = Table::new(&COLUMNS);
-    for line in list.activities {
+    for line in list.data.activities {
         table.row([Some(time(line.at)), Some(line.who), Some(line.action), Some(line.detail)]);
     }
     print::out(&table.render(print::width()))

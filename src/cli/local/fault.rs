@@ -13,10 +13,11 @@ use crate::protocol::{Problem, ProblemType};
 pub fn refused(what: &str, problem: &Problem) -> Failure {
     let why = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
     let known = ProblemType::ALL.iter().copied().find(|kind| problem.is(*kind));
-    match known.and_then(remedy) {
+    let failure = match known.and_then(remedy) {
         Some(remedy) => Failure::new(Exit::Refused, what, why, remedy),
         None => Failure::said(Exit::Refused, format!("{what}; {why}")),
-    }
+    };
+    failure.with(problem.clone())
 }
 
 /// What to do, where the problem's own text does not say.

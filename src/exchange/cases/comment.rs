@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::CaseCall;
 use crate::case::{Action, Comment, Edit};
+use crate::exchange::remark::check_language;
 use crate::exchange::work::{check_revision, form};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::{CaseCommentRequest, CommentAnswer};
@@ -20,6 +21,7 @@ impl Engine {
         if initiator && request.internal {
             return Err(form("what the initiator says is not internal".into()));
         }
+        check_language(request.language.as_deref())?;
         let incident = self.incident(call.case).await?;
         check_revision(&incident, call.revision)?;
         let comment = Comment {

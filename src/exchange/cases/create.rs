@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::case::text::line;
-use crate::case::{CaseTypeName, Event, IncidentId, Initiator, Instance, InstanceEdit, Priority, UserName};
+use crate::case::{
+    CaseTypeName, Event, IncidentId, Initiator, InitiatorType, Instance, InstanceEdit, Priority, UserName,
+};
 use crate::exchange::work::form;
 use crate::exchange::{Engine, EngineError, manual};
 use crate::protocol::cases::{CaseAnswer, CreateCase};
@@ -76,6 +78,9 @@ impl Engine {
 }
 
 fn instance(request: &CreateCase, person: &UserName) -> Result<InstanceEdit, EngineError> {
+    if request.initiator_type == Some(InitiatorType::Customer) && request.initiator_id.is_none() {
+        return Err(form("name the customer with initiatorId; without it whoever calls is the initiator".into()));
+    }
     let initiator = Initiator {
         id: request.initiator_id.as_ref().unwrap_or(person).clone(),
         kind: request.initiator_type.unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Edits of a case by hand, and its deletion from the lists.
 
-use super::{CaseCall, Change};
+use super::{CaseCall, Change, check_not_over};
 use crate::case::text::paragraph;
 use crate::case::{Action, Edit, Incident, Initiator, Instance, InstanceEdit};
 use crate::exchange::work::{check_not_given_back, form};
@@ -12,6 +12,9 @@ impl Engine {
     pub async fn edit_case(&self, call: &CaseCall, request: &EditCase) -> Result<CaseAnswer, EngineError> {
         if let Some(resolution) = &request.resolution {
             paragraph(resolution, 65_536).map_err(|fault| form(format!("resolution {fault}")))?;
+        }
+        if request.is_empty() {
+            return Err(form("nothing to change was given".into()));
         }
         if request.active == Some(false) {
             return Err(form("a case is taken from the lists by deleting it".into()));
@@ -31,6 +34,10 @@ impl Engine {
             }
             if beside == InstanceEdit::default() && edit == Edit::default() {
                 return Ok(None);
+            }
+            let listed = InstanceEdit { deleted: beside.deleted, ..InstanceEdit::default() };
+            if beside != listed || edit != Edit::default() {
+                check_not_over(incident)?;
             }
             let resolution = edit.solution.is_some().then_some("resolution");
             let named: Vec<&str> = named.into_iter().chain(resolution).collect();

@@ -1,6 +1,6 @@
 //! Tags of a case, and milestones that people give a name.
 
-use super::{CaseCall, Change};
+use super::{CaseCall, Change, check_not_over};
 use crate::case::{Action, Fact, InstanceEdit, Tag};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
@@ -33,6 +33,7 @@ impl Engine {
 
     /// Notes that the case has come to what people gave a name. Both sites come to know it.
     pub async fn reach_milestone(&self, call: &CaseCall, name: String) -> Result<CaseAnswer, EngineError> {
+        check_not_over(&self.incident(call.case).await?)?;
         self.reach(call.case, vec![Fact::Named(name)], &call.operator, call.revision).await?;
         self.case_answer(call.case).await
     }

@@ -17,7 +17,9 @@ mod spool;
 
 use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
-use crate::case::{Action, CaseName, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name};
+use crate::case::{
+    Action, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name,
+};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
 use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
@@ -124,6 +126,17 @@ impl Engine {
             }
         }
         Err(ProblemType::Busy.with("the case keeps changing; try again").into())
+    }
+}
+
+/// What is over stays as it ended: remarks, documents, tags, flags, watchers and the relation are added, the rest is changed
+/// after it was reopened.
+fn check_not_over(incident: &Incident) -> Result<(), EngineError> {
+    match incident.state() {
+        state @ (CaseState::Completed | CaseState::Canceled) => Err(action(format!(
+            "the case is {state}; comments, documents, tags, flags, watchers and its relation may be changed, for the rest reopen it first"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CaseCall, Change};
+use super::{CaseCall, Change, check_not_over};
 use crate::case::{Action, CaseOwner, Flag, GroupName, InstanceEdit, OwnerStatus, Permission, UserName};
 use crate::config::token::Holder;
-use crate::exchange::work::form;
+use crate::exchange::work::{form, stale};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
 
@@ -40,10 +40,11 @@ impl Engine {
     ) -> Result<CaseAnswer, EngineError> {
         let (users, groups): (BTreeSet<_>, BTreeSet<_>) = (users.into_iter().collect(), groups.into_iter().collect());
         self.check_may_work(&users)?;
-        self.change(call, Action::Assigned, |_, instance| {
+        self.change(call, Action::Assigned, |incident, instance| {
             if (&instance.assigned_users, &instance.assigned_groups) == (&users, &groups) {
                 return Ok(None);
             }
+            check_not_over(incident)?;
             let told = match (users.is_empty(), groups.is_empty()) {
                 (true, true) => "assigned to nobody".to_owned(),
                 (false, true) => format!("assigned to {}", listed(&users)),
@@ -81,10 +82,11 @@ impl Engine {
         }
         self.check_may_work(user.iter())?;
         let owner = user.map(|user| CaseOwner { user, status: status.unwrap_or_default() });
-        self.change(call, Action::Edited, |_, instance| {
+        self.change(call, Action::Edited, |incident, instance| {
             if instance.owner == owner {
                 return Ok(None);
             }
+            check_not_over(incident)?;
             let told = match &owner {
                 Some(owner) => format!("owner {}: {}", owner.user, owner.status),
                 None => "no owner".to_owned(),
@@ -121,7 +123,10 @@ impl Engine {
 
     /// The caller has looked at a case that was put before it.
     pub async fn looked_at_case(&self, call: &CaseCall) -> Result<(), EngineError> {
-        Ok(self.store().looked_at(call.case, &call.person).await?)
+        match self.store().looked_at(call.case, &call.person, call.revision).await? {
+            Some(found) => Err(stale(found, call.revision.unwrap_or_default())),
+            None => Ok(()),
+        }
     }
 }
 

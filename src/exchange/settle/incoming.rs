@@ -98,7 +98,10 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
         since: now,
         seq: taken.seq,
         operation: taken.operation.kind(),
-        reason: format!("no progress: {} operations in a row said nothing new", patience.repeats),
+        reason: format!(
+            "no progress: {} operations in a row said nothing new, or many more moved the case to and fro",
+            patience.repeats
+        ),
     });
     if let Some(parked) = &stopped {
         record.park(parked.clone());

@@ -163,19 +163,21 @@ async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDi
         })
     };
     let rows: Vec<String> = incidents.iter().map(row).collect();
-    // `bridge` is 1 where the detector has no news in what the bridge opened.
+    // Who asks is the client: of its people nothing is told. `bridge` is 1 where the detector has no news in what the bridge opened.
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
-           device, serial, manifest, submission, form, case_id, case_link, case_status, case_contact) \
+           device, serial, manifest, submission, form, case_id, case_link, case_status, case_contact, \
+           initiator, initiator_type) \
          SELECT v ->> 'id', v ->> 'bridge', v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
            v ->> '$.event.host_event_id', v ->> '$.event.kind', v ->> '$.event.synopsis', \
            coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', v ->> '$.event.severity', \
            v ->> '$.event.problem_class', v ->> '$.event.service_type', v ->> '$.event.event_type', \
            v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', v ->> '$.event.device', \
            v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), v ->> 'submission', v -> 'form', \
-           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status', v -> '$.case.contact' \
+           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status', v -> '$.case.contact', \
+           v ->> 'client', iif(v ->> 'client' IS NULL, NULL, 'CUSTOMER') \
          FROM j",
     )
     .bind(format!("[{}]", rows.join(",")))

@@ -173,8 +173,8 @@ impl CaseStore for Store {
         Ok(HashMap::new())
     }
 
-    async fn looked_at(&self, _: IncidentId, _: &UserName) -> Result<(), StoreError> {
-        Ok(())
+    async fn looked_at(&self, _: IncidentId, _: &UserName, _: Option<i64>) -> Result<Option<i64>, StoreError> {
+        Ok(None)
     }
 
     async fn document(&self, _: IncidentId, _: &str) -> Result<Option<StoredDocument>, StoreError> {

@@ -450,12 +450,14 @@ pub async fn a_52_a_flag_is_unread_until_its_user_has_looked(bench: &dyn Bench) 
     write(&store, change(incident, InstanceEdit { flags: Some(flags), ..InstanceEdit::default() })).await;
     let revision = load(&store, incident).await.revision;
     for _ in 0..2 {
-        store.looked_at(incident, &name("dora")).await.unwrap();
-        store.looked_at(incident, &name("nobody")).await.unwrap();
+        assert_eq!(store.looked_at(incident, &name("dora"), None).await.unwrap(), None);
+        assert_eq!(store.looked_at(incident, &name("nobody"), None).await.unwrap(), None);
     }
+    let found = load(&store, incident).await.revision;
+    assert_eq!(found, revision + 1, "what a case shows is a part of its revision");
+    assert_eq!(store.looked_at(incident, &name("emil"), Some(revision)).await.unwrap(), Some(found), "it moved on");
     let found = instance(&store, incident).await.flags;
     assert_eq!(found.values().map(|flag| flag.unread).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(load(&store, incident).await.revision, revision, "who looks changes nothing for others");
 }
 
 pub async fn m_11_a_document_is_put_replaced_and_removed(bench: &dyn Bench) {

@@ -119,7 +119,7 @@ pub async fn remove(
 }
 
 /// The revision of the case, where it is another than the one that was decided on.
-async fn moved_on(
+pub async fn moved_on(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     decided_on: Option<i64>,
@@ -132,13 +132,11 @@ async fn moved_on(
     Ok(found.filter(|found| *found != decided_on))
 }
 
-/// A file more or less is another revision of the case.
+/// A file more or less is a change of the case.
 async fn touch(connection: &mut SqliteConnection, incident: IncidentId) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), revision = revision + 1 WHERE id = ?",
-    )
-    .bind(incident.0)
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query("UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?")
+        .bind(incident.0)
+        .execute(&mut *connection)
+        .await?;
     Ok(())
 }

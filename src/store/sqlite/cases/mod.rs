@@ -37,10 +37,15 @@ impl CaseStore for SqliteStore {
         read::instances(&mut connection, incidents).await
     }
 
-    async fn looked_at(&self, incident: IncidentId, user: &UserName) -> Result<(), StoreError> {
+    async fn looked_at(
+        &self,
+        incident: IncidentId,
+        user: &UserName,
+        revision: Option<i64>,
+    ) -> Result<Option<i64>, StoreError> {
         let user = user.clone();
         self.in_transaction(CrashPoint::StoreWritten, move |connection| {
-            Box::pin(write::looked_at(connection, incident, user))
+            Box::pin(write::looked_at(connection, incident, user, revision))
         })
         .await
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use sqlx::SqliteConnection;
 
+use super::documents::moved_on;
 use crate::case::{IncidentId, InstanceEdit, UserName};
 use crate::store::StoreError;
 use crate::store::sqlite::read::json as to_json;
@@ -152,11 +153,15 @@ pub async fn looked_at(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     user: UserName,
-) -> Result<(), StoreError> {
+    revision: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
+    if let Some(found) = moved_on(connection, incident, revision).await? {
+        return Ok(Some(found));
+    }
     sqlx::query("UPDATE case_flag SET unread = 0 WHERE user = ? AND incident = ? AND unread = 1")
         .bind(user.as_str())
         .bind(incident.0)
         .execute(&mut *connection)
         .await?;
-    Ok(())
+    Ok(None)
 }

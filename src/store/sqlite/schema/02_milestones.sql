@@ -64,6 +64,7 @@ CREATE TRIGGER milestone_inserted AFTER INSERT ON milestone BEGIN
     ELSE coalesce((SELECT m.state FROM milestone m WHERE m.incident = NEW.incident
            AND m.state IN ('opened', 'in_process', 'input_requested', 'on_hold', 'reopened') ORDER BY m.n DESC, m.uid DESC LIMIT 1), 'opened') END
   WHERE id = NEW.incident AND NEW.state IS NOT NULL;
+  UPDATE incident SET revision = revision + 1 WHERE id = NEW.incident;
   UPDATE change_clock SET last = last + 1 WHERE NEW.origin IS NULL;
   UPDATE incident SET change_seq = (SELECT last FROM change_clock) WHERE id = NEW.incident AND NEW.origin IS NULL;
 END;

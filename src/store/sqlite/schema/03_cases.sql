@@ -79,8 +79,30 @@ CREATE INDEX case_flag_incident ON case_flag (incident);
 -- 1: of whom the case was opened for.
 ALTER TABLE comment ADD COLUMN initiator INTEGER NOT NULL DEFAULT 0 CHECK (initiator IN (0, 1));
 
+-- What people say and do on a case is a part of its revision: whoever decides on how it stood sees that it moved on. What its type
+-- promises is not: that follows by itself, a moment later.
 CREATE TRIGGER comment_touches AFTER INSERT ON comment BEGIN
-  UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.incident;
+  UPDATE incident SET updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), revision = revision + 1 WHERE id = NEW.incident;
+END;
+
+CREATE TRIGGER comment_change_revises AFTER UPDATE OF text, language, internal, deleted ON comment BEGIN
+  UPDATE incident SET revision = revision + 1 WHERE id = NEW.incident;
+END;
+
+CREATE TRIGGER attachment_revises AFTER INSERT ON attachment BEGIN
+  UPDATE incident SET revision = revision + 1 WHERE id = NEW.incident;
+END;
+
+CREATE TRIGGER attachment_change_revises AFTER UPDATE OF state, content ON attachment BEGIN
+  UPDATE incident SET revision = revision + 1 WHERE id = NEW.incident;
+END;
+
+CREATE TRIGGER attachment_removal_revises AFTER DELETE ON attachment BEGIN
+  UPDATE incident SET revision = revision + 1 WHERE id = OLD.incident;
+END;
+
+CREATE TRIGGER flag_change_revises AFTER UPDATE OF unread ON case_flag WHEN NEW.unread <> OLD.unread BEGIN
+  UPDATE incident SET revision = revision + 1 WHERE id = NEW.incident;
 END;
 
 -- The words of the titles. The bridge brings them up to date before it looks for any: what other programs write to does not
