@@ -55,12 +55,12 @@ impl DeadlineStore for SqliteStore {
     ) -> Result<Vec<Passing>, StoreError> {
         let statement = match due_dates_of {
             None => {
-                "SELECT incident, uid, next_at, id FROM deadline \
+                "SELECT incident, uid, next_at, id FROM deadline INDEXED BY deadline_sla \
                  WHERE kind = 'sla' AND origin IS NULL AND next_at BETWEEN ?1 AND ?2 AND (next_at > ?1 OR id > ?3) \
                  ORDER BY next_at, id LIMIT ?4"
             }
             Some(_) => {
-                "SELECT incident, uid, next_at, id FROM deadline \
+                "SELECT incident, uid, next_at, id FROM deadline INDEXED BY deadline_due \
                  WHERE kind = 'due' AND origin IS NULL AND case_type = ?5 AND next_at BETWEEN ?1 AND ?2 \
                    AND (next_at > ?1 OR id > ?3) ORDER BY next_at, id LIMIT ?4"
             }

@@ -155,12 +155,9 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
         (&["FROM untimed u JOIN"], &["SEARCH u USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH i USING INTEGER PRIMARY"]),
         // M-06 to M-08: the jobs read what is due, and nothing else.
+        (&["INDEXED BY deadline_sla"], &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"]),
         (
-            &["FROM deadline WHERE kind = 'sla'"],
-            &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"],
-        ),
-        (
-            &["FROM deadline WHERE kind = 'due'"],
+            &["INDEXED BY deadline_due"],
             &["SEARCH deadline USING INDEX deadline_due (case_type=? AND next_at>? AND next_at<?)"],
         ),
         (
