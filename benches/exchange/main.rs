@@ -1,10 +1,12 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `idle`, `jobs`, `attachment` (1 GiB, or as
-//! many MiB as `CASEBRIDGE_BENCH_MIB` says).
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `failing`, `idle`, `jobs`, `lists`, `attachment`
+//! (1 GiB, or as many MiB as `CASEBRIDGE_BENCH_MIB` says).
 
+mod failing;
 mod jobs;
+mod lists;
 mod neighbours;
 mod pair;
 
@@ -39,11 +41,17 @@ fn main() {
         if runs("neighbours") {
             neighbours::measure().await;
         }
+        if runs("failing") {
+            failing::measure().await;
+        }
         if runs("idle") {
             idle().await;
         }
         if runs("jobs") {
             jobs::measure().await;
+        }
+        if runs("lists") {
+            lists::measure().await;
         }
         if runs("attachment") {
             attachment().await;
@@ -74,7 +82,10 @@ async fn raw_commits() -> f64 {
 /// Incidents a second from the commit of their rows to the last case ID written back: the median of some rounds on one
 /// pair of daemons.
 async fn exchanged(kind: &str, count: usize, rounds: usize) -> f64 {
-    let pair = Pair::start(kind).await;
+    exchanged_by(&Pair::start(kind).await, kind, count, rounds).await
+}
+
+async fn exchanged_by(pair: &Pair, kind: &str, count: usize, rounds: usize) -> f64 {
     pair.deposit(0, 100).await;
     pair.wait_for_cases(100).await;
     let mut rates = Vec::new();

@@ -14,6 +14,30 @@ pub const ONE_BY_ONE: &str = "one by one";
 pub const FILES: &str = "files";
 /// The end user looks at its store every 20 ms, so that what a neighbour costs stands out of the looking.
 pub const KEEN: &str = "keen";
+/// Both sites have targets of reactions that all fail.
+pub const FAILING: &str = "failing";
+
+/// A port at which nobody listens is refused, at the one that is given nobody answers.
+fn failing(silent: u16) -> String {
+    let webhook = |name: &str, port: u16| {
+        format!(
+            "[[reaction_target.webhook]]\nname = \"{name}\"\nurl = \"http://127.0.0.1:{port}/hook\"\n\
+             secret_file = \"whsec\"\nwithin = \"2s\"\n"
+        )
+    };
+    let command = |name: &str, command: &str| {
+        format!("[[reaction_target.command]]\nname = \"{name}\"\ncommand = {command}\nwithin = \"2s\"\n")
+    };
+    [
+        "[mail]\nhost = \"127.0.0.1\"\nport = 1\ntls = \"none\"\nfrom = \"support@desk.example\"\n".to_owned(),
+        "[[reaction_target.mail]]\nname = \"mail\"\nto = [\"noc@desk.example\"]\n".to_owned(),
+        webhook("hangs", silent),
+        webhook("refuses", 1),
+        command("fails", "[\"/bin/false\"]"),
+        command("never ends", "[\"/bin/sleep\", \"1000\"]"),
+    ]
+    .concat()
+}
 
 pub struct Pair {
     pub end_user: Daemon,
@@ -25,6 +49,12 @@ pub struct Pair {
 
 impl Pair {
     pub async fn start(kind: &str) -> Self {
+        Self::start_with(kind, 1).await
+    }
+
+    /// `silent` is a port that takes connections and says nothing.
+    pub async fn start_with(kind: &str, silent: u16) -> Self {
+        let targets = if kind == FAILING { failing(silent) } else { String::new() };
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (common, inbox, upstream) = match kind {
             ONE_BY_ONE => ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "", "batch = 1\nin_flight = 1\n"),
@@ -37,13 +67,13 @@ impl Pair {
              [listen]\naddress = \"127.0.0.1:{port}\"\n\
              [[client]]\nalias = \"north\"\nuser = \"north\"\npassword_file = \"password\"\n\
              [[client]]\nalias = \"south\"\nuser = \"south\"\npassword_file = \"password\"\n\
-             [case]\nlink_template = \"https://partner.example/{{case}}\"\n[[case.accept]]\nname = \"all\"\n"
+             [case]\nlink_template = \"https://partner.example/{{case}}\"\n[[case.accept]]\nname = \"all\"\n{targets}"
         ))
         .await;
         let end_user = Daemon::start(&format!(
             "[site]\nalias = \"north\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}{inbox}\
              [upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:{port}\"\nuser = \"north\"\n\
-             password_file = \"password\"\n{upstream}[[submit.policy]]\nname = \"all\"\n"
+             password_file = \"password\"\n{upstream}[[submit.policy]]\nname = \"all\"\n{targets}"
         ))
         .await;
         let options = SqliteConnectOptions::new().filename(end_user.path("incidents.db")).busy_timeout(LIMIT);
@@ -119,7 +149,8 @@ impl Daemon {
         let config = config.replace("DIR", dir.path().to_str().unwrap());
         std::fs::create_dir_all(dir.path().join("inbox/attachments")).unwrap();
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
-        write_secret(&dir.path().join("password"));
+        write_secret(&dir.path().join("password"), "correct horse battery");
+        write_secret(&dir.path().join("whsec"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_casebridge"))
             .args(["run", "--config"])
@@ -178,8 +209,8 @@ impl Drop for Daemon {
     }
 }
 
-pub fn write_secret(path: &Path) {
+pub fn write_secret(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, "correct horse battery").unwrap();
+    std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

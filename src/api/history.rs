@@ -11,6 +11,7 @@ use super::Door;
 use super::body::Answer;
 use super::local::request;
 use super::problem::Refusal;
+use super::query;
 use crate::case::Alias;
 use crate::protocol::history::{DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery};
 use crate::protocol::key::{KeyAnswer, KeyList, PinRequest, RotateRequest};
@@ -29,7 +30,7 @@ pub fn routes() -> Router<Door> {
 type Asked = Result<Query<HistoryQuery>, QueryRejection>;
 
 fn asked(query: Asked) -> Result<HistoryQuery, Refusal> {
-    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
+    let query = query::read(query)?;
     for (name, number) in [("after", query.after), ("until", query.until)] {
         if number.is_some_and(|number| i64::try_from(number).is_err()) {
             return Err(ProblemType::BadRequest.with(format!("`{name}` must be at most {}", i64::MAX)).into());

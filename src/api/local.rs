@@ -14,13 +14,13 @@ use utoipa::IntoParams;
 use super::Door;
 use super::body::{self, Answer};
 use super::problem::Refusal;
-use super::query::{count, within};
+use super::query::{self, count, within};
 use crate::case::{Deposit, IncidentId};
 use crate::exchange::Decision;
 use crate::protocol::operator::{
-    AcceptRequest, ActionAnswer, DepositAnswer, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest, OpenRequest,
-    OutboxPage, OverrideRequest, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer, SubmitRequest,
-    WorkRequest,
+    AcceptRequest, ActionAnswer, DepositAnswer, DepositQuery, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest,
+    OpenRequest, OutboxPage, OverrideRequest, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer,
+    SubmitRequest, WorkRequest,
 };
 use crate::protocol::{Problem, ProblemType, ReconcileAnswer, ReconcileRequest, WhyAnswer};
 
@@ -94,7 +94,7 @@ pub async fn incidents(
     State(door): State<Door>,
     query: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Result<Answer<IncidentPage>, Refusal> {
-    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
+    let query = query::read(query)?;
     Ok(Answer(door.engine.incidents(&query).await?))
 }
 
@@ -293,12 +293,18 @@ decisions! {
 }
 
 /// Stores one deposited file: a bundle or a JSON incident.
-#[utoipa::path(post, path = "/v1/deposits", tag = "local",
+#[utoipa::path(post, path = "/v1/deposits", tag = "local", params(DepositQuery),
     request_body(content = String, content_type = "application/octet-stream"), responses(
     (status = 200, body = DepositAnswer),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json")
 ))]
-pub async fn deposit(State(door): State<Door>, body: Body) -> Result<Answer<DepositAnswer>, Refusal> {
+pub async fn deposit(
+    State(door): State<Door>,
+    query: Result<Query<DepositQuery>, QueryRejection>,
+    body: Body,
+) -> Result<Answer<DepositAnswer>, Refusal> {
+    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
     let settings = door.engine.settings();
     let limit = settings.inboxes.iter().map(|inbox| inbox.max_bytes as usize).max().unwrap_or(DEPOSIT_LIMIT);
     let bytes = body::read(body, limit, READ_WITHIN).await?;
@@ -308,6 +314,7 @@ pub async fn deposit(State(door): State<Door>, body: Body) -> Result<Answer<Depo
         .map_err(|_| ProblemType::Internal.with("the site's log says more"))?
         .map_err(|reason| ProblemType::Content.with(reason))?;
     let host_event_id = deposit.event.host_event_id.clone();
+    let deposit = Deposit { handed_in_by: Some(format!("operator {}", query.operator)), ..deposit };
     let deposited = door.engine.deposit(vec![deposit]).await?;
     let one = deposited.first().ok_or_else(|| ProblemType::Internal.with("nothing was stored"))?;
     Ok(Answer(DepositAnswer { incident: one.incident.0, host_event_id, new: one.new }))

@@ -1,6 +1,39 @@
-//! Whole numbers in an address.
+//! Values in an address.
 
+use std::error::Error;
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use serde::{Deserialize, Deserializer};
+
+use super::problem::Refusal;
+use crate::case::text::shown;
+use crate::protocol::ProblemType;
+
+/// What the address asks for. The problem names the value, and what it has to be.
+pub fn read<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
+    let Query(query) = query.map_err(|fault| {
+        let reason = fault.source().map_or_else(|| fault.body_text(), ToString::to_string);
+        ProblemType::BadRequest.with(shown(&plain(&reason), 600))
+    })?;
+    Ok(query)
+}
+
+/// The reason of a library in words for people.
+fn plain(reason: &str) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        ("invalid digit", "must be a whole number"),
+        ("cannot parse integer", "must be a whole number"),
+        ("number too", "must be a smaller number"),
+        ("was not `true` or `false`", "must be true or false"),
+    ];
+    let Some((name, told)) = reason.split_once(": ") else { return reason.to_owned() };
+    match WORDS.iter().find(|(library, _)| told.contains(library)) {
+        Some((_, own)) => format!("`{name}` {own}"),
+        None if told.starts_with("must be ") => format!("`{name}` {told}"),
+        None => told.to_owned(),
+    }
+}
 
 /// A number of 63 bits, which is what the document means by a whole number: others are refused and not cut.
 pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

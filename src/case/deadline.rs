@@ -117,6 +117,31 @@ pub struct Instants {
     pub due_at: Option<Timestamp>,
 }
 
+/// By when a case should be solved (M-01).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DueDate<'a> {
+    pub deadline: &'a Deadline,
+    pub at: Timestamp,
+    pub warns_at: Option<Timestamp>,
+    /// Its clock stands still: the instants are those of when it last ran.
+    pub stands_still: bool,
+}
+
+impl<'a> DueDate<'a> {
+    /// The due date of a case with these milestones that is in this state now: the earliest that this site promised itself,
+    /// or else the earliest of all.
+    pub fn of(deadlines: &'a [Deadline], milestones: &[Milestone], now_in: CaseState) -> Option<Self> {
+        let counts = deadlines.iter().filter(|one| one.kind == DeadlineKind::Due && !one.dropped);
+        let read = |deadline: &'a Deadline| {
+            let stops = deadline.stops(milestones, now_in);
+            let over: Vec<Stop> = stops.iter().copied().filter(|stop| stop.until.is_some()).collect();
+            let stands_still = deadline.due(&stops).is_none();
+            Some(Self { deadline, at: deadline.due(&over)?, warns_at: deadline.warns(&over), stands_still })
+        };
+        counts.filter_map(read).min_by_key(|one| (one.deadline.origin.is_some(), one.at, one.deadline.id))
+    }
+}
+
 impl Deadline {
     /// The longest span, in seconds: ten years.
     pub const LONGEST: u64 = 10 * 365 * 86_400;
@@ -155,6 +180,12 @@ impl Deadline {
         if self.dropped {
             return Instants::default();
         }
+        let stops = self.stops(milestones, now_in);
+        Instants { warns_at: self.warns(&stops), due_at: self.due(&stops) }
+    }
+
+    /// When its clock stood still: with the case, and for good once it is met.
+    fn stops(&self, milestones: &[Milestone], now_in: CaseState) -> Vec<Stop> {
         let mut stops = stops(milestones, now_in);
         if self.goal == Goal::Answer
             && let Some(answered) = self.answered(milestones)
@@ -162,7 +193,7 @@ impl Deadline {
             stops.retain(|stop| stop.from < answered);
             stops.push(Stop { from: answered, until: None });
         }
-        Instants { warns_at: self.warns(&stops), due_at: self.due(&stops) }
+        stops
     }
 
     /// When its working time is over, with these stops in order; none while it stands still.
@@ -325,6 +356,44 @@ mod tests {
         assert_eq!(there.instants(&theirs, CaseState::InProcess), Instants::default());
         let late = [state(1, "2026-11-24T09:00:00Z", CaseState::OnHold)];
         assert_eq!(answer.instants(&late, CaseState::OnHold).due_at, Some(at("2026-11-23T16:00:00Z")));
+    }
+
+    #[test]
+    fn m_01_the_due_date_is_the_sites_own_and_stays_while_the_clock_stands_still() {
+        let due = |hours: u64, origin: Option<&str>| Deadline {
+            id: Deadline::id_of(SiteId(Uuid::from_u128(1)), IncidentId(7), &format!("due {hours}")),
+            kind: DeadlineKind::Due,
+            within: hours * 3600,
+            calendar: None,
+            origin: origin.map(|peer| peer.parse().unwrap()),
+            ..sla()
+        };
+        let told = |deadlines: &[Deadline], milestones: &[Milestone], now_in| {
+            DueDate::of(deadlines, milestones, now_in).map(|one| (one.at, one.warns_at, one.stands_still))
+        };
+        let running = (at("2026-11-23T15:00:00Z"), Some(at("2026-11-23T13:00:00Z")), false);
+        let (theirs, ours, later) = (due(4, Some("north")), due(8, None), due(9, None));
+        let gone = Deadline { dropped: true, ..due(3, None) };
+        let all = [sla(), theirs.clone(), later, ours.clone(), gone];
+        assert_eq!(told(&all, &[], CaseState::Opened), Some(running));
+        let earliest = told(&[due(5, Some("partner")), theirs], &[], CaseState::Opened);
+        assert_eq!(earliest.map(|due| due.0), Some(at("2026-11-23T11:00:00Z")), "none is its own");
+        assert_eq!(told(&[sla()], &[], CaseState::Opened), None, "an SLA is no due date");
+
+        let held = [state(1, "2026-11-23T12:00:00Z", CaseState::OnHold)];
+        assert_eq!(told(&all, &held, CaseState::OnHold), Some((running.0, running.1, true)), "it stays");
+        assert_eq!(ours.instants(&held, CaseState::OnHold), Instants::default(), "though nothing is due");
+        let went_on = [held.to_vec(), vec![state(2, "2026-11-23T14:00:00Z", CaseState::InProcess)]].concat();
+        let moved = (at("2026-11-23T17:00:00Z"), Some(at("2026-11-23T15:00:00Z")));
+        assert_eq!(
+            told(&all, &went_on, CaseState::InProcess),
+            Some((moved.0, moved.1, false)),
+            "the hold took two hours"
+        );
+        let over = [went_on, vec![state(3, "2026-11-23T16:00:00Z", CaseState::Completed)]].concat();
+        assert_eq!(told(&all, &over, CaseState::Completed), Some((moved.0, moved.1, true)), "it had been due then");
+        let late = [state(1, "2026-11-23T16:00:00Z", CaseState::Completed)];
+        assert_eq!(told(&all, &late, CaseState::Completed), Some(running), "the time had run out by then");
     }
 
     #[test]

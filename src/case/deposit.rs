@@ -15,6 +15,8 @@ pub struct Deposit {
     pub files: Vec<DepositedFile>,
     /// Do not let a policy submit it (A-11: a switched-off event type).
     pub hold: bool,
+    /// Who handed it in, as the history tells it (H-05): an operator by a command, or a person by a form.
+    pub handed_in_by: Option<String>,
     /// Who opened it by hand.
     pub opened_by: Option<String>,
     /// What the case has beside its record from the beginning.

@@ -146,7 +146,7 @@ pub struct Location {
 
 /// How far the work has come, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
+#[serde(try_from = "i64", into = "u8")]
 pub struct Percent(u8);
 
 impl Percent {
@@ -155,11 +155,14 @@ impl Percent {
     }
 }
 
-impl TryFrom<u8> for Percent {
+impl TryFrom<i64> for Percent {
     type Error = InstanceFault;
 
-    fn try_from(percent: u8) -> Result<Self, InstanceFault> {
-        if percent > 100 { Err(InstanceFault::Percent(percent)) } else { Ok(Self(percent)) }
+    fn try_from(percent: i64) -> Result<Self, InstanceFault> {
+        match u8::try_from(percent) {
+            Ok(percent @ 0..=100) => Ok(Self(percent)),
+            _ => Err(InstanceFault::Percent(percent)),
+        }
     }
 }
 
@@ -318,7 +321,7 @@ pub enum InstanceFault {
     #[error("{field} {fault}")]
     Name { field: &'static str, fault: NameFault },
     #[error("{0} is no percentage; give 0 to 100")]
-    Percent(u8),
+    Percent(i64),
     #[error("{field} has {given} members; at most {limit} are allowed", limit = Instance::MEMBERS)]
     Members { field: &'static str, given: usize },
 }

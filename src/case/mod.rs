@@ -67,7 +67,7 @@ pub use code::Code;
 pub use conflict::{Conflict, Meeting, Merged, Touched, Winner};
 pub use contact::{CaseRole, Contact, ContactAddress, HandOver, Introduction, NotAnAddress, Person, PersonFault};
 pub use dated::dated;
-pub use deadline::{Deadline, DeadlineFault, DeadlineKind, Goal, Instants};
+pub use deadline::{Deadline, DeadlineFault, DeadlineKind, DueDate, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};

@@ -47,8 +47,22 @@ impl Party {
     /// As the author of a comment. Comments go to other sites, and addresses never do: whoever has no name is told by the part
     /// in the case.
     pub fn author(&self) -> &str {
-        if self.name.is_empty() { self.role.as_str() } else { &self.name }
+        author(self.role, &self.name)
     }
+
+    /// As the history tells who did something (H-05).
+    pub fn who(&self) -> String {
+        who(self.role, &self.name)
+    }
+}
+
+/// A person of a case is no operator: what they may do, a link or an answer of theirs says.
+pub fn who(role: Role, name: &str) -> String {
+    format!("person {}", author(role, name))
+}
+
+fn author(role: Role, name: &str) -> &str {
+    if name.is_empty() { role.as_str() } else { name }
 }
 
 /// In which part somebody has to do with a case.
@@ -93,6 +107,12 @@ mod tests {
     fn r_08_the_author_of_a_comment_has_no_address() {
         assert_eq!(anna().author(), "Anna");
         assert_eq!(Party { name: String::new(), ..anna() }.author(), "customer");
+    }
+
+    #[test]
+    fn h_05_a_person_of_a_case_is_told_apart_from_an_operator() {
+        assert_eq!(anna().who(), "person Anna");
+        assert_eq!(Party { name: String::new(), ..anna() }.who(), "person customer");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
+use super::run::failure;
 use super::{Output, print};
 use crate::config::settings::Login;
 use crate::config::{Problem, Problems, Settings};
@@ -12,15 +13,7 @@ use crate::config::{Problem, Problems, Settings};
 /// Checks the file, the secrets that it names, and the directories.
 pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
     match Settings::load(config) {
-        Ok(settings) if let Err(fault) = crate::daemon::check_mail(&settings) => {
-            let what = format!("{} cannot be used", config.display());
-            Err(Failure::new(
-                Exit::Configuration,
-                what,
-                fault.to_string(),
-                "correct the templates, or take the key away",
-            ))
-        }
+        Ok(settings) if let Err(fault) = crate::daemon::check_mail(&settings) => Err(failure(&fault)),
         Ok(settings) if output.json => print::out(&print::json(&as_json(&settings))?),
         Ok(settings) => print::out(&summary(config, &settings)),
         Err(problems) if output.json => {

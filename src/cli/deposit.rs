@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::local::Local;
-use super::{Output, print};
+use super::{Output, print, query, who};
 use crate::config::defaults;
-use crate::protocol::operator::DepositAnswer;
+use crate::protocol::operator::{DepositAnswer, DepositQuery};
 
 /// Of `deposit`.
 #[derive(Debug, Args)]
@@ -58,7 +58,8 @@ pub async fn run(local: &Local, arguments: Arguments) -> Result<(), Failure> {
 async fn hand_in(local: &Local, file: &Path) -> Result<DepositAnswer, Failure> {
     let what = format!("{} is not taken", file.display());
     let bytes = read(file).map_err(|why| Failure::new(Exit::Failed, &what, why, "name another file"))?;
-    local.post_file(&what, "/v1/deposits", bytes).await
+    let path = query::address("/v1/deposits", &DepositQuery { operator: who::operator() })?;
+    local.post_file(&what, &path, bytes).await
 }
 
 /// No more than any setting lets the daemon read.

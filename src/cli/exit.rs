@@ -102,6 +102,13 @@ impl Failure {
         Self { exit, text: print::safe(&text.to_string()).into_owned(), is_rendered: false, problem: None }
     }
 
+    /// Several reasons, each on a line of its own.
+    pub fn listed(exit: Exit, what: &str, reasons: &[String], remedy: &str) -> Self {
+        let reasons: Vec<String> = reasons.iter().map(|reason| format!("\n  {}", print::safe(reason))).collect();
+        let text = format!("{}:{}\n{}", print::safe(what), reasons.concat(), print::safe(remedy));
+        Self { exit, text, is_rendered: false }
+    }
+
     /// A text that was made for people already, in several lines.
     pub fn rendered(exit: Exit, text: String) -> Self {
         Self { exit, text, is_rendered: true, problem: None }
@@ -155,6 +162,9 @@ mod tests {
     fn a_failure_cannot_steer_the_terminal() {
         let failure = Failure::new(Exit::Refused, "what", "\u{1b}[2Jwhy", "do");
         assert_eq!(failure.show(false), "error: what; \\u{1b}[2Jwhy; do");
+        let reasons = ["one\ntwo".to_owned(), "three".to_owned()];
+        let failure = Failure::listed(Exit::Configuration, "what", &reasons, "do");
+        assert_eq!(failure.show(false), "error: what:\n  one\\ntwo\n  three\ndo");
     }
 
     #[test]

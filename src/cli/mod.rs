@@ -94,7 +94,7 @@ struct Output {
 enum Command {
     /// Run the daemon of a site until it is told to stop
     #[command(after_help = examples::RUN)]
-    Run,
+    Run(run::Arguments),
     /// Read a configuration and name everything that is wrong with it
     CheckConfig(Output),
     /// See it work: two daemons on this machine, and one incident all the way
@@ -234,7 +234,7 @@ fn wants_json(matches: &ArgMatches) -> bool {
 
 async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
     match command {
-        Command::Run => run::run(&site.config).await,
+        Command::Run(arguments) => run::run(&site.config, arguments).await,
         Command::CheckConfig(output) => check_config::run(&site.config, output),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Deposit(arguments) => deposit::run(&site.local()?, arguments).await,

@@ -2,13 +2,35 @@
 
 use std::path::Path;
 
+use clap::Args;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
 use super::exit::{Exit, Failure};
 use super::print;
 use crate::config::{Problems, Settings};
 use crate::daemon::{self, DaemonError};
+use crate::notify::PostError;
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {
+    /// Stop when the process with this number, which started it, ends, however that ends: for the daemons of the demo
+    #[arg(long, hide = true, value_name = "PID")]
+    with_parent: Option<i32>,
+}
 
 /// Runs the daemon until it is told to stop.
-pub async fn run(config: &Path) -> Result<(), Failure> {
+pub async fn run(config: &Path, arguments: Arguments) -> Result<(), Failure> {
+    if let Some(parent) = arguments.with_parent {
+        let cannot = |reason: String| {
+            let what = "the daemon cannot be tied to the program that started it";
+            Failure::new(Exit::Failed, what, reason, "start it without --with-parent")
+        };
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| cannot(error.to_string()))?;
+        // It may have ended before it was asked for.
+        if getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
+            return Err(cannot(format!("process {parent} has ended")));
+        }
+    }
     let text = Settings::text(config).map_err(problems)?;
     let settings = Settings::load_text(config, &text).map_err(problems)?;
     daemon::run(config, text, settings).await.map_err(|error| failure(&error))
@@ -35,6 +57,24 @@ fn problems(problems: Problems) -> Failure {
     Failure::rendered(Exit::Configuration, problems.render(print::colour_err()))
 }
 
-fn failure(error: &DaemonError) -> Failure {
-    Failure::said(Exit::from_code(error.exit_code()), error)
+/// Why the daemon does not start, or would not.
+pub fn failure(error: &DaemonError) -> Failure {
+    match error {
+        DaemonError::Post(fault) => post(fault),
+        other => Failure::said(Exit::from_code(other.exit_code()), other),
+    }
+}
+
+fn post(fault: &PostError) -> Failure {
+    match fault {
+        PostError::Templates(faults) => Failure::listed(
+            Exit::Configuration,
+            "the mails of [mail] templates cannot be used",
+            faults.list(),
+            "correct them, or take the files away: the program has its own",
+        ),
+        PostError::Authority(_) => {
+            Failure::new(Exit::Configuration, "[mail] cannot be used", fault, "name another file, or take the key away")
+        }
+    }
 }

@@ -117,6 +117,8 @@ pub const MAIL_INBOX_SETTLE: Bounded<Duration> = bounded(s(1), ms(0), m(10));
 pub const MAIL_INBOX_MAX_SIZE: Bounded<u64> = bounded(16 * MIB, KIB, 64 * MIB);
 /// `mail_inbox.links_per_hour`
 pub const MAIL_INBOX_LINKS_PER_HOUR: Bounded<usize> = bounded(10, 1, 10_000);
+/// `mail_inbox.answers_per_hour`: more people than write on a bad day.
+pub const MAIL_INBOX_ANSWERS_PER_HOUR: Bounded<usize> = bounded(200, 1, 100_000);
 
 /// `pages.languages`
 pub const PAGES_LANGUAGES: [Language; 2] = Language::ALL;

@@ -12,7 +12,7 @@ use super::origin::Watched;
 use super::token::{Operator, Token};
 use crate::case::case_type::Definitions;
 use crate::case::evidence::PublicKey;
-use crate::case::reminder::Pace;
+use crate::case::reminder::{Asked, Pace};
 use crate::case::{Alias, FieldMap, Form, Groups, Language, MailAddress, Ownership, Permissions, Policy, Sharing};
 
 /// All settings of one site.
@@ -212,6 +212,8 @@ pub struct MailInbox {
     pub max_bytes: u64,
     /// The most links to a form that one sender gets in an hour.
     pub links_per_hour: usize,
+    /// The most that all senders get.
+    pub answers_per_hour: usize,
 }
 
 /// `[bundle]`: where a bundle's fields stand. A path is element names joined by `/`, from the root element's children
@@ -590,6 +592,15 @@ pub struct MailRetry {
 pub struct Reminders {
     pub input: Pace,
     pub closing: Pace,
+}
+
+impl Reminders {
+    pub fn pace(&self, asked: Asked) -> &Pace {
+        match asked {
+            Asked::Input => &self.input,
+            Asked::Closing => &self.closing,
+        }
+    }
 }
 
 impl Schedule {

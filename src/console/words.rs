@@ -135,9 +135,9 @@ pub const ENGLISH: Words = Words {
     send_not_solved: "The problem is not solved",
 
     faults: "Something is missing or cannot be taken as it is. It is named at each field below.",
-    title_fault: "Write one line of at most 200 letters.",
-    text_fault: "Write a text of at most 16,000 letters.",
-    line_fault: "Write one line of at most 120 letters.",
+    title_fault: "Write one line of at most 200 letters; one with an accent counts as two.",
+    text_fault: "Write a text of at most 16,000 letters; one with an accent counts as two.",
+    line_fault: "Write one line of at most 120 letters; one with an accent counts as two.",
     priority_fault: "Choose one of the four.",
     also_fault: "Write one mail address, such as anna@north.example.",
 
@@ -217,9 +217,9 @@ pub const FRENCH: Words = Words {
     send_not_solved: "Le problème n’est pas résolu",
 
     faults: "Il manque une information, ou elle ne peut être prise telle quelle. Voyez l’indication à chaque champ.",
-    title_fault: "Écrivez une ligne de 200 lettres au plus.",
-    text_fault: "Écrivez un texte de 16 000 lettres au plus.",
-    line_fault: "Écrivez une ligne de 120 lettres au plus.",
+    title_fault: "Écrivez une ligne de 200 lettres au plus ; une lettre accentuée compte double.",
+    text_fault: "Écrivez un texte de 16 000 lettres au plus ; une lettre accentuée compte double.",
+    line_fault: "Écrivez une ligne de 120 lettres au plus ; une lettre accentuée compte double.",
     priority_fault: "Choisissez l’une des quatre.",
     also_fault: "Écrivez une adresse mail, comme anna@north.example.",
 

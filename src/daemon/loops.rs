@@ -55,7 +55,7 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
         tasks.spawn(inbox.run(stop.clone()));
     }
     for (inbox, links) in settings.mail_inboxes.iter().filter_map(|inbox| Some((inbox, engine.links()?))) {
-        let postman = Postman::new(engine.clone(), links, inbox.links_per_hour);
+        let postman = Postman::new(engine.clone(), links, inbox.clone());
         tasks.spawn(MailInbox::new(inbox.clone(), Arc::new(postman)).run(stop.clone()));
     }
 }

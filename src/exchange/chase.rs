@@ -7,13 +7,13 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Decision, Engine, EngineError};
-use crate::case::reminder::{Asked, Delivery, Next, Round, Step};
+use crate::case::reminder::{Asked, Delivery, Next, Pace, Round, Step};
 use crate::case::{
     Action, Comment, CompletionCode, Edit, Fact, Holder, Incident, IncidentId, Milestone, Notice, reminder,
 };
 use crate::protocol::operator::WorkRequest;
 use crate::store::mail::{About, Audience, Deliveries, NewsTaken, StepTaken, Telling};
-use crate::store::{Write, Writer, Written};
+use crate::store::{PeopleTold, Write, Writer, Written};
 
 /// Cases looked after in one go, and goes in one run.
 const PAGE: usize = 100;
@@ -22,6 +22,7 @@ const ROUNDS: usize = 100;
 const WITHOUT_MAIL: SignedDuration = SignedDuration::from_hours(1);
 /// The solution of a case whose people did not say what was asked of them.
 const UNANSWERED: &str = "Closed, since nobody answered";
+const UNREACHABLE: &str = "nobody of its people can be reached by mail; see `casebridge mails --state refused`";
 /// Who is said to have done it.
 const DAEMON: &str = "casebridge";
 
@@ -56,14 +57,17 @@ impl Engine {
         if round.is_answered {
             return self.leave(id, "its customer answered after it was resolved; close it, or reopen it").await;
         }
-        if matches!(round.last, Some((Step::Close, _))) {
-            return self.close_as_asked(&incident).await;
+        let is_asked = matches!(round.last, Some((Step::Close, _)));
+        let nobody = self.store().parties(id).await?.is_empty();
+        let mail = self.settings().mail.clone().filter(|_| self.post().is_some());
+        if is_asked {
+            let pace = mail.filter(|_| !nobody).map(|mail| mail.reminders.pace(round.asked).clone());
+            return self.close_as_asked(&incident, &round, pace).await;
         }
-        let parties = self.store().parties(id).await?;
-        if parties.is_empty() {
+        if nobody {
             return self.look_later(id, None).await;
         }
-        let Some(mail) = self.settings().mail.clone().filter(|_| self.post().is_some()) else {
+        let Some(mail) = mail else {
             let later = self.now().checked_add(WITHOUT_MAIL).unwrap_or(Timestamp::MAX);
             return self.look_later(id, Some(later)).await;
         };
@@ -74,19 +78,16 @@ impl Engine {
             self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
             return self.look_later(id, None).await;
         }
-        let pace = match round.asked {
-            Asked::Input => mail.reminders.input,
-            Asked::Closing => mail.reminders.closing,
-        };
+        let pace = mail.reminders.pace(round.asked);
         let delivery = if round.is_own() { delivery(counted) } else { Delivery::None };
-        match round.next(&pace, delivery, has_in_hand(&incident)) {
-            Next::Wait if delivery == Delivery::Refused => {
-                self.leave(id, "nobody of its people can be reached by mail; see `casebridge mails --state refused`")
-                    .await
-            }
+        match round.next(pace, delivery, has_in_hand(&incident)) {
+            Next::Wait if delivery == Delivery::Refused => self.leave(id, UNREACHABLE).await,
             Next::Wait => self.look_later(id, None).await,
             Next::At(_, at) if at > self.now() => self.look_later(id, Some(at)).await,
-            Next::At(Step::Close, _) => self.close_unanswered(&incident, &round).await,
+            Next::At(Step::Close, _) => {
+                let people = PeopleTold { reasons: round.reasons(), deliveries: counted };
+                self.close_unanswered(&incident, &round, people).await
+            }
             Next::At(step, _) => self.take_step(&incident, &round, step).await,
         }
     }
@@ -120,21 +121,27 @@ impl Engine {
 
     /// Nobody answered, though everybody had the notice for its full time. Where this site may not close the case, the one
     /// that has it in hand is asked to, by a milestone.
-    async fn close_unanswered(&self, incident: &Incident, round: &Round<'_>) -> Result<bool, EngineError> {
+    async fn close_unanswered(
+        &self,
+        incident: &Incident,
+        round: &Round<'_>,
+        people: PeopleTold,
+    ) -> Result<bool, EngineError> {
         match self.closing_of(incident, round.asked) {
-            Ok(edit) => self.close_by(incident, edit, "closed, since nobody answered").await,
-            Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked).await,
+            Ok(edit) => self.close_by(incident, edit, Some(people), "closed, since nobody answered").await,
+            Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked, people).await,
             Err(other) => Err(other),
         }
     }
 
-    async fn ask_to_close(&self, incident: &Incident, asked: Asked) -> Result<bool, EngineError> {
+    async fn ask_to_close(&self, incident: &Incident, asked: Asked, people: PeopleTold) -> Result<bool, EngineError> {
         let fact = Fact::Notice(Step::Close.name(asked));
         let milestone = Milestone::new(Uuid::now_v7(), self.now(), fact);
         let detail = "nobody answered; the site that has the case in hand is asked to close it".to_owned();
         let write = Write {
             edit: Edit { milestones: vec![milestone], ..Edit::default() },
             history: vec![self.line_of_daemon(incident.id, Action::Reminded, detail)],
+            people: Some(people),
             ..Write::to(incident.id, Writer::Operator)
         };
         let taken = self.write_step(incident, write, None).await?;
@@ -144,16 +151,48 @@ impl Engine {
         Ok(taken)
     }
 
-    /// The closing was asked for, by a peer whose people did not answer, or here.
-    async fn close_as_asked(&self, incident: &Incident) -> Result<bool, EngineError> {
-        let Some(round) = Round::of(incident.state(), &incident.milestones) else { return Ok(false) };
+    /// The closing was asked for, by a peer whose people did not answer, or here. Whoever of this site's people had no notice
+    /// has it first, for its full time: `pace` is theirs.
+    async fn close_as_asked(
+        &self,
+        incident: &Incident,
+        round: &Round<'_>,
+        pace: Option<Pace>,
+    ) -> Result<bool, EngineError> {
+        let reasons = vec![round.reason_of(Step::Notice)];
+        let people = PeopleTold {
+            deliveries: match pace {
+                Some(_) => self.store().deliveries(incident.id, &reasons).await?,
+                None => Deliveries::default(),
+            },
+            reasons,
+        };
+        if let Some(pace) = &pace {
+            if people.deliveries.missing > 0 {
+                let tellings = vec![telling(incident, round, Step::Notice)];
+                self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
+                return self.look_later(incident.id, None).await;
+            }
+            match delivery(people.deliveries) {
+                Delivery::Out(at) => {
+                    let span = SignedDuration::try_from(pace.close).unwrap_or(SignedDuration::MAX);
+                    let end = at.checked_add(span).unwrap_or(Timestamp::MAX);
+                    if end > self.now() {
+                        return self.look_later(incident.id, Some(end)).await;
+                    }
+                }
+                Delivery::Waiting => return self.look_later(incident.id, None).await,
+                Delivery::Refused | Delivery::None => return self.leave(incident.id, UNREACHABLE).await,
+            }
+        }
+        let people = pace.map(|_| people);
         match self.closing_of(incident, round.asked) {
             Ok(edit) => {
                 let told = match round.is_own() {
                     true => "closed, since nobody answered",
                     false => "closed for the other site, whose people did not answer",
                 };
-                self.close_by(incident, edit, told).await
+                self.close_by(incident, edit, people, told).await
             }
             Err(EngineError::Refused(_)) if round.is_own() => {
                 self.leave(incident.id, "nobody answered, and the site that has it in hand was asked to close it").await
@@ -179,11 +218,19 @@ impl Engine {
         self.edit_for(incident, Decision::Close, &request)
     }
 
-    async fn close_by(&self, incident: &Incident, edit: Edit, told: &str) -> Result<bool, EngineError> {
+    /// Not when somebody was added since `people` were counted, who has had no notice.
+    async fn close_by(
+        &self,
+        incident: &Incident,
+        edit: Edit,
+        people: Option<PeopleTold>,
+        told: &str,
+    ) -> Result<bool, EngineError> {
         let write = Write {
             expected_revision: Some(incident.revision),
             edit: Edit { since: Some(self.now()), ..edit },
             history: vec![self.line_of_daemon(incident.id, Action::Edited, told.into())],
+            people,
             ..Write::to(incident.id, Writer::Operator)
         };
         let closed = self.write_step(incident, write, None).await?;

@@ -13,7 +13,7 @@ use crate::case::{Action, CaseType, Edit, HistoryLine, IncidentId};
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::protocol::operator::WorkRequest;
-use crate::store::{Closed, Closing, Place, Resolved, Write, Writer};
+use crate::store::{Closed, Closing, PeopleTold, Place, Resolved, Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// Cases at once.
@@ -137,6 +137,8 @@ impl Engine {
             expected_revision: Some(revision),
             edit: Edit { since: Some(self.now()), ..edit },
             history: vec![line],
+            // Somebody who was added since is asked first.
+            people: self.settings().mail.is_some().then(PeopleTold::default),
             ..Write::to(incident.id, Writer::Operator)
         };
         self.write_decision(write).await

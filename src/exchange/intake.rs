@@ -1,6 +1,8 @@
 //! Mails that come in: a link to a form for whoever writes anew, a comment for whoever answers a mail of ours.
 
-use jiff::SignedDuration;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -22,17 +24,86 @@ pub enum Replied {
     Over,
 }
 
+/// Why a mail that came in got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unanswered {
+    /// Its sender has got as many links as one gets.
+    Sender,
+    /// All together have.
+    All,
+    /// The servers that it came over name a sender elsewhere: whoever it seems to be from may know nothing of it.
+    Elsewhere,
+}
+
+impl Unanswered {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unanswered::Sender => "its sender got mail_inbox.links_per_hour",
+            Unanswered::All => "its inbox gave mail_inbox.answers_per_hour",
+            Unanswered::Elsewhere => "its Return-Path is of another domain than its sender",
+        }
+    }
+}
+
+/// The mails that got no answer, until none was for a day.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Mutex<Option<Silent>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Silent {
+    mails: u64,
+    last: Timestamp,
+    why: Unanswered,
+}
+
+impl Silence {
+    fn note(&self, why: Unanswered, at: Timestamp) {
+        let mails = self.lately(at).map_or(0, |before| before.mails);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Silent { mails: mails + 1, last: at, why });
+    }
+
+    fn lately(&self, now: Timestamp) -> Option<Silent> {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|one| now.duration_since(one.last) < SignedDuration::from_hours(24))
+    }
+
+    /// What a person sees of them in `status`.
+    pub(super) fn warning(&self, now: Timestamp) -> Option<String> {
+        let Silent { mails, last, why } = self.lately(now)?;
+        Some(format!(
+            "{mails} mails that came in got no answer, the last {last}: {}; they stand in done/ of their inbox",
+            why.as_str()
+        ))
+    }
+}
+
 impl Engine {
+    /// A mail that came in gets no answer.
+    pub fn left_unanswered(&self, why: Unanswered) {
+        self.0.silence.note(why, self.now());
+    }
+
     /// Gives the sender of a mail a link to a form, once for the mail and only so often in an hour.
-    pub async fn invite(&self, mail: Intake, links_per_hour: usize) -> Result<TakenMail, EngineError> {
+    pub async fn invite(
+        &self,
+        mail: Intake,
+        links_per_hour: usize,
+        answers_per_hour: usize,
+    ) -> Result<TakenMail, EngineError> {
         let now = self.now();
         let settings = self.settings();
         let rule = LinkRule {
             since: now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now),
             most: links_per_hour,
+            most_of_all: answers_per_hour,
             otherwise: settings.mail.as_ref().map(|mail| mail.language).unwrap_or_default(),
         };
         let taken = self.store().take_mail(mail, rule, now).await?;
+        match taken {
+            TakenMail::TooMany => self.left_unanswered(Unanswered::Sender),
+            TakenMail::TooManyOfAll => self.left_unanswered(Unanswered::All),
+            TakenMail::New(_) | TakenMail::Known(_) => {}
+        }
         self.0.to_mail.notify_one();
         Ok(taken)
     }
@@ -99,10 +170,10 @@ impl Engine {
             let write = Write {
                 expected_revision: Some(incident.revision),
                 edit: Edit { comments: vec![word], since: Some(self.now()), ..self.heard(&incident) },
-                history: vec![self.line(
+                history: vec![self.line_by(
                     id,
                     Action::Commented,
-                    party.author(),
+                    party.who(),
                     format!("comment {uid} by mail, of party {}", party.id),
                 )],
                 ..Write::to(id, Writer::Operator)

@@ -96,7 +96,7 @@ use crate::telemetry::{CrashPoint, Seldom, crash_point};
 pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
-pub use intake::Replied;
+pub use intake::{Replied, Unanswered};
 pub use keys::SiteKey;
 pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
@@ -207,6 +207,7 @@ struct Inner {
     /// Why no mail goes out.
     mail_trouble: Mutex<Option<String>>,
     to_mail: Notify,
+    silence: intake::Silence,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
@@ -270,6 +271,7 @@ impl Engine {
             mail_server: tokio::sync::Mutex::default(),
             mail_trouble: Mutex::default(),
             to_mail: Notify::new(),
+            silence: intake::Silence::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),

@@ -126,10 +126,10 @@ impl Engine {
             let write = Write {
                 expected_revision: Some(incident.revision),
                 edit: Edit { since: Some(now), ..edit },
-                history: vec![self.line(
+                history: vec![self.line_by(
                     incident.id,
                     Action::Edited,
-                    party.author(),
+                    party.who(),
                     format!("{} by a link, of party {}", pass.purpose.as_str(), party.id),
                 )],
                 pass: Some(PassUse { tag, purpose: pass.purpose, at: now }),

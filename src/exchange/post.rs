@@ -224,6 +224,7 @@ impl Engine {
         if waiting > 0 && self.post().is_none() {
             warnings.push(format!("{waiting} mails wait, and there is no [mail] in the settings"));
         }
+        warnings.extend(self.0.silence.warning(self.now()));
         Ok(warnings)
     }
 

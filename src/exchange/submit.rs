@@ -196,15 +196,12 @@ impl Engine {
     }
 
     pub(super) fn line(&self, incident: IncidentId, action: Action, operator: &str, detail: String) -> HistoryLine {
-        HistoryLine {
-            incident,
-            at: self.now(),
-            who: format!("operator {operator}"),
-            action: action.as_str().into(),
-            exchange: None,
-            seq: None,
-            detail,
-        }
+        self.line_by(incident, action, format!("operator {operator}"), detail)
+    }
+
+    /// `who` is told as it is.
+    pub(super) fn line_by(&self, incident: IncidentId, action: Action, who: String, detail: String) -> HistoryLine {
+        HistoryLine { incident, at: self.now(), who, action: action.as_str().into(), exchange: None, seq: None, detail }
     }
 }
 

@@ -135,7 +135,7 @@ fn mails() {
             "(((",
             "\"",
         ],
-        samples: &[],
+        samples: &["mails"],
         tries: 2000,
     };
     target.run(|bytes| match mail::read(bytes) {

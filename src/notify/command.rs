@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::Undelivered;
+use super::leftover::{self, Mark};
 use crate::case::text::shown;
 
 /// The most that a command may write, in bytes.
@@ -37,9 +39,11 @@ pub async fn run(
     environment: &[(&str, String)],
     message: &str,
 ) -> Result<(), Undelivered> {
+    let mark = Mark::new();
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
+        .env(leftover::VARIABLE, mark.value())
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
@@ -50,7 +54,8 @@ pub async fn run(
         .kill_on_drop(true)
         .spawn()
         .map_err(|fault| Undelivered::now(format!("{} does not start: {fault}", program.display())))?;
-    let group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)));
+    let main = child.id().and_then(|id| Pid::from_raw(id as i32));
+    let (group, has_ended) = (Group(main), AtomicBool::new(false));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let tell = async {
         if let Some(mut stdin) = stdin {
@@ -62,15 +67,20 @@ pub async fn run(
         // Told apart from its end: a command that waits for the end of its input gets it, one that does not read goes on.
         let ((), out, err, status) = tokio::join!(tell, read(stdout), read(stderr), async {
             let status = child.wait().await;
+            has_ended.store(true, Ordering::SeqCst);
             drop(group);
+            mark.kill(None).await;
             status
         });
         (out, err, status)
     };
+    tokio::pin!(work);
     tokio::select! {
         biased;
-        done = work => ended(done.2, &done.0, &done.1),
+        done = &mut work => ended(done.2, &done.0, &done.1),
         () = tokio::time::sleep(within) => {
+            // Its number may be another's after its end.
+            mark.kill(main.filter(|_| !has_ended.load(Ordering::SeqCst))).await;
             Err(Undelivered::now(format!("it did not end within {} s and was killed", within.as_secs_f64())))
         }
     }
@@ -153,6 +163,21 @@ mod tests {
             let fault = sh(script, LONG, "").await.unwrap_err();
             assert!(fault.reason.contains("more than 64 KiB"), "{fault}");
         }
+    }
+
+    /// A session of its own is another process group; whoever empties the environment is still a child.
+    #[tokio::test]
+    async fn a_49_what_left_the_group_of_a_command_is_killed_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("child");
+        let own = format!("setsid sh -c 'echo $$ > {}; exec sleep 1000' &", file.display());
+        // The command has ended; what it left holds its output.
+        sh(&format!("{own} until [ -s {} ]; do :; done", file.display()), LONG, "").await.unwrap();
+        gone(&file).await;
+        std::fs::remove_file(&file).unwrap();
+        let fault = sh(&format!("env -i {own} wait"), Duration::from_secs(5), "").await.unwrap_err();
+        assert!(fault.reason.contains("did not end within"), "{fault}");
+        gone(&file).await;
     }
 
     /// With all that it started: none of it holds a pipe, or a lock, for ever.

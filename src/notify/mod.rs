@@ -3,6 +3,7 @@
 //! decided above, and so is what is tried again; here is how it reads and how it goes out, with a bound on every wait.
 
 pub mod command;
+mod leftover;
 mod mail;
 mod report;
 mod smtp;

@@ -2,6 +2,7 @@
 //! site's may have others in their place. All are read and tried when the daemon starts.
 
 mod builtin;
+mod loops;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -159,11 +160,18 @@ pub struct RenderFault(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateFaults(Vec<String>);
 
+impl TemplateFaults {
+    /// Each of them, a sentence.
+    pub fn list(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl std::error::Error for TemplateFaults {}
 
 impl fmt::Display for TemplateFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        f.write_str(&self.0.join("; "))
     }
 }
 
@@ -228,12 +236,17 @@ impl Templates {
         let mut faults = Vec::new();
         for (name, template) in self.environment.templates() {
             let source = template.source();
-            let mut unknown: Vec<String> = template.undeclared_variables(true).into_iter().collect();
-            unknown.retain(|field| !names.contains(field) && !FUNCTIONS.contains(&field.as_str()));
+            // What is wrong with the loops of a template that does not parse without them, its trial shows.
+            let (opened, each) = loops::opened(source);
+            let opened = self.environment.template_from_str(&opened).map(|one| one.undeclared_variables(true));
+            let named = opened.unwrap_or_else(|_| template.undeclared_variables(true));
+            let mut unknown: Vec<String> = named.into_iter().collect();
+            let is_known = |field: &String| names.contains(field) || FUNCTIONS.contains(&field.as_str());
+            unknown.retain(|field| !is_known(field) && !loops::is_known(field, &each));
             unknown.sort();
             for field in &unknown {
                 let (line, column) = place(source, find(source, field));
-                let known: Vec<&str> = names.iter().map(String::as_str).collect();
+                let known = loops::known(field, &each).unwrap_or_else(|| names.iter().cloned().collect());
                 faults.push(format!(
                     "{name}, line {line}, column {column}: there is no field {}; known are {}",
                     shown(field, 80),

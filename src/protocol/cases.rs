@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::asked;
 use crate::case::operation::given;
 use crate::case::{
     CaseState, CaseTypeName, Fact, GroupName, HistoryLine, InitiatorType, OwnerStatus, Percent, Priority, Relation,
@@ -71,9 +72,13 @@ pub struct CaseRow {
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// Absent as well while its clock stands still.
+    /// The site's own promise goes before a peer's. While its clock stands still, and once the case is over, it is what it
+    /// was when the clock last ran.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub due_date: Option<Timestamp>,
+    /// The case waits, is resolved or is over: the due date moves on once it is worked on again.
+    #[serde(default)]
+    pub due_date_stands_still: bool,
     /// False once it was deleted from the lists.
     pub active: bool,
 }
@@ -224,9 +229,11 @@ pub struct CaseListQuery {
     pub case_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
+    /// A client of this site, or one that was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// A device group.
+    /// A device group: one line, at most 128 bytes.
+    #[param(min_length = 1, max_length = 128)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,22 +260,22 @@ pub struct CaseListQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub created_from: Option<Timestamp>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub created_before: Option<Timestamp>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub updated_from: Option<Timestamp>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub updated_before: Option<Timestamp>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub due_from: Option<Timestamp>,
     #[param(value_type = Option<String>, format = DateTime)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "asked::instant")]
     pub due_before: Option<Timestamp>,
     /// Only those with a deadline that was missed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -279,8 +286,8 @@ pub struct CaseListQuery {
     /// Also those that were deleted from the lists.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub inactive: bool,
-    /// `number` (default), `created`, `updated`, `priority`; a leading `-` reverses.
-    #[param(pattern = "^-?(number|created|updated|priority)$")]
+    /// `number` (default), `created`, `updated`, `priority`, `due` (those without a due date last); a leading `-` reverses.
+    #[param(pattern = "^-?(number|created|updated|priority|due)$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

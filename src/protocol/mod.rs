@@ -1,5 +1,6 @@
 //! What goes over the wire, version 1: JSON bodies, one file per call, and problem documents (RFC 9457).
 
+pub mod asked;
 pub mod attachment;
 pub mod cases;
 pub mod contact;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked;
 use super::contact::CaseContact;
 use crate::case::Person;
 
@@ -252,6 +253,7 @@ pub struct OpenRequest {
     pub comment: Option<String>,
     /// When it should be done.
     #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(deserialize_with = "asked::instant")]
     pub due: Option<Timestamp>,
     /// Submit it at once, and do not leave it to a person.
     pub submit: bool,
@@ -309,6 +311,7 @@ pub struct WorkRequest {
     /// `fulfilled`, `withdrawn_by_user`, `request_rejected` or `abandoned_by_user`.
     pub completion_code: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(deserialize_with = "asked::instant")]
     pub expected_resolution: Option<Timestamp>,
     /// Who has the case in hand from now on (H-04).
     pub contact: Option<Person>,
@@ -375,7 +378,16 @@ pub struct ActionAnswer {
     pub message: String,
 }
 
-/// `POST /v1/incidents/deposit`: the body is the file, a bundle or a JSON incident.
+/// Who hands in a file: `POST /v1/deposits`, whose body is the file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DepositQuery {
+    /// For the history.
+    pub operator: String,
+}
+
+/// `POST /v1/deposits`: the body is the file, a bundle or a JSON incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DepositAnswer {
     pub incident: i64,

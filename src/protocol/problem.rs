@@ -1,6 +1,7 @@
 //! Errors as problem documents (RFC 9457) with a stable `type`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use utoipa::ToSchema;
 
 use crate::case::text::shown;
@@ -139,8 +140,30 @@ pub fn misread(fault: &serde_path_to_error::Error<serde_json::Error>, root: &str
         (_, "") => path,
         (_, root) => format!("{root}.{path}"),
     };
-    let reason = shown(&fault.inner().to_string(), 200);
+    let reason = shown(&reason(fault.inner()), 200);
     if place.is_empty() { reason } else { format!("at `{}`: {reason}", shown(&place, 120)) }
+}
+
+/// In words for people who do not know what reads it.
+fn reason(fault: &serde_json::Error) -> String {
+    const NUMBERS: [(&str, &str); 5] = [
+        ("expected u8", "expected a whole number, 0 to 255"),
+        ("expected u32", "expected a whole number, 0 to 4294967295"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected i64", "expected a whole number"),
+    ];
+    let place = format!("line {}, column {}", fault.line(), fault.column());
+    match fault.classify() {
+        Category::Eof => format!("the JSON breaks off at {place}"),
+        Category::Syntax | Category::Io => format!("this is no JSON at {place}"),
+        Category::Data => {
+            let told = fault.to_string();
+            NUMBERS
+                .iter()
+                .fold(told, |told, (word, plain)| told.replace(&format!("{word} at "), &format!("{plain}, at ")))
+        }
+    }
 }
 
 impl std::fmt::Display for Problem {

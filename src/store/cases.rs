@@ -102,10 +102,13 @@ pub enum CaseOrder {
     Created,
     Updated,
     Priority,
+    /// Those without a due date behind the others.
+    Due,
 }
 
 impl CaseOrder {
-    pub const ALL: [CaseOrder; 4] = [CaseOrder::Number, CaseOrder::Created, CaseOrder::Updated, CaseOrder::Priority];
+    pub const ALL: [CaseOrder; 5] =
+        [CaseOrder::Number, CaseOrder::Created, CaseOrder::Updated, CaseOrder::Priority, CaseOrder::Due];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,6 +116,7 @@ impl CaseOrder {
             CaseOrder::Created => "created",
             CaseOrder::Updated => "updated",
             CaseOrder::Priority => "priority",
+            CaseOrder::Due => "due",
         }
     }
 
@@ -135,8 +139,9 @@ pub struct ListedCase {
     pub state: CaseState,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// None where there is no due date, or its clock stands still.
+    /// As [`DueDate`](crate::case::DueDate) says.
     pub due_at: Option<Timestamp>,
+    pub due_stands_still: bool,
     pub instance: Instance,
 }
 
@@ -237,6 +242,12 @@ impl CaseQuery {
         if assigned && has(|one| matches!(one, CaseFilter::Unassigned)) {
             return Some("a case that is assigned to somebody is not unassigned");
         }
+        let waits = |one: &CaseFilter| matches!(one, CaseFilter::States(states) if !states.iter().any(|state| state.is_running()));
+        if self.filters.iter().any(waits) && has(|one| matches!(one, CaseFilter::AboutToBreach(_))) {
+            return Some(
+                "the clock of a case in such a state stands still, so that it is not about to miss a deadline",
+            );
+        }
         let empty = |span: &Span| matches!((span.from, span.before), (Some(from), Some(before)) if from >= before);
         let spans = self.filters.iter().filter_map(|one| match one {
             CaseFilter::Created(span) | CaseFilter::Updated(span) | CaseFilter::Due(span) => Some(span),
@@ -267,6 +278,12 @@ mod tests {
             CaseFilter::States(vec![CaseState::Opened, CaseState::OnHold]),
             CaseFilter::Created(Span { from: at(1), before: at(2) }),
         ];
+        let about = CaseFilter::AboutToBreach(Timestamp::UNIX_EPOCH);
+        let with = |state| query(vec![CaseFilter::States(vec![CaseState::OnHold, state]), about.clone()]);
+        for over in [CaseState::Completed, CaseState::InputRequested] {
+            assert!(with(over).contradicts_itself().is_some(), "{over:?}");
+        }
+        assert_eq!(with(CaseState::InProcess).contradicts_itself(), None, "one of the two may match");
         assert_eq!(query(sound.to_vec()).contradicts_itself(), None);
         for wrong in [CaseFilter::Unassigned, CaseFilter::Updated(Span { from: at(2), before: at(2) })] {
             let filters = [sound.to_vec(), vec![wrong.clone()]].concat();

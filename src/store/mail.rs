@@ -142,6 +142,15 @@ pub struct Deliveries {
     pub last_sent: Option<Timestamp>,
 }
 
+/// What was known of a case's people when something was decided that must not happen to somebody who was not told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeopleTold {
+    /// Under which their mails were written.
+    pub reasons: Vec<String>,
+    /// What became of those. Without reasons: that there is nobody.
+    pub deliveries: Deliveries,
+}
+
 /// A step of the reminders, decided on a case as it stood.
 #[derive(Debug, Clone)]
 pub struct StepTaken {

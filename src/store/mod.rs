@@ -30,7 +30,7 @@ pub use contacts::{ContactDetail, ContactQuery, ContactStore};
 pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use history::HistoryStore;
-pub use mail::MailStore;
+pub use mail::{MailStore, PeopleTold};
 pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, TakenMail, UsedPass};
 pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
@@ -134,6 +134,8 @@ pub struct Write {
     pub hand_over: Option<HandOver>,
     /// The link by which a person did it: the whole write is skipped when it was used before.
     pub pass: Option<PassUse>,
+    /// Refused when another is to be told by now: somebody was added, or has the mail later.
+    pub people: Option<PeopleTold>,
 }
 
 impl Write {
@@ -157,6 +159,7 @@ impl Write {
             context: Context::default(),
             hand_over: None,
             pass: None,
+            people: None,
         }
     }
 }

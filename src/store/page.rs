@@ -12,6 +12,8 @@ use crate::case::{Deposit, IncidentId, Language, MailAddress, Party, PassTag, Pu
 pub struct Intake {
     /// At most 998 bytes; a second mail of the same ID is the same mail.
     pub message_id: String,
+    /// The directory that it came into.
+    pub inbox: String,
     pub sender: MailAddress,
     pub name: Option<String>,
     pub language: Option<Language>,
@@ -22,9 +24,10 @@ pub struct Intake {
 /// How a mail is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkRule {
-    /// One sender gets at most `most` links from then on.
+    /// One sender gets at most `most` links from then on, and all who write into the same inbox `most_of_all`.
     pub since: Timestamp,
     pub most: usize,
+    pub most_of_all: usize,
     /// The language of whoever did not show another one yet.
     pub otherwise: Language,
 }
@@ -38,6 +41,8 @@ pub enum TakenMail {
     Known(i64),
     /// Its sender has got so many lately that this one is not answered.
     TooMany,
+    /// All senders together have.
+    TooManyOfAll,
 }
 
 /// A use of a link, to be written with what it does.

@@ -133,6 +133,20 @@ async fn m_01_every_attribute_survives_store_and_wire() {
     assert_eq!((&timed["markedDueDateWarning"], &timed["markedDueDateExceeded"]), (&json!(false), &json!(false)));
     assert_eq!(timed["slaInstanceIds"].as_array().map(Vec::len), Some(1), "{timed}");
     assert_eq!(timed["messageWarnedSLAs"], json!([]));
+    assert_eq!(local(site, "POST", &format!("{promised}/hold"), json!({})).await.status, 200);
+    let held = hear(site.request("GET", &promised)).await.body;
+    for date in ["dueDate", "dueDateWarning"] {
+        assert_eq!(held[date], timed[date], "the last one stays while the clock stands still: {held}");
+    }
+    assert_eq!((&timed["dueDateStandsStill"], &held["dueDateStandsStill"]), (&json!(false), &json!(true)));
+    let due = timed["dueDate"].as_str().unwrap();
+    let listed = hear(site.request("GET", &format!("/v1/cases?state=on_hold&due_from={due}&sort=-due"))).await.body;
+    for said in ["number", "dueDate", "dueDateStandsStill"] {
+        assert_eq!(listed["cases"][0][said], held[said], "a list says the same: {listed}");
+    }
+    let earlier = hear(site.request("GET", &format!("/v1/cases?due_before={due}"))).await.body;
+    let earlier: Vec<&Value> = earlier["cases"].as_array().unwrap().iter().map(|case| &case["number"]).collect();
+    assert_eq!(earlier, [&json!(1)], "the resolved one had been due before; this one is not");
     for name in ["1", "CMpartner-1", guid] {
         let shown = hear(site.request("GET", &format!("/v1/cases/{name}"))).await;
         let case = &shown.body;
@@ -384,6 +398,15 @@ async fn lists_with_impossible_filters_are_refused_with_the_reason() {
         ("text=%2A", "`text` needs"),
         ("sort=colour", "`sort` must be"),
         ("limit=0", "`limit` must be"),
+        ("limit=many", "`limit` must be a whole number"),
+        ("limit=99999999999999999999", "`limit` must be a smaller number"),
+        ("breached=yes", "`breached` must be true or false"),
+        ("created_from=2026-01-01", "`created_from` must be an instant"),
+        ("due_before=%2B99999-01-01T00:00:00Z", "`due_before` must be an instant"),
+        ("state=completed&about_to_breach=true", "stands still"),
+        ("client=nobody", "there is no client nobody"),
+        ("group=", "`group` must not be empty"),
+        ("group=%00", "`group` holds"),
         ("after=x", "`after` is not a page"),
         ("colour=red", "colour"),
         ("type=hardwear", "there are hardware"),
@@ -391,7 +414,57 @@ async fn lists_with_impossible_filters_are_refused_with_the_reason() {
     ] {
         let answer = hear(desk.site.request("GET", &format!("/v1/cases?{query}"))).await;
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
-        assert!(answer.body["detail"].as_str().unwrap().contains(reason), "{query}: {answer:?}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(reason), "{query}: {answer:?}");
+        for library in ["deserialize", "parsing", "invalid digit"] {
+            assert!(!detail.contains(library), "{query}: {detail}");
+        }
+    }
+    // What a library says of a body is not what people read either.
+    local(&desk.site, "POST", "/v1/cases", json!({"details": "One"})).await;
+    for (body, reason) in [
+        ("garbage", "this is no JSON at line 1, column 1"),
+        (r#"{"completedPercent": 40"#, "the JSON breaks off"),
+        (r#"{"completedPercent": -1}"#, "`completedPercent`: -1 is no percentage; give 0 to 100"),
+        (r#"{"completedPercent": 1.5}"#, "expected a whole number"),
+        (r#"{"details": ""}"#, "details must not be empty"),
+    ] {
+        let request = desk.site.request("PATCH", "/v1/cases/1").header("content-type", "application/json").body(body);
+        let answer = hear(request).await;
+        assert!(matches!(answer.status, 400 | 422), "{body}: {answer:?}");
+        assert!(answer.body["detail"].as_str().unwrap().contains(reason), "{body}: {answer:?}");
+    }
+    let nameless = local(&desk.site, "POST", "/v1/cases", json!({"details": " "})).await;
+    assert_eq!((nameless.status, &nameless.body["detail"]), (422, &json!("details must not be empty")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_see_all_learns_no_client_and_no_type_from_a_refusal() {
+    let (desk, [tenant, mine, all]) = Desk::with_tokens([
+        &["--owner", "tina", "--scope", "CASE_VIEW", "--group", "core"],
+        &["--owner", "max", "--scope", "CASE_VIEW_MINE"],
+        &["--owner", "alba", "--scope", "CASE_VIEW"],
+    ])
+    .await;
+    desk.site.execute("INSERT INTO incident (host_event_id, synopsis, client) VALUES ('e-1', 'One', 'gone')").await;
+    let ask = async |token: &str, query: &str| {
+        let answer = desk.ask(token, "GET", &format!("/v1/cases?{query}"), None).await;
+        let detail = answer.body["detail"].as_str().unwrap_or_default().to_owned();
+        (answer.status, detail)
+    };
+    for (query, status) in [("client=north", 200), ("client=gone", 200), ("client=nobody", 400), ("client=core", 400)] {
+        assert_eq!(ask(&all, query).await.0, status, "{query}");
+    }
+    assert_eq!(ask(&tenant, "client=core").await.0, 200, "its own");
+    for token in [&tenant, &mine] {
+        let refused = ask(token, "client=nobody").await;
+        assert_eq!(refused.0, 400, "{refused:?}");
+        for there_is in ["north", "gone"] {
+            let (status, detail) = ask(token, &format!("client={there_is}")).await;
+            assert_eq!((status, detail.replace(there_is, "nobody")), refused, "as if there were none");
+        }
+        let (status, detail) = ask(token, "type=hardwear").await;
+        assert_eq!((status, detail.as_str()), (400, "there is no case type hardwear"));
     }
 }
 

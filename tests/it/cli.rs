@@ -205,6 +205,8 @@ async fn deposits_say_what_became_of_them() {
         first.trim_end(),
         "tests/data/bundles/event.xml became incident 1 (event edge1-JN11A2B3C-20261121-120000-1)"
     );
+    let by = "SELECT count(*) FROM history WHERE action = 'deposited' AND who LIKE 'operator _%'";
+    assert_eq!(site.count(by).await, 1, "H-05: who handed it in");
     let second = site.command(&["deposit", "tests/data/bundles/event.xml"]).ok();
     assert!(second.contains("was there before, as incident 1"), "{second}");
     let value = site.command(&["deposit", "--json", "tests/data/incidents/whole.json"]).json();
@@ -630,6 +632,17 @@ fn the_demo_tells_the_whole_story_and_leaves_nothing_behind() {
     assert_eq!(closed.matches("Closed").count(), 2, "both records end alike: {out}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is left");
     assert_eq!(processes_of(home.path()), 0, "no daemon is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_killed_leaves_no_daemon() {
+    let home = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
+    let mut demo = program(&["demo"]);
+    let mut demo = demo.env("TMPDIR", home.path()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("both daemons", || async { (processes_of(home.path()) == 2).then_some(()) }).await;
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    eventually("their end", || async { (processes_of(home.path()) == 0).then_some(()) }).await;
 }
 
 #[test]

@@ -383,6 +383,31 @@ impl Cable {
     fn plug(&self) {
         run("ip", &["-n", &self.ours, "link", "set", "cable", "up"]);
     }
+
+    /// What the kernel does with packets that arrive at either end, as nftables says it.
+    fn rule(&self, rule: &str) {
+        let rules = format!(
+            "add table inet weather; add chain inet weather arriving {{ type filter hook input priority 0; }}; \
+             add rule inet weather arriving {rule}"
+        );
+        for space in [&self.ours, &self.theirs] {
+            run("ip", &["netns", "exec", space, "nft", &rules]);
+        }
+    }
+
+    /// So many bits a second, in both directions, and what waits longer than this is dropped.
+    fn narrow(&self, rate: &str, latency: &str) {
+        for space in [&self.ours, &self.theirs] {
+            let queue = ["tbf", "rate", rate, "burst", "4kb", "latency", latency];
+            run("tc", &[&["-n", space, "qdisc", "add", "dev", "cable", "root"], &queue[..]].concat());
+        }
+    }
+
+    fn clear(&self) {
+        for space in [&self.ours, &self.theirs] {
+            run("ip", &["netns", "exec", space, "nft", "flush ruleset"]);
+        }
+    }
 }
 
 impl Drop for Cable {
@@ -441,6 +466,47 @@ async fn a_cable_that_is_pulled_and_plugged_in_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root: tests/faults"]
+async fn a_kernel_that_loses_resets_and_delays_packets_slows_the_exchange_and_nothing_else() {
+    let cable = Cable::new();
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    over_tls(&pair, "10.77.0.2:8443", "https://10.77.0.2:8443", "10.77.0.2");
+    pair.partner.under(&["ip", "netns", "exec", &cable.theirs]);
+    pair.end_user.under(&["ip", "netns", "exec", &cable.ours]);
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    let content = |round: usize| noise(round as u64 + 3, 200_000);
+    for (round, rule) in
+        ["numgen random mod 100 < 15 drop", "tcp dport 8443 numgen random mod 100 < 10 reject with tcp reset"]
+            .into_iter()
+            .enumerate()
+    {
+        cable.rule(rule);
+        pair.end_user.insert(100 * round, 30).await;
+        pair.end_user.attach(1, &format!("core-{round}"), &content(round)).await;
+        pair.wait_all_open(30 * round as i64 + 30).await;
+        cable.clear();
+    }
+    cable.rule("tcp dport 8443 reject with tcp reset");
+    pair.end_user.insert(300, 10).await;
+    logged(&pair.end_user, "peer_down").await;
+    told(&pair.end_user, "partner: ").await;
+    cable.clear();
+    pair.wait_all_open(70).await;
+    cable.narrow("400kbit", "300ms");
+    pair.end_user.insert(200, 30).await;
+    pair.wait_all_open(100).await;
+    for round in 0..2 {
+        eventually("the file", || async {
+            let there = pair.partner.file(1, &format!("core-{round}")).await?;
+            (ContentDigest::of(&there) == ContentDigest::of(&content(round))).then_some(())
+        })
+        .await;
+    }
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
 async fn a_name_that_does_not_resolve_for_a_while() {
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     let port = pair.wire.target_port();
@@ -475,7 +541,6 @@ async fn a_partner_without_file_descriptors_goes_on_when_it_has_some_again() {
     }
     pair.end_user.insert(100, 50).await;
     logged(&pair.partner, "connections_limited").await;
-    told(&pair.end_user, "partner: ").await;
     assert!(pair.partner.is_running());
     drop(held);
     pair.wait_all_open(60).await;

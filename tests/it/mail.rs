@@ -24,7 +24,7 @@ use crate::support::site::write_secret;
 use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
-const ANNA: &str = "anna@customer.example";
+pub const ANNA: &str = "anna@customer.example";
 const HELP: &str = "help@integrator.example";
 
 /// A partner with a mail server, one case, and its two people.
@@ -386,9 +386,9 @@ impl Mailer for Pigeon {
 }
 
 /// A site in this process, whose clock moves by hand.
-struct Bench {
+pub struct Bench {
     _dir: TempDir,
-    clock: Clock,
+    pub clock: Clock,
     settings: Settings,
     pigeon: Arc<Pigeon>,
 }
@@ -397,11 +397,11 @@ const HOUR: i64 = 3_600_000;
 
 impl Bench {
     /// On the day before the clocks of Europe change.
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with("")
     }
 
-    fn with(more: &str) -> Self {
+    pub fn with(more: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("inbox")).unwrap();
         write_secret(&dir.path().join("password"), "correct horse battery");
@@ -413,7 +413,7 @@ impl Bench {
     }
 
     /// The state has to be closed before the next start.
-    async fn start(&self) -> (Engine, State) {
+    pub async fn start(&self) -> (Engine, State) {
         let store = SqliteStore::open(&self.settings.store).await.unwrap();
         let site = store.site();
         let state = State::open(&self.settings.state, site, self.clock.now()).unwrap();
@@ -433,7 +433,7 @@ impl Bench {
     }
 
     /// Everything that is due is done.
-    async fn look(&self, engine: &Engine) {
+    pub async fn look(&self, engine: &Engine) {
         for _ in 0..3 {
             engine.remind().await.unwrap();
             engine.send_mails().await.unwrap();
@@ -462,12 +462,12 @@ impl Bench {
     }
 
     /// What was sent since the last question.
-    fn sent(&self) -> Vec<String> {
+    pub fn sent(&self) -> Vec<String> {
         std::mem::take(&mut *self.pigeon.subjects.lock().unwrap())
     }
 }
 
-fn by_bert() -> WorkRequest {
+pub fn by_bert() -> WorkRequest {
     WorkRequest { operator: "bert".into(), ..WorkRequest::default() }
 }
 

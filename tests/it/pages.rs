@@ -169,6 +169,8 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
         assert!(status == 200 && page.contains("incident number 1") && !page.contains("<form"), "{status} {page}");
     }
     assert_eq!(desk.site.count("SELECT count(*) FROM incident WHERE submission = 'held'").await, 1);
+    let who = "SELECT group_concat(DISTINCT who) FROM history WHERE action IN ('deposited', 'party_added')";
+    assert_eq!(desk.text(who).await, "person Anna", "H-05: who sent the form");
     let told = "SELECT count(*) FROM mail WHERE notice = 'received' AND incident = 1";
     assert_eq!(desk.site.count(told).await, 2, "one acknowledgement for each of the two people");
     let opened = "SELECT count(*) FROM mail WHERE notice = 'opened'";
@@ -258,6 +260,8 @@ async fn r_05_an_answer_by_the_page_is_a_comment_once_and_the_case_goes_on() {
         assert_eq!(desk.post(&link, &[("text", text)]).await.0, 303);
     }
     assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE text = 'It rings again.'").await, 1);
+    let who = "SELECT who FROM history WHERE detail LIKE 'answer by a link%'";
+    assert_eq!(desk.text(who).await, "person Anna", "no operator");
     assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 1);
     assert_eq!(desk.text("SELECT author FROM comment").await, "Anna", "no address: it may go to another site");
     assert_eq!(desk.site.count("SELECT party FROM comment").await, 1);
@@ -461,6 +465,29 @@ async fn r_02_one_sender_gets_so_many_links_and_programs_get_none() {
     let log = desk.site.log();
     eventually("the log", || async { desk.site.log().contains("mail_unanswered").then_some(()) }).await;
     assert!(!log.contains("north.example"), "no addresses in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_who_writes_in_the_names_of_many_makes_this_site_write_to_few_and_a_person_is_told() {
+    let mut desk = Desk::new("");
+    desk.site.edit_config("links_per_hour = 3", "links_per_hour = 3\nanswers_per_hour = 4");
+    desk.run().await;
+    let from =
+        |sender: &str, path: &str| mail(sender).replace("anna@", &format!("{sender}@")).replacen("From", path, 1);
+    desk.deliver("forged", &from("forged", "Return-Path: <x@evil.example>\r\nFrom"));
+    desk.until_done("forged").await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail").await, 0);
+    for number in 0..10 {
+        desk.deliver(&format!("{number}"), &from(&format!("n{number}"), "Return-Path: <y@north.example>\r\nFrom"));
+    }
+    for number in 0..10 {
+        desk.until_done(&number.to_string()).await;
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail").await, 4, "of ten senders");
+    let lines = desk.site.log().lines().filter(|line| line.contains("mail_unanswered")).count();
+    assert_eq!(lines, 2, "a line a minute for each reason");
+    let status = desk.site.command(&["status"]).ok();
+    assert!(status.contains("7 mails that came in got no answer"), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -231,6 +231,51 @@ async fn a_49_failing_actions_hold_up_neither_the_exchange_nor_each_other() {
     assert_eq!((events.len(), said.lines().count()), (COUNT, COUNT), "each event once");
 }
 
+/// Some hundreds of cases, and nobody who takes what they lead to until all of them are exchanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_49_what_hundreds_of_cases_led_to_while_every_receiver_failed_is_delivered_once_afterwards() {
+    const COUNT: usize = 200;
+    let (office, receiver) = (PostOffice::open().await, Receiver::new(Mood::Fails).await);
+    office.set(Away::Closes);
+    let said = r#"["/bin/sh", "-c", "[ -e {dir}/mended ] && cat >> {dir}/said && echo >> {dir}/said"]"#;
+    let targets = [
+        SUBMIT_ALL.to_owned(),
+        office.config(),
+        receiver.target("hook"),
+        "[[reaction_target.mail]]\nname = \"mail\"\nto = [\"noc@north.example\"]\n".to_owned(),
+        format!("[[reaction_target.command]]\nname = \"command\"\ncommand = {said}\n"),
+    ];
+    let mut pair = pair(&targets.concat(), ACCEPT_ALL).await;
+    start(&mut pair).await;
+    for target in ["hook", "mail", "command"] {
+        add(&pair.end_user, reaction(target, "case_assigned", target)).await;
+    }
+    pair.give(COUNT).await;
+    pair.wait_all_open(COUNT as i64).await;
+    pair.at_rest(COUNT as i64).await;
+    eventually("every target to have failed", || async {
+        let failing = "SELECT count(DISTINCT target) FROM reaction_run WHERE attempts > 0 AND state = 'due'";
+        (pair.end_user.count(failing).await == 3).then_some(())
+    })
+    .await;
+    assert_eq!(pair.end_user.count("SELECT count(*) FROM reaction_run WHERE state = 'done'").await, 0);
+
+    office.set(Away::Takes);
+    receiver.becomes(Mood::Takes);
+    std::fs::write(pair.end_user.path("mended"), "").unwrap();
+    done(&pair.end_user).await;
+    let delivered = "SELECT count(*) FROM reaction_run WHERE state = 'done'";
+    assert_eq!(pair.end_user.count(delivered).await, 3 * COUNT as i64);
+    let hooks = ids_by_event(&receiver.hits());
+    assert!(hooks.len() == COUNT && hooks.values().all(|ids| ids.len() == 1), "a repeat has the same ID");
+    let mails: BTreeSet<String> = office.taken().iter().map(|mail| mail.id()).collect();
+    assert_eq!((mails.len(), office.taken().len()), (COUNT, COUNT), "each mail once");
+    let said = std::fs::read_to_string(pair.end_user.path("said")).unwrap();
+    let event = |line: &str| serde_json::from_str::<Value>(line).unwrap()["data"]["event"].as_i64().unwrap();
+    let events: BTreeSet<i64> = said.lines().map(event).collect();
+    assert_eq!((events.len(), said.lines().count()), (COUNT, COUNT), "each event once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_49_what_cannot_be_done_is_given_up_visibly_and_tried_again_by_command() {
     let receiver = Receiver::new(Mood::IsGone).await;

@@ -6,13 +6,13 @@ use casebridge::case::{
     Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone,
     Priority, Reference, Submission, Work,
 };
-use casebridge::store::{Deposited, Open, Opened, PageSeen, StoreError, Write, Writer, Written};
+use casebridge::store::{Deposited, Open, Opened, PageSeen, PeopleTold, StoreError, Write, Writer, Written};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::bugs::Bug;
 use super::store::deadline::{self, Promises};
-use super::store::mail::Mails;
+use super::store::mail::{Mails, deliveries};
 use super::store::reaction::Deeds;
 
 /// Every commit is durable.
@@ -154,6 +154,8 @@ impl Shelf {
     }
 
     fn write_one(&mut self, write: Write, bug: Option<Bug>) -> Written {
+        let told = |people: &PeopleTold| deliveries(self, write.incident, &people.reasons) == people.deliveries;
+        let is_overtaken = !write.people.as_ref().is_none_or(told);
         let Some(incident) = self.incidents.get_mut(&write.incident) else { return Written::Gone };
         if let Some(reference) = &write.reference {
             let applied = find(incident, reference).map_or(0, |known| known.applied);
@@ -161,7 +163,7 @@ impl Shelf {
                 return Written::AlreadyApplied;
             }
         }
-        if write.expected_revision.is_some_and(|expected| expected != incident.revision) {
+        if is_overtaken || write.expected_revision.is_some_and(|expected| expected != incident.revision) {
             return Written::Stale;
         }
         self.touched = true;

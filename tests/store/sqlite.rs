@@ -194,6 +194,7 @@ conformance! { super::bench:
         r_03_news_are_milestones_public_comments_and_people_each_once,
         r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
         r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once,
+        r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted,
         r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
         r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
@@ -219,6 +220,7 @@ conformance! { super::bench:
         m_05_whatever_comes_or_changes_is_looked_at_once,
         a_promise_is_kept_as_it_was_made_and_is_news,
         a_peer_changes_its_own_promises_only_and_makes_not_too_many,
+        m_01_lists_are_ordered_by_the_due_date_that_stays_while_a_clock_stands_still,
         m_08_a_job_sees_what_is_due_in_its_order,
         m_06_a_resolved_case_is_queued_once_for_each_time;
     linking:

@@ -8,8 +8,9 @@ use super::{Caller, Coded, call};
 use crate::api::Door;
 use crate::api::body::Answer;
 use crate::api::problem::Refusal;
+use crate::api::query;
+use crate::protocol::Problem;
 use crate::protocol::cases::{CaseListQuery, CasePage};
-use crate::protocol::{Problem, ProblemType};
 
 /// A page of the cases that the caller sees.
 #[utoipa::path(get, path = "/v1/cases", tag = "cases", params(CaseListQuery), responses(
@@ -21,6 +22,6 @@ pub async fn cases(
     Extension(caller): Extension<Caller>,
     query: Result<Query<CaseListQuery>, QueryRejection>,
 ) -> Result<Answer<Coded<CasePage>>, Refusal> {
-    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
+    let query = query::read(query)?;
     Ok(caller.answer(door.engine.list_cases(&query, call::seen(&caller)).await?))
 }

@@ -115,7 +115,7 @@ pub struct EditArguments {
 }
 
 fn percent(text: &str) -> Result<Percent, String> {
-    let number = text.parse::<u8>().map_err(|_| "must be a number from 0 to 100".to_owned())?;
+    let number = text.parse::<i64>().map_err(|_| "must be a number from 0 to 100".to_owned())?;
     Percent::try_from(number).map_err(|fault| fault.to_string())
 }
 

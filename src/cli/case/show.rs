@@ -1,6 +1,7 @@
 //! `show` and `activities`: everything about one case.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{CaseAnswer, Failure, Local, Method, Target, Told, print, who};
 use crate::cli::print::{Column, Table, safe, safe_lines, time};
@@ -48,6 +49,10 @@ pub async fn activities(local: &Local, Arguments { target }: Arguments) -> Resul
     print::out(&table.render(print::width()))
 }
 
+fn due(at: Timestamp, stands_still: bool) -> String {
+    format!("{}{}", time(at), if stands_still { " (its clock stands still)" } else { "" })
+}
+
 fn shown(case: &CaseDetail) -> String {
     let row = &case.row;
     let mut text = format!("case {}: {}\n", safe(&row.display_id), safe(&row.details));
@@ -92,7 +97,7 @@ fn shown(case: &CaseDetail) -> String {
             }),
         ),
         ("came from", row.case_relation.as_ref().map(|one| format!("{}: {}", one.display_id, one.details))),
-        ("due", row.due_date.map(time)),
+        ("due", row.due_date.map(|at| due(at, row.due_date_stands_still))),
         ("stored", Some(time(row.created_at))),
     ];
     for (name, value) in fields {

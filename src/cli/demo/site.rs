@@ -44,7 +44,7 @@ impl Site {
         let spawn = || -> io::Result<Child> {
             let file = OpenOptions::new().create(true).append(true).open(&log)?;
             let mut command = Command::new(std::env::current_exe()?);
-            command.arg("run").arg("--config").arg(home.config(side));
+            command.args(["run", "--with-parent", &std::process::id().to_string(), "--config"]).arg(home.config(side));
             command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
             // What systemd told us is not meant for it, and neither is Ctrl-C at the terminal: we pass on what it needs.
             for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"] {

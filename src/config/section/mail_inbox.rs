@@ -31,6 +31,7 @@ pub fn mail_inbox(
     let settle = table.duration("settle", defaults::MAIL_INBOX_SETTLE);
     let max_bytes = table.size("max_size", defaults::MAIL_INBOX_MAX_SIZE);
     let links_per_hour = table.count("links_per_hour", defaults::MAIL_INBOX_LINKS_PER_HOUR);
+    let answers_per_hour = table.count("answers_per_hour", defaults::MAIL_INBOX_ANSWERS_PER_HOUR);
     table.finish();
-    Ok(MailInbox { dir: dir?, poll_interval, settle, max_bytes, links_per_hour })
+    Ok(MailInbox { dir: dir?, poll_interval, settle, max_bytes, links_per_hour, answers_per_hour })
 }

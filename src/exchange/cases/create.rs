@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::case::text::line;
-use crate::case::{CaseTypeName, IncidentId, Initiator, InitiatorType, Instance, InstanceEdit, Priority, UserName};
+use crate::case::{
+    CaseTypeName, Event, IncidentId, Initiator, InitiatorType, Instance, InstanceEdit, Priority, UserName,
+};
 use crate::exchange::work::form;
 use crate::exchange::{Engine, EngineError, manual};
 use crate::protocol::cases::{CaseAnswer, CreateCase};
@@ -19,6 +21,7 @@ impl Engine {
     ) -> Result<CaseAnswer, EngineError> {
         let instance = instance(&request, person)?;
         instance.check().map_err(|fault| form(fault.to_string()))?;
+        line(&request.details, Event::SYNOPSIS_LIMIT).map_err(|fault| form(format!("details {fault}")))?;
         self.check_may_work(instance.assigned_users.iter().flatten())?;
         self.check_type(request.case_type_name.as_ref(), request.priority)?;
         if let Some(group) = &request.device_group {
@@ -45,7 +48,7 @@ impl Engine {
 }
 
 /// The longest name of a device group, in bytes.
-const GROUP_LIMIT: usize = 128;
+pub(super) const GROUP_LIMIT: usize = 128;
 
 impl Engine {
     /// Refuses a type that the configuration does not have, and a priority that cases of the type cannot have.

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::create::GROUP_LIMIT;
+use crate::case::text::line;
 use crate::case::{Alias, CaseOwner, CaseState, FormFault, InitiatorType, OwnerStatus, SiteId, case_name};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
@@ -17,21 +19,13 @@ impl Engine {
     /// One page of the cases that the caller sees.
     pub async fn list_cases(&self, query: &CaseListQuery, seen: Seen) -> Result<CasePage, EngineError> {
         let query = parsed(query, seen, self.now())?;
-        for filter in &query.filters {
-            if let CaseFilter::Type(name) = filter {
-                self.check_type(Some(name), None).map_err(|fault| wrong(fault.to_string()))?;
-            }
-        }
-        if query
-            .filters
-            .iter()
-            .any(|one| matches!(one, CaseFilter::Due(_) | CaseFilter::Breached(_) | CaseFilter::AboutToBreach(_)))
-        {
-            self.store().refresh_deadlines().await?;
-        }
         if let Some(reason) = query.contradicts_itself() {
             return Err(wrong(format!("no case can match: {reason}")));
         }
+        for filter in &query.filters {
+            self.check_known(filter, &query.seen).await?;
+        }
+        self.store().refresh_deadlines().await?;
         let page = self.store().cases(&query).await?;
         let own = &self.settings().site.alias;
         let mut cases: Vec<CaseRow> = page.cases.into_iter().map(|case| row(case, self.site(), own)).collect();
@@ -43,6 +37,34 @@ impl Engine {
 }
 
 impl Engine {
+    /// Refuses a client and a case type that neither the configuration has nor a case that the caller sees. Whoever does not
+    /// see all is not told whether there is such a client.
+    async fn check_known(&self, filter: &CaseFilter, seen: &Seen) -> Result<(), EngineError> {
+        let settings = self.settings();
+        let all = *seen == Seen::all();
+        let reason = match filter {
+            CaseFilter::Client(alias) => {
+                let is_client = settings.clients.iter().any(|one| one.alias == *alias);
+                if all && is_client || seen.within.iter().any(|group| *group == alias.as_str()) {
+                    return Ok(());
+                }
+                match all {
+                    true => format!("there is no client {alias}, and no case of one"),
+                    false => format!("there is no client {alias}, or none of whose cases you see any"),
+                }
+            }
+            CaseFilter::Type(name) => match self.check_type(Some(name), None) {
+                Ok(()) => return Ok(()),
+                Err(fault) if all => fault.to_string(),
+                Err(_) => format!("there is no case type {name}"),
+            },
+            _ => return Ok(()),
+        };
+        let query = CaseQuery { filters: vec![filter.clone()], deleted: true, ..CaseQuery::of(seen.clone(), 1) };
+        let page = self.store().cases(&query).await?;
+        if page.cases.is_empty() && page.unreadable.is_empty() { Err(wrong(reason)) } else { Ok(()) }
+    }
+
     /// A relation tells title and state of another case, which the caller may not see.
     pub(super) async fn hide_relation(&self, case: &mut CaseRow, seen: &Seen) -> Result<(), EngineError> {
         let Some(relation) = &case.case_relation else { return Ok(()) };
@@ -77,7 +99,10 @@ fn parsed(query: &CaseListQuery, seen: Seen, now: Timestamp) -> Result<CaseQuery
         filters.push(CaseFilter::Priority(priority));
     }
     filters.extend(value("client", &query.client)?.map(CaseFilter::Client));
-    filters.extend(query.group.clone().map(CaseFilter::Group));
+    if let Some(group) = &query.group {
+        line(group, GROUP_LIMIT).map_err(|fault| wrong(format!("`group` {fault}")))?;
+        filters.push(CaseFilter::Group(group.clone()));
+    }
     filters.extend(value("owner", &query.owner)?.map(CaseFilter::Owner));
     filters.extend(value("initiator", &query.initiator)?.map(CaseFilter::Initiator));
     filters.extend(value("assigned_to", &query.assigned_to)?.map(CaseFilter::AssignedTo));
@@ -178,6 +203,7 @@ pub(super) fn row(case: ListedCase, site: SiteId, own: &Alias) -> CaseRow {
         created_at: case.created_at,
         updated_at: case.updated_at,
         due_date: case.due_at,
+        due_date_stands_still: case.due_stands_still,
         active: !instance.deleted,
     }
 }

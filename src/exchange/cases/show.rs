@@ -2,7 +2,9 @@
 
 use super::{Found, list};
 use crate::case::deadline::{Deadline, DeadlineKind};
-use crate::case::{Attachment, AttachmentState, Comment, HistoryLine, IncidentId, Milestone, case_name, case_type};
+use crate::case::{
+    Attachment, AttachmentState, Comment, DueDate, HistoryLine, IncidentId, Milestone, case_name, case_type,
+};
 use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone, CaseRow};
@@ -30,19 +32,22 @@ impl Engine {
         let (milestones, state) = (incident.milestones.as_slice(), incident.state());
         let counts = |kind| incident.deadlines.iter().filter(move |one: &&Deadline| one.kind == kind && !one.dropped);
         let warned = |one: &&Deadline| one.passed(milestones).0;
-        let due = counts(DeadlineKind::Due).next();
-        let (due_warned, exceeded) = due.map(|due| due.passed(milestones)).unwrap_or_default();
-        let instants = due.map(|due| due.instants(milestones, state)).unwrap_or_default();
+        let due = DueDate::of(&incident.deadlines, milestones, state);
+        let (due_warned, exceeded) = due.map(|due| due.deadline.passed(milestones)).unwrap_or_default();
         let mut row = list::row(case.clone(), self.site(), &settings.site.alias);
         self.hide_relation(&mut row, seen).await?;
         Ok(CaseDetail {
-            row: CaseRow { due_date: instants.due_at, ..row },
+            row: CaseRow {
+                due_date: due.map(|due| due.at),
+                due_date_stands_still: due.is_some_and(|due| due.stands_still),
+                ..row
+            },
             case_type_id: name.map(|name| case_type::guid("case type", name.as_str())),
             solution_name: case_type.map(|one| one.solution.clone()),
             process_name: case_type.map(|one| one.process.clone()),
             sla_instance_ids: counts(DeadlineKind::Sla).map(|one| one.id).collect(),
             message_warned_slas: counts(DeadlineKind::Sla).filter(warned).map(|one| one.id).collect(),
-            due_date_warning: instants.warns_at,
+            due_date_warning: due.and_then(|due| due.warns_at),
             marked_due_date_warning: due_warned,
             marked_due_date_exceeded: exceeded,
             description: incident.event.description,

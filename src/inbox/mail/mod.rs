@@ -2,10 +2,11 @@
 //! an inbox of deposits. A mail makes no incident: its sender gets a link to a form. An answer to a mail of ours becomes a
 //! comment of its case.
 //!
-//! In reading order: [`read()`] makes a [`Letter`] of a file, with `parts` (the structure), `text` (what a person wrote) and
-//! `nature` (who or what wrote it); `take` decides what becomes of it; [`MailInbox`] watches the directory.
+//! In reading order: [`read()`] makes a [`Letter`] of a file, with `parts` (the structure), `text` (what a person wrote),
+//! `nature` (who or what wrote it) and `origin` (whether the servers that it came over name the same sender); `take` decides what becomes of it; [`MailInbox`] watches the directory.
 
 mod nature;
+mod origin;
 mod parts;
 mod read;
 mod take;

@@ -4,6 +4,7 @@ use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
 use sha2::{Digest, Sha256};
 
 use super::nature::{self, Nature, Signs};
+use super::origin;
 use super::parts::{self, Content};
 use super::text::{one_line, shortened};
 use crate::case::text::line;
@@ -28,6 +29,8 @@ pub struct Letter {
     /// What was written, without what it quotes and without the signature, at most 16,000 bytes; may be empty.
     pub text: String,
     pub language: Option<Language>,
+    /// The servers that it came over name a sender of another domain. What is sent in many names at once looks like that.
+    pub is_from_elsewhere: bool,
 }
 
 /// Why a file is no mail that can be taken.
@@ -107,6 +110,7 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
     let subject = shortened(&one_line(header.subject().unwrap_or_default()), 200);
     Ok(Letter {
         id: id(&header, bytes, [from.as_str(), &subject, &text]),
+        is_from_elsewhere: origin::is_elsewhere(&header, &from),
         nature,
         from,
         name,

@@ -10,7 +10,8 @@ use super::Nature;
 use super::read::{Letter, MailFault};
 use crate::case::pass::Subject;
 use crate::case::{IncidentId, Links, Pass, Purpose};
-use crate::exchange::{Engine, EngineError, Replied};
+use crate::config::settings::MailInbox;
+use crate::exchange::{Engine, EngineError, Replied, Unanswered};
 use crate::store::{Intake, StoreError, TakenMail};
 
 /// What became of a mail that was taken.
@@ -20,8 +21,7 @@ pub enum Taken {
     Link,
     /// It was taken before.
     Known,
-    /// Its sender has got as many links as one gets; it is not answered.
-    Unanswered,
+    Unanswered(Unanswered),
     Comment(IncidentId),
     /// A program wrote it; it is never answered.
     Program,
@@ -49,12 +49,12 @@ pub trait MailTaker: Send + Sync {
 pub struct Postman {
     engine: Engine,
     links: Arc<Links>,
-    links_per_hour: usize,
+    inbox: MailInbox,
 }
 
 impl Postman {
-    pub fn new(engine: Engine, links: Arc<Links>, links_per_hour: usize) -> Self {
-        Self { engine, links, links_per_hour }
+    pub fn new(engine: Engine, links: Arc<Links>, inbox: MailInbox) -> Self {
+        Self { engine, links, inbox }
     }
 
     /// The case that a letter belongs to, and the number of the person who was written to.
@@ -105,18 +105,25 @@ impl MailTaker for Postman {
                 Replied::Over => {}
             }
         }
+        if letter.is_from_elsewhere {
+            self.engine.left_unanswered(Unanswered::Elsewhere);
+            return Ok(Taken::Unanswered(Unanswered::Elsewhere));
+        }
         let intake = Intake {
             message_id: letter.id,
+            inbox: self.inbox.dir.to_string_lossy().into_owned(),
             sender: letter.from,
             name: letter.name,
             language: letter.language,
             subject: letter.subject,
             text: letter.text,
         };
-        match self.engine.invite(intake, self.links_per_hour).await.map_err(untaken)? {
+        let MailInbox { links_per_hour, answers_per_hour, .. } = self.inbox;
+        match self.engine.invite(intake, links_per_hour, answers_per_hour).await.map_err(untaken)? {
             TakenMail::New(_) => Ok(Taken::Link),
             TakenMail::Known(_) => Ok(Taken::Known),
-            TakenMail::TooMany => Ok(Taken::Unanswered),
+            TakenMail::TooMany => Ok(Taken::Unanswered(Unanswered::Sender)),
+            TakenMail::TooManyOfAll => Ok(Taken::Unanswered(Unanswered::All)),
         }
     }
 }

@@ -6,18 +6,19 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use super::read::{MailFault, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
+use crate::exchange::Unanswered;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
 use crate::inbox::place::{make_folder, put, safe_name, set_apart};
 use crate::inbox::settled::{Unread, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
-use crate::telemetry::discreet;
+use crate::telemetry::{Seldom, discreet};
 
 /// What one pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +46,7 @@ pub struct MailInbox {
     mentioned: Mentioned,
     blocked: bool,
     delayed: bool,
+    silent: Seldom<Unanswered>,
 }
 
 impl MailInbox {
@@ -59,6 +61,7 @@ impl MailInbox {
             mentioned: Mentioned::default(),
             blocked: false,
             delayed: false,
+            silent: Seldom::default(),
         }
     }
 
@@ -96,6 +99,13 @@ impl MailInbox {
         };
         self.blocked = false;
         self.table = found.table;
+        for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
+            tracing::warn!(
+                event = "mail_ignored",
+                file = safe_name(name),
+                "a mail is a regular file, and no link to one"
+            );
+        }
         let mut summary = MailSummary { waiting: found.waiting, more: found.more, ..MailSummary::default() };
         for file in found.ready {
             if stop.is_cancelled() {
@@ -163,7 +173,7 @@ impl MailInbox {
             Ok(taken) => {
                 self.delayed = false;
                 summary.taken += 1;
-                told(&file.name, taken);
+                self.told(&file.name, taken);
                 let (done, name) = (self.done.clone(), safe_name(&file.name));
                 let moved = blocking(move || put(&path, &done, &name)).await;
                 if let Err(error) = moved.and_then(|moved| moved)
@@ -219,33 +229,41 @@ impl MailInbox {
             );
         }
     }
-}
 
-fn told(name: &OsStr, taken: Taken) {
-    let file = safe_name(name);
-    match taken {
-        Taken::Link => tracing::info!(event = "mail_taken", file, became = "link", "its sender gets a link to a form"),
-        Taken::Known => tracing::info!(event = "mail_taken", file, became = "known", "a mail was taken before"),
-        Taken::Comment(incident) => tracing::info!(
-            event = "mail_taken",
-            file,
-            became = "comment",
-            incident = incident.0,
-            "an answer became a comment of its case"
-        ),
-        Taken::Program => tracing::info!(event = "mail_taken", file, became = "nothing", "a program wrote a mail"),
-        Taken::Bounce(mails) => tracing::info!(
-            event = "mail_taken",
-            file,
-            became = "bounce",
-            mails,
-            "a mail server tells of mails that it could not deliver"
-        ),
-        Taken::Unanswered => tracing::warn!(
-            event = "mail_unanswered",
-            file,
-            "its sender has got as many links as one gets in an hour (mail_inbox.links_per_hour)"
-        ),
+    fn told(&self, name: &OsStr, taken: Taken) {
+        let file = safe_name(name);
+        match taken {
+            Taken::Link => {
+                tracing::info!(event = "mail_taken", file, became = "link", "its sender gets a link to a form")
+            }
+            Taken::Known => tracing::info!(event = "mail_taken", file, became = "known", "a mail was taken before"),
+            Taken::Comment(incident) => tracing::info!(
+                event = "mail_taken",
+                file,
+                became = "comment",
+                incident = incident.0,
+                "an answer became a comment of its case"
+            ),
+            Taken::Program => tracing::info!(event = "mail_taken", file, became = "nothing", "a program wrote a mail"),
+            Taken::Bounce(mails) => tracing::info!(
+                event = "mail_taken",
+                file,
+                became = "bounce",
+                mails,
+                "a mail server tells of mails that it could not deliver"
+            ),
+            Taken::Unanswered(why) => {
+                if let Some(mails) = self.silent.note(why, Instant::now()) {
+                    tracing::warn!(
+                        event = "mail_unanswered",
+                        file,
+                        mails,
+                        reason = why.as_str(),
+                        "nobody gets a link for it"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -71,6 +71,16 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
         ("fr/closed.html", "<p>{{ case.id }</p>", "fr/closed.html, line 1"),
         ("en/opened.txt", "{{ case.id }}\n", "the first line must be \"Subject: \""),
         ("en/comment.txt", "Subject: a\n\n{% for c in comments %}{{ c.txt }}{% endfor %}", "en/comment.txt, line 3"),
+        (
+            "en/comment.txt",
+            "Subject: a\n\n{% for c in comments %}\n{% if c.author == 'Bob' %}{{ c.nosuch }}{% endif %}{% endfor %}",
+            "en/comment.txt, line 4, column 30: there is no field c.nosuch; known are c.author, c.text",
+        ),
+        (
+            "en/comment.txt",
+            "Subject: a\n\n{%- for c in comments if c.author -%}{% if site == 'y' %}{{ loop.nth }}{% endif %}{%- endfor -%}",
+            "there is no field loop.nth",
+        ),
         ("en/opened.txt", "Subject: a\n\n{{ case.device }}", "en/opened.txt, line 3"),
         ("en/opned.txt", "Subject: a\n\n", "is no template of a mail"),
         (
@@ -87,6 +97,15 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
         let faults = Templates::load(Some(dir.path())).err().map(|faults| faults.to_string());
         assert!(faults.as_ref().is_some_and(|text| text.contains(expected)), "{source}: {faults:?}");
     }
+    // Everything that there is in a loop may be named, whatever the loop is over.
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("en")).unwrap();
+    let sound = "Subject: a\n\n{% for c in comments|reverse %}{% if loop.first %}{{ c.text }}{% else %}{{ c.author }}{% endif %}\
+                 {% else %}none{% endfor %}{% for n in range(2) %}{{ n }}{% endfor %}\
+                 {% for g in comments|groupby('author') %}{{ g.grouper }}{% endfor %}";
+    fs::write(dir.path().join("en/comment.txt"), sound).unwrap();
+    Templates::load(Some(dir.path())).map(|_| ()).unwrap();
+
     let missing = Templates::load(Some(Path::new("/nonexistent"))).err().unwrap().to_string();
     assert!(missing.contains("/nonexistent cannot be read"), "{missing}");
 }

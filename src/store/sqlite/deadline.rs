@@ -10,8 +10,8 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::read::{self, Hanging, hang, json as to_json};
-use crate::case::{CaseState, Deadline, IncidentId, Instants};
+use super::read::{self, Hanging, NO_INSTANT, hang, json as to_json, sort_key};
+use crate::case::{CaseState, Deadline, DueDate, IncidentId, Instants};
 use crate::store::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Timing, Untimed};
 use crate::store::{StoreError, Written};
 use crate::telemetry::CrashPoint;
@@ -260,19 +260,29 @@ pub async fn refresh(connection: &mut SqliteConnection) -> Result<(), StoreError
         }
         let ids = to_json(&states.keys().copied().collect::<Vec<_>>());
         let milestones = read::milestones(connection, &ids).await?;
-        let mut computed: Vec<Value> = Vec::new();
+        let (mut computed, mut cases): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
         for (incident, found) in deadlines(connection, &ids).await? {
             let of = milestones.get(&incident).and_then(|found| found.as_ref().ok()).map_or(&[][..], Vec::as_slice);
             let state = states.get(&incident).copied().unwrap_or_default();
-            for one in found.unwrap_or_default() {
+            let found = found.unwrap_or_default();
+            let due = DueDate::of(&found, of, state);
+            let sort_due = due.map_or_else(|| NO_INSTANT.to_owned(), |due| sort_key(due.at));
+            let stands_still = due.is_some_and(|due| due.stands_still);
+            let (mut breached, mut alarmed) = (false, false);
+            for one in &found {
                 let Instants { warns_at, due_at } = one.instants(of, state);
                 let (warned, violated) = one.passed(of);
                 let next = one.next(of, state).map(|(_, at)| at);
+                // What had run out when the clock stopped was missed, whether or not a job came to note it.
+                breached |= violated || (due_at.is_some() && !state.is_running());
+                alarmed |= warned && !violated && due_at.is_some() && state.is_running();
                 let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
                 let (warned, violated) = (i64::from(warned), i64::from(violated));
                 let uid = one.id.simple().to_string();
                 computed.push(json!([incident, uid, ms(warns_at), ms(due_at), warned, violated, ms(next)]));
             }
+            let marks = [stands_still, breached, alarmed].map(i64::from);
+            cases.push(json!([incident, sort_due, marks[0], marks[1], marks[2]]));
         }
         sqlx::query(
             "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
@@ -280,6 +290,15 @@ pub async fn refresh(connection: &mut SqliteConnection) -> Result<(), StoreError
              FROM j WHERE deadline.incident = v ->> 0 AND deadline.uid = v ->> 1",
         )
         .bind(to_json(&computed))
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
+             UPDATE incident SET sort_due = v ->> 1, due_stands_still = v ->> 2, breached = v ->> 3, warned = v ->> 4 \
+             FROM j WHERE incident.id = v ->> 0 \
+               AND (sort_due, due_stands_still, breached, warned) IS NOT (v ->> 1, v ->> 2, v ->> 3, v ->> 4)",
+        )
+        .bind(to_json(&cases))
         .execute(&mut *connection)
         .await?;
         // Also of those that do not read: they have no instants.

@@ -63,7 +63,7 @@ pub async fn deposit(
         history.push(HistoryLine {
             incident,
             at,
-            who: "casebridge".into(),
+            who: deposit.handed_in_by.clone().unwrap_or_else(|| "casebridge".into()),
             action: Action::Deposited.as_str().into(),
             exchange: None,
             seq: None,

@@ -95,26 +95,7 @@ impl MailStore for SqliteStore {
 
     async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let row = sqlx::query(
-            "WITH last AS (SELECT m.state AS state, m.settled_at AS settled_at FROM party p LEFT JOIN mail m ON m.id = \
-               (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
-                  AND reason IN (SELECT value FROM json_each(?2))) \
-               WHERE p.incident = ?1 AND p.removed = 0) \
-             SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
-               count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
-               count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn') FROM last",
-        )
-        .bind(incident.0)
-        .bind(serde_json::json!(reasons).to_string())
-        .fetch_one(&mut *connection)
-        .await?;
-        Ok(Deliveries {
-            waiting: count(&row, 0)?,
-            sent: count(&row, 1)?,
-            refused: count(&row, 2)?,
-            last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
-            missing: count(&row, 4)?,
-        })
+        deliveries(&mut connection, incident, reasons).await
     }
 
     async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError> {
@@ -411,6 +392,34 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         }
     }
     Ok(())
+}
+
+/// What became of the last mail of each person who is in the case, of those that were written under any of these reasons.
+pub async fn deliveries(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    reasons: &[String],
+) -> Result<Deliveries, StoreError> {
+    let row = sqlx::query(
+        "WITH last AS (SELECT m.state AS state, m.settled_at AS settled_at FROM party p LEFT JOIN mail m ON m.id = \
+           (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
+              AND reason IN (SELECT value FROM json_each(?2))) \
+           WHERE p.incident = ?1 AND p.removed = 0) \
+         SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
+           count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
+           count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn') FROM last",
+    )
+    .bind(incident.0)
+    .bind(serde_json::json!(reasons).to_string())
+    .fetch_one(&mut *connection)
+    .await?;
+    Ok(Deliveries {
+        waiting: count(&row, 0)?,
+        sent: count(&row, 1)?,
+        refused: count(&row, 2)?,
+        last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
+        missing: count(&row, 4)?,
+    })
 }
 
 async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<DueMail>, StoreError> {

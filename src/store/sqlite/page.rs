@@ -6,7 +6,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::history::insert_history;
 use super::{SqliteStore, deposit, mail};
-use crate::case::{Action, HistoryLine, IncidentId, Language, MailAddress, Notice, Party, PassTag, Purpose, Role};
+use crate::case::{
+    Action, Deposit, HistoryLine, IncidentId, Language, MailAddress, Notice, Party, PassTag, Purpose, Role, party,
+};
 use crate::store::mail::{About, Audience, NewParty, Telling};
 use crate::store::{FilledForm, Intake, LinkRule, PageStore, PassUse, StoreError, TakenMail, UsedPass};
 use crate::telemetry::CrashPoint;
@@ -81,11 +83,20 @@ async fn take_mail(
     if lately as usize >= rule.most {
         return Ok(TakenMail::TooMany);
     }
+    let of_all: i64 = sqlx::query_scalar("SELECT count(*) FROM intake WHERE inbox = ? AND at > ?")
+        .bind(&mail.inbox)
+        .bind(rule.since.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+    if of_all as usize >= rule.most_of_all {
+        return Ok(TakenMail::TooManyOfAll);
+    }
     let id = sqlx::query_scalar(
-        "INSERT INTO intake (message_id, at, sender, name, language, subject, text) VALUES (?, ?, ?, ?, ?, ?, ?) \
-         RETURNING id",
+        "INSERT INTO intake (message_id, inbox, at, sender, name, language, subject, text) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(&mail.message_id)
+    .bind(&mail.inbox)
     .bind(at.to_string())
     .bind(mail.sender.as_str())
     .bind(&mail.name)
@@ -114,7 +125,7 @@ async fn take_mail(
 }
 
 async fn intake(connection: &mut SqliteConnection, id: i64) -> Result<Option<Intake>, StoreError> {
-    let row = sqlx::query("SELECT message_id, sender, name, language, subject, text FROM intake WHERE id = ?")
+    let row = sqlx::query("SELECT message_id, sender, name, language, subject, text, inbox FROM intake WHERE id = ?")
         .bind(id)
         .fetch_optional(&mut *connection)
         .await?;
@@ -128,6 +139,7 @@ async fn intake(connection: &mut SqliteConnection, id: i64) -> Result<Option<Int
         language: language.as_deref().and_then(Language::of_tag),
         subject: row.try_get(4)?,
         text: row.try_get(5)?,
+        inbox: row.try_get(6)?,
     }))
 }
 
@@ -143,7 +155,9 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         return Ok(IncidentId(known));
     }
     let at = form.used.at;
-    let deposited = deposit::deposit(connection, vec![form.deposit], at).await?;
+    let who = party::who(Role::Customer, mail.name.as_deref().unwrap_or_default());
+    let handed_in = Deposit { handed_in_by: Some(who.clone()), ..form.deposit };
+    let deposited = deposit::deposit(connection, vec![handed_in], at).await?;
     let Some(one) = deposited.first() else { return Err(StoreError::Failed("nothing was stored".into())) };
     sqlx::query("UPDATE intake SET incident = ?, language = ? WHERE id = ?")
         .bind(one.incident.0)
@@ -165,7 +179,7 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         let line = HistoryLine {
             incident: one.incident,
             at,
-            who: "casebridge".into(),
+            who: who.clone(),
             action: Action::PartyAdded.as_str().into(),
             exchange: None,
             seq: None,

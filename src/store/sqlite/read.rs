@@ -445,6 +445,14 @@ pub fn instant(text: &str) -> Option<Timestamp> {
     })
 }
 
+/// An instant as lists are ordered by it: one form for all, which compares as text.
+pub fn sort_key(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+/// Stands for an instant where there is none, behind all of them.
+pub const NO_INSTANT: &str = "none";
+
 /// Values of our own that go into a statement as one JSON parameter.
 pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     // Only maps with keys that are no strings, and I/O, can fail; there is neither.

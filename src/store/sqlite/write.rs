@@ -8,12 +8,13 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::values::{COLUMNS, Values};
-use super::{cases, contacts, deadline, page, sharing};
+use super::{cases, contacts, deadline, mail, page, sharing};
 use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
 use crate::store::{StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
     let (mut outcomes, mut values) = outcomes(connection, &writes).await?;
+    check_people(connection, &writes, &mut outcomes).await?;
     take_passes(connection, &writes, &mut outcomes).await?;
     let chosen: Vec<&Write> = writes
         .iter()
@@ -64,6 +65,22 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
     }
     deadline::refresh(connection).await?;
     Ok(outcomes)
+}
+
+/// Holds back what was decided while the people of a case were others, or told otherwise.
+async fn check_people(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+    outcomes: &mut [Written],
+) -> Result<(), StoreError> {
+    for (write, outcome) in writes.iter().zip(outcomes) {
+        if let (Some(people), Written::Done) = (&write.people, *outcome)
+            && mail::deliveries(connection, write.incident, &people.reasons).await? != people.deliveries
+        {
+            *outcome = Written::Stale;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the links of those writes that may go ahead; one whose link was used before may not.

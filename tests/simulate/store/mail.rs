@@ -201,6 +201,27 @@ fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<History
     line.into_iter().for_each(|line| shelf.told(line));
 }
 
+pub fn deliveries(shelf: &Shelf, incident: IncidentId, reasons: &[String]) -> Deliveries {
+    let mails = &shelf.mails;
+    let last = |person: &Person| {
+        let is_theirs = |one: &&Mail| one.incident == incident && one.to.address == person.party.address;
+        mails.all.iter().rev().filter(is_theirs).find(|one| reasons.contains(&one.reason))
+    };
+    let mut counted = Deliveries::default();
+    for mail in mails.of(incident).map(last) {
+        match mail.map(|mail| (mail.stands, mail.settled_at)) {
+            Some((Stands::Sent, at)) => {
+                counted.sent += 1;
+                counted.last_sent = counted.last_sent.max(at);
+            }
+            Some((Stands::Waiting, _)) => counted.waiting += 1,
+            Some((Stands::Refused, _)) => counted.refused += 1,
+            Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
+        }
+    }
+    counted
+}
+
 fn add_party(shelf: &mut Shelf, incident: IncidentId, new: NewParty, line: HistoryLine) -> PartyAdded {
     if !shelf.incidents.contains_key(&incident) {
         return PartyAdded::Gone;
@@ -305,26 +326,7 @@ impl MailStore for Store {
     }
 
     async fn deliveries(&self, incident: IncidentId, reasons: &[String]) -> Result<Deliveries, StoreError> {
-        Ok(self.read(|shelf| {
-            let mails = &shelf.mails;
-            let last = |person: &Person| {
-                let is_theirs = |one: &&Mail| one.incident == incident && one.to.address == person.party.address;
-                mails.all.iter().rev().filter(is_theirs).find(|one| reasons.contains(&one.reason))
-            };
-            let mut counted = Deliveries::default();
-            for mail in mails.of(incident).map(last) {
-                match mail.map(|mail| (mail.stands, mail.settled_at)) {
-                    Some((Stands::Sent, at)) => {
-                        counted.sent += 1;
-                        counted.last_sent = counted.last_sent.max(at);
-                    }
-                    Some((Stands::Waiting, _)) => counted.waiting += 1,
-                    Some((Stands::Refused, _)) => counted.refused += 1,
-                    Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
-                }
-            }
-            counted
-        }))
+        Ok(self.read(|shelf| deliveries(shelf, incident, reasons)))
     }
 
     async fn due_reminders(&self, now: Timestamp, limit: usize) -> Result<Vec<IncidentId>, StoreError> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use casebridge::case::{
-    CaseState, Comment, Edit, Fact, HistoryLine, IncidentId, Language, Milestone, Notice, Party, Role,
+    CaseState, Comment, Edit, Fact, HistoryLine, IncidentId, Language, Milestone, Notice, Party, Phase, Role,
 };
 use casebridge::store::mail::{
     About, Audience, Deliveries, MailOutcome, MailQuery, NewParty, NewsTaken, PartyAdded, StepTaken, Telling,
 };
-use casebridge::store::{IncidentStore, Write, Writer, Written};
+use casebridge::store::{IncidentStore, PeopleTold, Write, Writer, Written};
 use uuid::Uuid;
 
 use super::{Bench, at, comment, deposited, load, write};
@@ -244,4 +244,29 @@ pub async fn r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_
     assert_eq!(store.left_to_people(10).await.unwrap(), [(incident, "for another reason".to_owned())]);
     store.look_again(incident, None).await.unwrap();
     assert_eq!(store.left_to_people(10).await.unwrap(), []);
+}
+
+pub async fn r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let close = |people: PeopleTold| {
+        let edit = Edit { phase: Some(Phase::Close), ..Edit::default() };
+        Write { edit, people: Some(people), ..Write::to(incident, Writer::Operator) }
+    };
+    let reasons = vec!["notice".to_owned()];
+    let nobody = PeopleTold::default();
+    joins(&store, incident, ANNA, None).await;
+    assert_eq!(write(&store, close(nobody.clone())).await, Written::Stale, "there was nobody to be told");
+    tells(&store, vec![telling(incident, "notice", Notice::InputNotice)], 1).await;
+    let due = store.due_mails(at(1), 10).await.unwrap();
+    store.settle_mail(due[0].id, MailOutcome::Sent, None, at(1)).await.unwrap();
+    let told = PeopleTold { deliveries: store.deliveries(incident, &reasons).await.unwrap(), reasons };
+    joins(&store, incident, "bert@customer.example", None).await;
+    let step = StepTaken { seen: 0, write: close(told.clone()), telling: None, at: at(2) };
+    assert_eq!(store.take_step(step.clone()).await.unwrap(), Written::Stale, "one more has to be told");
+    assert_ne!(load(&store, incident).await.work.phase, Phase::Close);
+    let bert = "bert@customer.example".parse().unwrap();
+    store.remove_party(incident, &bert, line(incident, "party_removed")).await.unwrap();
+    assert_eq!(store.take_step(step).await.unwrap(), Written::Done);
+    assert_eq!(load(&store, incident).await.work.phase, Phase::Close);
 }

@@ -10,6 +10,7 @@ use super::{Bench, at, comment, deposited, event, load, write};
 fn mail(number: u8) -> Intake {
     Intake {
         message_id: format!("{number}@north.example"),
+        inbox: "/var/mail/support".into(),
         sender: "anna@north.example".parse().unwrap(),
         name: Some("Anna".into()),
         language: Some(Language::French),
@@ -18,8 +19,12 @@ fn mail(number: u8) -> Intake {
     }
 }
 
-const RULE: LinkRule =
-    LinkRule { since: jiff::Timestamp::constant(1_790_000_000, 0), most: 2, otherwise: Language::English };
+const RULE: LinkRule = LinkRule {
+    since: jiff::Timestamp::constant(1_790_000_000, 0),
+    most: 2,
+    most_of_all: 4,
+    otherwise: Language::English,
+};
 
 fn used(number: u8, purpose: Purpose) -> PassUse {
     PassUse { tag: PassTag([number; 16]), purpose, at: at(100) }
@@ -35,8 +40,18 @@ pub async fn r_02_a_mail_is_taken_once_and_a_sender_gets_so_many_links(bench: &d
     assert_eq!(store.take_mail(mail(3), RULE, at(20)).await.unwrap(), TakenMail::TooMany);
     let later = LinkRule { since: at(15), ..RULE };
     assert!(matches!(store.take_mail(mail(3), later, at(30)).await.unwrap(), TakenMail::New(_)));
+    let by = |number: u8, inbox: &str| {
+        let sender = format!("{number}@crowd.example").parse().unwrap();
+        Intake { sender, inbox: inbox.into(), ..mail(number) }
+    };
+    let one = by(4, "/var/mail/support");
+    assert!(matches!(store.take_mail(one, RULE, at(31)).await.unwrap(), TakenMail::New(_)));
+    let more = by(5, "/var/mail/support");
+    assert_eq!(store.take_mail(more, RULE, at(32)).await.unwrap(), TakenMail::TooManyOfAll);
+    let other = by(6, "/var/mail/sales");
+    assert!(matches!(store.take_mail(other, RULE, at(33)).await.unwrap(), TakenMail::New(_)), "another inbox");
     let mails = store.mails(&MailQuery { limit: 10, ..MailQuery::default() }).await.unwrap();
-    assert_eq!(mails.len(), 3, "each that was taken is answered");
+    assert_eq!(mails.len(), 5, "each that was taken is answered");
     assert!(mails.iter().all(|mail| mail.notice == "form" && mail.incident.is_none()), "{mails:?}");
 }
 

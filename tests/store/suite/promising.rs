@@ -1,7 +1,10 @@
 //! What is promised on cases, and the rows from which the jobs work.
 
 use casebridge::case::{Alias, CaseState, Deadline, Edit, Fact, IncidentId, Instants, Milestone, Passed};
-use casebridge::store::{Closed, Cursor, Passing, Place, Timing, Untimed, Write, Writer, Written};
+use casebridge::store::{
+    CaseFilter, CaseOrder, CaseQuery, Closed, Cursor, Passing, Place, Seen, Span, Timing, Untimed, Write, Writer,
+    Written,
+};
 
 use super::{Bench, at, client, deadline, deposited, load, milestone, news, open_of, peer, write};
 
@@ -139,6 +142,61 @@ pub async fn m_08_a_job_sees_what_is_due_in_its_order(bench: &dyn Bench) {
     let record = load(&store, second).await;
     let Instants { due_at, .. } = record.deadlines[0].instants(&record.milestones, record.state());
     assert_eq!(due_at, Some(at(4600)));
+}
+
+/// The case that is due, and whether its clock stands still, as a list says it.
+async fn listed(store: &std::sync::Arc<dyn casebridge::store::IncidentStore>, query: CaseQuery) -> Vec<DueAt> {
+    let page = store.cases(&query).await.unwrap();
+    page.cases.iter().map(|case| (case.incident, case.due_at, case.due_stands_still)).collect()
+}
+
+type DueAt = (IncidentId, Option<jiff::Timestamp>, bool);
+
+pub async fn m_01_lists_are_ordered_by_the_due_date_that_stays_while_a_clock_stands_still(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let due = |number, seconds: u64, origin| Deadline {
+        kind: casebridge::case::DeadlineKind::Due,
+        within: seconds,
+        warn_before: None,
+        ..deadline(number, origin)
+    };
+    let mut made = Vec::new();
+    for name in ["edge-1", "edge-2", "edge-3", "edge-4"] {
+        made.push(deposited(&store, name).await);
+    }
+    let [first, second, none, theirs] = made[..] else { panic!("{made:?}") };
+    let promised = [(first, due(1, 3000, None)), (second, due(2, 1000, None)), (theirs, due(3, 2000, None))];
+    store.time(promised.map(|(incident, one)| timing(incident, vec![one])).to_vec()).await.unwrap();
+    let brought = Edit { deadlines: vec![due(4, 10, Some(peer()))], ..Edit::default() };
+    write(&store, Write { edit: brought, ..Write::to(theirs, Writer::Bridge) }).await;
+    write(&store, moved(second, milestone(50, 500, CaseState::OnHold))).await;
+
+    let by_due = CaseQuery { order: CaseOrder::Due, ..CaseQuery::of(Seen::all(), 10) };
+    let mut wanted = vec![
+        (second, Some(at(1000)), true),
+        (theirs, Some(at(2000)), false),
+        (first, Some(at(3000)), false),
+        (none, None, false),
+    ];
+    assert_eq!(listed(&store, by_due.clone()).await, wanted, "its own goes before a peer's");
+    let until = |second| vec![CaseFilter::Due(Span { from: None, before: Some(at(second)) })];
+    for (second, found) in [(1000, 0), (1001, 1), (9999, 3)] {
+        let query = CaseQuery { filters: until(second), ..by_due.clone() };
+        assert_eq!(listed(&store, query).await, wanted[..found], "before {second}");
+    }
+    let from = vec![CaseFilter::Due(Span { from: Some(at(1001)), before: None })];
+    assert_eq!(listed(&store, CaseQuery { filters: from, ..by_due.clone() }).await, wanted[1..3], "none is not late");
+    wanted.reverse();
+    assert_eq!(listed(&store, CaseQuery { descending: true, ..by_due.clone() }).await, wanted);
+    wanted.reverse();
+    for limit in [1, 2, 3] {
+        let visited = super::cases::cases(&store, CaseQuery { limit, ..by_due.clone() }).await;
+        assert_eq!(visited, wanted.iter().map(|one| one.0).collect::<Vec<_>>(), "{limit} at a time");
+    }
+
+    write(&store, moved(second, milestone(51, 4000, CaseState::InProcess))).await;
+    let last = listed(&store, CaseQuery { filters: until(9999), ..by_due }).await.pop();
+    assert_eq!(last, Some((second, Some(at(4500)), false)), "it stood still for 3,500 seconds");
 }
 
 pub async fn m_06_a_resolved_case_is_queued_once_for_each_time(bench: &dyn Bench) {

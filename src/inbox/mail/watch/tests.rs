@@ -41,6 +41,7 @@ impl Place {
             settle: Duration::ZERO,
             max_bytes: 1000,
             links_per_hour: 1,
+            answers_per_hour: 1,
         };
         let taker = Arc::new(Taker::default());
         let inbox = MailInbox::new(settings, taker.clone());
@@ -111,4 +112,14 @@ async fn while_the_store_is_busy_mails_wait_and_one_for_a_person_is_held() {
     assert_eq!((place.names(""), place.names("done")), (vec![], vec![]));
     let reason = fs::read_to_string(place.dir.path().join("quarantine/1.reason")).unwrap();
     assert!(reason.contains("case 7") && reason.contains("casebridge party add"), "{reason}");
+}
+
+#[tokio::test]
+async fn no_mail_is_read_through_a_link() {
+    let mut place = Place::new();
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    fs::write(elsewhere.path(), mail("one")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), place.dir.path().join("1")).unwrap();
+    assert_eq!(place.pass().await.taken, 0);
+    assert!(fs::symlink_metadata(place.dir.path().join("1")).unwrap().is_symlink(), "it stays, and is told of");
 }

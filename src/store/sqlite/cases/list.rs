@@ -1,6 +1,7 @@
-//! Lists of cases. A list is a merge of arms, and each arm is one range of one index, so that a page costs what is on it, or at
-//! the most what one condition finds: never what is stored. Which condition leads an arm is decided here and not left to
-//! SQLite's guess: a `+` before a column keeps SQLite from an index.
+//! Lists of cases. A list is a merge of arms, and each arm is one range of one index: of one that has the order of the list as
+//! well where there is one, so that a page costs what is on it, or else of a condition, and then what that finds is sorted.
+//! Which index leads an arm is decided here and not left to SQLite's guess: `INDEXED BY` names it, and a `+` before a column
+//! keeps SQLite from others.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::read;
 use crate::case::{CaseState, Sight};
-use crate::store::sqlite::read::json;
+use crate::store::sqlite::read::{NO_INSTANT, json, sort_key};
 use crate::store::{CaseFilter, CaseOrder, CasePage, CaseQuery, Span, StoreError};
 
 type Sql = QueryBuilder<Sqlite>;
@@ -37,7 +38,8 @@ pub fn looks_for_words(query: &CaseQuery) -> bool {
 fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
     let position = query.after.as_deref().map(|after| position(query, after)).transpose()?;
     let mut sql = Sql::new("");
-    for (number, arm) in arms(query, position.as_ref()).iter().enumerate() {
+    let arms = arms(query, position.as_ref()).into_iter().flat_map(|arm| ranges(query, arm));
+    for (number, arm) in arms.enumerate() {
         if number > 0 {
             sql.push(" UNION ");
         }
@@ -103,11 +105,11 @@ enum Condition {
     Mark(&'static str, String),
     Flag(String),
     Words(String),
-    /// With a due date in this span.
-    Due(Span),
-    /// With a deadline that was missed by then, in milliseconds.
-    Breached(i64),
-    AboutToBreach(i64),
+    Alarm(Alarm),
+    /// The same, as far as it is marked in the row of the case.
+    Marked(Alarm),
+    /// The same, where a job is still to note it.
+    Unmarked(Alarm),
     /// One of these, each a list of which all must hold.
     Any(Vec<Vec<Condition>>),
     /// Of these device groups, of the clients of these names, or assigned to these groups.
@@ -116,6 +118,22 @@ enum Condition {
     Same(Position),
     /// A key after that of the last row.
     Beyond(String),
+}
+
+/// How far a deadline has come, at an instant in milliseconds.
+#[derive(Clone, Copy, PartialEq)]
+enum Alarm {
+    Breached(i64),
+    AboutToBreach(i64),
+}
+
+impl Alarm {
+    fn column(self) -> &'static str {
+        match self {
+            Alarm::Breached(_) => "breached",
+            Alarm::AboutToBreach(_) => "warned",
+        }
+    }
 }
 
 struct Arm {
@@ -131,6 +149,7 @@ fn column(order: CaseOrder) -> &'static str {
         CaseOrder::Created => "sort_created",
         CaseOrder::Updated => "sort_updated",
         CaseOrder::Priority => "sort_priority",
+        CaseOrder::Due => "sort_due",
     }
 }
 
@@ -159,16 +178,15 @@ fn condition(filter: &CaseFilter) -> Condition {
         }
         CaseFilter::Created(span) => Condition::Span("sort_created", *span),
         CaseFilter::Updated(span) => Condition::Span("sort_updated", *span),
-        CaseFilter::Due(span) => Condition::Due(*span),
-        CaseFilter::Breached(now) => Condition::Breached(now.as_millisecond()),
-        CaseFilter::AboutToBreach(now) => Condition::AboutToBreach(now.as_millisecond()),
+        CaseFilter::Due(span) => Condition::Span("sort_due", *span),
+        CaseFilter::Breached(now) => Condition::Alarm(Alarm::Breached(now.as_millisecond())),
+        CaseFilter::AboutToBreach(now) => Condition::Alarm(Alarm::AboutToBreach(now.as_millisecond())),
     }
 }
 
 /// Whether it leads to the rows by their numbers.
 fn by_number(one: &Condition) -> bool {
-    use Condition::{AboutToBreach, Breached, Due, Number};
-    matches!(one, Number(_) | Due(_) | Breached(_) | AboutToBreach(_))
+    matches!(one, Condition::Number(_) | Condition::Unmarked(_))
 }
 
 /// The arms of a list, at least one.
@@ -190,6 +208,16 @@ fn arms(query: &CaseQuery, position: Option<&Position>) -> Vec<Arm> {
     if conditions.iter().any(few) {
         conditions.extend(residual(query));
         return vec![arm(Lead::Table, conditions)];
+    }
+    let alarm_of = |one: &Condition| match one {
+        Condition::Alarm(alarm) => Some(*alarm),
+        _ => None,
+    };
+    if let Some((index, alarm)) = conditions.iter().enumerate().find_map(|(index, one)| Some((index, alarm_of(one)?))) {
+        conditions.remove(index);
+        conditions.extend(residual(query));
+        let with = |one: Condition| arm(Lead::Table, [vec![one], conditions.clone()].concat());
+        return vec![with(Condition::Marked(alarm)), with(Condition::Unmarked(alarm))];
     }
     let within = query.seen.within.clone();
     let with = |lead: Lead, more: Vec<Condition>| arm(lead, [more, conditions.clone()].concat());
@@ -222,12 +250,12 @@ fn arms(query: &CaseQuery, position: Option<&Position>) -> Vec<Arm> {
             };
             within.iter().flat_map(of).collect()
         }
-        Sight::All => spread(query, conditions, position),
+        Sight::All => spread(conditions, position),
     }
 }
 
-/// The arms of a list on which nothing but its own conditions lies.
-fn spread(query: &CaseQuery, conditions: Vec<Condition>, position: Option<&Position>) -> Vec<Arm> {
+/// The arms of a list on which nothing but its own conditions lies: one for each of several states that lead.
+fn spread(conditions: Vec<Condition>, position: Option<&Position>) -> Vec<Arm> {
     let arm = |conditions: Vec<Condition>| Arm { lead: Lead::Table, conditions, position: position.cloned() };
     let states = conditions.iter().position(|one| matches!(one, Condition::States(_)));
     if leader(&conditions).is_none()
@@ -241,20 +269,28 @@ fn spread(query: &CaseQuery, conditions: Vec<Condition>, position: Option<&Posit
         };
         return states.into_iter().map(of).collect();
     }
-    // Where the order leads, rows with the key of the last one are a range of their own: there may be many.
-    let by_order = query.order != CaseOrder::Number && ordered(query, &conditions);
-    match position.filter(|_| by_order) {
-        Some(position) => [Condition::Same(position.clone()), Condition::Beyond(position.key.clone())]
-            .into_iter()
-            .map(|one| Arm { position: None, ..arm([vec![one], conditions.clone()].concat()) })
-            .collect(),
-        None => vec![arm(conditions)],
+    vec![arm(conditions)]
+}
+
+/// Where the order leads an arm, rows with the key of the last one are a range of their own: there may be many.
+fn ranges(query: &CaseQuery, arm: Arm) -> Vec<Arm> {
+    match arm.position.clone() {
+        Some(position) if query.order != CaseOrder::Number && arm.is_ordered(query) => {
+            [Condition::Same(position.clone()), Condition::Beyond(position.key)]
+                .into_iter()
+                .map(|one| Arm {
+                    lead: Lead::Table,
+                    conditions: [vec![one], arm.conditions.clone()].concat(),
+                    position: None,
+                })
+                .collect()
+        }
+        _ => vec![arm],
     }
 }
 
-/// Whether the index of the order leads.
-fn ordered(query: &CaseQuery, conditions: &[Condition]) -> bool {
-    leader(conditions).is_none_or(|leader| *leader == [column(query.order)])
+fn goes_on(one: &Condition) -> bool {
+    matches!(one, Condition::Same(_) | Condition::Beyond(_))
 }
 
 fn mine_of(user: &str) -> Vec<Condition> {
@@ -288,11 +324,13 @@ fn residual(query: &CaseQuery) -> Vec<Condition> {
 fn leader(conditions: &[Condition]) -> Option<&'static [&'static str]> {
     const BOTH: [&[&str]; 2] = [&["client", "state"], &["device_group", "state"]];
     const ONE: [&[&str]; 6] = [&["owner"], &["initiator"], &["device_group"], &["client"], &["case_type"], &["state"]];
-    const LAST: [&[&str]; 4] = [&["sort_priority"], &["assigned"], &["sort_created"], &["sort_updated"]];
+    const LAST: [&[&str]; 5] = [&["sort_due"], &["sort_priority"], &["assigned"], &["sort_created"], &["sort_updated"]];
+    const ALARMS: [&[&str]; 2] = [&["breached"], &["warned"]];
     let has = |column: &&str| {
         conditions.iter().any(|one| match one {
             Condition::Is(known, _) | Condition::Span(known, _) => known == column,
             Condition::Unassigned => *column == "assigned",
+            Condition::Marked(alarm) => *column == alarm.column(),
             _ => false,
         })
     };
@@ -302,20 +340,51 @@ fn leader(conditions: &[Condition]) -> Option<&'static [&'static str]> {
     };
     let open: &[&[&str]] = if conditions.iter().any(is_open) { &[&["state"]] } else { &[] };
     let (first, rest) = ONE.split_at(2);
-    let known = first.iter().chain(&BOTH).chain(open).chain(rest).chain(&LAST);
+    let known = ALARMS.iter().chain(first).chain(&BOTH).chain(open).chain(rest).chain(&LAST);
     known.copied().find(|columns| columns.iter().all(has))
 }
 
+/// The indexes of a column are named by it, with a word for each order: those that filter most have one for each.
+fn index_of(leader: &[&str], order: CaseOrder) -> Option<String> {
+    let name = match leader {
+        ["state"] => "state",
+        ["client"] => "client",
+        ["device_group"] => "group",
+        ["case_type"] => "type",
+        ["owner"] => "owner",
+        ["breached"] => "breached",
+        ["warned"] => "warned",
+        _ => return None,
+    };
+    match (order, name) {
+        (CaseOrder::Number, "state") => Some("incident_by_state".to_owned()),
+        (CaseOrder::Number, name) => Some(format!("incident_{name}")),
+        (order, name) => Some(format!("incident_{name}_{}", order.as_str())),
+    }
+}
+
 impl Arm {
+    /// The columns of its index before the number, or before the order.
+    fn leader(&self) -> &'static [&'static str] {
+        match self.lead {
+            Lead::Table if !self.conditions.iter().any(by_number) => leader(&self.conditions).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
+    /// Whether its rows come in the order of the list.
+    fn is_ordered(&self, query: &CaseQuery) -> bool {
+        let leader = self.leader();
+        self.lead == Lead::Table
+            && !self.conditions.iter().any(by_number)
+            && (leader.is_empty() || *leader == [column(query.order)] || index_of(leader, query.order).is_some())
+    }
+
     fn push(&self, sql: &mut Sql, query: &CaseQuery) {
         let id = self.lead.id();
-        let by_number = self.conditions.iter().any(by_number);
-        let leader = match self.lead {
-            Lead::Table if !by_number => leader(&self.conditions).unwrap_or(&[]),
-            _ => &[],
-        };
+        let leader = self.leader();
         let key = column(query.order);
-        let by_order = self.lead == Lead::Table && !by_number && (leader.is_empty() || *leader == [key]);
+        let by_order = self.is_ordered(query);
         let plus = if by_order { "" } else { "+" };
         sql.push("SELECT ").push(id).push(" AS id");
         if query.order != CaseOrder::Number {
@@ -323,7 +392,10 @@ impl Arm {
         }
         sql.push(" FROM ");
         match &self.lead {
-            Lead::Table => sql.push("incident i WHERE true"),
+            Lead::Table => match index_of(leader, query.order) {
+                Some(index) => sql.push("incident i INDEXED BY ").push(index).push(" WHERE true"),
+                None => sql.push("incident i WHERE true"),
+            },
             Lead::Mark(kind, name) => sql
                 .push("case_mark m CROSS JOIN incident i ON i.id = m.incident WHERE m.kind = ")
                 .push_bind(*kind)
@@ -355,7 +427,7 @@ impl Arm {
                 sql.push(" AND (").push(plus).push("i.").push(key).push(", ").push(id).push(")").push(beyond);
                 sql.push("(").push_bind(position.key.clone()).push(", ").push_bind(position.id).push(")");
             }
-            (_, None) if by_order => {
+            (_, None) if by_order && !self.conditions.iter().any(goes_on) => {
                 sql.push(" AND i.").push(key).push(" >= ''");
             }
             (_, None) => {}
@@ -381,8 +453,10 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
             let given: Vec<_> = bounds.iter().filter_map(|(word, at)| Some((*word, (*at)?))).collect();
             sql.push("true");
             for (word, at) in given {
-                let at = at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
-                sql.push(" AND ").push(plus(column)).push(*column).push(word).push_bind(at);
+                sql.push(" AND ").push(plus(column)).push(*column).push(word).push_bind(sort_key(at));
+            }
+            if *column == "sort_due" {
+                sql.push(" AND ").push(plus(column)).push("sort_due < ").push_bind(NO_INSTANT);
             }
         }
         Condition::Unassigned => {
@@ -400,19 +474,23 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
             sql.push("EXISTS (SELECT 1 FROM incident_text x WHERE x.incident_text MATCH ").push_bind(words.clone());
             sql.push(" AND x.rowid = i.id)");
         }
-        Condition::Due(span) => {
-            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE +d.kind = 'due' AND d.due_at >= ");
-            sql.push_bind(span.from.map_or(i64::MIN, |from| from.as_millisecond()));
-            sql.push(" AND d.due_at < ").push_bind(span.before.map_or(i64::MAX, |before| before.as_millisecond()));
+        Condition::Alarm(alarm) => {
+            sql.push("EXISTS (SELECT 1 FROM deadline d WHERE d.incident = i.id AND ");
+            alarmed(sql, *alarm);
             sql.push(")");
         }
-        Condition::Breached(now) => {
-            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE d.violated = 1 UNION ALL ");
-            sql.push("SELECT d.incident FROM deadline d WHERE d.due_at <= ").push_bind(*now).push(")");
+        Condition::Marked(alarm) => {
+            sql.push("i.").push(alarm.column()).push(" = 1");
+            if let Alarm::AboutToBreach(_) = alarm {
+                sql.push(" AND ");
+                push(sql, &Condition::Alarm(*alarm), leader, query);
+            }
         }
-        Condition::AboutToBreach(now) => {
-            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE d.warns_at <= ").push_bind(*now);
-            sql.push(" AND d.due_at > ").push_bind(*now).push(" AND d.violated = 0)");
+        Condition::Unmarked(alarm) => {
+            let (Alarm::Breached(now) | Alarm::AboutToBreach(now)) = alarm;
+            sql.push("i.id IN (SELECT d.incident FROM deadline d WHERE d.next_at <= ").push_bind(*now).push(" AND ");
+            alarmed(sql, *alarm);
+            sql.push(")");
         }
         Condition::Any(any) => {
             sql.push("(false");
@@ -445,6 +523,22 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
         Condition::Beyond(key) => {
             sql.push("i.").push(column(query.order));
             sql.push(if query.descending { " < " } else { " > " }).push_bind(key.clone());
+        }
+    }
+}
+
+/// Whether the deadline `d` has come so far.
+fn alarmed(sql: &mut Sql, alarm: Alarm) {
+    match alarm {
+        Alarm::Breached(now) => {
+            sql.push("(d.violated = 1 OR d.due_at <= ").push_bind(now).push(")");
+        }
+        Alarm::AboutToBreach(now) => {
+            sql.push("d.warns_at <= ")
+                .push_bind(now)
+                .push(" AND d.due_at > ")
+                .push_bind(now)
+                .push(" AND d.violated = 0");
         }
     }
 }

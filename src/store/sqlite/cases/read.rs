@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
@@ -51,8 +50,7 @@ pub async fn listed(
     let mut instances = instances(connection, &ids).await?;
     let rows = sqlx::query(
         "SELECT id, revision, client, device_group, device, kind, synopsis, nullif(sort_priority, '9'), state, created_at, \
-           updated_at, \
-           (SELECT min(d.due_at) FROM deadline d WHERE d.incident = incident.id AND d.kind = 'due') \
+           updated_at, sort_due, due_stands_still \
          FROM incident WHERE id IN (SELECT value FROM json_each(?))",
     )
     .bind(json(&ids))
@@ -84,7 +82,8 @@ fn one(row: &SqliteRow, incident: IncidentId, instance: Instance) -> Option<List
         state: CaseState::parse(row.try_get(8).ok()?)?,
         created_at: instant(row.try_get(9).ok()?)?,
         updated_at: instant(row.try_get(10).ok()?)?,
-        due_at: row.try_get::<Option<i64>, _>(11).ok()?.and_then(|due| Timestamp::from_millisecond(due).ok()),
+        due_at: instant(row.try_get(11).ok()?),
+        due_stands_still: row.try_get(12).ok()?,
         instance,
     })
 }
@@ -126,7 +125,7 @@ fn instance(row: &SqliteRow) -> Result<Instance, String> {
     let relation = get(13, "relation")?;
     let case_type = get(1, "case_type")?;
     let created_by = get(6, "created_by")?;
-    let percent: u8 = row.try_get(10).map_err(|_| wrong("completed_percent"))?;
+    let percent: i64 = row.try_get(10).map_err(|_| wrong("completed_percent"))?;
     Ok(Instance {
         case_type: case_type.map(|name| name.parse()).transpose().map_err(|fault| format!("case_type {fault}"))?,
         initiator,

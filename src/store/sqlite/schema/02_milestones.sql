@@ -13,8 +13,6 @@ CREATE TABLE milestone (
   UNIQUE (incident, uid)
 ) STRICT;
 
-CREATE INDEX incident_state ON incident (state, state_since);
-
 -- A record that is changed by anybody but the bridge moves through the states on its own; the bridge brings the peer's own.
 CREATE TRIGGER incident_state_changed AFTER UPDATE OF phase, completion_code, state ON incident
 WHEN NEW.bridge = OLD.bridge AND (NEW.phase <> OLD.phase OR NEW.completion_code IS NOT OLD.completion_code OR NEW.state <> OLD.state) BEGIN

@@ -30,7 +30,7 @@ WHEN NEW.phase = 'review' AND OLD.phase <> 'review' AND NEW.resolution_date IS O
   UPDATE incident SET resolved_by = NULL, resolution_date = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.id;
 END;
 
--- One for each filter of a list. The number comes after the column in each, so that a page goes on where the last one ended.
+-- For the filters of lists. The number comes after the column in each, so that a page goes on where the last one ended.
 CREATE INDEX incident_by_state ON incident (state);
 CREATE INDEX incident_client ON incident (client) WHERE client IS NOT NULL;
 CREATE INDEX incident_client_state ON incident (client, state) WHERE client IS NOT NULL;

@@ -2,6 +2,7 @@
 CREATE TABLE intake (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   message_id TEXT NOT NULL UNIQUE CHECK (length(message_id) BETWEEN 1 AND 998),
+  inbox      TEXT NOT NULL,                                   -- the directory that it came into
   at         TEXT NOT NULL,
   sender     TEXT NOT NULL COLLATE NOCASE,
   name       TEXT,                                            -- as the mail gives it
@@ -11,6 +12,7 @@ CREATE TABLE intake (
   incident   INTEGER REFERENCES incident (id)                 -- what the form made
 ) STRICT;
 CREATE INDEX intake_sender ON intake (sender, at);
+CREATE INDEX intake_inbox ON intake (inbox, at);
 CREATE UNIQUE INDEX intake_incident ON intake (incident) WHERE incident IS NOT NULL;
 
 -- Links that were used: each works once. The bridge's own.

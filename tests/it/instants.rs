@@ -1,0 +1,310 @@
+//! Every instant of what is asked of people: the real store and the engine's own round over a clock that is
+//! moved by hand, across the night in which the clocks of Europe change. Answers come at each point between the steps, by
+//! mail, by page and by a peer; and the site is down for two days at each point.
+
+use casebridge::case::pass::Subject;
+use casebridge::case::{CaseAction, IncidentId, Language, Pass, PassTag, Purpose};
+use casebridge::exchange::{Engine, Leads, Replied};
+use casebridge::protocol::operator::{AcceptRequest, OpenRequest};
+use casebridge::protocol::{OperationRequest, PartyRequest};
+use casebridge::state::State;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::mail::{ANNA, Bench, by_bert};
+use crate::support::caller::{create, operation};
+
+/// From each step to the next, in seconds.
+const DAY: i64 = 24 * 3600;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Input,
+    Closing,
+}
+
+impl Asked {
+    const ALL: [Asked; 2] = [Asked::Input, Asked::Closing];
+
+    /// What people are told, a day after one another.
+    fn told(self) -> &'static [&'static str] {
+        match self {
+            Asked::Input => &[
+                "] Your answer is needed",
+                "] Reminder 1 of 3",
+                "] Reminder 2 of 3",
+                "] Reminder 3 of 3",
+                "] The case will be closed in 24 hours",
+                "] Closed, since no answer came",
+            ],
+            Asked::Closing => &[
+                "] Resolved: may the case be closed?",
+                "] Reminder: may the case be closed?",
+                "] The case will be closed in 24 hours",
+                "] Completed",
+            ],
+        }
+    }
+
+    /// How many pauses there are in which an answer may come.
+    fn points(self) -> usize {
+        self.told().len() - 1
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Mail,
+    Page,
+    Peer,
+}
+
+impl Way {
+    const ALL: [Way; 3] = [Way::Mail, Way::Page, Way::Peer];
+}
+
+/// A case, and when and how it is answered.
+#[derive(Debug)]
+struct Story {
+    id: IncidentId,
+    party: i64,
+    asked: Asked,
+    way: Way,
+    point: Option<usize>,
+    /// What was told of it, with the seconds since it was asked.
+    told: Vec<(i64, &'static str)>,
+}
+
+impl Story {
+    /// As its mails are headed.
+    fn head(&self) -> String {
+        format!("[CM{}-{}]", if self.way == Way::Peer { "north" } else { "partner" }, self.id)
+    }
+}
+
+struct World {
+    bench: Bench,
+    running: Option<(Engine, State)>,
+    begun: Timestamp,
+    stories: Vec<Story>,
+}
+
+impl World {
+    async fn begin() -> Self {
+        let bench = Bench::new();
+        let running = Some(bench.start().await);
+        let begun = bench.clock.now();
+        Self { bench, running, begun, stories: Vec::new() }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.running.as_ref().unwrap().0
+    }
+
+    async fn opens(&mut self, asked: Asked, way: Way, point: Option<usize>) {
+        let engine = self.engine();
+        let number = self.stories.len() as i64 + 1;
+        let by = || "bert".to_owned();
+        let id = if way == Way::Peer {
+            self.receives(create(number as u64)).await;
+            engine.open_received().await.unwrap();
+            let id = IncidentId(number);
+            engine.accept(id, &AcceptRequest { operator: by(), ..AcceptRequest::default() }).await.unwrap();
+            id
+        } else {
+            let request = OpenRequest { synopsis: "Fan failed".into(), operator: by(), ..OpenRequest::default() };
+            engine.open_by_hand(request).await.unwrap()
+        };
+        assert_eq!(id.0, number);
+        let party = PartyRequest { address: ANNA.into(), operator: by(), ..PartyRequest::default() };
+        engine.add_party(id, &party).await.unwrap();
+        let party = engine.parties(id).await.unwrap()[0].id;
+        self.stories.push(Story { id, party, asked, way, point, told: Vec::new() });
+    }
+
+    /// An operation of the client's.
+    async fn receives(&self, operation: Value) {
+        let request: OperationRequest = serde_json::from_str(&operation.to_string()).unwrap();
+        let results = self.engine().receive(&"north".parse().unwrap(), vec![request]).await.unwrap();
+        let outcome = serde_json::to_value(&results[0]).unwrap();
+        assert!(["applied", "received"].contains(&outcome["outcome"].as_str().unwrap()), "{outcome}");
+    }
+
+    /// All is told that was to be told before, and all are asked.
+    async fn asks(&mut self) {
+        self.bench.look(self.engine()).await;
+        self.bench.sent();
+        for story in &self.stories {
+            let action = if story.asked == Asked::Input { CaseAction::RequestInput } else { CaseAction::Resolve };
+            self.engine().act(story.id, action, &by_bert()).await.unwrap();
+        }
+        self.begun = self.bench.clock.now();
+        self.looks().await;
+    }
+
+    /// What is due is done. Each mail is entered with its case.
+    async fn looks(&mut self) {
+        self.bench.look(self.engine()).await;
+        let at = self.bench.clock.now().duration_since(self.begun).as_secs();
+        for subject in self.bench.sent() {
+            let story = self.stories.iter_mut().find(|one| subject.starts_with(&one.head())).unwrap();
+            // An answer has a mail of its own: that the case goes on.
+            let of_the_round = story.asked.told().iter().find(|told| subject.contains(**told));
+            story.told.extend(of_the_round.map(|told| (at, *told)));
+        }
+    }
+
+    /// Goes on by so many seconds, and looks at their end.
+    async fn goes_on(&mut self, seconds: i64) {
+        self.bench.clock.advance(seconds * 1000);
+        self.looks().await;
+    }
+
+    /// So many days after the asking, with a look at the last second before it.
+    async fn reaches(&mut self, day: usize) {
+        let left = day as i64 * DAY - self.bench.clock.now().duration_since(self.begun).as_secs();
+        self.goes_on(left - 1).await;
+        self.goes_on(1).await;
+    }
+
+    /// Those are answered whose point it is.
+    async fn hears(&self, point: usize) {
+        let now = self.bench.clock.now();
+        for story in self.stories.iter().filter(|one| one.point == Some(point)) {
+            let (id, party, number) = (story.id, story.party, story.id.0);
+            let engine = self.engine();
+            match story.way {
+                Way::Mail => {
+                    let said = "It hums.".to_owned();
+                    let (mail, anna) = (format!("mail {id}"), ANNA.parse().unwrap());
+                    let replied = engine.replied((id, party), &mail, &anna, said, None).await.unwrap();
+                    assert_eq!(replied, Replied::Comment);
+                }
+                Way::Page => {
+                    let purpose = if story.asked == Asked::Input { Purpose::Answer } else { Purpose::NotSolved };
+                    let subject = Subject::Party { incident: id, party };
+                    let expires_at = now + SignedDuration::from_hours(1);
+                    let pass = Pass { purpose, subject, expires_at, serial: 1 };
+                    let tag = PassTag([number as u8; 16]);
+                    let leads = engine.follow(&pass, tag, "It hums.", Language::English).await.unwrap();
+                    assert!(matches!(leads, Leads::Done { .. }), "{leads:?}");
+                }
+                Way::Peer => {
+                    let comment =
+                        json!({"id": Uuid::now_v7(), "author": "nora", "written_at": now, "text": "It hums."});
+                    // Its own people have answered a closing that they were asked for there.
+                    let fact = json!({"notice": "closing-answered"});
+                    let milestone = json!({"id": Uuid::now_v7(), "n": 1000, "at": now, "fact": fact});
+                    let content = match story.asked {
+                        Asked::Input => json!({"comments": [comment]}),
+                        Asked::Closing => json!({"comments": [comment], "milestones": [milestone]}),
+                    };
+                    self.receives(operation(number as u64, 2, "update", content)).await;
+                }
+            }
+        }
+    }
+
+    /// The site is away for two days.
+    async fn is_down(&mut self) {
+        let (engine, state) = self.running.take().unwrap();
+        drop(engine);
+        state.close().await.unwrap();
+        self.bench.clock.advance(2 * DAY * 1000);
+        self.running = Some(self.bench.start().await);
+    }
+
+    async fn is_closed(&self, story: &Story) -> bool {
+        self.engine().show(story.id).await.unwrap().row.phase == "close"
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_r_07_each_step_is_taken_at_its_instant_and_an_answer_at_any_point_stops_them() {
+    let mut world = World::begin().await;
+    for asked in Asked::ALL {
+        world.opens(asked, Way::Mail, None).await;
+        world.opens(asked, Way::Peer, None).await;
+        for point in 0..asked.points() {
+            for way in Way::ALL {
+                world.opens(asked, way, Some(point)).await;
+            }
+        }
+    }
+    world.asks().await;
+    for day in 1..=Asked::Input.points() {
+        world.goes_on(DAY / 2).await;
+        world.hears(day - 1).await;
+        world.looks().await;
+        world.reaches(day).await;
+    }
+    world.goes_on(30 * DAY).await;
+    for story in &world.stories {
+        let all = story.asked.told();
+        let told = story.point.map_or(all, |point| &all[..=point]);
+        let expected: Vec<(i64, &str)> = told.iter().enumerate().map(|(day, told)| (day as i64 * DAY, *told)).collect();
+        assert_eq!(story.told, expected, "{story:?}");
+        assert_eq!(world.is_closed(story).await, story.point.is_none(), "{story:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_r_07_two_days_of_downtime_at_any_point_bring_one_mail_and_close_nothing_too_early() {
+    for point in 0..Asked::Input.points() {
+        let mut world = World::begin().await;
+        for asked in Asked::ALL.into_iter().filter(|asked| point < asked.points()) {
+            world.opens(asked, Way::Mail, None).await;
+            world.opens(asked, Way::Peer, None).await;
+            for way in Way::ALL {
+                // Answered while it was down: the answer is there before anything is looked at.
+                world.opens(asked, way, Some(point)).await;
+            }
+        }
+        world.asks().await;
+        for day in 1..=point {
+            world.reaches(day).await;
+        }
+        world.goes_on(DAY / 2).await;
+        let before: Vec<usize> = world.stories.iter().map(|story| story.told.len()).collect();
+        world.is_down().await;
+        world.hears(point).await;
+        world.looks().await;
+        for (story, before) in world.stories.iter().zip(before) {
+            let new = usize::from(story.point.is_none());
+            assert_eq!(story.told.len(), before + new, "down at {point}: one mail, no burst: {story:?}");
+        }
+        for _ in 0..4 * Asked::Input.points() {
+            world.goes_on(DAY / 4).await;
+        }
+        for story in &world.stories {
+            let told: Vec<&str> = story.told.iter().map(|(_, told)| *told).collect();
+            let all = story.asked.told();
+            assert_eq!(told, story.point.map_or(all, |point| &all[..=point]), "down at {point}: {story:?}");
+            let soonest = story.told.windows(2).map(|two| two[1].0 - two[0].0).min();
+            assert!(soonest.is_none_or(|soonest| soonest >= DAY), "down at {point}: {story:?}");
+            assert_eq!(world.is_closed(story).await, story.point.is_none(), "down at {point}: {story:?}");
+        }
+    }
+}
+
+/// The other site's people did not answer, and it asks for the end of the case: those of this site had no notice yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_the_people_of_the_site_that_is_asked_to_close_have_a_notice_for_its_full_time_before() {
+    let mut world = World::begin().await;
+    world.opens(Asked::Input, Way::Peer, None).await;
+    world.asks().await;
+    world.goes_on(DAY / 2).await;
+    let at = world.bench.clock.now();
+    let step = |n: u32, name: &str| json!({"id": Uuid::now_v7(), "n": n, "at": at, "fact": {"notice": name}});
+    let steps = json!({"milestones": [step(1000, "input-notice"), step(1001, "input-close")]});
+    world.receives(operation(1, 2, "update", steps)).await;
+    world.looks().await;
+    let told = Asked::Input.told();
+    assert_eq!(world.stories[0].told, [(0, told[0]), (DAY / 2, told[4])]);
+    world.goes_on(DAY - 1).await;
+    assert!(!world.is_closed(&world.stories[0]).await);
+    world.goes_on(1).await;
+    assert!(world.is_closed(&world.stories[0]).await);
+    assert_eq!(world.stories[0].told.last(), Some(&(DAY / 2 + DAY, told[5])));
+}
