@@ -106,7 +106,7 @@ impl Failure {
     pub fn listed(exit: Exit, what: &str, reasons: &[String], remedy: &str) -> Self {
         let reasons: Vec<String> = reasons.iter().map(|reason| format!("\n  {}", print::safe(reason))).collect();
         let text = format!("{}:{}\n{}", print::safe(what), reasons.concat(), print::safe(remedy));
-        Self { exit, text, is_rendered: false }
+        Self { exit, text, is_rendered: false, problem: None }
     }
 
     /// A text that was made for people already, in several lines.
