@@ -99,7 +99,7 @@ fn made(id: IncidentId, open: Open, contact: Option<Person>) -> Result<Incident,
     let from_peer = |comment: Comment| Comment { origin: Some(open.peer.clone()), ..comment };
     Ok(Incident {
         id,
-        revision: 1,
+        revision: 1 + open.create.comments.len() as i64,
         generation: 0,
         group: None,
         trace_route: open.create.trace_route,
