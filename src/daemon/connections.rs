@@ -43,7 +43,7 @@ struct Open {
 fn affordable() -> usize {
     let limit = getrlimit(Resource::Nofile);
     // A refusal leaves the limit as it is, which is then what counts.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit.clone() });
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let descriptors = getrlimit(Resource::Nofile).current;
     descriptors.map_or(usize::MAX, |count| usize::try_from(count / 2).unwrap_or(usize::MAX))
 }
