@@ -78,7 +78,7 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
         ),
         (
             "en/comment.txt",
-            "Subject: a\n\n{%- for c in comments if c.author -%}{% if site == 'y' %}{{ loop.nth }}{% endif %}{%- endfor -%}",
+            "Subject: a\n\nHello{%- for c in comments if c.author -%}{% if site == 'y' %}{{ loop.nth }}{% endif %}{%- endfor -%}",
             "there is no field loop.nth",
         ),
         ("en/opened.txt", "Subject: a\n\n{{ case.device }}", "en/opened.txt, line 3"),
