@@ -637,7 +637,7 @@ fn the_demo_tells_the_whole_story_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_that_is_killed_leaves_no_daemon() {
     let home = tempfile::Builder::new().prefix("cb-").tempdir().unwrap();
-    let mut demo = program(&["demo"]);
+    let mut demo = program(["demo"]);
     let mut demo = demo.env("TMPDIR", home.path()).stdout(std::process::Stdio::null()).spawn().unwrap();
     eventually("both daemons", || async { (processes_of(home.path()) == 2).then_some(()) }).await;
     demo.kill().unwrap();
