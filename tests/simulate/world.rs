@@ -462,7 +462,7 @@ impl World {
         self.finish();
         let mut quiet = 0;
         for _ in 0..PATIENCE {
-            let before = self.network.carried.load(Ordering::SeqCst);
+            let before = (self.network.carried.load(Ordering::SeqCst), self.written());
             // After a jump back and a restart something may wait for as long as the settings let a peer wish.
             self.sites.iter().for_each(|site| site.clock.advance(6 * HOUR));
             for index in 0..self.sites.len() {
@@ -478,8 +478,9 @@ impl World {
                     self.finish();
                 }
             }
-            let carried = self.network.carried.load(Ordering::SeqCst) != before;
-            quiet = if carried || self.waits().is_some() { 0 } else { quiet + 1 };
+            // What a job noted goes on its way in the round after, and arrives in the one after that.
+            let moved = (self.network.carried.load(Ordering::SeqCst), self.written()) != before;
+            quiet = if moved || self.waits().is_some() { 0 } else { quiet + 1 };
             if quiet == 2 {
                 break;
             }
@@ -495,6 +496,12 @@ impl World {
             assert_eq!(outbox.total, 0, "{}: something is left in the outbox", site.alias);
         }
         self.dice.digest()
+    }
+
+    /// How many lines of history there are at all sites.
+    fn written(&self) -> usize {
+        let lines = |site: &Site| site.store.shelf.lock().unwrap().history.values().map(Vec::len).sum::<usize>();
+        self.sites.iter().map(lines).sum()
     }
 
     /// What still waits for its time, at one of the sites.
