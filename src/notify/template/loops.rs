@@ -38,7 +38,7 @@ pub fn opened(source: &str) -> (String, Vec<String>) {
             open.push(name.is_some());
             match name {
                 Some((name, list)) => {
-                    opened.push_str(&format!(" if {list}"));
+                    opened.push_str(&condition(list));
                     names.push(name.to_owned());
                 }
                 None => opened.push_str(tag),
@@ -56,6 +56,15 @@ pub fn opened(source: &str) -> (String, Vec<String>) {
     }
     opened.push_str(rest);
     (opened, names)
+}
+
+/// What a loop over this list becomes; the list may have a condition of its own.
+fn condition(list: &str) -> String {
+    let list = list.trim_end_matches(['-', '+']).trim_end();
+    match list.split_once(" if ") {
+        Some((list, condition)) => format!(" if ({list}) and ({condition}) "),
+        None => format!(" if {list} "),
+    }
 }
 
 /// The name of the element, and the list, of a loop over the comments.
