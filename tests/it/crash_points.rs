@@ -7,15 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use casebridge::telemetry::CrashPoint;
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use crate::support::attachment::noise;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
+use crate::support::receiver::{Mood, Receiver, SECRET};
 use crate::support::relay::{Relayed, Said, Twist};
+use crate::support::site::write_secret;
 use crate::support::{Pair, Site, eventually};
 
 /// What an end user passes in one round. The number is the pass, where the first one lies in the start.
-const END_USER: [&str; 24] = [
+const END_USER: [&str; 27] = [
     "StoreCommitting:2",
     "StoreDeposited",
     "CasesTimed",
@@ -40,10 +43,13 @@ const END_USER: [&str; 24] = [
     "FeedCommitted:2",
     "FeedAcknowledged:2",
     "StateApplied:9",
+    "DeadlinesRefreshed",
+    "DeadlineFound",
+    "DeadlineNoted",
 ];
 
 /// What a partner passes.
-const PARTNER: [&str; 18] = [
+const PARTNER: [&str; 21] = [
     "StoreCommitting:2",
     "StoreOpened",
     "StoreWritten",
@@ -62,15 +68,33 @@ const PARTNER: [&str; 18] = [
     "OpenCommitted",
     "OperationApplied",
     "ApplyCommitted",
+    "ReactionsQueued",
+    "ReactionDone",
+    "ReactionEnded",
 ];
 
+/// What the end user promises on each case. Those that are entered in a round are two hours old.
+const PROMISES: &str = r#"
+[schedule]
+sla_check = "* * * * * *"
+[[sla]]
+name = "mend"
+within = "1h"
+[[solution]]
+name = "Hardware"
+[[process]]
+name = "Repair"
+solution = "Hardware"
+[[case_type]]
+name = "Chassis"
+process = "Repair"
+slas = ["mend"]
+"#;
+
 /// The points off this road, and whose story each is.
-const ELSEWHERE: [(CrashPoint, &str); 30] = [
+const ELSEWHERE: [(CrashPoint, &str); 24] = [
     (CrashPoint::EventsPassed, "tests/it/reactions.rs"),
     (CrashPoint::ReactionsSet, "tests/it/reactions.rs"),
-    (CrashPoint::ReactionsQueued, "tests/it/reactions.rs"),
-    (CrashPoint::ReactionDone, "tests/it/reactions.rs"),
-    (CrashPoint::ReactionEnded, "tests/it/reactions.rs"),
     (CrashPoint::MailTaken, "tests/it/pages.rs"),
     (CrashPoint::FormTaken, "tests/it/pages.rs"),
     (CrashPoint::ReceiptKept, "tests/it/history.rs"),
@@ -90,9 +114,6 @@ const ELSEWHERE: [(CrashPoint, &str); 30] = [
     (CrashPoint::MailSettled, "tests/it/mail.rs"),
     (CrashPoint::StepTaken, "tests/it/mail.rs"),
     (CrashPoint::ReminderMoved, "tests/it/mail.rs"),
-    (CrashPoint::DeadlinesRefreshed, "tests/it/deadlines.rs"),
-    (CrashPoint::DeadlineFound, "tests/it/deadlines.rs"),
-    (CrashPoint::DeadlineNoted, "tests/it/deadlines.rs"),
     (CrashPoint::ClosingsQueued, "tests/it/deadlines.rs"),
     (CrashPoint::ClosingSettled, "tests/it/deadlines.rs"),
     (CrashPoint::CaseClosed, "tests/it/deadlines.rs"),
@@ -137,26 +158,40 @@ fn every_point_of_the_build_has_its_place_and_a_story_in_which_a_site_dies_there
     }
 }
 
-/// A pair that dies round after round, and what it was given.
+/// A pair that dies round after round, what it was given, and who hears of each incident at the partner.
 struct Chain {
     pair: Pair,
+    receiver: Receiver,
     rounds: i64,
 }
 
 impl Chain {
     async fn begin() -> Self {
-        let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+        let receiver = Receiver::new(Mood::Takes).await;
+        let (end_user, partner) =
+            (format!("{SUBMIT_ALL}{PROMISES}"), format!("{ACCEPT_ALL}{}", receiver.target("desk")));
+        let mut pair = Pair::new(Plan { end_user: &end_user, partner: &partner }).await;
+        write_secret(&pair.partner.path("whsec"), SECRET);
+        pair.partner.start().await;
+        let reaction = json!({"name": "new", "trigger": "incident_detected", "actions": [{"target": "desk"}]});
+        let add = json!({"operator": "anna", "change": {"do": "add", "reaction": reaction}});
+        pair.partner.act("/v1/reactions", add).await;
+        pair.end_user.start().await;
         pair.end_user.insert(0, 1).await;
         pair.wait_all_open(1).await;
         pair.end_user.kill();
         pair.partner.kill();
-        Self { pair, rounds: 0 }
+        Self { pair, receiver, rounds: 0 }
     }
 
     /// Something of everything, while both are down.
     async fn give(&self) {
         let (end_user, partner, round) = (&self.pair.end_user, &self.pair.partner, self.rounds);
         end_user.insert(1000 + round as usize, 1).await;
+        let entered = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') WHERE id = (SELECT max(id) FROM incident)";
+        end_user.execute(format!("UPDATE incident SET created_at = {entered}")).await;
+        let reached = format!("INSERT INTO milestone (incident, fact) VALUES (1, '{{\"named\":\"round {round}\"}}')");
+        end_user.execute(reached).await;
         let bundle = std::fs::read_to_string("tests/data/bundles/event.xml").unwrap();
         let bundle = bundle.replace("120000-1</host-event-id>", &format!("120000-{}</host-event-id>", round + 100));
         std::fs::write(end_user.path(&format!("inbox/good-{round}.xml")), bundle).unwrap();
@@ -202,9 +237,22 @@ impl Chain {
     async fn end(mut self) {
         self.pair.partner.start().await;
         self.pair.end_user.start().await;
-        let Self { pair, rounds } = self;
+        let Self { pair, receiver, rounds } = self;
         let (end_user, partner) = (&pair.end_user, &pair.partner);
         pair.wait_all_open(1 + 2 * rounds).await;
+        for site in [end_user, partner] {
+            eventually("what was missed at both sites", || async {
+                let missed = "SELECT count(*) FROM milestone WHERE fact ->> '$.deadline.passed' = 'violated'";
+                (site.count(missed).await == rounds).then_some(())
+            })
+            .await;
+        }
+        let told = || {
+            let told: BTreeSet<(i64, String)> =
+                receiver.hits().iter().map(|hit| (hit.incident(), hit.id().to_owned())).collect();
+            told.into_iter().map(|(incident, _)| incident).collect::<Vec<_>>()
+        };
+        eventually("each incident to be told of", || async { (told().len() as i64 > 2 * rounds).then_some(()) }).await;
         for site in [end_user, partner] {
             eventually("the comments", || async { (all_of(site, "comment").await == rounds).then_some(()) }).await;
             eventually("the files of both sites", || async {
@@ -229,6 +277,9 @@ impl Chain {
                          GROUP BY incident, exchange, seq HAVING count(*) > 1)";
             assert_eq!(site.count(twice).await, 0, "no operation took effect twice at {}", site.alias);
         }
+        let missed = "SELECT count(*) FROM history WHERE action = 'deadline_missed'";
+        assert_eq!(end_user.count(missed).await, rounds, "each deadline is missed once");
+        assert_eq!(told(), (1..=1 + 2 * rounds).collect::<Vec<_>>(), "each incident is told of under one ID");
         let names = |folder: &str| {
             let entries = std::fs::read_dir(end_user.path(folder)).unwrap();
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
@@ -279,8 +330,9 @@ async fn the_partner_dies_at_each_point_alone() {
 /// Each point of the end user's with one of the partner's, `shift` places on.
 async fn pairs(shift: usize) {
     let mut chain = Chain::begin().await;
-    for (index, point) in END_USER.into_iter().enumerate() {
-        chain.round(Some(point), Some(PARTNER[(index + shift) % PARTNER.len()])).await;
+    for index in 0..END_USER.len().max(PARTNER.len()) {
+        let points = (END_USER[index % END_USER.len()], PARTNER[(index + shift) % PARTNER.len()]);
+        chain.round(Some(points.0), Some(points.1)).await;
     }
     chain.end().await;
 }

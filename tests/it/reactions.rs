@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
 use crate::support::post_office::{Mood as Away, PostOffice};
-use crate::support::receiver::{Hit, Mood, Receiver};
+use crate::support::receiver::{Hit, Mood, Receiver, SECRET};
 use crate::support::{Pair, Site, eventually, write_secret};
 
 const TRIGGERS: [&str; 5] =
     ["incident_detected", "incident_submitted", "case_assigned", "case_updated", "intelligence_received"];
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn reaction(name: &str, trigger: &str, target: &str) -> Value {
     json!({"name": name, "trigger": trigger, "actions": [{"target": target}]})

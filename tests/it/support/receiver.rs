@@ -12,6 +12,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::Value;
 
+/// What its webhooks are signed with, in the file `whsec` of a site.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mood {
