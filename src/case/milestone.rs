@@ -128,7 +128,12 @@ pub fn state_within(milestones: &[Milestone]) -> Option<CaseState> {
 
 /// The last state that was told, of any phase.
 pub fn last_state(milestones: &[Milestone]) -> Option<CaseState> {
-    milestones.iter().filter(|one| one.state().is_some()).max_by_key(|one| one.rank())?.state()
+    last_move(milestones)?.state()
+}
+
+/// The milestone of the last state that was told.
+pub fn last_move<'a>(milestones: impl IntoIterator<Item = &'a Milestone>) -> Option<&'a Milestone> {
+    milestones.into_iter().filter(|one| one.state().is_some()).max_by_key(|one| one.rank())
 }
 
 /// When the clocks stood still, in order and without overlaps, for a case that is in this state now. The same at both

@@ -86,7 +86,7 @@ pub use kind::Kind;
 pub use language::Language;
 pub use leg::{Downward, Illegal, Leg, Upward};
 pub use link::LinkTo;
-pub use milestone::{Fact, Milestone, MilestoneFault, Passed, Stop};
+pub use milestone::{Fact, Milestone, MilestoneFault, Passed, Stop, last_move};
 pub use notice::Notice;
 pub use operation::{Changes, ContentFault, Create, Operation, OperationKind};
 pub use ownership::{Field, Groups, Holder, Owner, Ownership};

@@ -15,7 +15,7 @@ use super::{Engine, EngineError};
 use crate::case::shadow::Mark;
 use crate::case::{
     Action, Alias, Changes, Comment, Deadline, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId,
-    Leg, Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward,
+    Leg, Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward, last_move,
 };
 use crate::peer::Upstream;
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -221,7 +221,9 @@ impl Engine {
         let reference = incident.references.iter().find(|reference| reference.exchange == one.exchange);
         // Operations of theirs are missing here: what they took away or took back is news too.
         let behind = reference.is_some_and(|reference| reference.applied < one.sent);
-        let ours_changed = |base: Option<bool>| base.unwrap_or(false);
+        // Without a base the milestones say who moved the case last; whoever tells none is believed.
+        let is_moved_here = moved_last(&incident.milestones, &theirs.milestones, alias);
+        let ours_changed = |base: Option<bool>| base.unwrap_or(is_moved_here);
         let takes = |has_value: bool| has_value || behind || base.is_some();
         if let Some(solution) = &theirs.solution
             && work.solution != *solution
@@ -240,7 +242,7 @@ impl Engine {
         if let Some(expected) = theirs.expected_resolution
             && work.expected_resolution != expected
             && takes(expected.is_some())
-            && !ours_changed(base.map(|base| base.expected_resolution != work.expected_resolution))
+            && !base.is_some_and(|base| base.expected_resolution != work.expected_resolution)
         {
             edit.expected_resolution = Some(expected);
         }
@@ -351,6 +353,14 @@ impl Engine {
 fn goes_on(record: &ExchangeRecord) -> bool {
     let acknowledged = matches!(&record.leg, Leg::Upward { step, .. } if step.transaction().is_some());
     acknowledged && !record.leg.is_over() && record.parked.is_none()
+}
+
+/// Whether the last move of a case is not the peer's: it comes after all that the peer tells of.
+fn moved_last(ours: &[Milestone], theirs: &[Milestone], peer: &Alias) -> bool {
+    let tells = theirs.iter().any(|one| one.state().is_some());
+    let ours_alone = ours.iter().filter(|one| one.origin.as_ref() != Some(peer));
+    let of_both = last_move(ours_alone.clone().chain(theirs)).map(|one| one.id);
+    tells && of_both.is_some() && of_both == last_move(ours_alone).map(|one| one.id)
 }
 
 fn exchange_with(incident: &Incident, peer: &Alias) -> Option<ExchangeId> {
