@@ -242,7 +242,7 @@ impl Engine {
         if let Some(expected) = theirs.expected_resolution
             && work.expected_resolution != expected
             && takes(expected.is_some())
-            && !base.is_some_and(|base| base.expected_resolution != work.expected_resolution)
+            && base.is_none_or(|base| base.expected_resolution == work.expected_resolution)
         {
             edit.expected_resolution = Some(expected);
         }
