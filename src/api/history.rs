@@ -12,7 +12,6 @@ use super::body::Answer;
 use super::local::request;
 use super::problem::Refusal;
 use super::query;
-use crate::case::Alias;
 use crate::protocol::history::{DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery};
 use crate::protocol::key::{KeyAnswer, KeyList, PinRequest, RotateRequest};
 use crate::protocol::{Problem, ProblemType};
@@ -62,7 +61,8 @@ pub async fn end(State(door): State<Door>, query: Asked) -> Result<Answer<Histor
 #[utoipa::path(get, path = "/v1/history/disclosed", tag = "local", params(HistoryQuery), responses(
     (status = 200, body = DisclosedPage),
     (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json")
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn disclosed(State(door): State<Door>, query: Asked) -> Result<Answer<DisclosedPage>, Refusal> {
     Ok(Answer(door.engine.disclosed(&asked(query)?).await?))
@@ -74,11 +74,7 @@ pub async fn disclosed(State(door): State<Door>, query: Asked) -> Result<Answer<
     (status = 400, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn keys(State(door): State<Door>, query: Asked) -> Result<Answer<KeyList>, Refusal> {
-    let peer: Option<Alias> = asked(query)?
-        .peer
-        .map(|peer| peer.parse())
-        .transpose()
-        .map_err(|_| ProblemType::BadRequest.with("`peer` is the alias of a site"))?;
+    let peer = asked(query)?.peer;
     Ok(Answer(door.engine.keys(peer.as_ref()).await?))
 }
 

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
@@ -97,6 +98,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
     components.add_security_scheme("client", scheme(HttpAuthScheme::Basic));
     components.add_security_scheme("token", scheme(HttpAuthScheme::Bearer));
     components.add_security_scheme(cases::SCHEME, scheme(HttpAuthScheme::Bearer));
+    if let Some(RefOr::T(Schema::OneOf(changes))) = components.schemas.get_mut("ReactionChange") {
+        changes.items.iter_mut().for_each(close);
+    }
     cases::describe(&mut document);
     for item in document.paths.paths.values_mut() {
         let reading = [&mut item.get, &mut item.head];
@@ -113,6 +117,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// Nothing stands beside what an object names: of the kinds of an enum utoipa does not say so.
+fn close(kind: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = kind {
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
 }
 
 /// Every answer says what its status means, and whatever is not told apart is a problem document.

@@ -386,7 +386,10 @@ fn lacking(report: &Report) -> Vec<String> {
 
 async fn disclosed(local: &Local, peer: String, incident: Option<i64>, output: Output) -> Result<(), Failure> {
     let what = format!("what {peer} has seen cannot be told");
-    let mut query = HistoryQuery { incident, peer: Some(peer.clone()), ..HistoryQuery::default() };
+    let named: Alias = peer.parse().map_err(|fault| {
+        Failure::new(Exit::Usage, &what, fault, "name the site by its alias; see `casebridge status`")
+    })?;
+    let mut query = HistoryQuery { incident, peer: Some(named), ..HistoryQuery::default() };
     let mut is_empty = true;
     loop {
         let page: DisclosedPage = local.get(&what, &address("/v1/history/disclosed", &query)).await?;

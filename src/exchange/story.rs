@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{Engine, EngineError};
+use crate::case::IncidentId;
 use crate::case::evidence::{Begin, End, Exported, Head, Kept, Line, Proof, Way, Whose};
-use crate::case::{Alias, IncidentId};
 use crate::protocol::ProblemType;
 use crate::protocol::history::{Disclosed, DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery, Seen};
 use crate::store::history::Of;
@@ -99,10 +99,9 @@ impl Engine {
 
     /// What a peer has ever seen of one case, or of all: every operation that went there, and what may have gone.
     pub async fn disclosed(&self, query: &HistoryQuery) -> Result<DisclosedPage, EngineError> {
-        let named = query.peer.as_deref().unwrap_or_default();
-        let peer: Alias = named.parse().map_err(|fault| {
-            EngineError::from(ProblemType::BadRequest.with(format!("`peer` names no site: {fault}")))
-        })?;
+        let Some(peer) = query.peer.clone() else {
+            return Err(ProblemType::Form.with("`peer` is missing: whose view is it?").into());
+        };
         let incident = query.incident.map(IncidentId);
         let (limit, after) = (query.limit.unwrap_or(100).clamp(1, PAGE), query.after.unwrap_or(0));
         let kept = self.store().entries(&Of::Sent { peer: peer.clone(), incident }, after, limit).await?;

@@ -17,8 +17,7 @@ pub struct HistoryQuery {
     pub incident: Option<i64>,
     /// What was disclosed to whom.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Alias>)]
-    pub peer: Option<String>,
+    pub peer: Option<Alias>,
     /// The number of the last entry before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
