@@ -304,7 +304,7 @@ pub async fn deposit(
     query: Result<Query<DepositQuery>, QueryRejection>,
     body: Body,
 ) -> Result<Answer<DepositAnswer>, Refusal> {
-    let Query(query) = query.map_err(|fault| ProblemType::BadRequest.with(fault.body_text()))?;
+    let query = query::read(query)?;
     let settings = door.engine.settings();
     let limit = settings.inboxes.iter().map(|inbox| inbox.max_bytes as usize).max().unwrap_or(DEPOSIT_LIMIT);
     let bytes = body::read(body, limit, READ_WITHIN).await?;

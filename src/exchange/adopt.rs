@@ -221,8 +221,16 @@ impl Engine {
         let reference = incident.references.iter().find(|reference| reference.exchange == one.exchange);
         // Operations of theirs are missing here: what they took away or took back is news too.
         let behind = reference.is_some_and(|reference| reference.applied < one.sent);
-        // Without a base the milestones say who moved the case last; whoever tells none is believed.
-        let is_moved_here = moved_last(&incident.milestones, &theirs.milestones, alias);
+        let phase = match one.step {
+            SnapshotStep::Resolved => Some(Phase::Review),
+            SnapshotStep::Closed => Some(Phase::Close),
+            SnapshotStep::Open => Some(Phase::InitialSupport),
+            SnapshotStep::Received | SnapshotStep::Rejected => None,
+        };
+        // Without a base the milestones say who moved the case last, where the two sites have it in different phases; whoever
+        // tells none is believed.
+        let is_moved_here = phase.is_some_and(|phase| phase.group() != work.phase.group())
+            && moved_last(&incident.milestones, &theirs.milestones, alias);
         let ours_changed = |base: Option<bool>| base.unwrap_or(is_moved_here);
         let takes = |has_value: bool| has_value || behind || base.is_some();
         if let Some(solution) = &theirs.solution
@@ -246,13 +254,8 @@ impl Engine {
         {
             edit.expected_resolution = Some(expected);
         }
-        let phase = match one.step {
-            SnapshotStep::Resolved => Some(Phase::Review),
-            SnapshotStep::Closed => Some(Phase::Close),
-            SnapshotStep::Open => Some(Phase::InitialSupport).filter(|_| takes(false)),
-            SnapshotStep::Received | SnapshotStep::Rejected => None,
-        };
-        edit.phase = phase.filter(|phase| {
+        let is_open = one.step == SnapshotStep::Open;
+        edit.phase = phase.filter(|_| !is_open || takes(false)).filter(|phase| {
             work.phase.group() != phase.group()
                 && !ours_changed(base.map(|base| base.phase != work.phase))
                 && (work.phase != Phase::Close || takes(false))

@@ -118,4 +118,16 @@ async fn a_reopening_that_was_not_sent_before_the_state_was_lost_is_sent_once() 
     pair.at_rest(2).await;
     let said = pair.partner.count("SELECT count(*) FROM comment WHERE text LIKE '%It fails again%'").await;
     assert_eq!(said, 2, "each once");
+
+    // What the partner says after our last move is news all the same.
+    pair.wire.set(Fault::Down);
+    let said = json!({"operator": "bert", "solution": "Swap it"});
+    pair.partner.act("/v1/incidents/1/update", said).await;
+    pair.end_user.kill();
+    pair.end_user.lose_state();
+    pair.wire.set(Fault::None);
+    pair.end_user.start().await;
+    pair.end_user.when(1, "the solution", |shown| shown["solution"] == "Swap it").await;
+    pair.at_rest(2).await;
+    assert_eq!(pair.partner.get("/v1/incidents/1").await.body["solution"], "Swap it");
 }
