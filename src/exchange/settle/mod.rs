@@ -134,6 +134,12 @@ pub fn upward_key(scene: &Scene, incident: &Incident) -> Option<ExchangeKey> {
     Some(ExchangeKey::new(upstream, upward_exchange(scene, incident)))
 }
 
+/// Whether the incident was submitted anew after this exchange (C-18, C-50): its record is about another case now. What
+/// comes in it is no word on that one, and nothing of that one goes there.
+pub fn is_superseded(scene: &Scene, towards: Towards, exchange: ExchangeId, incident: &Incident) -> bool {
+    towards == Towards::Upstream && upward_exchange(scene, incident) != exchange
+}
+
 fn upward_exchange(scene: &Scene, incident: &Incident) -> ExchangeId {
     ExchangeId::of(scene.site, incident.id, &incident.event.host_event_id, incident.generation)
 }
