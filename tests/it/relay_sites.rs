@@ -331,6 +331,9 @@ async fn a_32_an_override_survives_what_the_upstream_says_later_and_can_be_clear
     row.vendor.act("/v1/incidents/1/update", by(json!({"status": "In Progress"}))).await;
     let seen = row.north.when(1, "the status", |shown| shown["case_status"] == "In Progress").await;
     assert_eq!(case(&seen), [Some("T-17"), Some(link), Some("In Progress")], "what is not overridden follows");
+    // The history tells the change of the upstream's case, and not of the one that the client sees.
+    let history = row.partner.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("update: status \\\"Open\\\" -> \\\"In Progress\\\""), "{history}");
 
     row.partner.act("/v1/incidents/1/override", by(json!({"status": "With the manufacturer"}))).await;
     row.north.when(1, "our own status", |shown| shown["case_status"] == "With the manufacturer").await;
