@@ -1,8 +1,9 @@
 //! A batch of operations from a client: each once, in order per exchange, with one result each (design, invariant 2).
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::fields::{decode, in_time};
@@ -105,7 +106,13 @@ impl Engine {
         }
         for (index, outcome) in &outcomes {
             if let (Outcome::Refused { problem }, Some((exchange, seq))) = (outcome, named.get(index)) {
-                warn!(event = "operation_refused", peer = %client, %exchange, seq, reason = problem.kind, "refused");
+                let reason = &problem.kind;
+                match self.0.refused_told.note(client.clone(), Instant::now()) {
+                    Some(operations) => {
+                        warn!(event = "operation_refused", peer = %client, %exchange, seq, reason, operations, "refused");
+                    }
+                    None => debug!(event = "operation_refused", peer = %client, %exchange, seq, reason, "refused"),
+                }
             }
         }
         Ok(outcomes)
@@ -125,7 +132,13 @@ impl Engine {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
                     if self.has_passed(&create.trace_route) {
-                        info!(event = "loop_refused", peer = %item.key.peer, exchange = %item.key.exchange, "refused");
+                        let ExchangeKey { peer, exchange } = &item.key;
+                        match self.0.loops_told.note(peer.clone(), Instant::now()) {
+                            Some(operations) => {
+                                info!(event = "loop_refused", peer = %peer, %exchange, operations, "refused");
+                            }
+                            None => debug!(event = "loop_refused", peer = %peer, %exchange, "refused"),
+                        }
                         return refused(ProblemType::Loop.with("this site stands in the case's trace route"));
                     }
                     Turn::Open(item.key, create, item.raw)
