@@ -13,6 +13,9 @@ use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, Probl
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
 
+/// So many bytes of operations are read without a pause.
+const IN_ONE_GO: usize = 256 << 10;
+
 /// One operation of the batch, and what stands about its exchange.
 struct Item {
     index: usize,
@@ -33,10 +36,16 @@ impl Engine {
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
         self.heard_from(client, self.now());
         let settings = self.settings();
-        let items = requests
-            .into_iter()
-            .enumerate()
-            .map(|(index, request)| Item {
+        let mut items = Vec::with_capacity(requests.len());
+        let mut bytes = 0;
+        for (index, request) in requests.into_iter().enumerate() {
+            bytes += request.operation.get().len();
+            if bytes > IN_ONE_GO {
+                // Whoever else asks has the processor in between.
+                bytes = 0;
+                tokio::task::yield_now().await;
+            }
+            items.push(Item {
                 index,
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
@@ -44,8 +53,8 @@ impl Engine {
                 operation: decode(settings.fields(client), request.operation.get())
                     .and_then(|read| in_time(read, self.now())),
                 raw: request.operation,
-            })
-            .collect();
+            });
+        }
         let mut outcomes: Vec<Option<Outcome>> = asked.iter().map(|_| None).collect();
         for round in rounds(items, |item: &Item| item.key.clone()) {
             for (index, outcome) in self.receive_round(client, round).await? {
