@@ -193,6 +193,13 @@ impl EventStore for Store {
         }))
     }
 
+    async fn unread(&self, consumer: &'static str) -> Result<PageSeen, StoreError> {
+        Ok(self.read(|shelf| {
+            let through = shelf.events.len() as i64;
+            PageSeen { consumer, after: shelf.places.get(consumer).copied().unwrap_or(through), through }
+        }))
+    }
+
     async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
         self.commit(|shelf| Ok(shelf.pass(&seen))).await
     }
