@@ -156,6 +156,7 @@ impl Engine {
                         answer.differences.extend(rows(&drift, done));
                     }
                 },
+                (Some(picture), None) if is_given_back(&picture) => {}
                 (Some(picture), None) if may_be_unknown(&picture) => answer.in_motion += 1,
                 (Some(picture), None) => {
                     let (incident, is_open) = (picture.record.incident(), !picture.record.leg.is_over());
@@ -297,9 +298,8 @@ enum Compared {
 fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compared {
     let record = &picture.record;
     let at_rest = !picture.in_motion && (record.sent, record.applied) == (theirs.applied, theirs.sent);
-    let given_back = matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. });
     match (&picture.incident, &theirs.agreed) {
-        _ if given_back => Compared::Alike,
+        _ if is_given_back(&picture) => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
             let differences = picture.agreed(incident, fields).differences(agreed);
             match differences.is_empty() {
@@ -314,10 +314,15 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compa
     }
 }
 
-/// Whether the upstream need not know of it yet, or not any more.
+/// Whether the upstream need not know of it yet.
 fn may_be_unknown(picture: &Picture) -> bool {
     let waits = matches!(picture.record.leg, Leg::Upward { step: Upward::Creating | Upward::AwaitingTransaction, .. });
-    waits || picture.in_motion || matches!(picture.record.leg, Leg::Upward { step: Upward::Rejected, .. })
+    waits || picture.in_motion
+}
+
+/// What was given back, or linked to nothing, is each site's own again.
+fn is_given_back(picture: &Picture) -> bool {
+    matches!(picture.record.leg, Leg::Upward { step: Upward::Rejected, .. })
 }
 
 /// What the upstream's record has and ours has not.

@@ -10,7 +10,8 @@ use crate::case::{
     Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
 };
 use crate::protocol::{
-    ExchangePage, ExchangeSnapshot, ProblemType, SnapshotStep, TransactionAnswer, TransactionList, TransactionStep,
+    ExchangePage, ExchangeSnapshot, PAGE_BYTES, ProblemType, SnapshotStep, TransactionAnswer, TransactionList,
+    TransactionStep,
 };
 use crate::state::{ExchangeKey, ExchangeRecord};
 
@@ -27,18 +28,21 @@ impl Engine {
         let cursor = self.feed_end(client).await?.to_string();
         let peer = client.clone();
         let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
-        let more = records.len() == limit;
+        let mut more = records.len() == limit;
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let exchanges = records
-            .into_iter()
-            .filter(|(_, record)| record.leg.towards() == Towards::Client)
-            .map(|(key, record)| {
-                let incident = record.incident().and_then(|id| incidents.get(&id));
-                self.snapshot(&key, &record, incident)
-            })
-            .collect();
+        let (mut exchanges, mut bytes) = (Vec::with_capacity(records.len()), 0);
+        for (key, record) in records.into_iter().filter(|(_, record)| record.leg.towards() == Towards::Client) {
+            if bytes >= PAGE_BYTES {
+                more = true;
+                break;
+            }
+            let incident = record.incident().and_then(|id| incidents.get(&id));
+            let snapshot = self.snapshot(&key, &record, incident);
+            bytes += snapshot.record.get().len();
+            exchanges.push(snapshot);
+        }
         Ok(ExchangePage { cursor, exchanges, more })
     }
 

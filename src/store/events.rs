@@ -33,6 +33,13 @@ pub struct PageSeen {
     pub through: i64,
 }
 
+impl PageSeen {
+    /// Whether there is no line between its ends.
+    pub fn is_empty(&self) -> bool {
+        self.through <= self.after
+    }
+}
+
 /// What another program's change means, where the history does not say so yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Untold {
@@ -49,6 +56,9 @@ pub trait EventStore: Send + Sync {
 
     /// Up to `limit` lines after the reader's place, oldest first; none for a reader that was never given one.
     async fn events(&self, consumer: &'static str, limit: usize) -> Result<EventPage, StoreError>;
+
+    /// From the reader's place to the end of what has happened, without its lines; empty for a reader that was never given one.
+    async fn unread(&self, consumer: &'static str) -> Result<PageSeen, StoreError>;
 
     /// Moves a reader's place past lines that lead to nothing; says whether it still stood before them. What they do lead
     /// to is written by a verb of the reader's own, which moves the place itself.

@@ -33,6 +33,7 @@ mod logs;
 mod lost;
 mod mail;
 mod manual;
+mod noise;
 mod openapi;
 mod outbound;
 mod ownership;

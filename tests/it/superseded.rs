@@ -92,6 +92,27 @@ async fn c_50_the_case_that_went_before_is_never_taken_up_compared_or_told_of_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c_50_a_site_that_opens_closed_cases_no_more_is_asked_again_when_it_refuses() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    pair.partner.act("/v1/incidents/1/close", by("bert", json!({"solution": "first"}))).await;
+    pair.end_user.step(1, "partner", "closed").await;
+    // Nothing tells the end user of the new settings.
+    pair.partner.edit_config("[case]\n", "[case]\nreopen_closed = false\n");
+    pair.partner.reload("reloaded").await;
+    pair.end_user.act("/v1/incidents/1/reopen", by("anna", json!({"comment": "It fails again"}))).await;
+    let ours = pair.end_user.when(1, "the new case", |shown| shown["case_id"] == "CASE-2").await;
+    assert!(ours["history"].to_string().contains("case CASE-1 is closed and does not open again"), "{ours}");
+    is_at_work(&pair.end_user, 1).await;
+    is_at_work(&pair.partner, 2).await;
+    let theirs = comments(&pair.partner.get("/v1/incidents/2").await.body);
+    assert!(theirs.iter().any(|text| text.contains("It fails again")), "{theirs:?}");
+    nobody_is_needed(&pair.end_user).await;
+    assert_eq!(reconciled(&pair).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c_18_what_was_said_when_a_case_was_given_back_is_no_difference_when_it_is_submitted_anew() {
     let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: "" }).await;
     pair.end_user.insert(0, 1).await;

@@ -3,6 +3,7 @@
 
 mod absent;
 pub mod deadline;
+pub mod evidence;
 pub mod mail;
 pub mod reaction;
 
@@ -189,6 +190,13 @@ impl EventStore for Store {
                 lines.map(|(index, line)| Event { number: index as i64 + 1, line: line.clone() }).collect();
             let seen = PageSeen { consumer, after, through: after + events.len() as i64 };
             EventPage { events, seen }
+        }))
+    }
+
+    async fn unread(&self, consumer: &'static str) -> Result<PageSeen, StoreError> {
+        Ok(self.read(|shelf| {
+            let through = shelf.events.len() as i64;
+            PageSeen { consumer, after: shelf.places.get(consumer).copied().unwrap_or(through), through }
         }))
     }
 

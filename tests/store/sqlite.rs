@@ -182,6 +182,7 @@ conformance! { super::bench:
         a_cursor_outlives_the_store_that_gave_it;
     events:
         a_reader_sees_each_line_once_and_goes_on_after_a_restart,
+        what_a_reader_has_before_it_is_known_without_its_lines,
         of_many_who_read_the_same_lines_one_takes_them,
         whoever_waits_is_woken_by_what_is_written,
         a_place_that_was_never_given_is_moved_by_nobody,

@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, StateError, Transaction};
 
 pub use adoption::{Standpoint, adopted, told_again};
-pub use answer::{Sent, acknowledged, answered_received, forgotten, unlinked};
+pub use answer::{Sent, acknowledged, answered_received, forgotten, left, unlinked};
 pub use change::{Changed, changed, changed_again, resumed, submitted};
 pub use client::{acknowledged_through, opened, received, restated};
 pub use incoming::{Taken, applied, applied_late, held_again, parked_incoming, passed_over};

@@ -172,29 +172,33 @@ fn passing(row: &SqliteRow) -> Result<Passing, StoreError> {
 }
 
 async fn time(connection: &mut SqliteConnection, timings: Vec<Timing>) -> Result<Vec<Written>, StoreError> {
-    let mut outcomes = Vec::with_capacity(timings.len());
-    for timing in &timings {
-        let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM incident WHERE id = ?")
-            .bind(timing.incident.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-        let outcome = match revision {
-            None => Written::Gone,
-            Some(revision) if timing.expected_revision.is_some_and(|expected| expected != revision) => Written::Stale,
-            Some(_) => Written::Done,
-        };
-        outcomes.push(outcome);
-        if outcome == Written::Done {
-            sqlx::query(
-                "UPDATE incident SET case_type = ?1, bridge = bridge + 1 WHERE id = ?2 AND case_type IS NOT ?1",
-            )
-            .bind(&timing.case_type)
-            .bind(timing.incident.0)
-            .execute(&mut *connection)
-            .await?;
-        }
+    let ids: Vec<IncidentId> = timings.iter().map(|one| one.incident).collect();
+    let found = sqlx::query("SELECT id, revision FROM incident WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(to_json(&ids))
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut revisions: HashMap<IncidentId, i64> = HashMap::with_capacity(found.len());
+    for row in &found {
+        revisions.insert(IncidentId(row.try_get(0)?), row.try_get(1)?);
     }
+    let outcome = |timing: &Timing| match revisions.get(&timing.incident) {
+        None => Written::Gone,
+        Some(revision) if timing.expected_revision.is_some_and(|expected| expected != *revision) => Written::Stale,
+        Some(_) => Written::Done,
+    };
+    let outcomes: Vec<Written> = timings.iter().map(outcome).collect();
     let done = || timings.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Done).map(|(one, _)| one);
+    let types: Vec<_> = done().filter_map(|one| Some((one.incident, one.case_type.as_ref()?))).collect();
+    if !types.is_empty() {
+        sqlx::query(
+            "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
+             UPDATE incident SET case_type = v ->> 1, bridge = bridge + 1 FROM j \
+             WHERE incident.id = v ->> 0 AND case_type IS NOT v ->> 1",
+        )
+        .bind(to_json(&types))
+        .execute(&mut *connection)
+        .await?;
+    }
     let rows = done().flat_map(|one| rows(one.incident, one.case_type.as_deref(), &one.deadlines)).collect();
     upsert(connection, rows).await?;
     let timed: Vec<IncidentId> = done().map(|one| one.incident).collect();

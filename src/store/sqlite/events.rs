@@ -79,6 +79,18 @@ impl EventStore for SqliteStore {
         Ok(EventPage { events, seen: PageSeen { consumer, after, through } })
     }
 
+    async fn unread(&self, consumer: &'static str) -> Result<PageSeen, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let ends: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT position, max(position, coalesce((SELECT max(id) FROM history), 0)) FROM consumer WHERE name = ?",
+        )
+        .bind(consumer)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let (after, through) = ends.unwrap_or_default();
+        Ok(PageSeen { consumer, after, through })
+    }
+
     async fn pass(&self, seen: PageSeen) -> Result<bool, StoreError> {
         self.in_transaction(CrashPoint::EventsPassed, move |connection| {
             Box::pin(async move { pass(connection, &seen).await })

@@ -7,10 +7,10 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
-use super::values::{COLUMNS, Values};
+use super::values::{Values, Wanted};
 use super::{cases, contacts, deadline, mail, page, sharing};
 use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
-use crate::store::{StoreError, Write, Writer, Written};
+use crate::store::{ReferenceWrite, StoreError, Write, Writer, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
     let (mut outcomes, mut values) = outcomes(connection, &writes).await?;
@@ -113,7 +113,8 @@ async fn outcomes(
         .collect();
     // Old values are read where a line of history may need them.
     let tells = writes.iter().any(|write| !write.history.is_empty() && (revises(write) || write.reference.is_some()));
-    let columns = if tells { COLUMNS } else { "" };
+    let wanted = tells.then(|| Wanted::of(writes));
+    let columns = wanted.as_ref().map(Wanted::columns).unwrap_or_default();
     let statement = format!(
         "SELECT j.key, i.revision, r.applied{columns} FROM jsonb_each(?) j \
          JOIN incident i ON i.id = j.value ->> 0 \
@@ -132,8 +133,8 @@ async fn outcomes(
         if let Some(slot) = found.get_mut(index) {
             *slot = Some((row.try_get(1)?, row.try_get(2)?));
         }
-        if let (Some(write), true) = (writes.get(index), tells) {
-            values.entry(write.incident).or_default().read(&row, write.reference.as_ref())?;
+        if let (Some(write), Some(wanted)) = (writes.get(index), &wanted) {
+            values.entry(write.incident).or_default().read(&row, wanted, write.reference.as_ref())?;
         }
     }
     for ((write, found), outcome) in writes.iter().zip(found).zip(&mut outcomes) {
@@ -324,18 +325,23 @@ async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write])
     .bind(to_json(&rows))
     .execute(&mut *connection)
     .await?;
-    for (_, reference) in references().filter(|(_, one)| one.recount.is_some() || one.holder.is_some()) {
-        sqlx::query(
-            "UPDATE reference SET applied = coalesce(?, applied), holder = coalesce(?, holder) \
-             WHERE peer = ? AND exchange = ?",
-        )
-        .bind(reference.recount.map(|applied| applied as i64))
-        .bind(reference.holder.map(Holder::as_str))
-        .bind(reference.peer.as_str())
-        .bind(reference.exchange.to_string())
-        .execute(&mut *connection)
-        .await?;
+    let set = |one: &&ReferenceWrite| one.recount.is_some() || one.holder.is_some();
+    let rows: Vec<_> = references()
+        .map(|(_, one)| one)
+        .filter(set)
+        .map(|one| (&one.peer, one.exchange, one.recount, one.holder.map(Holder::as_str)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
     }
+    sqlx::query(
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
+         UPDATE reference SET applied = coalesce(v ->> 2, applied), holder = coalesce(v ->> 3, holder) \
+         FROM j WHERE peer = v ->> 0 AND exchange = v ->> 1",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use casebridge::case::{
-    AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, IncidentId, Person, Phase,
+    AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, Holder, IncidentId, Person, Phase,
 };
-use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Place, Timing, Write, Writer};
+use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Place, ReferenceWrite, Timing, Write, Writer};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -77,7 +77,7 @@ async fn what_runs_all_the_time_searches_an_index() {
     store.add_attachment(awaited[0].id, content(&store, b"core").await, at(1)).await.unwrap();
     let note = AttachmentNote { name: "fix".into(), media_type: None, bytes: 1, sha256: ContentDigest::of(b"x") };
     let announced = Write {
-        reference: Some(reference(1, Some(2))),
+        reference: Some(ReferenceWrite { holder: Some(Holder::Peer), ..reference(1, Some(2)) }),
         attachments: vec![Incoming { note: note.clone(), refused: None, at: at(1) }],
         ..Write::to(incident, Writer::Bridge)
     };
@@ -154,6 +154,8 @@ async fn what_runs_all_the_time_searches_an_index() {
         (&["SELECT start, data FROM content_part"], &["SEARCH content_part USING INDEX"]),
         (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
         (&["FROM untimed u JOIN"], &["SEARCH u USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH i USING INTEGER PRIMARY"]),
+        (&["UPDATE reference SET applied"], &["SEARCH reference USING PRIMARY KEY (peer=? AND exchange=?)"]),
+        (&["UPDATE incident SET case_type"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
         // M-06 to M-08: the jobs read what is due, and nothing else.
         (&["INDEXED BY deadline_sla"], &["SEARCH deadline USING INDEX deadline_sla (next_at>? AND next_at<?)"]),
         (

@@ -45,6 +45,22 @@ pub async fn a_reader_sees_each_line_once_and_goes_on_after_a_restart(bench: &dy
     assert_eq!(details(&store.events("b", 10).await.unwrap().events), ["one", "two", "three"], "each has a place");
 }
 
+pub async fn what_a_reader_has_before_it_is_known_without_its_lines(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    assert!(store.unread("a").await.unwrap().is_empty(), "nobody reads without a place");
+    store.follow(&["a"]).await.unwrap();
+    assert!(store.unread("a").await.unwrap().is_empty(), "what happened before is not news");
+    for detail in ["one", "two", "three"] {
+        write(&store, Write { history: vec![line(incident, detail)], ..Write::to(incident, Writer::Operator) }).await;
+    }
+    let unread = store.unread("a").await.unwrap();
+    assert_eq!(unread, store.events("a", 10).await.unwrap().seen);
+    write(&store, Write { history: vec![line(incident, "four")], ..Write::to(incident, Writer::Operator) }).await;
+    assert!(store.pass(unread).await.unwrap());
+    assert_eq!(details(&store.events("a", 10).await.unwrap().events), ["four"], "what came later is not passed over");
+}
+
 pub async fn of_many_who_read_the_same_lines_one_takes_them(bench: &dyn Bench) {
     const LINES: usize = 120;
     let store = bench.open().await;
