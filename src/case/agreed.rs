@@ -15,7 +15,7 @@ use super::attachment::ContentDigest;
 use super::derive::Towards;
 use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
-use super::id::ExchangeId;
+use super::id::{Alias, ExchangeId};
 use super::incident::{Case, Comment, Incident};
 use super::milestone::{Fact, Milestone};
 use super::ownership::Field;
@@ -113,9 +113,26 @@ fn travelling(fields: &FieldMap, field: FieldName, value: &str) -> String {
     fields.word(field, value).unwrap_or_else(|| value.to_owned())
 }
 
+/// The exchange whose two sides are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Between<'a> {
+    pub peer: &'a Alias,
+    pub exchange: ExchangeId,
+    pub towards: Towards,
+    pub fields: &'a FieldMap,
+}
+
+impl Between<'_> {
+    /// What the peer said in an earlier exchange of the same incident is in its record of that one (C-18, C-50).
+    fn has(&self, origin: Option<&Alias>, came_in: Option<ExchangeId>) -> bool {
+        origin != Some(self.peer) || came_in.is_none_or(|exchange| exchange == self.exchange)
+    }
+}
+
 impl Agreed {
-    /// The record as it is held alike with the site in this direction, in the words that travel between the two.
-    pub fn of(incident: &Incident, towards: Towards, fields: &FieldMap) -> Self {
+    /// The record as it is held alike with the site on the other side, in the words that travel between the two.
+    pub fn of(incident: &Incident, between: Between<'_>) -> Self {
+        let Between { towards, fields, .. } = between;
         let work = &incident.work;
         let group = work.phase.group();
         let in_resolution = group == PhaseGroup::Resolution;
@@ -131,12 +148,11 @@ impl Agreed {
             code => Some(travelling(fields, FieldName::CompletionCode, code.as_str())),
         };
         // An internal comment stays at its site, or is internal at the other as well; a rule writes at the receiver alone.
-        let shared = |comment: &&Comment| !comment.internal && !is_remark(comment);
-        // A relay may show its client another case than the one that it is told of.
-        let case = match towards {
-            Towards::Upstream if incident.client.is_some() => &incident.upstream_case,
-            _ => &incident.case,
+        let shared = |comment: &&Comment| {
+            !comment.internal && !is_remark(comment) && between.has(comment.origin.as_ref(), comment.came_in)
         };
+        // A relay may show its client another case than the one that it is told of.
+        let case = incident.case_told(towards);
         // An older site does not know whose it is.
         let told = |case: Case| Case {
             status: travelling(fields, FieldName::CaseStatus, &case.status),
@@ -160,7 +176,7 @@ impl Agreed {
             expected_resolution: work
                 .expected_resolution
                 .filter(|_| in_resolution && both_ways(FieldName::ExpectedResolution)),
-            case: case.clone().map(told).map(hide_in_case),
+            case: case.cloned().map(told).map(hide_in_case),
             comments: incident
                 .comments
                 .iter()
@@ -171,7 +187,7 @@ impl Agreed {
                 })
                 .collect(),
             files: BTreeMap::new(),
-            milestones: facts(incident),
+            milestones: facts(incident, between),
             left_out: LEVELLED.into_iter().filter(|field| !both_ways(*field)).map(|one| one.as_str().into()).collect(),
         }
     }
@@ -239,13 +255,15 @@ pub fn together(exchanges: &[(ExchangeId, u64)]) -> u64 {
     first(&hash.finalize())
 }
 
-fn facts(incident: &Incident) -> String {
+fn facts(incident: &Incident, between: Between<'_>) -> String {
     // A peer that does not tell of milestones moves a case by its operations, and each site notes that for itself.
     let moved = |one: &&Milestone| match one.fact {
         Fact::State(state) => state.group() == PhaseGroup::Resolution && state != CaseState::Reopened,
         _ => true,
     };
-    let ids: std::collections::BTreeSet<Uuid> = incident.milestones.iter().filter(moved).map(|one| one.id).collect();
+    let has = |one: &&Milestone| between.has(one.origin.as_ref(), one.came_in);
+    let told = incident.milestones.iter().filter(moved).filter(has);
+    let ids: std::collections::BTreeSet<Uuid> = told.map(|one| one.id).collect();
     if ids.is_empty() {
         return String::new();
     }
@@ -281,6 +299,10 @@ mod tests {
         ExchangeId::from_bytes([7; 16])
     }
 
+    fn of(incident: &Incident, towards: Towards, fields: &FieldMap) -> Agreed {
+        Agreed::of(incident, Between { peer: &peer(), exchange: exchange(), towards, fields })
+    }
+
     /// What one site does, and what the other makes of the operations.
     fn agree(name: &str, before: fn(&mut Incident), change: fn(&mut Incident)) {
         let mut sender = incident();
@@ -304,7 +326,7 @@ mod tests {
             receiver.milestones.extend(edit.milestones);
         }
         let (ours, theirs) =
-            (Agreed::of(&sender, DOWN, FieldMap::plain()), Agreed::of(&receiver, Towards::Upstream, FieldMap::plain()));
+            (of(&sender, DOWN, FieldMap::plain()), of(&receiver, Towards::Upstream, FieldMap::plain()));
         assert_eq!(ours.differences(&theirs), [], "{name}");
         assert_eq!(ours.digest(), theirs.digest(), "{name}");
     }
@@ -346,15 +368,27 @@ mod tests {
         theirs.work.solution = ours.work.solution.as_deref().map(hide_addresses);
         theirs.comments = vec![Comment { text: hide_addresses("See 192.0.2.7"), ..comment(9, Some(peer())) }];
         assert_eq!(
-            Agreed::of(&ours, DOWN, FieldMap::plain()).differences(&Agreed::of(
-                &theirs,
-                Towards::Upstream,
-                FieldMap::plain()
-            )),
+            of(&ours, DOWN, FieldMap::plain()).differences(&of(&theirs, Towards::Upstream, FieldMap::plain())),
             []
         );
-        let told = serde_json::to_string(&Agreed::of(&ours, DOWN, FieldMap::plain())).unwrap();
+        let told = serde_json::to_string(&of(&ours, DOWN, FieldMap::plain())).unwrap();
         assert!(!told.contains("192.0.2.7"), "{told}");
+    }
+
+    #[test]
+    fn what_the_peer_said_in_an_earlier_exchange_is_no_part_of_the_next_one() {
+        let mut record = incident();
+        let earlier = Some(ExchangeId::from_bytes([6; 16]));
+        record.comments = vec![Comment { came_in: earlier, ..comment(9, Some(peer())) }];
+        record.milestones = vec![Milestone { came_in: earlier, origin: Some(peer()), ..milestone(3) }];
+        let plain = of(&incident(), DOWN, FieldMap::plain());
+        assert_eq!(of(&record, DOWN, FieldMap::plain()), plain);
+        // What somebody else said travels with the next one.
+        let other: Alias = "another".parse().unwrap();
+        record.comments[0].origin = Some(other.clone());
+        record.milestones[0].origin = Some(other);
+        let differences = of(&record, DOWN, FieldMap::plain()).differences(&plain);
+        assert_eq!(differences.iter().map(|one| one.field.as_str()).collect::<Vec<_>>(), ["comment", "milestones"]);
     }
 
     #[test]
@@ -365,8 +399,7 @@ mod tests {
         other.work.solution = Some("Reseated".into());
         other.case = Some(Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into(), contact: None });
         other.comments.push(comment(9, None));
-        let differences =
-            Agreed::of(&record, DOWN, FieldMap::plain()).differences(&Agreed::of(&other, DOWN, FieldMap::plain()));
+        let differences = of(&record, DOWN, FieldMap::plain()).differences(&of(&other, DOWN, FieldMap::plain()));
         let told: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.theirs.as_deref())).collect();
         assert_eq!(told[..2], [("phase", Some("validation")), ("solution", Some("Reseated"))]);
         assert_eq!(told[2..4], [("completion code", Some("fulfilled")), ("case", Some("CASE-7 is Open"))]);
@@ -379,7 +412,7 @@ mod tests {
         let at = Arrival { peer: &peer(), exchange: exchange(), seq: 300, at: record.created_at };
         record.comments = apply(&Operation::Assign(Changes::default()), &record.work, at).comments;
         assert_eq!(record.comments.len(), 1);
-        assert_eq!(Agreed::of(&record, DOWN, FieldMap::plain()), Agreed::of(&incident(), DOWN, FieldMap::plain()));
+        assert_eq!(of(&record, DOWN, FieldMap::plain()), of(&incident(), DOWN, FieldMap::plain()));
     }
 
     #[test]

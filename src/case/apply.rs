@@ -141,12 +141,16 @@ pub fn completed(work: &Work, default_solution: &str) -> Option<Edit> {
 }
 
 fn of_peer(one: &Milestone, arrival: Arrival<'_>) -> Milestone {
-    Milestone { origin: Some(arrival.peer.clone()), ..one.clone() }
+    Milestone { origin: Some(arrival.peer.clone()), came_in: Some(arrival.exchange), ..one.clone() }
 }
 
 /// The fields just as the operation gives them.
 fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
-    let from_peer = |comment: &Comment| Comment { origin: Some(arrival.peer.clone()), ..comment.clone() };
+    let from_peer = |comment: &Comment| Comment {
+        origin: Some(arrival.peer.clone()),
+        came_in: Some(arrival.exchange),
+        ..comment.clone()
+    };
     Edit {
         solution: changes.solution.clone(),
         completion_code: changes.completion_code,
@@ -196,6 +200,12 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 impl Edit {
+    /// What people wrote, and nothing of how the case stands.
+    pub fn written(mut self) -> Self {
+        self.comments.retain(|comment| !is_remark(comment));
+        Self { comments: self.comments, ..Self::default() }
+    }
+
     fn with_comment(mut self, arrival: Arrival<'_>, text: String) -> Self {
         self.comments.push(Comment {
             id: arrival.id(Uuid::nil()),
@@ -203,6 +213,7 @@ impl Edit {
             written_at: arrival.at,
             text,
             origin: Some(arrival.peer.clone()),
+            came_in: Some(arrival.exchange),
             ..Comment::default()
         });
         self

@@ -165,6 +165,14 @@ impl Incident {
         CaseState::of(self.work.phase, self.work.completion_code, milestone::state_within(&self.milestones))
     }
 
+    /// The case as the site in this direction has it: a relay may show its client another one than the upstream's.
+    pub fn case_told(&self, towards: super::derive::Towards) -> Option<&Case> {
+        match towards {
+            super::derive::Towards::Upstream if self.client.is_some() => self.upstream_case.as_ref(),
+            _ => self.case.as_ref(),
+        }
+    }
+
     /// When the clocks of its deadlines stood still.
     pub fn stops(&self) -> Vec<Stop> {
         milestone::stops(&self.milestones, self.state())
@@ -357,6 +365,9 @@ pub struct Comment {
     /// The peer that it came from; a comment never travels back there (C-32). Not sent.
     #[serde(skip)]
     pub origin: Option<Alias>,
+    /// The exchange that it came in: the next one with the same peer does not have it (C-18, C-50). Not sent.
+    #[serde(skip)]
+    pub came_in: Option<ExchangeId>,
     /// The person of this site's mails who wrote it, by their number in the store. Not sent.
     #[serde(skip)]
     pub party: Option<i64>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::id::Alias;
+use super::id::{Alias, ExchangeId};
 use super::phase::PhaseGroup;
 use super::state::CaseState;
 use super::text::{TextFault, instant, line};
@@ -26,6 +26,9 @@ pub struct Milestone {
     /// The peer that it came from; it never travels back there. Not sent.
     #[serde(skip)]
     pub origin: Option<Alias>,
+    /// The exchange that it came in: the next one with the same peer does not have it. Not sent.
+    #[serde(skip)]
+    pub came_in: Option<ExchangeId>,
     /// The order in which this site's store got it. Not sent.
     #[serde(skip)]
     pub position: i64,
@@ -81,7 +84,7 @@ impl Milestone {
 
     /// A fact of this site's own, still to be counted and stored.
     pub fn new(id: Uuid, at: Timestamp, fact: Fact) -> Self {
-        Self { id, n: 0, at, fact, origin: None, position: 0 }
+        Self { id, n: 0, at, fact, origin: None, came_in: None, position: 0 }
     }
 
     pub fn check(&self) -> Result<(), MilestoneFault> {

@@ -57,7 +57,7 @@ pub mod told;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use agreed::{Agreed, Difference, Subject};
+pub use agreed::{Agreed, Between, Difference, Subject};
 pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use calendar::Calendar;

@@ -13,10 +13,11 @@ use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
+use crate::case::hide::is_ours_hidden;
 use crate::case::shadow::Mark;
 use crate::case::{
     Action, Alias, Changes, Comment, Deadline, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId,
-    Leg, Milestone, Phase, Relayed, Shadow, Standing, Towards, Upward, last_move,
+    Leg, Milestone, Operation, Phase, Relayed, Shadow, Standing, Submission, Towards, Upward, last_move, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
@@ -200,11 +201,18 @@ impl Engine {
             };
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
-            let (heard, reason) = hear(settings.fields(alias), &one.record);
+            let (mut heard, reason) = hear(settings.fields(alias), &one.record);
+            if settings.hides_addresses_from(alias)
+                && is_ours_hidden(incident.work.solution.as_deref(), heard.solution.as_ref().and_then(Option::as_deref))
+            {
+                heard.solution = Some(incident.work.solution.clone());
+            }
             refused.extend(reason.map(|reason| (key.clone(), reason)));
             let level = base.map(|base| settings.fields(alias).level(base.clone(), &incident.work));
+            let is_superseded = settle::is_superseded(&self.scene(), Towards::Upstream, one.exchange, incident);
             let edit = self.catch_up(&one, &heard, incident, level.as_ref(), alias);
-            let given_back = one.step == SnapshotStep::Rejected;
+            let edit = if is_superseded { edit.written() } else { edit };
+            let given_back = one.step == SnapshotStep::Rejected && !is_superseded;
             let relayed = self.relayed(edit, incident, given_back).unwrap_or_else(|reason| {
                 refused.push((key.clone(), reason));
                 Relayed::default()
@@ -264,9 +272,8 @@ impl Engine {
     ) -> Edit {
         let work = &incident.work;
         let mut edit = Edit::default();
-        let known = if incident.client.is_some() { &incident.upstream_case } else { &incident.case };
         if let Some(case) = &theirs.case
-            && known.as_ref() != Some(case)
+            && incident.case_told(Towards::Upstream) != Some(case)
         {
             edit.case = Some(case.clone());
         }
@@ -318,11 +325,15 @@ impl Engine {
             None => true,
         };
         let news = theirs.comments.iter().filter(is_news).filter(|comment| comment.check().is_ok());
-        edit.comments = news.map(|comment| Comment { origin: Some(alias.clone()), ..comment.clone() }).collect();
+        edit.comments = news
+            .map(|comment| Comment { origin: Some(alias.clone()), came_in: Some(one.exchange), ..comment.clone() })
+            .collect();
         let is_news =
             |one: &&Milestone| one.check().is_ok() && !incident.milestones.iter().any(|known| known.id == one.id);
         let news = theirs.milestones.iter().filter(is_news);
-        edit.milestones = news.map(|one| Milestone { origin: Some(alias.clone()), ..one.clone() }).collect();
+        edit.milestones = news
+            .map(|known| Milestone { origin: Some(alias.clone()), came_in: Some(one.exchange), ..known.clone() })
+            .collect();
         let is_news = |one: &&Deadline| {
             let known = incident.deadlines.iter().find(|known| known.id == one.id);
             one.check().is_ok() && known.is_none_or(|known| known.revision < one.revision)
@@ -342,10 +353,15 @@ impl Engine {
         standpoint: &Standpoint,
     ) -> Write {
         let Relayed { edit, upstream_case, own_case } = relayed;
+        let is_superseded = settle::is_superseded(&self.scene(), Towards::Upstream, one.exchange, incident);
         let resolved = edit.phase.unwrap_or(incident.work.phase) == Phase::Review;
         let standing = standpoint.leg.standing(resolved);
         let mut reference = reference(key, Towards::Upstream, one.transaction.clone(), standing);
         reference.recount = Some(one.sent);
+        let case = upstream_case.clone().or(edit.case.clone());
+        let before = Shadow { case: incident.case_told(Towards::Upstream).cloned(), ..Shadow::of(incident, None) };
+        let nothing = Operation::Update(Changes::default());
+        let told = told::received(&nothing, &before, &Edit { case, ..edit.clone() });
         let mut history = vec![HistoryLine {
             incident: incident.id,
             at: self.now(),
@@ -353,15 +369,21 @@ impl Engine {
             action: Action::Adopted.as_str().into(),
             exchange: Some(key.exchange),
             seq: None,
-            detail: format!("known again from the peer, {}", standpoint.leg.name()),
+            detail: format!(
+                "known again from the peer, {}{}",
+                standpoint.leg.name(),
+                told.strip_prefix("update").unwrap_or(&told)
+            ),
         }];
         history.extend(self.case_line(incident, &edit));
         Write {
             edit,
             upstream_case,
             own_case,
-            submission: (incident.submission != crate::case::Submission::Requested && standing != Standing::Rejected)
-                .then_some(crate::case::Submission::Requested),
+            submission: (incident.submission != Submission::Requested
+                && standing != Standing::Rejected
+                && !is_superseded)
+                .then_some(Submission::Requested),
             reference: Some(reference),
             attachments: self.incoming(&key.peer, &record.attachments),
             history,

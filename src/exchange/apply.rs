@@ -13,9 +13,10 @@ use super::forward::{Between, Settled, forward, next_in_turn};
 use super::settle::{self, Taken};
 use super::{Engine, EngineError};
 use crate::case::evidence::Travelled;
+use crate::case::hide::is_ours_hidden;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
-    Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Standing, Submission, Towards,
+    Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Shadow, Standing, Submission, Towards,
     TransactionId, Winner, Work, apply, completed, dated, depends_on_record, told,
 };
 use crate::protocol::ProblemType;
@@ -76,6 +77,8 @@ impl Engine {
             depends_on_record(&one.operation)
                 || (between.relays() && one.transaction.is_some())
                 || may_answer(&one.record.leg, &one.operation)
+                // The incident may have been submitted anew.
+                || (one.transaction.is_some() && one.record.leg.is_over())
         };
         self.read_under_lock(arriving.iter_mut().filter(|one| needs(one)).collect()).await?;
         let mut fates: Vec<Option<Fate>> = arriving.iter().map(|_| None).collect();
@@ -278,8 +281,18 @@ impl Engine {
         let arrival = Arrival { peer: &one.key.peer, exchange: one.key.exchange, seq: one.seq, at: now };
         let settings = self.settings();
         let fields = settings.fields(&one.key.peer);
-        let edit = fields.taken(apply(&one.operation, work, arrival));
+        let mut edit = fields.taken(apply(&one.operation, work, arrival));
+        if settings.hides_addresses_from(&one.key.peer)
+            && is_ours_hidden(work.solution.as_deref(), edit.solution.as_ref().and_then(Option::as_deref))
+        {
+            edit.solution = None;
+        }
+        let scene = self.scene();
+        let is_superseded =
+            |record: &Incident| settle::is_superseded(&scene, one.record.leg.towards(), one.key.exchange, record);
+        let is_superseded = record.is_some_and(is_superseded);
         let merged = match record {
+            Some(_) if is_superseded => Merged { agreed: edit.clone(), edit: edit.written(), ..Merged::default() },
             Some(record) => {
                 let (shadow, touched) = (&fields.level(one.record.shadow.clone(), work), one.record.touched);
                 let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides: decides(one) };
@@ -289,13 +302,14 @@ impl Engine {
         };
         let mut merged = self.resumed(one, record, self.complete(one, work, merged));
         if record.is_some_and(|record| record.state() == CaseState::InputRequested)
+            && !is_superseded
             && merged.edit.phase.is_none()
             && may_answer(&one.record.leg, &one.operation)
         {
             merged.edit.milestones.push(thaw(arrival));
         }
         // How a case that is given back ended there is no word on how it stands here.
-        if let Some(record) = record.filter(|_| one.operation.kind() != OperationKind::Reject) {
+        if let Some(record) = record.filter(|_| one.operation.kind() != OperationKind::Reject && !is_superseded) {
             merged = dated(record, merged, arrival, decides(one));
         }
         let edit = &merged.edit;
@@ -328,7 +342,14 @@ impl Engine {
         {
             history.push(line(Action::Acknowledged, None, format!("transaction {transaction}, with the feed")));
         }
-        let told = told::received(&one.operation, &one.record.shadow, edit);
+        let told = match record.filter(|_| leg.towards() == Towards::Upstream && !is_superseded) {
+            // A relay shows its client another case than the one that the upstream tells of.
+            Some(record) => {
+                let case = record.case_told(Towards::Upstream).cloned();
+                told::received(&one.operation, &Shadow { case, ..one.record.shadow.clone() }, edit)
+            }
+            None => told::received(&one.operation, &one.record.shadow, edit),
+        };
         history.push(line(action, Some(one.seq), with_left(told, &one.left)));
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
@@ -338,13 +359,14 @@ impl Engine {
         let before = record.filter(|_| is_untold).cloned();
         let (mut merged, upstream_case, own_case) = match record {
             Some(record) if leg.towards() == Towards::Upstream => {
-                let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject)?;
+                let relayed = self.relayed(merged.edit, record, kind == OperationKind::Reject && !is_superseded)?;
                 (Merged { edit: relayed.edit, ..merged }, relayed.upstream_case, relayed.own_case)
             }
             _ => (merged, None, None),
         };
-        if let Some(next) =
-            record.filter(|_| kind == OperationKind::Assign).and_then(|record| next_in_turn(record, &one.key))
+        if let Some(next) = record
+            .filter(|_| kind == OperationKind::Assign && !is_superseded)
+            .and_then(|record| next_in_turn(record, &one.key))
         {
             merged.edit.assignment = Some(Some(next.to_string()));
         }
@@ -357,14 +379,14 @@ impl Engine {
             attachments: self.incoming(&one.key.peer, one.operation.attachments()),
             history,
             travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
-            hand_over: HandOver::of(kind, leg.towards()),
+            hand_over: HandOver::of(kind, leg.towards()).filter(|_| !is_superseded),
             ..Write::to(id, Writer::Bridge)
         };
         if let Some(submitted) = &one.record.submitted_by {
             write.submission = Some(Submission::Requested);
             write.form = submitted.form.clone();
         }
-        if standing == Standing::Rejected && leg.towards() == Towards::Upstream {
+        if standing == Standing::Rejected && leg.towards() == Towards::Upstream && !is_superseded {
             write.submission = Some(Submission::Held);
         }
         let taken = Taken {

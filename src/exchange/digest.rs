@@ -1,11 +1,13 @@
 //! Digests over the exchanges with one peer, made from the store: a change that no detector saw is in them as well. The
 //! same at both ends, so that two sites find what differs between them without moving it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::agreed::together;
-use crate::case::{Agreed, Alias, ContentDigest, ExchangeId, Incident, IncidentId, Standing, Towards};
+use crate::case::{
+    Agreed, Alias, Between, ContentDigest, ExchangeId, FieldMap, Incident, IncidentId, Standing, Towards,
+};
 use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
 use crate::state::{ExchangeKey, ExchangeRecord};
 
@@ -23,6 +25,25 @@ pub(super) struct Picture {
     pub in_motion: bool,
 }
 
+/// What a store has of its exchanges with one peer.
+#[derive(Default)]
+pub(super) struct Digests {
+    /// In order.
+    pub all: Vec<(ExchangeId, u64)>,
+    /// Those that another exchange of the same incident followed: the peer compares them with a record that is about the
+    /// other one here.
+    pub superseded: HashSet<ExchangeId>,
+}
+
+impl Picture {
+    /// The record, as both sites should have it.
+    pub fn agreed(&self, incident: &Incident, fields: &FieldMap) -> Agreed {
+        let ExchangeKey { peer, exchange } = &self.key;
+        let between = Between { peer, exchange: *exchange, towards: self.record.leg.towards(), fields };
+        Agreed::of(incident, between).with_files(Some(&self.files))
+    }
+}
+
 impl Engine {
     /// A client asks for digests of its exchanges: in parts, or one by one where they are few.
     pub async fn digests(
@@ -33,7 +54,7 @@ impl Engine {
     ) -> Result<DigestPage, EngineError> {
         // It reads much of the store: for one client after the other.
         let _one_at_a_time = self.0.digesting.lock().await;
-        let digests = self.store_digests(client, Towards::Client, after, through).await?;
+        let digests = self.store_digests(client, Towards::Client, after, through).await?.all;
         Ok(match digests.len() > BATCH_LIMIT {
             true => DigestPage { parts: parts(&digests, through), ..DigestPage::default() },
             false => DigestPage { exchanges: digests.iter().map(one).collect(), ..DigestPage::default() },
@@ -47,10 +68,10 @@ impl Engine {
         towards: Towards,
         after: Option<ExchangeId>,
         through: Option<ExchangeId>,
-    ) -> Result<Vec<(ExchangeId, u64)>, EngineError> {
-        let settings = self.settings();
+    ) -> Result<Digests, EngineError> {
+        let (settings, scene) = (self.settings(), self.scene());
         let fields = settings.fields(peer);
-        let mut digests = Vec::new();
+        let mut digests = Digests::default();
         let mut last = after;
         loop {
             let page = self.store().referenced(peer, last, PAGE).await?.incidents;
@@ -70,12 +91,21 @@ impl Engine {
                 }
                 last = Some(reference.exchange);
                 if reference.towards == towards {
+                    let exchange = reference.exchange;
+                    let is_superseded = settle::is_superseded(&scene, towards, exchange, &incident);
                     let digest = match reference.standing {
                         // What was given back is each site's own again.
                         Standing::Rejected => 0,
-                        _ => Agreed::of(&incident, towards, fields).with_files(files.get(&incident.id)).digest(),
+                        _ if is_superseded => {
+                            digests.superseded.insert(exchange);
+                            0
+                        }
+                        _ => {
+                            let between = Between { peer, exchange, towards, fields };
+                            Agreed::of(&incident, between).with_files(files.get(&incident.id)).digest()
+                        }
                     };
-                    digests.push((reference.exchange, digest));
+                    digests.all.push((exchange, digest));
                 }
             }
         }

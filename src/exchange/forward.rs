@@ -35,9 +35,7 @@ pub(super) fn forward(
     let present = settle::upward_key(scene, incident);
     for one in &incident.references {
         let key = ExchangeKey::new(&one.peer, one.exchange);
-        // What was submitted anew tells nothing to the case that went before.
-        let earlier = one.towards == Towards::Upstream && present.as_ref() != Some(&key);
-        if source == Some(&key) || earlier {
+        if source == Some(&key) || settle::is_superseded(scene, one.towards, one.exchange, incident) {
             continue;
         }
         let (changed, withheld) = settle::changed(transaction, &key, incident, scene)?;

@@ -15,6 +15,7 @@
 
 mod act;
 mod adopt;
+mod anew;
 mod apply;
 mod attachments;
 mod behind;

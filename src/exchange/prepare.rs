@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Engine, EngineError};
 use crate::case::ContentDigest;
-use crate::case::hide::{hide_in, may_be_of_address};
+use crate::case::hide::{hide_addresses, hide_in, may_be_of_address};
 use crate::store::{Appended, DueAttachment, Prepared};
 
 /// Bytes of a text that are looked at in one go.
@@ -58,10 +58,11 @@ impl Engine {
             return Ok(Prepared::Skipped { reason: reason.to_string() });
         }
         if !sharing.hide_addresses {
-            return Ok(Prepared::Ready { content: one.content });
+            return Ok(Prepared::Ready { content: one.content, told_as: None });
         }
+        let told_as = Some(hide_addresses(&one.name));
         match nature(&self.store().content(one.content, 0, PIECE).await?) {
-            Nature::Binary => Ok(Prepared::Ready { content: one.content }),
+            Nature::Binary => Ok(Prepared::Ready { content: one.content, told_as }),
             Nature::Wide => {
                 let reason = "addresses are to be hidden, and cannot be found in a text of this encoding".into();
                 Ok(Prepared::Skipped { reason })
@@ -83,7 +84,7 @@ impl Engine {
             return Ok(Prepared::Skipped { reason });
         }
         let begun = self.store().begin_content(&ContentDigest::ended(hash), bytes).await?;
-        let prepared = Prepared::Ready { content: begun.content };
+        let prepared = Prepared::Ready { content: begun.content, told_as: Some(hide_addresses(&one.name)) };
         if begun.complete {
             return Ok(prepared);
         }
@@ -108,14 +109,33 @@ impl Engine {
     }
 }
 
+/// A log that was cut, or what came over a serial line, has a stray NUL and is a text all the same.
 fn nature(beginning: &[u8]) -> Nature {
-    if beginning.starts_with(&[0xff, 0xfe]) || beginning.starts_with(&[0xfe, 0xff]) {
-        Nature::Wide
-    } else if beginning.contains(&0) {
-        Nature::Binary
-    } else {
-        Nature::Text
+    /// Below this, a few bytes say nothing about a share.
+    const FEW: usize = 64;
+    let is_marked = beginning.starts_with(&[0xff, 0xfe]) || beginning.starts_with(&[0xfe, 0xff]);
+    if is_marked || is_spread(beginning, 2) || is_spread(beginning, 4) {
+        return Nature::Wide;
     }
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\t'..=b'\r' | 0x1b);
+    let controls = beginning.iter().filter(is_control).count();
+    // In compressed or random bytes every ninth is one, in programs and captures more.
+    let is_binary = match beginning.len() {
+        ..FEW => std::str::from_utf8(beginning).is_err() && controls > 0,
+        length => controls > length / 20,
+    };
+    if is_binary { Nature::Binary } else { Nature::Text }
+}
+
+/// Whether most characters are one printable byte among NULs, as in UTF-16 and UTF-32 without a mark.
+fn is_spread(beginning: &[u8], width: usize) -> bool {
+    let is_one = |piece: &&[u8]| {
+        let mut others = piece.iter().filter(|byte| **byte != 0);
+        others.next().is_some_and(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+            && others.next().is_none()
+    };
+    let pieces = beginning.len() / width;
+    pieces > 0 && beginning.chunks_exact(width).filter(is_one).count() > pieces / 2
 }
 
 /// A text that is read in pieces, each without its addresses: cut where no address can be.
@@ -150,5 +170,40 @@ impl Text {
             self.is_uncut = self.rest.len() > STRETCH;
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wide(text: &str, width: usize) -> Vec<u8> {
+        text.bytes().flat_map(|byte| [vec![byte], vec![0; width - 1]].concat()).collect()
+    }
+
+    #[test]
+    fn what_a_person_can_read_is_a_text_and_what_they_cannot_is_none() {
+        let log = "neighbor 10.9.9.9 is down, retry in 30 s\n";
+        let cut = [log.as_bytes(), b"\0\0tail 10.8.8.8\n"].concat();
+        let coloured = format!("\u{1b}[31m{log}\u{1b}[0m");
+        for text in [log.as_bytes(), &cut, &log.repeat(50).into_bytes(), coloured.as_bytes(), b"10.9.9.9\0", b""] {
+            assert!(matches!(nature(text), Nature::Text), "{text:?}");
+        }
+        let marked = [vec![0xff, 0xfe], wide("ü", 2)].concat();
+        for text in [wide(log, 2), wide(log, 4), [vec![0], wide(log, 2)].concat(), marked] {
+            assert!(matches!(nature(&text), Nature::Wide), "{text:?}");
+        }
+        // A generator of numbers stands for a compressed file.
+        let mut state = 7_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .take(4096)
+        .collect();
+        let program = [b"\x7fELF".to_vec(), vec![0; 200], log.as_bytes().to_vec()].concat();
+        for bytes in [&noise[..], &noise[..200], &program, b"\xff\0\x01"] {
+            assert!(matches!(nature(bytes), Nature::Binary), "{bytes:?}");
+        }
     }
 }

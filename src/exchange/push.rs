@@ -19,7 +19,7 @@ use crate::case::{
     Towards, TransactionId, Upward,
 };
 use crate::peer::Upstream;
-use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome, Problem};
+use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, View};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
@@ -175,7 +175,7 @@ impl Engine {
                 Ok(answer) => {
                     crash_point(CrashPoint::PushAnswered);
                     failed = 0;
-                    self.take_answers(alias, batch, answer.results).await?;
+                    self.take_answers(alias, upstream, batch, answer.results).await?;
                 }
                 // A request over which the connection ends, while the peer answers others, is as bad as a refused one.
                 Err(error) if error.ended_connection() && failed < ILL && upstream.site().await.is_ok() => {
@@ -219,6 +219,7 @@ impl Engine {
     async fn take_answers(
         &self,
         alias: &Alias,
+        upstream: &Arc<dyn Upstream>,
         batch: Vec<Task>,
         results: Vec<OperationResult>,
     ) -> Result<(), EngineError> {
@@ -226,6 +227,7 @@ impl Engine {
         let mut parked = Vec::new();
         let mut seen = HashMap::new();
         let mut unlinked = Vec::new();
+        let mut unopened = Vec::new();
         for (task, result) in batch.into_iter().zip(results) {
             match result.outcome {
                 Outcome::Applied { transaction } => acknowledged.push((task, transaction)),
@@ -235,6 +237,10 @@ impl Engine {
                 }
                 Outcome::Refused { problem } => {
                     seen.extend(task.travelled(Way::Refused).map(|travelled| (task.key.clone(), travelled)));
+                    if task.reopens() && problem.is(ProblemType::Illegal) {
+                        unopened.push((task, problem));
+                        continue;
+                    }
                     parked.push((task.key, in_their_words(&problem)));
                 }
                 Outcome::OutOfOrder { expected } => {
@@ -245,6 +251,7 @@ impl Engine {
         }
         self.take_transactions(alias, acknowledged).await?;
         self.take_unlinked(unlinked).await?;
+        parked.extend(self.take_unopened(alias, upstream, unopened).await?);
         self.park_seen(parked, seen).await
     }
 
@@ -506,6 +513,10 @@ impl Task {
         matches!(&self.what, What::Send(entry) if matches!(entry.kind, Cancel | Close | Reject | Reopen | Resolve))
     }
 
+    fn reopens(&self) -> bool {
+        matches!(&self.what, What::Send(entry) if entry.kind == OperationKind::Reopen)
+    }
+
     /// How the exchange stands once this is acknowledged.
     fn standing(&self, transaction: &TransactionId) -> Option<Standing> {
         let Leg::Upward { incident, step } = &self.record.leg else { return None };
@@ -530,7 +541,7 @@ impl Task {
 }
 
 /// A peer's reason: what the peer wrote by itself stands in quotes, which the log leaves out.
-fn in_their_words(problem: &Problem) -> String {
+pub(super) fn in_their_words(problem: &Problem) -> String {
     format!("{}: \"{}\"", problem.title, problem.detail)
 }
 

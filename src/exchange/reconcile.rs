@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::adopt::standpoint;
 use super::detect::reference;
-use super::digest::{Picture, shown};
+use super::digest::{Digests, Picture, shown};
 use super::fields::hear;
 use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
@@ -17,12 +17,13 @@ use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
-    Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
-    Incident, IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
+    Action, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine, Incident,
+    IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
 use crate::protocol::{DriftRow, ExchangeSnapshot, ProblemType, ReconcileAnswer, TRANSACTION_LIMIT};
+use crate::state::ExchangeKey;
 use crate::store::{Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -86,8 +87,8 @@ impl Engine {
         upstream: &dyn Upstream,
         answer: &mut ReconcileAnswer,
     ) -> Result<Vec<ExchangeId>, EngineError> {
-        let ours = self.store_digests(alias, Towards::Upstream, None, None).await?;
-        answer.compared = ours.len() as u64;
+        let Digests { all: ours, superseded } = self.store_digests(alias, Towards::Upstream, None, None).await?;
+        answer.compared = (ours.len() - superseded.len()) as u64;
         let mut suspects = Vec::new();
         let mut ranges = vec![(None, None)];
         let mut requests = 0;
@@ -100,7 +101,9 @@ impl Engine {
             let page = upstream.digests(after, through).await?;
             if page.parts.is_empty() {
                 let theirs = page.exchanges.iter().map(|one| (one.exchange, one.digest.clone()));
-                differing(within(&ours, after, through), theirs.collect(), &mut suspects);
+                let mut found = differing(within(&ours, after, through), theirs.collect());
+                found.retain(|exchange| !superseded.contains(exchange));
+                suspects.append(&mut found);
                 continue;
             }
             let mut start = after;
@@ -153,6 +156,7 @@ impl Engine {
                         answer.differences.extend(rows(&drift, done));
                     }
                 },
+                (Some(picture), None) if is_given_back(&picture) => {}
                 (Some(picture), None) if may_be_unknown(&picture) => answer.in_motion += 1,
                 (Some(picture), None) => {
                     let (incident, is_open) = (picture.record.incident(), !picture.record.leg.is_over());
@@ -201,7 +205,7 @@ impl Engine {
             milestones: lacking_milestones(incident, differences, alias),
             ..Changes::default()
         };
-        let mut told = taken(theirs, record, &come, alias);
+        let mut told = taken(theirs, record, &come, &picture.key);
         told.milestones.retain(|one| incident.milestones.iter().all(|known| known.id != one.id));
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
@@ -209,7 +213,7 @@ impl Engine {
         };
         let mut standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
         // As the upstream has it: so ours is a change, and goes there by the outgoing table.
-        standpoint.shadow.follow(&taken(theirs, record, &kept, alias));
+        standpoint.shadow.follow(&taken(theirs, record, &kept, &picture.key));
         let standing = standpoint.leg.standing(edit.phase.unwrap_or(incident.work.phase) == Phase::Review);
         let line = HistoryLine {
             exchange: Some(picture.key.exchange),
@@ -289,12 +293,10 @@ enum Compared {
 fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compared {
     let record = &picture.record;
     let at_rest = !picture.in_motion && (record.sent, record.applied) == (theirs.applied, theirs.sent);
-    let given_back = matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. });
     match (&picture.incident, &theirs.agreed) {
-        _ if given_back => Compared::Alike,
+        _ if is_given_back(&picture) => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
-            let here = Agreed::of(incident, Towards::Upstream, fields).with_files(Some(&picture.files));
-            let differences = here.differences(agreed);
+            let differences = picture.agreed(incident, fields).differences(agreed);
             match differences.is_empty() {
                 true => Compared::Alike,
                 false => {
@@ -307,14 +309,19 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compa
     }
 }
 
-/// Whether the upstream need not know of it yet, or not any more.
+/// Whether the upstream need not know of it yet.
 fn may_be_unknown(picture: &Picture) -> bool {
     let waits = matches!(picture.record.leg, Leg::Upward { step: Upward::Creating | Upward::AwaitingTransaction, .. });
-    waits || picture.in_motion || matches!(picture.record.leg, Leg::Upward { step: Upward::Rejected, .. })
+    waits || picture.in_motion
+}
+
+/// What was given back, or linked to nothing, is each site's own again.
+fn is_given_back(picture: &Picture) -> bool {
+    matches!(picture.record.leg, Leg::Upward { step: Upward::Rejected, .. })
 }
 
 /// What the upstream's record has and ours has not.
-fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference], alias: &Alias) -> Edit {
+fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference], key: &ExchangeKey) -> Edit {
     let mut edit = Edit::default();
     for difference in differences {
         match &difference.field {
@@ -323,10 +330,12 @@ fn taken(theirs: &ExchangeSnapshot, record: &Changes, differences: &[Difference]
             Subject::CompletionCode => edit.completion_code = Some(record.completion_code.flatten()),
             Subject::ExpectedResolution => edit.expected_resolution = Some(record.expected_resolution.flatten()),
             Subject::Case => edit.case = record.case.clone(),
-            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, *id, alias)),
+            Subject::Comment(id) if difference.ours.is_none() => edit.comments.extend(theirs_of(record, *id, key)),
             Subject::Milestones => {
                 let sound = record.milestones.iter().filter(|one| one.check().is_ok());
-                edit.milestones = sound.map(|one| Milestone { origin: Some(alias.clone()), ..one.clone() }).collect();
+                edit.milestones = sound
+                    .map(|one| Milestone { origin: Some(key.peer.clone()), came_in: Some(key.exchange), ..one.clone() })
+                    .collect();
             }
             Subject::Comment(_) | Subject::File(_) => {}
         }
@@ -343,9 +352,9 @@ fn phase(theirs: &ExchangeSnapshot) -> Phase {
 }
 
 /// The upstream tells its own comments whole; of ours it has the digest alone.
-fn theirs_of(record: &Changes, id: Uuid, alias: &Alias) -> Option<Comment> {
+fn theirs_of(record: &Changes, id: Uuid, key: &ExchangeKey) -> Option<Comment> {
     let comment = record.comments.iter().find(|comment| comment.id == id && comment.check().is_ok())?;
-    Some(Comment { origin: Some(alias.clone()), ..comment.clone() })
+    Some(Comment { origin: Some(key.peer.clone()), came_in: Some(key.exchange), ..comment.clone() })
 }
 
 /// Milestones that the upstream may lack: which ones, the digest does not tell; each arrives once.
@@ -393,7 +402,7 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
             }
             field if drift.ours.contains(field) => Some("tell the peer ours, which counts"),
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
-                (None, _) if theirs_of(&drift.record, *id, alias).is_some() => Some(TAKE),
+                (None, _) if theirs_of(&drift.record, *id, &drift.picture.key).is_some() => Some(TAKE),
                 (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
                 _ => None,
             },
@@ -444,11 +453,13 @@ fn within(
 }
 
 /// The exchanges of one range that only one side has, or that differ.
-fn differing(ours: &[(ExchangeId, u64)], mut theirs: HashMap<ExchangeId, String>, suspects: &mut Vec<ExchangeId>) {
+fn differing(ours: &[(ExchangeId, u64)], mut theirs: HashMap<ExchangeId, String>) -> Vec<ExchangeId> {
+    let mut found = Vec::new();
     for (exchange, digest) in ours {
         if theirs.remove(exchange) != Some(shown(*digest)) {
-            suspects.push(*exchange);
+            found.push(*exchange);
         }
     }
-    suspects.extend(theirs.into_keys());
+    found.extend(theirs.into_keys());
+    found
 }

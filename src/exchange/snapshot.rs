@@ -7,8 +7,7 @@ use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::{
-    Agreed, Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards,
-    TransactionId,
+    Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, PAGE_BYTES, ProblemType, SnapshotStep, TransactionAnswer, TransactionList,
@@ -55,9 +54,11 @@ impl Engine {
         let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
         let exchanges = ours.map(|one| ExchangeSnapshot {
             // In motion there is nothing to compare.
-            agreed: one.incident.as_ref().filter(|_| !one.in_motion).map(|incident| {
-                Agreed::of(incident, Towards::Client, settings.fields(client)).with_files(Some(&one.files))
-            }),
+            agreed: one
+                .incident
+                .as_ref()
+                .filter(|_| !one.in_motion)
+                .map(|incident| one.agreed(incident, settings.fields(client))),
             ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })

@@ -5,10 +5,9 @@ use tracing::info;
 
 use super::{Engine, EngineError, settle};
 use crate::case::{
-    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Reference, Standing, Submission, Towards,
+    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
-use crate::protocol::site::capability;
 use crate::store::{Write, Writer, Written};
 
 /// Rounds of somebody else, the detector perhaps, changing the record at the same moment.
@@ -77,39 +76,6 @@ impl Engine {
             }
         }
         Err(ProblemType::Busy.with("the incident keeps changing; try again").into())
-    }
-
-    /// Whether the upstream has closed the case and does not open it again (C-50).
-    pub(super) async fn stays_closed(&self, incident: &Incident) -> Result<bool, EngineError> {
-        let Some(key) = settle::upward_key(&self.scene(), incident) else { return Ok(false) };
-        let closed = |one: &Reference| one.exchange == key.exchange && one.standing == Standing::Closed;
-        if incident.work.phase != Phase::Close || !incident.references.iter().any(closed) {
-            return Ok(false);
-        }
-        let record = self.state().read(move |view| view.peer(&key.peer)).await?;
-        // A peer that was not reached yet is believed to be like most.
-        Ok(record.version.is_some() && !record.capabilities.iter().any(|one| one == capability::REOPEN))
-    }
-
-    /// Opens a new case for an incident whose old one stays closed; the old case's ID stays in the history (C-50).
-    pub(super) async fn submit_anew(&self, incident: &Incident, edit: Edit, operator: &str) -> Result<(), EngineError> {
-        let old = incident.case.as_ref().map_or_else(|| "the case".to_owned(), |case| format!("case {}", case.id));
-        let detail = format!("{old} is closed and does not open again; submitted anew");
-        let write = Write {
-            expected_revision: Some(incident.revision),
-            edit,
-            submission: Some(Submission::Requested),
-            generation: Some(incident.generation + 1),
-            history: vec![self.line(incident.id, Action::Submitted, operator, detail)],
-            ..Write::to(incident.id, Writer::Operator)
-        };
-        match self.write_one(write).await? {
-            Written::Done => {
-                self.0.changed.notify_one();
-                Ok(())
-            }
-            _ => Err(ProblemType::Busy.with("the record changed at the same moment; look at it and try again").into()),
-        }
     }
 
     /// Keeps a form for the later submission; nothing is sent.

@@ -2,11 +2,12 @@
 //! next, what is at fault, and what is there to do?
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::{
     Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing,
     Submission, Towards, Upward,
@@ -45,7 +46,11 @@ impl Engine {
         let Some(incident) = loaded.incidents.into_iter().next() else {
             return Err(ProblemType::NotFound.with(format!("there is no incident {id}")).into());
         };
-        let exchanges = self.known(&incident).await?;
+        let (mut exchanges, scene) = (self.known(&incident).await?, self.scene());
+        exchanges.retain(|known| {
+            let towards = known.record.leg.towards();
+            !settle::is_superseded(&scene, towards, known.key.exchange, &incident)
+        });
         let is_open =
             |known: &&Known| !known.record.leg.is_over() || known.needs_a_person() || !known.pending.is_empty();
         let asked_again = incident.client.is_none() && incident.submission != Submission::Requested;
@@ -71,11 +76,12 @@ impl Engine {
         }
         let mut writes = Vec::with_capacity(incidents.len());
         for id in incidents {
+            let line = self.why(id).await?.line;
             let note = Comment {
-                id: Uuid::now_v7(),
+                id: note_id(id, &line),
                 author: "casebridge".into(),
                 written_at: self.now(),
-                text: self.why(id).await?.line,
+                text: line,
                 internal: true,
                 ..Comment::default()
             };
@@ -85,6 +91,14 @@ impl Engine {
         self.store().write(writes).await?;
         Ok(())
     }
+}
+
+/// The same for the same answer, which arrives once then, whoever asked at the same moment (C-31).
+fn note_id(incident: IncidentId, line: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(format!("why {incident} {line}")).into();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    Uuid::new_v8(bytes)
 }
 
 fn told(incident: IncidentId, exchange: Option<ExchangeId>, answer: Answer) -> WhyAnswer {
@@ -159,13 +173,15 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
             .because("this site has no [upstream] to submit to");
     };
     let submit = format!("casebridge submit {id}");
+    // A link that was refused stands in the history with its exchange; what a policy here held stands in none.
+    let unlinked = held.filter(|line| line.exchange.is_some()).map(|line| line.detail.clone());
     match incident.submission {
         Submission::Undecided => Answer::new("the policies here, which look at it in a moment", Side::Here, created),
         Submission::Requested if incident.references.iter().any(|one| one.peer == *upstream) => unknown(upstream),
         Submission::Requested => Answer::new("the detector here, which queues it in a moment", Side::Here, created),
         Submission::Draft => person().because("its form is a draft").remedied_by(submit),
         Submission::Held if incident.references.iter().any(|one| one.standing == Standing::Rejected) => person()
-            .because(format!("{upstream} gave it back"))
+            .because(unlinked.unwrap_or_else(|| format!("{upstream} gave it back")))
             .remedied_by(format!("solve it here, or submit it anew: {submit}")),
         Submission::Held => Answer {
             since: held.map(|line| line.at).or(created),
@@ -191,8 +207,16 @@ fn unreadable(reason: &str) -> Answer {
 /// One exchange.
 pub(super) fn of_exchange(known: &Known) -> Answer {
     let (record, peer) = (&known.record, &known.key.peer);
+    let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
+    if record.paused && !record.leg.is_over() {
+        let answer = Answer::new("a person here: the exchange is switched off", Side::Here, None);
+        let answer = match &record.held {
+            Some(held) => answer.because(format!("news of {peer} waits since operation {}", held.seq)),
+            None => answer,
+        };
+        return answer.remedied_by(format!("casebridge resume {id}"));
+    }
     if let Some(parked) = record.parked.as_ref().or(record.held.as_ref()) {
-        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
         let whose = if record.parked.is_some() { "" } else { "of the peer's " };
         let what = format!("a person here: {} {} {whose}is parked", parked.operation, parked.seq);
         let remedy = match parked.reason.as_str() {
@@ -200,11 +224,6 @@ pub(super) fn of_exchange(known: &Known) -> Answer {
             _ => format!("remove the reason, then: casebridge retry {id}"),
         };
         return Answer::new(what, Side::Here, Some(parked.since)).because(&parked.reason).remedied_by(remedy);
-    }
-    if record.paused && !record.leg.is_over() {
-        let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
-        return Answer::new("a person here: the exchange is switched off", Side::Here, None)
-            .remedied_by(format!("casebridge resume {id}"));
     }
     let answer = step(known);
     let tried = record.due.as_ref().filter(|due| due.attempts > 0 || due.last_error.is_some());
@@ -253,8 +272,8 @@ fn step(known: &Known) -> Answer {
             theirs(carried(format!("the case ID and link: a person at {peer} decides")))
         }
         Leg::Upward { step: Upward::Open { .. }, .. } if record.holder == Holder::Us => ours(
-            carried(format!("a person here: {peer} handed the case over")),
-            "solve it, or hand it back: casebridge assign ID",
+            carried(format!("a person here, who has the case in hand and not {peer}")),
+            "solve it, or hand it back: casebridge assign ID GROUP",
         ),
         Leg::Downward(Downward::Open { .. }) if record.holder == Holder::Peer => {
             theirs(carried(format!("{peer}, who has the case in hand")))

@@ -187,8 +187,10 @@ impl Engine {
         let reopens = decision == Decision::Reopen;
         let mut comments = self.comment(&request.comment, &request.operator)?;
         if let Some(solution) = incident.work.solution.as_ref().filter(|_| reopens) {
+            // Where the Reopen arrives a rule keeps it (C-16): told there as well, it would stand there twice.
             let text = format!("Reopened. Previous solution was: {solution}");
-            comments.extend(self.comment(&Some(text), &request.operator)?);
+            let kept = self.comment(&Some(text), &request.operator)?;
+            comments.extend(kept.into_iter().map(|comment| Comment { internal: true, ..comment }));
         }
         let edit = Edit {
             phase,

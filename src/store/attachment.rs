@@ -32,9 +32,10 @@ pub struct DueAttachment {
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prepared {
-    /// It goes, with this content.
+    /// It goes, with this content; under another name than its own where that has an address which is hidden.
     Ready {
         content: i64,
+        told_as: Option<String>,
     },
     Skipped {
         reason: String,

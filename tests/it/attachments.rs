@@ -458,3 +458,44 @@ async fn a_45_with_hidden_addresses_none_is_on_the_wire_and_the_local_copy_stays
     assert_eq!(here["synopsis"], "BGP to 10.1.2.3 is down", "the local copy is whole");
     assert_eq!(pair.end_user.file(1, "show bgp 10.1.2.3").await.as_deref(), Some(text.as_bytes()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_45_what_comes_back_without_its_addresses_is_ours_and_names_that_are_hidden_stay_apart() {
+    let up = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
+    let mut pair = Relayed::start(Plan { end_user: &up, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.open(1).await;
+    pair.end_user.execute("UPDATE incident SET solution = 'set 10.0.0.1 on r1' WHERE id = 1").await;
+    let hidden = |shown: &serde_json::Value| shown["solution"] == "set *** on r1";
+    pair.partner.when(1, "the solution without its address", hidden).await;
+    pair.end_user.attach(1, "log-10.0.0.1.txt", b"first").await;
+    pair.partner.has_file(1, "log-***.txt", b"first").await;
+    pair.end_user.attach(1, "log-10.0.0.2.txt", b"second").await;
+    pair.partner.has_file(1, "log-****.txt", b"second").await;
+    pair.partner.has_file(1, "log-***.txt", b"first").await;
+
+    let stays_whole = async |pair: &Relayed, status: &str| {
+        let ours = pair.end_user.when(1, status, |shown| shown["case_status"] == status).await;
+        assert_eq!(ours["solution"], "set 10.0.0.1 on r1", "after {status}");
+    };
+    pair.partner.act("/v1/incidents/1/resync", json!({"operator": "bert"})).await;
+    pair.partner.act("/v1/incidents/1/update", json!({"operator": "bert", "status": "told again"})).await;
+    stays_whole(&pair, "told again").await;
+    pair.end_user.kill();
+    pair.end_user.lose_state();
+    pair.end_user.start().await;
+    pair.partner.act("/v1/incidents/1/update", json!({"operator": "bert", "status": "taken up"})).await;
+    stays_whole(&pair, "taken up").await;
+    eventually("both sites to agree", || async {
+        let answer = pair.end_user.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+        (answer["in_motion"] == 0).then(|| assert_eq!(answer["differences"], json!([]), "{answer}"))
+    })
+    .await;
+    // A new content goes under the name that the peer knows.
+    pair.end_user.attach(1, "log-10.0.0.2.txt", b"third").await;
+    pair.partner.has_file(1, "log-****.txt", b"third").await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM attachment").await, 2);
+    // A person changes what they read there: that is a change.
+    pair.partner.act("/v1/incidents/1/update", json!({"operator": "bert", "solution": "set *** on r2"})).await;
+    pair.end_user.when(1, "the other solution", |shown| shown["solution"] == "set *** on r2").await;
+}

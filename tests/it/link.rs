@@ -138,6 +138,10 @@ async fn what_is_foreign_taken_or_unknown_cannot_be_linked_and_looks_alike() {
     assert!(reasons.windows(2).all(|pair| pair[0] == pair[1]), "{reasons:?}");
     assert_eq!(north.get("/v1/parked").await.body["total"], 0);
     assert_eq!(partner.count("SELECT count(*) FROM incident").await, 2);
+    let why = north.get("/v1/incidents/1/why").await.body["line"].as_str().unwrap().to_owned();
+    assert!(why.contains("no such case that could be linked to"), "{why}");
+    let compared = north.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+    assert_eq!((&compared["in_motion"], &compared["differences"]), (&json!(0), &json!([])), "{compared}");
     // The incident is a person's again, who submits it as any other.
     north.act("/v1/incidents/1/submit", json!({"operator": "anna"})).await;
     reaches(north, 1, "step", json!("awaiting_case")).await;

@@ -52,6 +52,7 @@ mod requests;
 mod signals;
 mod slow_store;
 mod states;
+mod superseded;
 mod support;
 mod tenants;
 mod tls;

@@ -32,6 +32,10 @@ async fn what_was_held_comes_before_our_own_changes_whoever_switches_the_exchang
             (pair.end_user.get("/v1/parked").await.body["total"] == 1).then_some(())
         })
         .await;
+        let why = pair.end_user.get("/v1/incidents/1/why").await.body["line"].as_str().unwrap().to_owned();
+        for part in ["the exchange is switched off", "since operation 2", "casebridge resume 1"] {
+            assert!(why.contains(part), "{why}");
+        }
         pair.end_user.execute("INSERT INTO comment (incident, author, text) VALUES (1, 'anna', 'ours')").await;
         match by_command {
             true => _ = pair.end_user.act("/v1/incidents/1/active", by(json!({"active": true}))).await,

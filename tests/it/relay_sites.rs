@@ -189,6 +189,40 @@ async fn c_50_a_closed_case_is_opened_again_over_two_hops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c_50_where_the_third_site_opens_no_closed_case_the_second_submits_anew() {
+    let mut row = Row::new(RowPlan::default()).await;
+    row.vendor.edit_config("[case]\n", "[case]\nreopen_closed = false\n");
+    row.vendor.start().await;
+    row.partner.start().await;
+    row.north.start().await;
+    row.escalated().await;
+    row.vendor.act("/v1/incidents/1/close", by(json!({"solution": "Replaced it"}))).await;
+    row.north.step(1, "partner", "closed").await;
+    // The partner dies over the Reopen, and once more when it has decided what becomes of it.
+    row.partner.kill();
+    row.north.act("/v1/incidents/1/reopen", json!({"operator": "anna", "comment": "It fails again"})).await;
+    for point in ["OperationApplied", "PushAnswered"] {
+        row.partner.crash_at(point);
+        row.partner.spawn();
+        row.partner.exited().await;
+    }
+    row.partner.start().await;
+    let again = row.vendor.when(2, "a second incident", |shown| shown["client"] == "partner").await;
+    assert!(comments(&again).contains(&"anna: It fails again".to_owned()), "{again}");
+    row.vendor.act("/v1/incidents/2/accept", by(json!({}))).await;
+    let ours = row.north.when(1, "the second case", |shown| shown["case_id"] == "vendor-2").await;
+    assert_eq!((&ours["phase"], &ours["solution"]), (&json!("initial_support"), &Value::Null));
+    row.at_rest().await;
+    assert_eq!(row.vendor.get("/v1/incidents/1").await.body["phase"], "close", "the first one stays as it ended");
+    let told = row.partner.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(told.contains("case vendor-1 is closed and does not open again"), "{told}");
+    row.vendor.act("/v1/incidents/2/close", by(json!({"solution": "Replaced the other one"}))).await;
+    let closed = row.north.step(1, "partner", "closed").await;
+    assert_eq!(closed["solution"], "Replaced the other one");
+    row.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c_54_a_question_travels_down_two_hops_and_its_answer_up_two() {
     let mut row = Row::start(RowPlan::default()).await;
     row.escalated().await;
@@ -331,6 +365,9 @@ async fn a_32_an_override_survives_what_the_upstream_says_later_and_can_be_clear
     row.vendor.act("/v1/incidents/1/update", by(json!({"status": "In Progress"}))).await;
     let seen = row.north.when(1, "the status", |shown| shown["case_status"] == "In Progress").await;
     assert_eq!(case(&seen), [Some("T-17"), Some(link), Some("In Progress")], "what is not overridden follows");
+    // The history tells the change of the upstream's case, and not of the one that the client sees.
+    let history = row.partner.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("update: status \\\"Open\\\" -> \\\"In Progress\\\""), "{history}");
 
     row.partner.act("/v1/incidents/1/override", by(json!({"status": "With the manufacturer"}))).await;
     row.north.when(1, "our own status", |shown| shown["case_status"] == "With the manufacturer").await;

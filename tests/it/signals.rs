@@ -54,14 +54,6 @@ fn logged(site: &Site, what: &str) -> usize {
     site.log().matches(what).count()
 }
 
-/// SIGHUP, and then this event once more than before.
-async fn reload(site: &Site, event: &str) {
-    let event = format!("event=\"{event}\"");
-    let before = logged(site, &event);
-    site.signal("HUP");
-    eventually(&event, || async { (logged(site, &event) > before).then_some(()) }).await;
-}
-
 async fn arrived(pair: &Pair, count: i64) {
     eventually("the incidents at the partner", || async {
         (pair.partner.count("SELECT count(*) FROM incident").await == count).then_some(())
@@ -79,8 +71,8 @@ async fn a_changed_policy_takes_effect_at_a_reload() {
     .await;
     pair.end_user.edit_config("[[inbox]]", &format!("{SUBMIT_ALL}[[inbox]]"));
     pair.partner.edit_config("[case]", &format!("{ACCEPT_ALL}[case]"));
-    reload(&pair.end_user, "reloaded").await;
-    reload(&pair.partner, "reloaded").await;
+    pair.end_user.reload("reloaded").await;
+    pair.partner.reload("reloaded").await;
     pair.end_user.insert(3, 2).await;
     arrived(&pair, 2).await;
     eventually("their cases", || async {
@@ -101,7 +93,7 @@ async fn what_needs_a_restart_is_named_and_stays_as_it_was() {
     pair.end_user.edit_config("alias = \"north\"", "alias = \"south\"");
     pair.end_user.edit_config("alias = \"partner\"", "alias = \"vendor\"");
     pair.end_user.edit_config("[log]", "[log]\nformat = \"json\"");
-    reload(&pair.end_user, "reload_incomplete").await;
+    pair.end_user.reload("reload_incomplete").await;
     let log = pair.end_user.log();
     let line = log.lines().find(|line| line.contains("reload_incomplete")).unwrap();
     assert!(line.contains("keys=\"[site], [log], [upstream] alias\""), "{line}");
@@ -117,7 +109,7 @@ async fn a_broken_file_changes_nothing_and_says_why() {
     let good = std::fs::read_to_string(pair.end_user.path("config.toml")).unwrap();
     pair.end_user.edit_config("[[submit.policy]]\nname = \"all\"\n", "[submit]\nrequire_site_id = \"perhaps\"\n");
     pair.end_user.edit_config("first = \"50ms\"", "first = \"soon\"");
-    reload(&pair.end_user, "reload_refused").await;
+    pair.end_user.reload("reload_refused").await;
     eventually("both faults", || async { (logged(&pair.end_user, "reload_refused") == 2).then_some(()) }).await;
     let log = pair.end_user.log();
     for key in ["reason=\"submit.require_site_id: ", "reason=\"retry.first: "] {
@@ -127,15 +119,15 @@ async fn a_broken_file_changes_nothing_and_says_why() {
     pair.wait_all_open(3).await;
     // What is no TOML at all, and a file that is gone.
     std::fs::write(pair.end_user.path("config.toml"), "[site\n").unwrap();
-    reload(&pair.end_user, "reload_refused").await;
+    pair.end_user.reload("reload_refused").await;
     std::fs::remove_file(pair.end_user.path("config.toml")).unwrap();
-    reload(&pair.end_user, "reload_refused").await;
+    pair.end_user.reload("reload_refused").await;
     assert_eq!(logged(&pair.end_user, "event=\"reloaded\""), 0);
     pair.end_user.insert(3, 3).await;
     pair.wait_all_open(6).await;
     // Corrected, it is taken.
     std::fs::write(pair.end_user.path("config.toml"), good).unwrap();
-    reload(&pair.end_user, "reloaded").await;
+    pair.end_user.reload("reloaded").await;
     pair.end_user.insert(6, 3).await;
     pair.at_rest(9).await;
 }
@@ -152,7 +144,7 @@ async fn a_client_that_a_reload_adds_can_connect_and_one_that_it_removes_cannot(
     write_secret(&pair.partner.path("south-password"), "southern horse");
     let client = "[[client]]\nalias = \"south\"\nuser = \"south\"\npassword_file = \"south-password\"\n";
     pair.partner.edit_config("[case]", &format!("{client}[case]"));
-    reload(&pair.partner, "reloaded").await;
+    pair.partner.reload("reloaded").await;
     assert!(south.command(&["test-peer"]).ok().contains("knows us as  south"));
     south.start().await;
     south.insert(100, 3).await;
@@ -166,7 +158,7 @@ async fn a_client_that_a_reload_adds_can_connect_and_one_that_it_removes_cannot(
     pair.wait_all_open(5).await;
 
     pair.partner.edit_config(client, "");
-    reload(&pair.partner, "reloaded").await;
+    pair.partner.reload("reloaded").await;
     south.command(&["test-peer"]).refused(5, &["does not accept our user name and password"]);
     pair.end_user.insert(20, 2).await;
     pair.wait_all_open(7).await;
@@ -178,7 +170,7 @@ async fn old_credentials_fail_at_the_next_call_and_what_waits_goes_on_with_the_n
     pair.give(3).await;
     pair.at_rest(3).await;
     write_secret(&pair.partner.path("password"), "a new horse");
-    reload(&pair.partner, "reloaded").await;
+    pair.partner.reload("reloaded").await;
     pair.end_user.insert(10, 2).await;
     eventually("the refusal", || async {
         let log = pair.end_user.log();
@@ -198,7 +190,7 @@ async fn old_credentials_fail_at_the_next_call_and_what_waits_goes_on_with_the_n
     assert_eq!(logged(&pair.partner, "event=\"client_unauthorized\""), 1, "{}", pair.partner.log());
 
     write_secret(&pair.end_user.path("password"), "a new horse");
-    reload(&pair.end_user, "reloaded").await;
+    pair.end_user.reload("reloaded").await;
     pair.at_rest(5).await;
 }
 

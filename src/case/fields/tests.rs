@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::case::example::{comment, incident, peer};
 use crate::case::{
-    Agreed, Arrival, Changes, Counterpart, ExchangeId, Groups, Holder, Operation, Phase, Towards, apply, derive_create,
-    derive_operations,
+    Agreed, Arrival, Between, Changes, Counterpart, ExchangeId, Groups, Holder, Incident, Operation, Phase, Towards,
+    apply, derive_create, derive_operations,
 };
 
 fn map(field: FieldName, direction: Direction, words: &[(&str, &str)], keep: bool) -> FieldMap {
@@ -231,6 +231,11 @@ fn what_is_not_taken_stays_also_where_a_rule_would_change_it() {
     assert_eq!(comes.level(shadow, &record.work).solution, Some(Mark::of("Ours")), "one that stays meets none");
 }
 
+fn agreed(incident: &Incident, towards: Towards, fields: &FieldMap) -> Agreed {
+    let exchange = ExchangeId::from_bytes([7; 16]);
+    Agreed::of(incident, Between { peer: &peer(), exchange, towards, fields })
+}
+
 #[test]
 fn reconciliation_compares_words_that_travel_and_leaves_out_what_does_not() {
     let (mut here, mut there) = (incident(), incident());
@@ -240,15 +245,14 @@ fn reconciliation_compares_words_that_travel_and_leaves_out_what_does_not() {
     (here.case, there.case) = (case("Neu"), case("Open"));
     let ours = map(FieldName::CaseStatus, Direction::Both, &[("Neu", "New")], false);
     let theirs = map(FieldName::CaseStatus, Direction::Both, &[("Open", "New")], false);
-    let (one, other) = (Agreed::of(&here, Towards::Upstream, &ours), Agreed::of(&there, Towards::Client, &theirs));
+    let (one, other) = (agreed(&here, Towards::Upstream, &ours), agreed(&there, Towards::Client, &theirs));
     assert_eq!((one.differences(&other), one.digest()), (vec![], other.digest()));
-    assert_ne!(one.digest(), Agreed::of(&there, Towards::Client, FieldMap::plain()).digest());
+    assert_ne!(one.digest(), agreed(&there, Towards::Client, FieldMap::plain()).digest());
 
     there.case = here.case.clone();
     here.work.solution = Some("Ours alone".into());
     let out = map(FieldName::Solution, Direction::Out, &[], false);
-    let (one, other) =
-        (Agreed::of(&here, Towards::Upstream, &out), Agreed::of(&there, Towards::Client, FieldMap::plain()));
+    let (one, other) = (agreed(&here, Towards::Upstream, &out), agreed(&there, Towards::Client, FieldMap::plain()));
     assert_eq!(one.differences(&other), [], "one site's map is enough");
     assert_eq!(one.digest(), other.digest());
     assert_eq!(other.differences(&one), []);

@@ -92,6 +92,16 @@ pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result
     Ok(true)
 }
 
+/// The exchange is over at the upstream, and another one follows it: what waits in it goes nowhere.
+pub fn left(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result<(), StateError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    for position in std::mem::take(&mut record.pending) {
+        transaction.dequeue(&key.peer, position)?;
+    }
+    (record.due, record.parked) = (None, None);
+    transaction.put_exchange(key, &record)
+}
+
 /// The upstream has no case that the Create named; nothing came of it.
 pub fn unlinked(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timestamp) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };

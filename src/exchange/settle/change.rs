@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::{Scene, enqueue, step, upward_exchange};
+use super::{Scene, enqueue, is_superseded, step, upward_exchange};
 use crate::case::{
     Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Reference, Shadow, Towards, Upward,
     derive_create, derive_operations,
@@ -97,6 +97,9 @@ pub(super) fn difference(
     scene: &Scene,
 ) -> Result<Option<Parked>, StateError> {
     record.paused = !incident.active;
+    if is_superseded(scene, record.leg.towards(), key.exchange, incident) {
+        return Ok(None);
+    }
     if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. } | Leg::Downward(Downward::Rejected { .. })) {
         return Ok(None);
     }

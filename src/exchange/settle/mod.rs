@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, StateError, Transaction};
 
 pub use adoption::{Standpoint, adopted, told_again};
-pub use answer::{Sent, acknowledged, answered_received, forgotten, unlinked};
+pub use answer::{Sent, acknowledged, answered_received, forgotten, left, unlinked};
 pub use change::{Changed, changed, changed_again, resumed, submitted};
 pub use client::{acknowledged_through, opened, received, restated};
 pub use incoming::{Taken, applied, applied_late, held_again, parked_incoming, passed_over};
@@ -132,6 +132,12 @@ fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
 pub fn upward_key(scene: &Scene, incident: &Incident) -> Option<ExchangeKey> {
     let upstream = scene.upstream.as_ref()?;
     Some(ExchangeKey::new(upstream, upward_exchange(scene, incident)))
+}
+
+/// Whether the incident was submitted anew after this exchange (C-18, C-50): its record is about another case now. What
+/// comes in it is no word on that one, and nothing of that one goes there.
+pub fn is_superseded(scene: &Scene, towards: Towards, exchange: ExchangeId, incident: &Incident) -> bool {
+    towards == Towards::Upstream && upward_exchange(scene, incident) != exchange
 }
 
 fn upward_exchange(scene: &Scene, incident: &Incident) -> ExchangeId {

@@ -73,7 +73,7 @@ fn who_has_the_case_in_hand_and_a_switch_are_told() {
     let open = || up(Upward::Open { transaction: transaction(), case: "CASE-7".parse().unwrap() });
     let mut one = known(open());
     one.record.holder = Holder::Us;
-    assert_eq!(of_exchange(&one).waits_for, "a person here: partner handed the case over");
+    assert_eq!(of_exchange(&one).waits_for, "a person here, who has the case in hand and not partner");
     let case = "CASE-7".parse().unwrap();
     let mut below = known(Leg::Downward(Downward::Open { incident: IncidentId(7), case }));
     below.record.holder = Holder::Peer;

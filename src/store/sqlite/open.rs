@@ -96,7 +96,8 @@ fn made(id: IncidentId, open: Open, contact: Option<Person>) -> Result<Incident,
         }
         None => None,
     };
-    let from_peer = |comment: Comment| Comment { origin: Some(open.peer.clone()), ..comment };
+    let from_peer =
+        |comment: Comment| Comment { origin: Some(open.peer.clone()), came_in: Some(open.exchange), ..comment };
     Ok(Incident {
         id,
         revision: 1 + open.create.comments.len() as i64,

@@ -214,7 +214,7 @@ async fn comments(connection: &mut SqliteConnection, ids: &str) -> Result<Hangin
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
         "SELECT incident, coalesce(change, id) AS position, uid, author, written_at, text, origin, language, internal, edits, \
-           deleted, initiator, party FROM comment \
+           deleted, initiator, party, came_in FROM comment \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -246,6 +246,7 @@ fn comment(row: &SqliteRow) -> Result<Comment, String> {
         deleted: flag(10, "deletion")?,
         initiator: flag(11, "side")?,
         party: row.try_get(12).map_err(|_| wrong("party"))?,
+        came_in: came_in(row, 13).ok_or_else(|| wrong("exchange"))?,
     })
 }
 
@@ -253,7 +254,7 @@ pub(super) async fn milestones(connection: &mut SqliteConnection, ids: &str) -> 
     /// Milestones of one page of incidents that are held in memory at once.
     const LIMIT: i64 = 100_000;
     let rows = sqlx::query(
-        "SELECT incident, id, uid, n, at, fact, origin FROM milestone \
+        "SELECT incident, id, uid, n, at, fact, origin, came_in FROM milestone \
          WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
     )
     .bind(ids)
@@ -278,13 +279,20 @@ fn milestone(row: &SqliteRow) -> Result<Milestone, String> {
         at: instant(&need(4, "at")?).ok_or_else(|| wrong("at"))?,
         fact: serde_json::from_str(&need(5, "fact")?).map_err(|_| wrong("fact"))?,
         origin: origin.map(|origin| origin.parse()).transpose().map_err(|_| wrong("origin"))?,
+        came_in: came_in(row, 7).ok_or_else(|| wrong("exchange"))?,
     })
+}
+
+/// The exchange that a comment or a milestone came in.
+fn came_in(row: &SqliteRow, index: usize) -> Option<Option<ExchangeId>> {
+    let text: Option<String> = row.try_get(index).ok()?;
+    text.map(|text| text.parse()).transpose().ok()
 }
 
 /// In the order in which they became ready.
 async fn announced(connection: &mut SqliteConnection, ids: &str) -> Result<Hanging<Announced>, StoreError> {
     let rows = sqlx::query(
-        "SELECT o.incident, o.peer, o.position, a.name, a.media_type, c.bytes, c.sha256 FROM outgoing o \
+        "SELECT o.incident, o.peer, o.position, coalesce(o.told_as, a.name), a.media_type, c.bytes, c.sha256 FROM outgoing o \
          JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = o.content \
          WHERE o.incident IN (SELECT value FROM json_each(?)) AND o.state IN ('ready', 'sent') ORDER BY o.position",
     )

@@ -10,6 +10,7 @@ use sqlx::{Row, SqliteConnection};
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::{SqliteStore, content};
+use crate::case::hide::file_name_apart;
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
 use crate::store::{
     Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
@@ -196,12 +197,18 @@ async fn prepared(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     match prepared {
-        Prepared::Ready { content } => {
+        Prepared::Ready { content, told_as } => {
+            let told_as = match told_as {
+                Some(name) => Some(told_apart(connection, id, &name).await?),
+                None => None,
+            };
             let incident: Option<i64> = sqlx::query_scalar(
-                "UPDATE outgoing SET state = 'ready', content = ?, position = (SELECT last + 1 FROM change_clock) \
+                "UPDATE outgoing SET state = 'ready', content = ?, told_as = ?, \
+                   position = (SELECT last + 1 FROM change_clock) \
                  WHERE id = ? AND state = 'due' RETURNING incident",
             )
             .bind(content)
+            .bind(told_as)
             .bind(id)
             .fetch_optional(&mut *connection)
             .await?;
@@ -217,6 +224,30 @@ async fn prepared(
             settle(connection, id, "due", ("skipped", Action::AttachmentSkipped), Some(reason), at).await
         }
     }
+}
+
+/// The name under which the peer gets a file: no two of an incident have the same, whatever was hidden in them.
+async fn told_apart(connection: &mut SqliteConnection, id: i64, name: &str) -> Result<String, StoreError> {
+    for more in 0..=Deposit::FILE_LIMIT {
+        let name = file_name_apart(name, more);
+        let is_taken: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
+               WHERE o.incident = own.incident AND o.peer = own.peer AND o.id <> own.id AND o.content IS NOT NULL \
+                 AND coalesce(o.told_as, a.name) = ?2) \
+             OR EXISTS (SELECT 1 FROM incoming i \
+               WHERE i.incident = own.incident AND i.peer = own.peer AND i.name = ?2 \
+                 AND i.name <> (SELECT name FROM attachment WHERE id = own.attachment)) \
+             FROM outgoing own WHERE own.id = ?1",
+        )
+        .bind(id)
+        .bind(&name)
+        .fetch_one(&mut *connection)
+        .await?;
+        if !is_taken {
+            return Ok(name);
+        }
+    }
+    Err(StoreError::Failed("an incident has more files than it may have".into()))
 }
 
 /// The end of a file's way to a peer, told once.
@@ -480,7 +511,7 @@ impl AttachmentStore for SqliteStore {
              WHERE i.peer = ?1 AND i.incident IN (SELECT value FROM json_each(?2)) AND (i.state <> 'arrived' \
                OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = i.name)) \
              UNION ALL \
-             SELECT o.incident, a.name, c.sha256, 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
+             SELECT o.incident, coalesce(o.told_as, a.name), c.sha256, 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
              JOIN content c ON c.id = o.content \
              WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY way",
         )
@@ -503,7 +534,8 @@ impl AttachmentStore for SqliteStore {
                 sqlx::query(
                     "UPDATE outgoing SET state = 'ready', reason = NULL WHERE incident = ? AND peer = ? \
                      AND state IN ('sent', 'failed') AND content IS NOT NULL \
-                     AND attachment IN (SELECT id FROM attachment WHERE name IN (SELECT value FROM json_each(?)))",
+                     AND coalesce(told_as, (SELECT name FROM attachment WHERE id = attachment)) \
+                       IN (SELECT value FROM json_each(?))",
                 )
                 .bind(incident.0)
                 .bind(peer.as_str())

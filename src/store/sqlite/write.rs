@@ -355,7 +355,8 @@ pub fn comment_rows(incident: IncidentId, comments: &[Comment]) -> Vec<Value> {
             comment.edits,
             i64::from(comment.deleted),
             i64::from(comment.initiator),
-            comment.party
+            comment.party,
+            comment.came_in
         ])
     };
     comments.iter().map(row).collect()
@@ -369,8 +370,9 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
          INSERT INTO comment (uid, incident, author, written_at, text, origin, language, internal, edits, deleted, \
-           initiator, party) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10, v ->> 11 FROM j \
+           initiator, party, came_in) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7, v ->> 8, v ->> 9, v ->> 10, v ->> 11, \
+           v ->> 12 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",
@@ -384,7 +386,8 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
 /// A milestone that is there already stays as it is.
 async fn insert_milestones(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
     let row = |incident: IncidentId, one: &Milestone| {
-        json!([incident, one.id.simple().to_string(), one.n, one.at, json!(one.fact).to_string(), one.origin])
+        let fact = json!(one.fact).to_string();
+        json!([incident, one.id.simple().to_string(), one.n, one.at, fact, one.origin, one.came_in])
     };
     let of = |write: &&Write| write.edit.milestones.iter().map(|one| row(write.incident, one)).collect::<Vec<_>>();
     let rows: Vec<Value> = writes.iter().flat_map(of).collect();
@@ -393,8 +396,8 @@ async fn insert_milestones(connection: &mut SqliteConnection, writes: &[&Write])
     }
     sqlx::query(
         "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO milestone (incident, uid, n, at, fact, origin) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM j \
+         INSERT INTO milestone (incident, uid, n, at, fact, origin, came_in) \
+         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6 FROM j \
          WHERE true ON CONFLICT (incident, uid) DO NOTHING",
     )
     .bind(to_json(&rows))

@@ -134,6 +134,15 @@ impl Site {
         self.exited().await
     }
 
+    /// SIGHUP, and then this event once more than before.
+    pub async fn reload(&self, event: &str) {
+        let event = format!("event=\"{event}\"");
+        let logged = || self.log().matches(&event).count();
+        let before = logged();
+        self.signal("HUP");
+        eventually(&event, || async { (logged() > before).then_some(()) }).await;
+    }
+
     pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().expect("the daemon runs").id();
         let status = Command::new("kill").args([format!("-{signal}"), id.to_string()]).status().unwrap();

@@ -175,9 +175,9 @@ pub async fn a_file_of_ours_goes_to_each_peer_once_and_not_back_to_its_own(bench
     let mut cursor = Default::default();
     news(&store, &mut cursor).await;
     assert_eq!(load(&store, incident).await.announced, []);
-    store.prepared(due[0].id, Prepared::Ready { content: due[0].content }, at(2)).await.unwrap();
+    store.prepared(due[0].id, Prepared::Ready { content: due[0].content, told_as: None }, at(2)).await.unwrap();
     assert_eq!(news(&store, &mut cursor).await, [incident], "what is ready is news");
-    store.prepared(due[0].id, Prepared::Ready { content: due[0].content }, at(2)).await.unwrap();
+    store.prepared(due[0].id, Prepared::Ready { content: due[0].content, told_as: None }, at(2)).await.unwrap();
     assert_eq!(news(&store, &mut cursor).await, []);
     let announced = load(&store, incident).await.announced;
     assert_eq!((announced.len(), &announced[0].peer, &announced[0].note), (1, &peer(), &note));
@@ -203,7 +203,7 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
                 store.prepared(due.id, Prepared::Skipped { reason: "too large".into() }, at(2)).await.unwrap();
                 continue;
             }
-            store.prepared(due.id, Prepared::Ready { content: due.content }, at(2)).await.unwrap();
+            store.prepared(due.id, Prepared::Ready { content: due.content, told_as: None }, at(2)).await.unwrap();
             let outcome = if due.name == "sent" { Ok(()) } else { Err("refused there".to_owned()) };
             store.gone(due.id, outcome, at(3)).await.unwrap();
         }
@@ -234,7 +234,7 @@ pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_aga
     assert_eq!(known(client()).await, [("core".to_owned(), note.sha256.clone())]);
     assert_eq!(known(peer()).await, [], "not announced there yet");
     let due = store.due_attachments(10).await.unwrap().remove(0);
-    store.prepared(due.id, Prepared::Ready { content: due.content }, at(2)).await.unwrap();
+    store.prepared(due.id, Prepared::Ready { content: due.content, told_as: None }, at(2)).await.unwrap();
     store.gone(due.id, Ok(()), at(3)).await.unwrap();
     assert_eq!(known(peer()).await, [("core".to_owned(), note.sha256.clone())]);
     assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);

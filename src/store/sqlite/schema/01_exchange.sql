@@ -126,6 +126,7 @@ CREATE TABLE comment (
   edits      INTEGER NOT NULL DEFAULT 0,                      -- the bridge's own: counts the author's edits
   change     INTEGER,                                         -- the bridge's own: the number of the last edit
   origin     TEXT,                                            -- the bridge's own: the peer that it came from
+  came_in    TEXT,                                            -- the bridge's own: the exchange that it came in
   UNIQUE (incident, uid)
 ) STRICT;
 
@@ -203,6 +204,7 @@ CREATE TABLE outgoing (
   reason     TEXT,
   content    INTEGER REFERENCES content (id),
   position   INTEGER NOT NULL DEFAULT 0,
+  told_as    TEXT,                                            -- the name that the peer knows, where it is another one
   UNIQUE (attachment, peer)
 ) STRICT;
 CREATE INDEX outgoing_incident ON outgoing (incident);

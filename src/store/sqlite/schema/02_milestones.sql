@@ -10,6 +10,7 @@ CREATE TABLE milestone (
   fact     TEXT NOT NULL CHECK (json_valid(fact)),
   state    TEXT AS (fact ->> 'state') STORED,
   origin   TEXT,                                              -- the bridge's own: the peer that it came from
+  came_in  TEXT,                                              -- the bridge's own: the exchange that it came in
   UNIQUE (incident, uid)
 ) STRICT;
 
