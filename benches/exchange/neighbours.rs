@@ -1,6 +1,7 @@
-//! What one client notices while another one misbehaves: the time of a single incident, against that of a quiet partner.
+//! What one client notices while another one misbehaves: the time of a single incident and of a plain question, against those at a
+//! quiet partner.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -17,6 +18,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 const HANGING: usize = 32;
 /// Bytes of a body that is no batch.
 const NONSENSE: usize = 64 << 10;
+/// Connections with bodies as large as they may be.
+const BURDENING: usize = 4;
+const BURDEN: usize = 14 << 20;
+/// Plain questions of each measurement.
+const QUESTIONS: usize = 200;
 
 pub async fn measure() {
     let pair = Pair::start(KEEN).await;
@@ -32,10 +38,63 @@ pub async fn measure() {
     }
     let (noisy, _) = pair.single_incidents(5 + COUNT, COUNT).await;
     noise.shutdown().await;
+    let quiet_question = question(pair.port).await;
+    let bodies = heavy();
+    for number in 0..BURDENING {
+        noise.spawn(burden(pair.port, bodies[number % bodies.len()].clone()));
+    }
+    let noisy_question = question(pair.port).await;
+    noise.shutdown().await;
+    println!(
+        "ratio  one question, another client sends all that it may {:>7.1}   (median {noisy_question:.1} ms, quiet {quiet_question:.1} ms)",
+        noisy_question / quiet_question
+    );
     println!(
         "ratio  one incident, another client floods {:>7.1}   (goal: at most 2; median {noisy:.0} ms, quiet {quiet:.0} ms)",
         noisy / quiet
     );
+}
+
+/// The median time of a plain question, in milliseconds.
+async fn question(port: u16) -> f64 {
+    let client = reqwest::Client::new();
+    let url = format!("http://127.0.0.1:{port}/v1/site");
+    let mut times = Vec::with_capacity(QUESTIONS);
+    for _ in 0..QUESTIONS {
+        let asked = Instant::now();
+        let answer = client.get(&url).basic_auth("north", Some("correct horse battery")).send().await;
+        if let Ok(answer) = answer {
+            let _ = answer.bytes().await;
+        }
+        times.push(asked.elapsed().as_secs_f64() * 1000.0);
+        tokio::time::sleep(PAUSE).await;
+    }
+    times.sort_by(f64::total_cmp);
+    times[QUESTIONS / 2]
+}
+
+/// Batches within the limits: many operations, one of many values, and more operations than there may be.
+fn heavy() -> Vec<String> {
+    let operation = |content: &str| format!("{{\"exchange\":\"{:032x}\",\"seq\":1,\"operation\":{content}}}", 7);
+    let batch = |operations: &str| format!("{{\"operations\":[{operations}]}}");
+    let large = format!("{{\"kind\":\"update\",\"content\":{{\"solution\":\"{}\"}}}}", "x".repeat(BURDEN / 1000 - 200));
+    vec![
+        batch(&vec![operation(&large); 1000].join(",")),
+        batch(&operation(&format!("{{\"content\":[{}0]}}", "0,".repeat(BURDEN / 2)))),
+        batch(&vec![operation("0"); BURDEN / 80].join(",")),
+    ]
+}
+
+/// The same body again and again.
+async fn burden(port: u16, body: String) {
+    let client = reqwest::Client::new();
+    let url = format!("http://127.0.0.1:{port}/v1/operations");
+    loop {
+        let asked = client.post(&url).basic_auth("south", Some("correct horse battery"));
+        if let Ok(answer) = asked.header("content-type", "application/json").body(body.clone()).send().await {
+            let _ = answer.bytes().await;
+        }
+    }
 }
 
 /// Bodies that are no batch, as fast as the pause allows, with right or wrong credentials.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -28,15 +28,25 @@ pub struct Caller(pub Alias);
 pub struct Guard {
     keyrings: Keyrings,
     /// Wrong credentials. An address with too many of them waits, and with it whoever tries something new from there; who was
-    /// let in before goes on with the same credential, so that a stranger locks nobody out.
+    /// let in from there before goes on with the same credential, so that a stranger locks nobody out.
     attempts: Throttle,
     /// One line a minute for each address, so that a client with an old password, or somebody who tries many, cannot fill
     /// the log.
     told: Seldom<IpAddr>,
 }
 
-/// Lets clients in.
-pub async fn authenticate(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+/// Lets clients in. A connection whose certificate does not count any more ends with its answer: the next one begins with what
+/// the client has now.
+pub async fn authenticate(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let is_stale = presented(&request).is_some_and(|presented| !presented.counts(Timestamp::now()));
+    let mut response = let_in(door, request, next).await;
+    if is_stale {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn let_in(door: Door, mut request: Request, next: Next) -> Response {
     let alias = match known(&door, &request, "give the user name and password of a client, or its token") {
         Ok(Who::Client(alias)) => alias,
         Ok(Who::Operator(_)) => {
@@ -63,10 +73,10 @@ pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, R
     let address = network(address.unwrap_or(IpAddr::from([0, 0, 0, 0])));
     let per_minute = settings.listen.as_ref().map_or(usize::MAX, |listen| listen.failures_per_minute);
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let shown = Shown { header, presented: presented(request) };
+    let shown = Shown { header, presented: presented(request), from: address };
     let (guard, now) = (&door.guard, Instant::now());
     let judged = guard.keyrings.judge(&settings, &shown, Timestamp::now());
-    // Whoever was let in before does not wait for what others try from the same address.
+    // Whoever was let in from there before does not wait for what others try from the same address.
     let wait = match &judged {
         Judged::Known { before: true, .. } => None,
         _ => guard.attempts.wait(address, per_minute, now),

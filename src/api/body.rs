@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
+use super::room::{Held, Room, SMALL};
+use crate::protocol::bounded::{is_bounded, too_many};
 use crate::protocol::problem::misread;
 use crate::protocol::{Object, Problem, ProblemType};
 
@@ -19,33 +21,66 @@ use crate::protocol::{Object, Problem, ProblemType};
 const LINGER: u64 = 64 << 20;
 
 /// The whole body.
-pub async fn read(mut body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
+pub async fn read(body: Body, limit: usize, within: Duration) -> Result<Vec<u8>, Refusal> {
+    Ok(take(body, limit, within, None).await?.0)
+}
+
+/// What of a body is here.
+struct Taken {
+    bytes: Vec<u8>,
+    count: u64,
+    limit: u64,
+}
+
+impl Taken {
+    /// Takes more until it is more than `until`; whether that was the end. Nothing is kept beyond the limit.
+    async fn go_on(&mut self, body: &mut Body, until: u64) -> Result<bool, Problem> {
+        while self.count <= until {
+            let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await else {
+                return Ok(true);
+            };
+            let frame = frame.map_err(|_| ProblemType::BadRequest.with("the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.count += data.len() as u64;
+            if self.count <= self.limit {
+                self.bytes.extend_from_slice(&data);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The whole body; more than a little of it only once there is room.
+async fn take(
+    mut body: Body,
+    limit: usize,
+    within: Duration,
+    room: Option<&Room>,
+) -> Result<(Vec<u8>, Option<Held>), Refusal> {
     let too_large = || ProblemType::TooLarge.with(format!("at most {limit} bytes are taken"));
     let most = limit as u64 + LINGER;
     if body.size_hint().lower() > most {
         return Err(too_large().into());
     }
-    let mut bytes = Vec::new();
-    let mut count = 0;
-    let reading = async {
-        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let frame = frame.map_err(|_| ProblemType::BadRequest.with("the body broke off"))?;
-            let Ok(data) = frame.into_data() else { continue };
-            count += data.len() as u64;
-            if count <= limit as u64 {
-                bytes.extend_from_slice(&data);
-            } else if count > most {
-                break;
-            }
+    let mut taken = Taken { bytes: Vec::new(), count: 0, limit: limit as u64 };
+    let mut held = None;
+    let mut outcome = tokio::time::timeout(within, taken.go_on(&mut body, SMALL as u64)).await;
+    if let Ok(Ok(false)) = outcome {
+        let rest = body.size_hint().exact().and_then(|rest| usize::try_from(rest).ok());
+        let whole = rest.map_or(limit, |rest| taken.bytes.len().saturating_add(rest));
+        if let (Some(room), true) = (room, whole <= limit) {
+            held = Some(room.enter(whole, within).await?);
         }
-        Ok::<(), Problem>(())
-    };
-    let outcome = tokio::time::timeout(within, reading).await;
-    if count > limit as u64 {
+        // At once, where the length is known: a buffer that grows leaves its smaller selves behind it.
+        taken.bytes.reserve_exact(whole.min(limit).saturating_sub(taken.bytes.len()));
+        outcome = tokio::time::timeout(within, taken.go_on(&mut body, most)).await;
+    }
+    if taken.count > limit as u64 {
         return Err(too_large().into());
     }
     match outcome {
-        Ok(read) => read.map(|()| bytes).map_err(Refusal::from),
+        Ok(Ok(_)) => Ok((taken.bytes, held)),
+        Ok(Err(problem)) => Err(problem.into()),
         Err(_) => Err(ProblemType::TimedOut.with("the body took too long").into()),
     }
 }
@@ -57,13 +92,47 @@ pub async fn json<T: DeserializeOwned>(
     limit: usize,
     within: Duration,
 ) -> Result<T, Refusal> {
+    check_type(headers)?;
+    Ok(parse(&read(body, limit, within).await?)?)
+}
+
+/// The same for a client's body, which may be large: it is taken once there is room, and read where it holds up nobody. The room
+/// is given back when what comes along is dropped.
+pub async fn large_json<T: DeserializeOwned + Send + 'static>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    within: Duration,
+    room: &Room,
+) -> Result<(T, Option<Held>), Refusal> {
+    check_type(headers)?;
+    let (bytes, held) = take(body, limit, within, Some(room)).await?;
+    if held.is_none() {
+        return Ok((parse(&bytes)?, None));
+    }
+    let turn = room.turn().await;
+    let reading = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        parse(&bytes)
+    });
+    let read = reading.await.map_err(|_| ProblemType::Internal.with("the site's log says more"))?;
+    Ok((read?, held))
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        return Err(ProblemType::MediaType.with("send Content-Type: application/json").into());
+    match media_type.eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => Err(ProblemType::MediaType.with("send Content-Type: application/json")),
     }
-    let bytes = read(body, limit, within).await?;
-    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if !is_bounded(bytes) {
+        return Err(ProblemType::BadRequest.with(too_many()));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|fault| ProblemType::BadRequest.with(misread(&fault, "")))?;
     deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;

@@ -1,9 +1,9 @@
 //! Every credential that lets somebody in. Whatever is shown costs one digest and one look, so that neither the time nor the
 //! answer tells an unknown name from a wrong password, or a wrong token from one that has ended.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,8 +36,35 @@ struct Key {
     ends: Option<Timestamp>,
     /// The certificate that has to come with it.
     certificate: Option<String>,
-    /// Whether somebody came in with it since the start.
-    used: AtomicBool,
+    used: Used,
+}
+
+/// The networks from which somebody came in with a credential since the start, the latest ones.
+#[derive(Default)]
+struct Used(Mutex<VecDeque<IpAddr>>);
+
+impl Used {
+    /// A site asks from one network, or from a few.
+    const KEPT: usize = 16;
+
+    fn has(&self, from: IpAddr) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&from)
+    }
+
+    fn add(&self, from: IpAddr) {
+        let mut networks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if networks.contains(&from) {
+            return;
+        }
+        if networks.len() == Self::KEPT {
+            networks.pop_front();
+        }
+        networks.push_back(from);
+    }
+
+    fn again(&self) -> Self {
+        Self(Mutex::new(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+    }
 }
 
 /// The credentials of the settings that are in force.
@@ -65,7 +92,7 @@ pub struct Entitled {
 /// What a caller showed, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
-    /// Who this is, and whether it was let in with the same before.
+    /// Who this is, and whether it was let in with the same from the same network before.
     Known {
         who: Who,
         before: bool,
@@ -78,6 +105,8 @@ pub struct Shown<'r> {
     /// The header `Authorization`.
     pub header: Option<&'r str>,
     pub presented: Option<&'r Presented>,
+    /// The network that it comes from.
+    pub from: IpAddr,
 }
 
 impl Who {
@@ -111,7 +140,8 @@ impl Keyrings {
         let found = keyring.keys.get(&fingerprint);
         let kept = found.map_or(&self.secret, |key| &key.fingerprint);
         let is_it = bool::from(kept.as_slice().ct_eq(fingerprint.as_slice()));
-        let names = shown.presented.map(|presented| presented.names.as_slice()).unwrap_or_default();
+        let presented = shown.presented.filter(|presented| presented.counts(now));
+        let names = presented.map(|presented| presented.names.as_slice()).unwrap_or_default();
         match found {
             Some(key) if is_it => {
                 let ended = key.ends.is_some_and(|ends| ends <= now);
@@ -119,7 +149,7 @@ impl Keyrings {
                 if ended || !bound {
                     return Judged::Unknown;
                 }
-                Judged::Known { who: key.who.clone(), before: key.used.load(Ordering::Relaxed) }
+                Judged::Known { who: key.who.clone(), before: key.used.has(shown.from) }
             }
             None if credential.is_none() => {
                 let alias = names.iter().find_map(|name| keyring.certificates.get(name));
@@ -129,11 +159,11 @@ impl Keyrings {
         }
     }
 
-    /// Remembers that somebody came in with this.
+    /// Remembers that somebody came in with this from there.
     pub fn used(&self, settings: &Arc<Settings>, shown: &Shown<'_>) {
         let Some(credential) = shown.header.map(credential) else { return };
         if let Some(key) = self.of(settings).keys.get(&self.fingerprint(&credential)) {
-            key.used.store(true, Ordering::Relaxed);
+            key.used.add(shown.from);
         }
     }
 
@@ -156,8 +186,9 @@ impl Keyrings {
             let fingerprint = self.fingerprint(&credential);
             let used = before
                 .and_then(|before| before.keys.get(&fingerprint))
-                .is_some_and(|key| key.who.is(&who) && key.used.load(Ordering::Relaxed));
-            let key = Key { fingerprint, who, ends, certificate: certificate.clone(), used: AtomicBool::new(used) };
+                .filter(|key| key.who.is(&who))
+                .map_or_else(Used::default, |key| key.used.again());
+            let key = Key { fingerprint, who, ends, certificate: certificate.clone(), used };
             keyring.keys.insert(fingerprint, key);
         };
         for token in &settings.tokens {
@@ -241,6 +272,22 @@ mod tests {
     use super::*;
     use crate::config::token;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[derive(Debug)]
+    struct Word(bool);
+
+    impl crate::api::Vouched for Word {
+        fn holds(&self) -> bool {
+            self.0
+        }
+    }
+
+    fn presented(names: &[&str], vouched: bool) -> Presented {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Presented { names, ends: Timestamp::MAX, vouched: Arc::new(Word(vouched)) }
+    }
+
     /// Two clients: north with two passwords and a token that ends, south with a certificate alone.
     fn settings(dir: &Path) -> (Arc<Settings>, String) {
         use std::os::unix::fs::PermissionsExt;
@@ -267,13 +314,37 @@ mod tests {
         format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
     }
 
+    /// What a stranger can put into the header.
+    #[test]
+    fn fuzz_authorization() {
+        let words = &["Basic ", "Bearer ", "bearer\t", "bjpw", "bjpwYXNzd29yZC1ub3J0aA==", "cb_", ":", "=", " "];
+        let target = crate::fuzz::Target { name: "authorization", words, samples: &[], tries: 4000 };
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, _) = settings(dir.path());
+        let keyrings = Keyrings::default();
+        target.run(|bytes| {
+            let header = String::from_utf8_lossy(bytes);
+            let shown = Shown { header: Some(&header), presented: None, from: HERE };
+            match (credential(&header), keyrings.judge(&settings, &shown, Timestamp::UNIX_EPOCH)) {
+                (credential, Judged::Known { .. }) => {
+                    let right = ["password-north", "password-before"].map(|one| Credential::password("n", one));
+                    assert!(right.contains(&credential), "{header}");
+                    "let in".into()
+                }
+                (Credential::None, _) => "no credential".into(),
+                (Credential::Password(_), _) => "a password".into(),
+                (Credential::Token(_), _) => "a token".into(),
+            }
+        });
+    }
+
     #[test]
     fn only_what_was_agreed_on_lets_a_client_in_and_old_and_new_count_side_by_side() {
         let dir = tempfile::tempdir().unwrap();
         let (settings, token) = settings(dir.path());
         let keyrings = Keyrings::default();
         let judge = |header: &str, second: i64| {
-            let shown = Shown { header: Some(header), presented: None };
+            let shown = Shown { header: Some(header), presented: None, from: HERE };
             match keyrings.judge(&settings, &shown, Timestamp::from_second(second).unwrap()) {
                 Judged::Known { who: Who::Client(alias), .. } => alias.to_string(),
                 Judged::Known { who, .. } => panic!("{who:?}"),
@@ -305,9 +376,8 @@ mod tests {
         let (settings, token) = settings(dir.path());
         let keyrings = Keyrings::default();
         let judge = |header: Option<&str>, names: &[&str]| {
-            let presented =
-                Presented { names: names.iter().map(|name| (*name).to_owned()).collect(), ends: Timestamp::MAX };
-            keyrings.judge(&settings, &Shown { header, presented: Some(&presented) }, Timestamp::UNIX_EPOCH)
+            let presented = presented(names, true);
+            keyrings.judge(&settings, &Shown { header, presented: Some(&presented), from: HERE }, Timestamp::UNIX_EPOCH)
         };
         let client = |alias: &str| Who::Client(alias.parse().unwrap());
         let south = Judged::Known { who: client("south"), before: true };
@@ -324,15 +394,35 @@ mod tests {
         let (first, _) = settings(dir.path());
         let keyrings = Keyrings::default();
         let header = basic("n", "password-north");
-        let shown = Shown { header: Some(&header), presented: None };
-        let before = |settings: &Arc<Settings>| match keyrings.judge(settings, &shown, Timestamp::UNIX_EPOCH) {
+        let from = |from: IpAddr| Shown { header: Some(&header), presented: None, from };
+        let before = |settings: &Arc<Settings>, at| match keyrings.judge(settings, &from(at), Timestamp::UNIX_EPOCH) {
             Judged::Known { before, .. } => before,
             Judged::Unknown => panic!("it is right"),
         };
-        assert!(!before(&first));
-        keyrings.used(&first, &shown);
-        assert!(before(&first));
+        assert!(!before(&first, HERE));
+        keyrings.used(&first, &from(HERE));
+        assert!(before(&first, HERE));
+        let elsewhere = IpAddr::from([192, 0, 2, 9]);
+        assert!(!before(&first, elsewhere), "there it is new");
         let (second, _) = settings(dir.path());
-        assert!(before(&second));
+        assert!(before(&second, HERE) && !before(&second, elsewhere));
+        for number in 0..=Used::KEPT as u8 {
+            keyrings.used(&second, &from(IpAddr::from([198, 51, 100, number])));
+        }
+        assert!(!before(&second, HERE), "the latest ones are kept");
+    }
+
+    #[test]
+    fn a_certificate_that_has_ended_or_that_nobody_vouches_for_any_more_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, _) = settings(dir.path());
+        let keyrings = Keyrings::default();
+        let judge = |presented: &Presented, second: i64| {
+            let shown = Shown { header: None, presented: Some(presented), from: HERE };
+            keyrings.judge(&settings, &shown, Timestamp::from_second(second).unwrap()) != Judged::Unknown
+        };
+        let ending = Presented { ends: Timestamp::from_second(500).unwrap(), ..presented(&["south.example"], true) };
+        assert!(judge(&ending, 499) && !judge(&ending, 500));
+        assert!(!judge(&presented(&["south.example"], false), 0));
     }
 }

@@ -25,6 +25,7 @@ mod problem;
 mod query;
 mod reactions;
 mod receipts;
+mod room;
 mod site;
 mod transactions;
 mod updates;
@@ -55,6 +56,7 @@ pub struct Door {
     deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     guard: Arc<auth::Guard>,
     limits: Arc<limits::Limits<crate::case::Alias>>,
+    rooms: Arc<room::Rooms>,
     /// By the ID of the token.
     operators: Arc<limits::Limits<String>>,
 }
@@ -65,6 +67,20 @@ pub struct Presented {
     /// Its DNS names, in small letters.
     pub names: Vec<String>,
     pub ends: Timestamp,
+    pub vouched: Arc<dyn Vouched>,
+}
+
+/// The word of the authorities for a certificate.
+pub trait Vouched: std::fmt::Debug + Send + Sync {
+    /// Whether it stands before the authorities that count now.
+    fn holds(&self) -> bool;
+}
+
+impl Presented {
+    /// A connection may stay open for longer than the certificate that opened it.
+    fn counts(&self, now: Timestamp) -> bool {
+        self.ends > now && self.vouched.holds()
+    }
 }
 
 impl Door {
@@ -74,7 +90,15 @@ impl Door {
         stop: CancellationToken,
         deposit: Arc<dyn Fn(Vec<u8>) -> Result<crate::case::Deposit, String> + Send + Sync>,
     ) -> Self {
-        Self { engine, stop, deposit, guard: Arc::default(), limits: Arc::default(), operators: Arc::default() }
+        Self {
+            engine,
+            stop,
+            deposit,
+            guard: Arc::default(),
+            limits: Arc::default(),
+            rooms: Arc::default(),
+            operators: Arc::default(),
+        }
     }
 }
 

@@ -35,15 +35,21 @@ pub async fn operations(
     let settings = door.engine.settings();
     let within = settings.listen.as_ref().map_or(Duration::ZERO, |listen| listen.read_timeout);
     let limit = settings.max_body(&client);
-    let batch: OperationBatch = body::json(&headers, body, limit, within).await?;
+    let room = door.rooms.of(&client);
+    let (batch, held): (OperationBatch, _) = body::large_json(&headers, body, limit, within, &room).await?;
     if batch.operations.is_empty() || batch.operations.len() > BATCH_LIMIT {
+        let has = if batch.operations.is_empty() { "none" } else { "more" };
         return Err(ProblemType::BatchLimit
-            .with(format!("a batch holds 1 to {BATCH_LIMIT} operations, this one {}", batch.operations.len()))
+            .with(format!("a batch holds 1 to {BATCH_LIMIT} operations, this one {has}"))
             .into());
     }
     // In a task of its own: a caller that hangs up cannot stop it half way.
     let engine = door.engine.clone();
-    let received = tokio::spawn(async move { engine.receive(&client, batch.operations).await }).await;
+    let receiving = async move {
+        let _held = held;
+        engine.receive(&client, batch.operations).await
+    };
+    let received = tokio::spawn(receiving).await;
     let results = received.map_err(|_| ProblemType::Internal.with("the site's log says more"))??;
     crash_point(CrashPoint::OperationsAnswered);
     Ok(Answer(OperationAnswer { results }))

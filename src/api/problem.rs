@@ -15,6 +15,7 @@ use crate::protocol::{Problem, ProblemType};
 use crate::store::StoreError;
 
 /// An answer that says no.
+#[derive(Debug)]
 pub struct Refusal {
     problem: Problem,
     retry_after: Option<Duration>,

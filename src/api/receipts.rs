@@ -64,6 +64,8 @@ pub async fn post(
 ) -> Result<Answer<ReceiptTaken>, Refusal> {
     let settings = door.engine.settings();
     let wait = settings.listen.as_ref().map_or(Duration::ZERO, |listen| listen.read_timeout);
-    let receipt: Receipt = body::json(&headers, body, settings.max_body(&client), wait).await?;
+    let room = door.rooms.of(&client);
+    let (receipt, _held): (Receipt, _) =
+        body::large_json(&headers, body, settings.max_body(&client), wait, &room).await?;
     Ok(Answer(door.engine.receipt_of(&client, &receipt).await?))
 }

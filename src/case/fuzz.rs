@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use super::evidence::{Keys, Verifier};
 use super::*;
 use crate::fuzz::{Target, assert_harmless};
 
@@ -73,4 +74,38 @@ fn read_mail(text: &str) -> String {
             fault.to_string()
         }
     }
+}
+
+/// What a file that is said to be an export can hold.
+#[test]
+fn exports() {
+    let words = &[
+        "{\"export\":{\"version\":1,\"site\":\"a\",\"alias\":\"north\"}}\n",
+        "{\"entry\":{\"number\":1,",
+        "\"hash\":\"",
+        "\"content\":",
+        "\"receipt\":{",
+        "{\"end\":{\"export\":",
+        "\"lines\":[[1,\"",
+        "\"incident\":1",
+        "\"before\":",
+        "\n",
+        "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]",
+    ];
+    let target = Target { name: "export", words, samples: &[], tries: 3000 };
+    target.run(|bytes| {
+        let mut verifier = Verifier::of_export(Keys::default());
+        let found = bytes.split(|byte| *byte == b'\n').try_for_each(|line| verifier.line(line));
+        let outcome = found.and_then(|()| verifier.exported());
+        match outcome {
+            Ok(report) => {
+                assert_eq!(report.proved, 0, "no key is believed");
+                "verified".into()
+            }
+            Err(finding) => {
+                assert_harmless(&finding.to_string(), 900);
+                finding.reason
+            }
+        }
+    });
 }

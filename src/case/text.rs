@@ -15,13 +15,13 @@ pub enum TextFault {
     Year,
 }
 
-/// A value that stands in one line: a name, an ID, a synopsis. No control characters, no line breaks, no bidirectional
-/// overrides (which make a terminal show another text than the one stored).
+/// A value that stands in one line: a name, an ID, a synopsis. No control characters, no line breaks of any kind, nothing that
+/// reorders or hides what a person sees.
 pub fn line(text: &str, limit: usize) -> Result<&str, TextFault> {
     if text.trim().is_empty() {
         return Err(TextFault::Empty);
     }
-    check(text, limit, |c| c.is_control() || is_bidi_control(c))
+    check(text, limit, |c| c.is_control() || is_deceptive(c))
 }
 
 /// A text of several lines: a description, a comment. Line breaks and tabs are allowed, other control characters are not.
@@ -48,7 +48,13 @@ fn check(text: &str, limit: usize, refused: impl Fn(char) -> bool) -> Result<&st
 
 /// The Unicode controls that reorder what a person sees (Unicode Technical Report 36, section 3.3).
 fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Those, line and paragraph separators, interlinear annotation, invisible tags: one line that shows them is not the line that
+/// is stored.
+pub fn is_deceptive(c: char) -> bool {
+    is_bidi_control(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 /// Foreign text in our own sentences: what could move a cursor or hide text is escaped, and what is longer than `limit`
@@ -78,6 +84,9 @@ mod tests {
         assert_eq!(line("a\nb", 64), Err(TextFault::Control(10)));
         assert_eq!(line("\u{1b}[31m", 64), Err(TextFault::Control(27)));
         assert_eq!(line("\u{202e}gpj.exe", 64), Err(TextFault::Control(0x202e)));
+        for hidden in ['\u{2028}', '\u{2029}', '\u{61c}', '\u{fff9}', '\u{e0041}'] {
+            assert_eq!(line(&format!("a{hidden}b"), 64), Err(TextFault::Control(hidden.into())));
+        }
         assert_eq!(line("abc", 2), Err(TextFault::TooLong { bytes: 3, limit: 2 }));
     }
 

@@ -66,7 +66,7 @@ fn listed(list: &JobList, now: Timestamp, width: Option<usize>) -> String {
         let at = |at: Option<Timestamp>| at.map(|at| print::span(at, now));
         table.row([Some(row.name.clone()), Some(row.schedule.clone()), at(row.last_run), at(row.next_run)]);
     }
-    format!("{}(by the clocks of {})\n", table.render(width), list.time_zone)
+    format!("{}(by the clocks of {})\n", table.render(width), print::safe(&list.time_zone))
 }
 
 fn ran(answer: &JobAnswer, width: Option<usize>) -> String {

@@ -68,7 +68,8 @@ async fn show(local: &Local, peer: Option<Alias>, output: Output) -> Result<(), 
     let line = |row: &crate::protocol::key::KeyRow| {
         // What nobody has confirmed is no key to verify with.
         let mark = if row.standing == "offered" { "# " } else { "" };
-        format!("{mark}{} {whose} {} since {} {}", row.key, row.standing, row.since, row.fingerprint)
+        let (standing, fingerprint) = (print::safe(&row.standing), print::safe(&row.fingerprint));
+        format!("{mark}{} {whose} {standing} since {} {fingerprint}", row.key, row.since)
     };
     let lines: Vec<String> = list.keys.iter().map(line).collect();
     print::out(&lines.join("\n"))

@@ -34,6 +34,21 @@ pub fn read(der: &[u8]) -> Option<Certificate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::Target;
+
+    /// What a peer shows before anybody knows who it is.
+    #[test]
+    fn fuzz_certificates() {
+        let words = &["\u{30}\u{1}", "\u{6}\u{3}\u{55}\u{1d}\u{11}", "a.example", "271231235959Z", "99991231235959Z"];
+        let target = Target { name: "certificate", words, samples: &[], tries: 4000 };
+        target.run(|bytes| match super::read(bytes) {
+            Some(one) => {
+                assert!(one.names.iter().all(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase())));
+                format!("a certificate for {} names", one.names.len())
+            }
+            None => format!("none, {} in PEM", super::ends(bytes).len()),
+        });
+    }
 
     #[test]
     fn end_and_names_are_read() {

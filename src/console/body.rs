@@ -83,6 +83,23 @@ mod tests {
         assert!(matches!(of("text/plain", "text=a").await, Err(Fault::NoForm)));
     }
 
+    /// What whoever has a link can post.
+    #[test]
+    fn fuzz_forms() {
+        let words = &["text=", "&", "=", "%0D%0A", "%FF", "%", "+", "title=a&device=b", "%E2%80%AE"];
+        let target = crate::fuzz::Target { name: "form", words, samples: &[], tries: 3000 };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        target.run(|bytes| match runtime.block_on(of("application/x-www-form-urlencoded", bytes.to_vec())) {
+            Ok(Fields(fields)) => {
+                assert!(fields.len() <= 32 && fields.iter().all(|(_, value)| !value.contains("\r\n")));
+                let length: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+                assert!(length <= 3 * bytes.len(), "a byte that is no text becomes one letter");
+                format!("{} fields", fields.len())
+            }
+            Err(_) => "refused".into(),
+        });
+    }
+
     #[tokio::test]
     async fn an_enormous_form_is_refused_whether_it_says_its_length_or_not() {
         let kind = "application/x-www-form-urlencoded";

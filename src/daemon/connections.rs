@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tracing::warn;
 
+use crate::clock::network;
 use crate::config::settings::Listen;
 use crate::telemetry::Seldom;
 
@@ -70,7 +71,9 @@ impl Bounded {
         self.0.read_within
     }
 
+    /// Who has one IPv6 address has all of its network.
     fn enter(&self, address: IpAddr) -> Option<Place> {
+        let address = network(address);
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let each = open.each.get(&address).copied().unwrap_or_default();
         if open.count >= self.0.most || each >= self.0.most_each {
@@ -89,7 +92,7 @@ impl<S> Accept<TcpStream, S> for Bounded {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let accepted = stream.peer_addr().and_then(|address| {
-            let address = address.ip().to_canonical();
+            let address = network(address.ip());
             let place = self.enter(address).ok_or_else(|| {
                 if let Some(connections) = self.0.told.note(address, Instant::now()) {
                     warn!(event = "connections_limited", %address, connections, "too many connections; these were closed");
@@ -184,5 +187,34 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
         self.written(context, outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    fn bounded(most: usize, most_each: usize) -> Bounded {
+        Bounded(Arc::new(Inner {
+            most,
+            most_each,
+            read_within: Duration::from_secs(1),
+            write_within: Duration::from_secs(1),
+            open: Mutex::default(),
+            told: Seldom::default(),
+        }))
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_has_the_places_of_one_address() {
+        let bounded = bounded(64, 4);
+        let of = |network: u16, host: u16| Ipv6Addr::new(0x2001, 0xdb8, 1, network, 0, 0, 0, host).into();
+        let held: Vec<Place> = (0..200).filter_map(|host| bounded.enter(of(1, host))).collect();
+        assert_eq!(held.len(), 4);
+        assert!(bounded.enter(of(2, 1)).is_some(), "another network gets in");
+        drop(held);
+        assert!(bounded.enter(of(1, 9)).is_some());
     }
 }

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use super::DaemonError;
 use super::connections::Bounded;
-use super::tls::{self, Encrypted};
+use super::tls::{self, Authorities, Encrypted};
 use crate::api::{self, Door};
 use crate::case::Deposit;
 use crate::config::Settings;
@@ -35,6 +35,7 @@ pub struct Doors {
 struct Peers {
     handle: Handle<SocketAddr>,
     tls: Option<RustlsConfig>,
+    authorities: Authorities,
     address: SocketAddr,
 }
 
@@ -51,11 +52,16 @@ impl Doors {
         }
     }
 
-    /// Reads certificate and key again; connections that are open keep theirs.
+    /// Reads certificate, key and the authorities of clients again. Connections that are open keep the site's certificate; that
+    /// of the client has to hold before the new authorities.
     pub async fn reload_tls(&self, settings: &Settings) -> std::io::Result<()> {
         let tls = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref());
-        if let (Some(config), Some(tls)) = (self.peers.as_ref().and_then(|peers| peers.tls.as_ref()), tls) {
-            config.reload_from_config(tls::configuration(tls).await?);
+        if let (Some(peers), Some(tls)) = (&self.peers, tls)
+            && let Some(config) = &peers.tls
+        {
+            let read = tls::configuration(tls).await?;
+            config.reload_from_config(read.server);
+            peers.authorities.set(read.clients);
         }
         Ok(())
     }
@@ -136,7 +142,8 @@ async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Res
     listener.set_nonblocking(true).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let handle = Handle::new();
-    let mut opened = Peers { handle: handle.clone(), tls: None, address };
+    let authorities = Authorities::default();
+    let mut opened = Peers { handle: handle.clone(), tls: None, authorities: authorities.clone(), address };
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
     let bounded = Bounded::new(listen);
     let closed = |outcome: std::io::Result<()>| {
@@ -146,10 +153,12 @@ async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Res
     };
     match &listen.tls {
         Some(tls) => {
-            let config = RustlsConfig::from_config(tls::configuration(tls).await.map_err(DaemonError::Tls)?);
+            let read = tls::configuration(tls).await.map_err(DaemonError::Tls)?;
+            authorities.set(read.clients);
+            let config = RustlsConfig::from_config(read.server);
             opened.tls = Some(config.clone());
             let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle);
-            let mut server = server.acceptor(Encrypted::new(config, bounded)).http1_only();
+            let mut server = server.acceptor(Encrypted::new(config, authorities, bounded)).http1_only();
             bound_headers(server.http_builder(), listen.read_timeout);
             tasks.spawn(async move { closed(server.serve(service).await) });
         }
@@ -169,5 +178,8 @@ async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Res
 /// A caller that sends its headers slowly, or none, is cut off. Only a server that does not wait to see which version of HTTP
 /// it is to speak counts that time from the first moment on.
 fn bound_headers<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
-    builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(within).max_headers(64);
+    /// A head of that size is none of ours, and nobody has to show credentials before it ends.
+    const HEAD: usize = 64 << 10;
+    let mut http = builder.http1();
+    http.timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(within).max_headers(64).max_buf_size(HEAD);
 }

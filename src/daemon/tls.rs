@@ -4,14 +4,15 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -19,19 +20,26 @@ use tower_http::add_extension::AddExtension;
 use tracing::warn;
 
 use super::connections::{Bounded, Connection};
-use crate::api::Presented;
+use crate::api::{Presented, Vouched};
 use crate::case::text::shown;
+use crate::clock::network;
 use crate::config::certificate;
 use crate::config::settings::ListenTls;
 use crate::telemetry::Seldom;
 
+/// What the door shows, and whose word it takes for a client.
+pub struct Configuration {
+    pub server: Arc<ServerConfig>,
+    pub clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 /// Reads the files and puts them together; one that does not fit the others is a fault.
-pub async fn configuration(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
+pub async fn configuration(tls: &ListenTls) -> io::Result<Configuration> {
     let tls = tls.clone();
     tokio::task::spawn_blocking(move || read(&tls)).await.map_err(io::Error::other)?
 }
 
-fn read(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
+fn read(tls: &ListenTls) -> io::Result<Configuration> {
     let chain = certificates(&std::fs::read(&tls.certificate)?)?;
     if chain.is_empty() {
         return Err(unusable(&tls.certificate, "holds no certificate"));
@@ -39,8 +47,8 @@ fn read(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_slice(&std::fs::read(&tls.key)?)
         .map_err(|_| unusable(&tls.key, "holds no private key"))?;
     let builder = ServerConfig::builder();
-    let builder = match &tls.client_ca {
-        None => builder.with_no_client_auth(),
+    let clients: Option<Arc<dyn ClientCertVerifier>> = match &tls.client_ca {
+        None => None,
         Some(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(pem)? {
@@ -48,12 +56,54 @@ fn read(tls: &ListenTls) -> io::Result<Arc<ServerConfig>> {
             }
             // Which clients have to show one is said for each of them.
             let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
-            builder.with_client_cert_verifier(verifier.map_err(io::Error::other)?)
+            Some(verifier.map_err(io::Error::other)?)
         }
+    };
+    let builder = match &clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(io::Error::other)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Configuration { server: Arc::new(config), clients })
+}
+
+/// The authorities whose word counts now. What they vouched for once is asked again on connections that are open.
+#[derive(Debug, Clone, Default)]
+pub struct Authorities(Arc<RwLock<Option<Arc<dyn ClientCertVerifier>>>>);
+
+impl Authorities {
+    pub fn set(&self, clients: Option<Arc<dyn ClientCertVerifier>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = clients;
+    }
+
+    fn now(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The certificates that a client showed, and who found them good.
+#[derive(Debug)]
+struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
+    authorities: Authorities,
+    /// Whoever looked at them last, and what came of it.
+    looked: RwLock<Option<(Arc<dyn ClientCertVerifier>, bool)>>,
+}
+
+impl Vouched for Chain {
+    fn holds(&self) -> bool {
+        let Some(now) = self.authorities.now() else { return false };
+        if let Some((before, held)) = &*self.looked.read().unwrap_or_else(PoisonError::into_inner)
+            && Arc::ptr_eq(before, &now)
+        {
+            return *held;
+        }
+        let Some((leaf, rest)) = self.certificates.split_first() else { return false };
+        let holds = now.verify_client_cert(leaf, rest, UnixTime::now()).is_ok();
+        *self.looked.write().unwrap_or_else(PoisonError::into_inner) = Some((now, holds));
+        holds
+    }
 }
 
 fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
@@ -68,14 +118,15 @@ fn unusable(path: &Path, what: &str) -> io::Error {
 #[derive(Clone)]
 pub struct Encrypted {
     inner: RustlsAcceptor<Bounded>,
+    authorities: Authorities,
     told: Arc<Seldom<IpAddr>>,
 }
 
 impl Encrypted {
-    pub fn new(config: RustlsConfig, bounded: Bounded) -> Self {
+    pub fn new(config: RustlsConfig, authorities: Authorities, bounded: Bounded) -> Self {
         let handshake = bounded.handshake_within();
         let inner = RustlsAcceptor::new(config).handshake_timeout(handshake).acceptor(bounded);
-        Self { inner, told: Arc::default() }
+        Self { inner, authorities, told: Arc::default() }
     }
 }
 
@@ -97,16 +148,19 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Encrypted {
     type Future = Pin<Box<dyn Future<Output = Accepted<S>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let address = stream.peer_addr().map(|address| address.ip().to_canonical());
+        let address = stream.peer_addr().map(|address| network(address.ip()));
         let accepting = self.inner.accept(stream, service);
-        let told = Arc::clone(&self.told);
+        let (told, authorities) = (Arc::clone(&self.told), self.authorities.clone());
         Box::pin(async move {
             let address = address?;
             let (stream, service) = accepting.await.inspect_err(|fault| failed(&told, address, fault))?;
             let (_, session) = stream.get_ref();
-            let shown = session.peer_certificates().and_then(<[_]>::first);
-            let presented = shown.and_then(|der| certificate::read(der));
-            let presented = presented.map(|one| Presented { names: one.names, ends: one.ends });
+            let shown = session.peer_certificates().unwrap_or_default();
+            let presented = shown.first().and_then(|der| certificate::read(der)).map(|one| {
+                let certificates = shown.iter().map(|one| one.clone().into_owned()).collect();
+                let vouched = Arc::new(Chain { certificates, authorities, looked: RwLock::default() });
+                Presented { names: one.names, ends: one.ends, vouched }
+            });
             Ok((stream, AddExtension::new(service, presented)))
         })
     }

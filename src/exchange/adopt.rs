@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::detect::reference;
 use super::fields::hear;
@@ -12,13 +13,14 @@ use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
+use crate::case::evidence::Travelled;
 use crate::case::hide::is_ours_hidden;
 use crate::case::shadow::Mark;
 use crate::case::{
     Action, Alias, Changes, Comment, Deadline, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId,
     Leg, Milestone, Operation, Phase, Relayed, Shadow, Standing, Submission, Towards, Upward, last_move, told,
 };
-use crate::peer::Upstream;
+use crate::peer::{PeerError, Upstream};
 use crate::protocol::{ExchangeSnapshot, SnapshotStep};
 use crate::state::{ExchangeKey, ExchangeRecord, PeerRecord, View};
 use crate::store::{Write, Writer};
@@ -26,6 +28,32 @@ use crate::telemetry::{CrashPoint, crash_point};
 
 /// Exchanges read in one go.
 const PAGE: usize = 500;
+/// More than this that nobody here knows are no list of our exchanges, or this is no store of ours.
+const ORPHANS: usize = 250_000;
+/// So many of them are named.
+const NAMED: usize = 20;
+
+/// Exchanges of a peer's list to which nothing here belongs.
+#[derive(Default)]
+pub(super) struct Orphans {
+    count: usize,
+    named: Vec<String>,
+}
+
+impl Orphans {
+    fn add(&mut self, exchange: ExchangeId) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(exchange.to_string());
+        }
+    }
+
+    fn extend(&mut self, more: Orphans) {
+        self.count += more.count;
+        self.named.extend(more.named);
+        self.named.truncate(NAMED);
+    }
+}
 
 impl Engine {
     /// Takes up the exchanges of every client from the store's own references. A client notices by its cursor that the
@@ -44,6 +72,7 @@ impl Engine {
                 let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
                 after = Some(last);
                 count += page.len();
+                self.store().write(self.to_be_read(&client, &page).await?).await?;
                 let (peer, scene) = (client.clone(), self.scene());
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
@@ -61,6 +90,32 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What a client reads instead of operations of ours, in the histories (H-07).
+    async fn to_be_read(&self, client: &Alias, page: &[Incident]) -> Result<Vec<Write>, EngineError> {
+        let references = page.iter().flat_map(|incident| incident.references.iter().map(move |one| (incident, one)));
+        let below: Vec<_> = references
+            .filter(|(_, one)| one.peer == *client && one.towards == Towards::Client)
+            .map(|(incident, one)| (incident, one.holder, ExchangeKey::new(client, one.exchange)))
+            .collect();
+        let keys: Vec<ExchangeKey> = below.iter().map(|(_, _, key)| key.clone()).collect();
+        let known = move |view: View<'_>| keys.iter().map(|key| Ok(view.exchange(key)?.is_some())).collect();
+        let known: Vec<bool> = self.state().read(known).await?;
+        let one = |(incident, holder, key): (&Incident, Holder, ExchangeKey)| Write {
+            history: vec![HistoryLine {
+                incident: incident.id,
+                at: self.now(),
+                who: "casebridge".into(),
+                action: Action::Adopted.as_str().into(),
+                exchange: Some(key.exchange),
+                seq: Some(0),
+                detail: format!("known again from the store; {client} reads the record as it stands"),
+            }],
+            travelled: Some(Travelled::shown(client, &self.told_whole(&key, holder, None, incident))),
+            ..Write::to(incident.id, Writer::Bridge)
+        };
+        Ok(below.into_iter().zip(known).filter(|(_, known)| !known).map(|(new, _)| one(new)).collect())
     }
 
     /// Takes up every exchange that the upstream knows. False when the upstream did not answer.
@@ -82,6 +137,7 @@ impl Engine {
         // Taken before the first page: what is acknowledged while the pages are read need not stand in them.
         let mut missing = self.acknowledged_by(alias).await?;
         let mut count = 0;
+        let mut orphans = Orphans::default();
         loop {
             let page = match upstream.exchanges(after, PAGE).await {
                 Ok(page) => page,
@@ -97,14 +153,21 @@ impl Engine {
             for snapshot in &page.exchanges {
                 missing.remove(&snapshot.exchange);
             }
-            self.adopt_page(alias, page.exchanges).await?;
+            orphans.extend(self.adopt_page(alias, page.exchanges).await?);
             crash_point(CrashPoint::AdoptedPage);
+            if orphans.count > ORPHANS {
+                self.tell_orphans(alias, &orphans);
+                let fault = PeerError::Malformed(format!("more than {ORPHANS} exchanges that nobody here knows"));
+                self.peer_failed(alias, &fault).await?;
+                return Ok(false);
+            }
             match last {
                 // A peer that turns its pages backwards would keep us here for ever.
                 Some(last) if page.more && after.is_none_or(|after| last > after) => after = Some(last),
                 _ => break,
             }
         }
+        self.tell_orphans(alias, &orphans);
         self.park_forgotten(alias, missing).await?;
         self.mark_adopted(alias, cursor).await?;
         self.0.upstream_known.send_replace(true);
@@ -123,7 +186,22 @@ impl Engine {
             .await
     }
 
-    pub(super) async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<(), EngineError> {
+    /// One line for all of them, and one a minute however often they are told.
+    pub(super) fn tell_orphans(&self, alias: &Alias, orphans: &Orphans) {
+        let (count, exchanges) = (orphans.count, orphans.named.join(", "));
+        if count == 0 {
+            return;
+        }
+        match self.0.orphans_told.note(alias.clone(), Instant::now()) {
+            Some(_) => {
+                warn!(event = "exchange_orphaned", peer = %alias, count, exchanges, "no incident here belongs to them");
+            }
+            None => debug!(event = "exchange_orphaned", peer = %alias, count, exchanges, "still"),
+        }
+    }
+
+    /// Takes up these exchanges. Returns those to which nothing here belongs.
+    pub(super) async fn adopt_page(&self, alias: &Alias, page: Vec<ExchangeSnapshot>) -> Result<Orphans, EngineError> {
         let _undetected = self.0.detecting.lock().await;
         let between = self.between().await;
         let keys: Vec<ExchangeKey> = page.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
@@ -141,11 +219,12 @@ impl Engine {
         let mut adopting = Vec::with_capacity(page.len());
         let mut writes = Vec::with_capacity(page.len());
         let mut refused = Vec::new();
+        let mut orphans = Orphans::default();
         let settings = self.settings();
         for ((one, record), id) in page.into_iter().zip(records).zip(ids) {
             let ours = |incident: &&Incident| record.is_some() || self.is_ours(&one, incident);
             let Some(incident) = incidents.get(&id).filter(ours) else {
-                warn!(event = "exchange_orphaned", peer = %alias, exchange = %one.exchange, "no incident here belongs to it");
+                orphans.add(one.exchange);
                 continue;
             };
             let key = ExchangeKey::new(alias, one.exchange);
@@ -198,7 +277,8 @@ impl Engine {
             })
             .await?;
         self.tell(settled).await?;
-        self.park(refused).await
+        self.park(refused).await?;
+        Ok(orphans)
     }
 
     /// Whether the exchange's ID is really made from this incident; a peer's word alone does not bind the two.

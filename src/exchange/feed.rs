@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Engine, EngineError};
 use crate::case::{Alias, TransactionId};
-use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
+use crate::protocol::{BATCH_LIMIT, PAGE_BYTES, ProblemType, UpdateAnswer, UpdateOperation};
 use crate::state::ExchangeKey;
 
 /// A place in a client's feed. Its text names the state that it belongs to, so a cursor from before a loss is noticed.
@@ -121,7 +121,12 @@ impl Engine {
             .state()
             .read(move |view| {
                 let mut operations = Vec::new();
+                let mut bytes = 0;
                 for (position, entry) in view.outbox_after(&peer, after, limit)? {
+                    if bytes >= PAGE_BYTES {
+                        break;
+                    }
+                    bytes += entry.operation.get().len();
                     let record = view.exchange(&ExchangeKey::new(&peer, entry.exchange))?;
                     let incident = record.and_then(|record| record.incident());
                     let transaction = incident.and_then(|id| id.to_string().parse::<TransactionId>().ok());

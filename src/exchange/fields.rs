@@ -79,17 +79,24 @@ pub(super) fn in_time<T>(read: (Operation, T), now: Timestamp) -> Result<(Operat
 }
 
 /// The record of a snapshot as the peer is told it: what has no word is left out.
-pub(super) fn tell(fields: &FieldMap, record: Changes) -> Value {
+pub(super) fn tell(fields: &FieldMap, record: Changes) -> Box<RawValue> {
     let mut whole = serde_json::to_value(record).unwrap_or_default();
     fields.tell(&mut whole);
-    whole
+    to_raw_value(&whole).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// The record of a peer's snapshot in our words, and why it is not whole.
-pub(super) fn hear(fields: &FieldMap, record: &Value) -> (Changes, Option<String>) {
-    let mut whole = record.clone();
-    let mut reasons: Vec<String> = fields.hear(&mut whole).iter().map(Unmapped::to_string).collect();
-    let changes = Changes::deserialize(whole).unwrap_or_else(|fault| {
+pub(super) fn hear(fields: &FieldMap, record: &RawValue) -> (Changes, Option<String>) {
+    let mut reasons = Vec::new();
+    let read = if fields.is_plain() {
+        serde_json::from_str(record.get())
+    } else {
+        serde_json::from_str(record.get()).and_then(|mut whole: Value| {
+            reasons.extend(fields.hear(&mut whole).iter().map(Unmapped::to_string));
+            Changes::deserialize(whole)
+        })
+    };
+    let changes = read.unwrap_or_else(|fault| {
         reasons.push(shown(&fault.to_string(), 200));
         Changes::default()
     });

@@ -1,7 +1,7 @@
 //! The upstream as a whole. Trouble with the connection is its state, not that of each operation: one probe per back-off
 //! step, one line in the log when it goes and one when it comes back.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ use crate::case::text::{line, shown};
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{ProblemType, SiteAnswer};
 use crate::state::PeerRecord;
+
+/// How long a feed has to be followed before it may be read anew as if nothing had been.
+const SOUND_AFTER: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Whether the upstream answered the last time.
@@ -81,6 +84,16 @@ impl Engine {
         Ok(self.state().read(move |view| view.peer(&alias)).await?.next_attempt)
     }
 
+    fn told_of_peer(&self) -> MutexGuard<'_, Told> {
+        self.0.told_of_peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the upstream's feed was followed for a while and not read anew.
+    pub(super) fn is_sound(&self) -> bool {
+        let read_anew_at = *self.0.read_anew_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_anew_at.is_none_or(|at| elapsed(at, self.now()) >= SOUND_AFTER)
+    }
+
     pub(super) async fn peer_answered(&self, alias: &Alias, site: Option<SiteAnswer>) -> Result<(), EngineError> {
         let (peer, now) = (alias.clone(), self.now());
         if let Some(site) = &site {
@@ -93,7 +106,6 @@ impl Engine {
                 let mut record = PeerRecord {
                     last_contact: Some(now),
                     down_since: None,
-                    attempts: 0,
                     next_attempt: None,
                     last_error: None,
                     unauthorized: false,
@@ -109,7 +121,9 @@ impl Engine {
                 Ok(before)
             })
             .await?;
-        if !self.0.upstream_up.send_replace(true) {
+        self.0.upstream_up.send_replace(true);
+        let told = std::mem::replace(&mut *self.told_of_peer(), Told::Up);
+        if told != Told::Up {
             let down_since = before.down_since.map(|since| since.to_string());
             info!(event = "peer_up", peer = %alias, down_since, "the peer answers");
         }
@@ -145,9 +159,11 @@ impl Engine {
         let attempt = after.attempts;
         let next_attempt = after.next_attempt.map(|at| at.to_string());
         let (was, is) = (before.last_error.as_deref().map(gist), after.last_error.as_deref().map(gist));
-        // Two reasons that take turns are not told of in turns.
-        let is_told = self.0.down_told.note((alias.clone(), is.map(str::to_owned)), Instant::now()).is_some();
-        if before.down_since.is_none() || (was != is && is_told) {
+        // Two reasons that take turns are not told of in turns, nor is an outage that ends and begins again and again.
+        let is_news = was != is || *self.told_of_peer() != Told::Down;
+        let key = (alias.clone(), is.map(str::to_owned));
+        if is_news && self.0.down_told.note(key, Instant::now()).is_some() {
+            *self.told_of_peer() = Told::Down;
             warn!(event = "peer_down", peer = %alias, attempt, next_attempt, reason = %error, "the peer does not answer");
         } else {
             tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");
@@ -157,6 +173,21 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What the log said last of how the upstream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Told {
+    #[default]
+    Nothing,
+    Up,
+    Down,
+}
+
+/// The peer took or told operations. That it says who it is ends an outage; that it works ends the growth of the back-off.
+pub(super) fn served(before: PeerRecord, now: Timestamp, sound: bool) -> PeerRecord {
+    let attempts = if sound { 0 } else { before.attempts };
+    PeerRecord { last_contact: Some(now), attempts, ..before }
 }
 
 /// What is kept of a peer's word.

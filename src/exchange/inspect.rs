@@ -131,7 +131,8 @@ impl Engine {
             health: health.into(),
             last_contact: contact.last_contact,
             next_attempt: contact.next_attempt,
-            attempts: contact.attempts,
+            // Those of an outage that is over count for the next one only.
+            attempts: contact.down_since.map_or(0, |_| contact.attempts),
             last_error: contact.last_error,
             version: contact.version,
             clock_difference_seconds: contact.clock_difference.map(|difference| difference as f64 / 1000.0),

@@ -219,8 +219,19 @@ struct Inner {
     asked: Mutex<HashMap<&'static str, Arc<Notify>>>,
     /// Why a peer was said to be down, lately.
     down_told: Seldom<(Alias, Option<String>)>,
+    told_of_peer: Mutex<health::Told>,
+    /// When the upstream's feed lacked something the last time.
+    read_anew_at: Mutex<Option<Timestamp>>,
     /// Operations of exchanges that nobody here knows.
     unknown_told: Seldom<Alias>,
+    /// Exchanges in a peer's list that nobody here knows.
+    orphans_told: Seldom<Alias>,
+    /// What a peer's feed lacked, and that it began anew.
+    gaps_told: Seldom<Alias>,
+    restarts_told: Seldom<Alias>,
+    /// Operations of clients that were refused, and of those the ones that went round.
+    refused_told: Seldom<Alias>,
+    loops_told: Seldom<Alias>,
     /// Targets of reactions that fail.
     reaction_failing: Seldom<String>,
     webhooks: Webhooks,
@@ -278,7 +289,14 @@ impl Engine {
             to_close: Notify::new(),
             asked: Mutex::new(HashMap::new()),
             down_told: Seldom::default(),
+            told_of_peer: Mutex::default(),
+            read_anew_at: Mutex::default(),
             unknown_told: Seldom::default(),
+            orphans_told: Seldom::default(),
+            gaps_told: Seldom::default(),
+            restarts_told: Seldom::default(),
+            refused_told: Seldom::default(),
+            loops_told: Seldom::default(),
             reaction_failing: Seldom::default(),
             webhooks: Webhooks::default(),
         }));

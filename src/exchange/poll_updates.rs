@@ -1,12 +1,14 @@
 //! The feed of the upstream, one long poll for all cases: case ID and link, then each status. What a page brings is in
 //! the store and in state before the next poll acknowledges it.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
 use super::fields::{decode, in_time};
+use super::health::served;
 use super::{Engine, EngineError, settle};
 use crate::case::{Alias, Operation, Sequence};
 use crate::peer::PeerError;
@@ -32,9 +34,13 @@ impl Engine {
                 self.take_updates(&alias, &cursor, answer).await
             }
             Err(PeerError::Refused { problem, .. }) if problem.is(ProblemType::CursorLost) => {
-                info!(event = "feed_restarted", peer = %alias, "the peer's feed began anew; re-adopting");
-                self.adopt_again(&alias).await?;
-                self.0.to_push.notify_one();
+                match self.0.restarts_told.note(alias.clone(), Instant::now()) {
+                    Some(_) => {
+                        info!(event = "feed_restarted", peer = %alias, "the peer's feed began anew; re-adopting")
+                    }
+                    None => debug!(event = "feed_restarted", peer = %alias, "once more; re-adopting"),
+                }
+                self.read_anew(&alias, "a feed that begins anew again and again").await?;
                 Ok(0)
             }
             Err(error) => {
@@ -59,11 +65,11 @@ impl Engine {
             self.peer_failed(alias, &fault).await?;
             return Err(fault.into());
         }
-        let (peer, cursor, now) = (alias.clone(), answer.cursor, self.now());
+        let (peer, cursor, now, sound) = (alias.clone(), answer.cursor, self.now(), self.is_sound());
         self.state()
             .transact::<_, EngineError, _>(move |transaction| {
-                let before = transaction.peer(&peer)?;
-                let after = PeerRecord { last_contact: Some(now), cursor: Some(cursor), ..before };
+                let before = served(transaction.peer(&peer)?, now, sound);
+                let after = PeerRecord { cursor: Some(cursor), ..before };
                 Ok(transaction.put_peer(&peer, &after)?)
             })
             .await?;
@@ -72,6 +78,21 @@ impl Engine {
             self.0.receipts_due.notify_one();
         }
         Ok(count)
+    }
+
+    /// What the feed lacks is read from the peer. One that makes us do so twice in a minute is as good as away: the back-off
+    /// of an outage holds for it.
+    async fn read_anew(&self, alias: &Alias, fault: &str) -> Result<(), EngineError> {
+        let is_sound = self.is_sound();
+        *self.0.read_anew_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+        self.adopt_again(alias).await?;
+        self.0.to_push.notify_one();
+        if is_sound {
+            return Ok(());
+        }
+        let fault = PeerError::Malformed(fault.to_owned());
+        self.peer_failed(alias, &fault).await?;
+        Err(fault.into())
     }
 
     /// How many of these were not known; nothing when a number is missing: the feed cannot be followed from here, and everything
@@ -98,9 +119,14 @@ impl Engine {
                 Sequence::Next => {}
                 Sequence::Repeated => continue,
                 Sequence::Early { expected } => {
-                    error!(event = "feed_gap", peer = %alias, exchange = %one.exchange, seq = one.seq, expected, "re-adopting");
-                    self.adopt_again(alias).await?;
-                    self.0.to_push.notify_one();
+                    let (exchange, seq) = (one.exchange, one.seq);
+                    match self.0.gaps_told.note(alias.clone(), Instant::now()) {
+                        Some(_) => {
+                            error!(event = "feed_gap", peer = %alias, %exchange, seq, expected, "re-adopting");
+                        }
+                        None => debug!(event = "feed_gap", peer = %alias, %exchange, seq, expected, "re-adopting"),
+                    }
+                    self.read_anew(alias, "a feed that lacks numbers again and again").await?;
                     return Ok(None);
                 }
             }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tracing::{debug, info};
 
 use super::detect::reference;
-use super::health::elapsed;
+use super::health::{elapsed, served};
 use super::link::links;
 use super::retry::Backoff;
 use super::settle;
@@ -20,7 +20,7 @@ use crate::case::{
 };
 use crate::peer::Upstream;
 use crate::protocol::{OperationBatch, OperationRequest, OperationResult, Outcome, Problem, ProblemType};
-use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, PeerRecord, View};
+use crate::state::{ExchangeKey, ExchangeRecord, Lane, OutboxEntry, View};
 use crate::store::{Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
@@ -274,7 +274,7 @@ impl Engine {
         self.0.to_prepare.notify_one();
         self.0.receipts_due.notify_one();
 
-        let (peer, now) = (alias.clone(), self.now());
+        let (peer, now, sound) = (alias.clone(), self.now(), self.is_sound());
         let (settled, refused) = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
@@ -289,7 +289,7 @@ impl Engine {
                     }
                 }
                 let before = transaction.peer(&peer)?;
-                transaction.put_peer(&peer, &PeerRecord { last_contact: Some(now), ..before })?;
+                transaction.put_peer(&peer, &served(before, now, sound))?;
                 Ok((settled, refused))
             })
             .await?;

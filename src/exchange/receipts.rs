@@ -2,6 +2,7 @@
 //! operation stands with its digest, and go apart from the operations: a missing, late or wrong one holds up nothing, and
 //! a crash at any instant loses none.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,12 @@ use tracing::{debug, error, warn};
 
 use super::{Engine, EngineError};
 use crate::case::evidence::{Endorsement, PublicKey, Receipt, Received};
-use crate::case::{Alias, Towards};
+use crate::case::{Alias, ExchangeId, Towards};
 use crate::peer::Upstream;
 use crate::protocol::site::capability;
 use crate::protocol::{ProblemType, ReceiptAnswer, ReceiptTaken};
+use crate::state::{ExchangeKey, View};
+use crate::store::history::OnTheWay;
 
 /// Rounds of one pass: so many receipts go in one direction before others are served.
 const ROUNDS: usize = 20;
@@ -135,11 +138,39 @@ impl Engine {
         if !self.meet_key(peer, receipt.statement.key, &receipt.endorsements).await? {
             return Ok(Err(format!("key {} waits for a person here", receipt.statement.key.fingerprint())));
         }
-        let taking = self.store().take_receipt(peer, receipt, self.now()).await?;
+        // Looked up first: what leaves the outbox stands in the history.
+        let on_the_way = self.on_the_way(peer, receipt).await?;
+        let taking = self.store().take_receipt(peer, receipt, &on_the_way, self.now()).await?;
         for reason in &taking.wrong {
             self.tell_wrong(peer, reason);
         }
         Ok(Ok(taking.through))
+    }
+
+    /// Operations of the receipt that this site's history does not tell of yet: the peer has them, and its answer or its
+    /// cursor did not come.
+    async fn on_the_way(&self, peer: &Alias, receipt: &Receipt) -> Result<OnTheWay, EngineError> {
+        /// What a client may have taken without telling is at the head of its feed.
+        const HEAD: usize = 10_000;
+        let signed: HashSet<ExchangeId> = receipt.operations.iter().map(|one| one.exchange).collect();
+        let peer = peer.clone();
+        let found = move |view: View<'_>| {
+            let mut found = OnTheWay::new();
+            let mut client = false;
+            for exchange in &signed {
+                let Some(record) = view.exchange(&ExchangeKey::new(&peer, *exchange))? else { continue };
+                client |= record.leg.towards() == Towards::Client;
+                for position in &record.pending {
+                    found.extend(view.outbox(&peer, *position)?.map(|entry| (*exchange, entry.seq)));
+                }
+            }
+            if client {
+                let head = view.outbox_after(&peer, 0, HEAD)?.into_iter().map(|(_, entry)| (entry.exchange, entry.seq));
+                found.extend(head.filter(|(exchange, _)| signed.contains(exchange)));
+            }
+            Ok(found)
+        };
+        Ok(self.state().read(found).await?)
     }
 
     fn tell_wrong(&self, peer: &Alias, reason: &str) {

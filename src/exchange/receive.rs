@@ -1,8 +1,9 @@
 //! A batch of operations from a client: each once, in order per exchange, with one result each (design, invariant 2).
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
 use super::fields::{decode, in_time};
@@ -11,6 +12,9 @@ use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, Operat
 use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
+
+/// So many bytes of operations are read without a pause.
+const IN_ONE_GO: usize = 256 << 10;
 
 /// One operation of the batch, and what stands about its exchange.
 struct Item {
@@ -32,10 +36,16 @@ impl Engine {
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
         self.heard_from(client, self.now());
         let settings = self.settings();
-        let items = requests
-            .into_iter()
-            .enumerate()
-            .map(|(index, request)| Item {
+        let mut items = Vec::with_capacity(requests.len());
+        let mut bytes = 0;
+        for (index, request) in requests.into_iter().enumerate() {
+            bytes += request.operation.get().len();
+            if bytes > IN_ONE_GO {
+                // Whoever else asks has the processor in between.
+                bytes = 0;
+                tokio::task::yield_now().await;
+            }
+            items.push(Item {
                 index,
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
@@ -43,8 +53,8 @@ impl Engine {
                 operation: decode(settings.fields(client), request.operation.get())
                     .and_then(|read| in_time(read, self.now())),
                 raw: request.operation,
-            })
-            .collect();
+            });
+        }
         let mut outcomes: Vec<Option<Outcome>> = asked.iter().map(|_| None).collect();
         for round in rounds(items, |item: &Item| item.key.clone()) {
             for (index, outcome) in self.receive_round(client, round).await? {
@@ -105,7 +115,13 @@ impl Engine {
         }
         for (index, outcome) in &outcomes {
             if let (Outcome::Refused { problem }, Some((exchange, seq))) = (outcome, named.get(index)) {
-                warn!(event = "operation_refused", peer = %client, %exchange, seq, reason = problem.kind, "refused");
+                let reason = &problem.kind;
+                match self.0.refused_told.note(client.clone(), Instant::now()) {
+                    Some(operations) => {
+                        warn!(event = "operation_refused", peer = %client, %exchange, seq, reason, operations, "refused");
+                    }
+                    None => debug!(event = "operation_refused", peer = %client, %exchange, seq, reason, "refused"),
+                }
             }
         }
         Ok(outcomes)
@@ -125,7 +141,13 @@ impl Engine {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
                     if self.has_passed(&create.trace_route) {
-                        info!(event = "loop_refused", peer = %item.key.peer, exchange = %item.key.exchange, "refused");
+                        let ExchangeKey { peer, exchange } = &item.key;
+                        match self.0.loops_told.note(peer.clone(), Instant::now()) {
+                            Some(operations) => {
+                                info!(event = "loop_refused", peer = %peer, %exchange, operations, "refused");
+                            }
+                            None => debug!(event = "loop_refused", peer = %peer, %exchange, "refused"),
+                        }
                         return refused(ProblemType::Loop.with("this site stands in the case's trace route"));
                     }
                     Turn::Open(item.key, create, item.raw)

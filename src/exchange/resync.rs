@@ -44,7 +44,8 @@ impl Engine {
             self.park(vec![(key, FORGOTTEN.to_owned())]).await?;
             return Err(ProblemType::Action.with(format!("{alias} does not know the exchange; it is parked")).into());
         }
-        self.adopt_page(&alias, page).await?;
+        let orphans = self.adopt_page(&alias, page).await?;
+        self.tell_orphans(&alias, &orphans);
         let scene = self.scene();
         self.state()
             .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, &scene))

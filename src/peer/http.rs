@@ -12,7 +12,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{PeerError, Upstream};
 use crate::case::evidence::Receipt;
@@ -21,14 +21,17 @@ use crate::case::{ContentDigest, ExchangeId};
 use crate::config::certificate;
 use crate::config::settings::{self, Login};
 use crate::protocol::attachment::OFFSET;
+use crate::protocol::bounded::{is_bounded, too_many};
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
     self, AttachmentAnswer, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem,
     ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
-/// The largest answer that is read, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
+/// The largest answer that is read, in bytes. A page is ended before that by whoever makes it.
+const BODY_LIMIT: usize = 16 << 20;
+/// The same where whole records are asked for by name.
+const RECORDS_LIMIT: usize = 32 << 20;
 /// The largest answer that says no, or who the peer is; any other that is larger than this waits for its turn.
 const PROBLEM_LIMIT: usize = 4 << 20;
 
@@ -91,7 +94,11 @@ impl HttpUpstream {
         within: Duration,
         limit: usize,
     ) -> Result<T, PeerError> {
-        let body = read(self.answer(request, within).await?, limit, &self.large).await?;
+        // A large answer has its turn until it was read.
+        let (body, _turn) = read(self.answer(request, within).await?, limit, &self.large).await?;
+        if !is_bounded(&body) {
+            return Err(PeerError::Malformed(format!("an answer of {}", too_many())));
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| PeerError::Malformed(misread(&error, "")))
     }
@@ -118,7 +125,7 @@ impl HttpUpstream {
         let retry_after = retry_after(response.headers(), Timestamp::now());
         let is_problem = content_type(&response).starts_with(CONTENT_TYPE);
         // Whatever cannot be read of it, the status was.
-        let body = read(response, PROBLEM_LIMIT, &self.large).await.unwrap_or_default();
+        let body = read(response, PROBLEM_LIMIT, &self.large).await.map(|(body, _)| body).unwrap_or_default();
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem => Err(PeerError::Refused { problem: Box::new(problem.shown()), retry_after }),
             _ => Err(PeerError::Status { status, retry_after }),
@@ -142,7 +149,11 @@ fn content_type(response: &Response) -> &str {
     response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn read(mut response: Response, limit: usize, large: &Semaphore) -> Result<Vec<u8>, PeerError> {
+async fn read<'l>(
+    mut response: Response,
+    limit: usize,
+    large: &'l Semaphore,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'l>>), PeerError> {
     /// Read block by block: one that grew would leave its smaller selves behind it.
     const BLOCK: usize = 1 << 20;
     let mut blocks: Vec<Vec<u8>> = Vec::new();
@@ -161,7 +172,7 @@ async fn read(mut response: Response, limit: usize, large: &Semaphore) -> Result
             _ => blocks.push(chunk.to_vec()),
         }
     }
-    Ok(blocks.concat())
+    Ok((blocks.concat(), turn))
 }
 
 #[async_trait]
@@ -213,6 +224,7 @@ impl Upstream for HttpUpstream {
         let path = format!("/v1/updates?after={after}&wait={}&limit={limit}", wait.as_secs());
         let answer: UpdateAnswer = self.call(self.get(&path), self.settings.request_timeout + wait).await?;
         check_cursor(&answer.cursor)?;
+        check_length(answer.operations.len(), limit)?;
         if goes_back(after, &answer.cursor) {
             return Err(PeerError::Malformed("a cursor that goes back".into()));
         }
@@ -234,13 +246,16 @@ impl Upstream for HttpUpstream {
         let path = format!("/v1/exchanges?limit={limit}{after}");
         let page: ExchangePage = self.call(self.get(&path), self.settings.request_timeout).await?;
         check_cursor(&page.cursor)?;
+        check_length(page.exchanges.len(), limit)?;
         Ok(page)
     }
 
     async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
         let ids: Vec<String> = exchanges.iter().map(ExchangeId::to_string).collect();
         let path = format!("/v1/exchanges?exchange={}", ids.join(","));
-        self.call(self.get(&path), self.settings.request_timeout).await
+        let page: ExchangePage = self.call_for(self.get(&path), self.settings.request_timeout, RECORDS_LIMIT).await?;
+        check_length(page.exchanges.len(), exchanges.len())?;
+        Ok(page)
     }
 
     async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
@@ -290,7 +305,8 @@ impl Upstream for HttpUpstream {
         if range.and_then(ContentRange::parse).is_none_or(|range| range.start != start) {
             return Err(PeerError::Malformed("it gave other bytes than were asked for".into()));
         }
-        read(answer, usize::try_from(most).unwrap_or(BODY_LIMIT), &self.large).await
+        let limit = usize::try_from(most).unwrap_or(BODY_LIMIT);
+        read(answer, limit, &self.large).await.map(|(piece, _)| piece)
     }
 }
 
@@ -305,6 +321,13 @@ fn goes_back(after: &str, cursor: &str) -> bool {
         Some((feed.to_owned(), number.parse().ok()?))
     };
     matches!((parts(after), parts(cursor)), (Some((before, old)), Some((now, new))) if before == now && new < old)
+}
+
+fn check_length(length: usize, limit: usize) -> Result<(), PeerError> {
+    match length > limit {
+        true => Err(PeerError::Malformed("more in one page than was asked for".into())),
+        false => Ok(()),
+    }
 }
 
 /// A cursor is kept and stands in an address.

@@ -2,21 +2,24 @@
 //! `?exchange=a,b,c` how these stand, for a comparison.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::bounded::few;
 use crate::case::{Agreed, ExchangeId, IncidentId, TransactionId};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExchangePage {
     /// The feed's cursor when this page was made: what is not in it comes after that cursor.
     pub cursor: String,
     /// In order of their IDs.
+    #[serde(deserialize_with = "few")]
     pub exchanges: Vec<ExchangeSnapshot>,
     /// Whether there are more, after the last one here.
     pub more: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExchangeSnapshot {
     pub exchange: ExchangeId,
     /// The number of the incident at the client, as its Create told it.
@@ -32,7 +35,7 @@ pub struct ExchangeSnapshot {
     /// The fields that both sites keep the same, as they stand now; the comments are those that this site would send. In the words
     /// that travel between the two sites.
     #[schema(value_type = crate::case::Changes)]
-    pub record: serde_json::Value,
+    pub record: Box<RawValue>,
     /// The whole record for a comparison; present when single exchanges were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreed: Option<Agreed>,

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::attachment::read_range;
 use super::problem::misread;
 use super::*;
+use crate::case::evidence::Receipt;
 use crate::fuzz::{Target, assert_harmless};
 
 fn read<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> String {
@@ -54,6 +55,11 @@ fn answers() {
             "\"time\":\"2026-11-21T10:00:00Z\"",
             "\"received\":1,\"bytes\":2",
             "\"transactions\":[",
+            "{\"receipt\":{\"statement\":{",
+            "\"operations\":[{\"towards\":\"upstream\"",
+            "\"head\":{\"number\":1,\"hash\":",
+            "\"endorsements\":[",
+            "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]",
         ],
         samples: &[],
         tries: 3000,
@@ -73,6 +79,8 @@ fn answers() {
             read::<DigestPage>(bytes),
             read::<SiteAnswer>(bytes),
             read::<AttachmentAnswer>(bytes),
+            read::<Receipt>(bytes),
+            read::<ReceiptAnswer>(bytes),
             read::<Problem>(bytes),
         ];
         answers.join(" | ")

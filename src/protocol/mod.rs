@@ -2,6 +2,7 @@
 
 pub mod asked;
 pub mod attachment;
+pub mod bounded;
 pub mod cases;
 pub mod contact;
 pub mod definitions;
@@ -47,5 +48,7 @@ pub const VERSION: &str = "1.1";
 
 /// The most operations in one request, and in one answer of the feed.
 pub const BATCH_LIMIT: usize = 1000;
+/// So many bytes of operations or exchanges make a page, however few they are.
+pub const PAGE_BYTES: usize = 4 << 20;
 /// The most exchanges that one `GET /v1/transactions?exchange=` or `GET /v1/exchanges?exchange=` asks for.
 pub const TRANSACTION_LIMIT: usize = 100;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::bounded::few;
 use super::problem::Problem;
 use crate::case::{ExchangeId, TransactionId};
 
@@ -11,6 +12,7 @@ use crate::case::{ExchangeId, TransactionId};
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct OperationBatch {
     #[schema(min_items = 1, max_items = 1000)]
+    #[serde(deserialize_with = "few")]
     pub operations: Vec<OperationRequest>,
 }
 
@@ -33,6 +35,7 @@ pub struct OperationRequest {
 /// What is answered: as many results as operations were posted, in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationAnswer {
+    #[serde(deserialize_with = "few")]
     pub results: Vec<OperationResult>,
 }
 

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::bounded::few;
 use crate::case::{ExchangeId, TransactionId};
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UpdateAnswer {
     /// Give it as `after` the next time. An opaque text of at most 80 bytes.
     pub cursor: String,
+    #[serde(deserialize_with = "few")]
     pub operations: Vec<UpdateOperation>,
 }
 

@@ -1,5 +1,7 @@
 //! History as evidence (H-07): the whole of it, in order; what peers signed of it; and whose keys those are.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -50,6 +52,9 @@ pub struct Marks {
     /// Our entries up to this one were looked through for operations that have no receipt.
     pub looked: u64,
 }
+
+/// Operations of ours, each by its exchange and number.
+pub type OnTheWay = HashSet<(ExchangeId, u64)>;
 
 /// What became of a peer's receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -118,8 +123,15 @@ pub trait HistoryStore: Send + Sync {
     async fn arrived(&self, peer: &Alias, after: u64, limit: usize) -> Result<Vec<Arrived>, StoreError>;
 
     /// Puts a peer's receipt beside the operations that it proves; one that proves nothing new leaves nothing. What it says
-    /// that is not so is an entry of its own, once. Its signature was checked before.
-    async fn take_receipt(&self, peer: &Alias, receipt: &Receipt, at: Timestamp) -> Result<Taking, StoreError>;
+    /// that is not so is an entry of its own, once. Its signature was checked before. What is `on_the_way` the peer may have
+    /// taken, and this history does not tell of it yet: it is asked for again.
+    async fn take_receipt(
+        &self,
+        peer: &Alias,
+        receipt: &Receipt,
+        on_the_way: &OnTheWay,
+        at: Timestamp,
+    ) -> Result<Taking, StoreError>;
 
     /// The receipts that stand beside these entries, each with the entry's place in it; those that the entries up to `until`
     /// keep.

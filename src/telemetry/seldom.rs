@@ -38,8 +38,9 @@ impl<K: Eq + Hash> Seldom<K> {
     pub fn note(&self, key: K, now: Instant) -> Option<u64> {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if book.each.len() >= ROOM && !book.each.contains_key(&key) {
-            // What is older than a minute has nothing to hold back any more, but what it counted.
-            book.each.retain(|_, told| told.unsaid > 0 || now.saturating_duration_since(told.at) < ONCE_EACH);
+            // What is older than a minute has nothing to hold back any more. What it counted since its line, and nobody asked
+            // for, goes with it: room for whoever comes next tells more.
+            book.each.retain(|_, told| now.saturating_duration_since(told.at) < ONCE_EACH);
             if book.each.len() >= ROOM {
                 return Told::note(&mut book.others, now);
             }
@@ -81,6 +82,16 @@ mod tests {
         assert_eq!(after("north", 60), Some(4), "with those that were not told of");
         assert_eq!(after("north", 61), None);
         assert_eq!(after("north", 200), Some(2));
+    }
+
+    #[test]
+    fn a_minute_after_a_crowd_whoever_is_new_has_a_line_of_its_own_again() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        for key in (0..ROOM + 10).chain(0..ROOM + 10) {
+            seldom.note(key, start);
+        }
+        let later = start + ONCE_EACH;
+        assert_eq!([5001, 5002, 5003].map(|key| seldom.note(key, later)), [Some(1); 3]);
     }
 
     #[test]

@@ -543,18 +543,23 @@ async fn nothing_that_an_incident_holds_steers_the_terminal() {
     let mut pair = Pair::new(Plan::default()).await;
     pair.end_user.start().await;
     let site = &pair.end_user;
-    // Escape sequences are refused at the door; another program writes them past it, and some text is harmless to us and
-    // not to a terminal: the left-to-right mark, the line separator, an invisible tag.
+    // Escape sequences, line separators and invisible tags are refused at the door; another program writes them past it, and
+    // some text is harmless to us and not to a terminal: the left-to-right mark.
     let event = "{\"event\": {\"host_event_id\": \"e-1\", \"synopsis\": \"fan\\u001b]0;owned\\u0007\"}}";
     let file = site.path("hostile.json");
     std::fs::write(&file, event).unwrap();
     site.command(&["deposit", file.to_str().unwrap()]).refused(6, &["U+001B"]);
-    let quiet = "{\"event\": {\"host_event_id\": \"e-2\", \"synopsis\": \"fan\\u200e\\u2028 2\", \"device\": \"a\\udb40\\udc41b\"}}";
+    for hidden in ["\\u2028", "\\udb40\\udc41"] {
+        std::fs::write(&file, event.replace("\\u001b]0;owned\\u0007", hidden)).unwrap();
+        site.command(&["deposit", file.to_str().unwrap()]).refused(6, &["U+"]);
+    }
+    let quiet = "{\"event\": {\"host_event_id\": \"e-2\", \"synopsis\": \"fan\\u200e 2\"}}";
     std::fs::write(&file, quiet).unwrap();
     site.command(&["deposit", file.to_str().unwrap()]).ok();
     let store = site.store().await;
     for sql in [
         "INSERT INTO incident (host_event_id, synopsis) VALUES ('e-3', 'fan ' || char(27) || '[2J')",
+        "UPDATE incident SET device = 'a' || char(8232) || char(917569) || 'b' WHERE id = 1",
         "INSERT INTO comment (incident, author, text) VALUES (1, 'x' || char(155) || 'y', 'see ' || char(27) || '[31m')",
         "UPDATE incident SET case_status = 'o' || char(13) || 'k' WHERE id = 1",
     ] {
@@ -577,7 +582,7 @@ async fn nothing_that_an_incident_holds_steers_the_terminal() {
     }
     // In a pipe there is no colour either, and the text is still there.
     let list = site.command(&["incidents"]).ok();
-    assert!(list.contains("fan\\u{200e}\\u{2028} 2"), "{list}");
+    assert!(list.contains("fan\\u{200e} 2"), "{list}");
 }
 
 /// What the demo tells, in this order.

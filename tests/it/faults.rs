@@ -7,11 +7,15 @@ use casebridge::case::ContentDigest;
 use serde_json::json;
 
 use crate::support::attachment::noise;
+use crate::support::caller::Caller;
 use crate::support::certificates::Authority;
 use crate::support::disk::{Disk, run};
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, end_user_config, partner_config};
+use crate::support::raw::Server;
 use crate::support::site::write_secret;
+use crate::support::wire::free_port;
 use crate::support::{Fault, Pair, Site, eventually};
+use crate::{hostile, limits};
 
 /// Hands one event to a site; its incident, if the site says that it has it.
 async fn deposit(site: &Site, event: &str) -> Option<i64> {
@@ -597,4 +601,27 @@ async fn a_memory_limit_is_kept_under_many_incidents_and_a_large_file() {
         assert_eq!(site.log().matches("event=\"starting\"").count(), 1);
     }
     ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: tests/faults"]
+async fn a_memory_limit_is_kept_under_answers_and_bodies_that_mean_harm() {
+    const MEGABYTES: u64 = 192;
+    let group = Group::new("c", MEGABYTES << 20);
+    for (path, reason, said) in hostile::swelling() {
+        let server = Server::start(hostile::but_at(path, said)).await;
+        let mut site = hostile::end_user(server.port);
+        site.under(&["sh", "-c", &group.joined(), "sh"]);
+        site.start().await;
+        logged(&site, reason).await;
+        assert!(site.is_running(), "{path}");
+    }
+    let port = free_port();
+    let mut site = Site::new("partner", &partner_config(port, ""));
+    site.under(&["sh", "-c", &group.joined(), "sh"]);
+    site.start().await;
+    let north = Caller::north(port);
+    limits::burden(&north, 4).await;
+    assert!(site.is_running());
+    assert_eq!(north.get("/v1/site").await.status, 200);
 }

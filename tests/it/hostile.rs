@@ -14,7 +14,7 @@ use crate::support::{Pair, Site, eventually};
 const BUSY: Plan<'static> = Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL };
 
 /// An end user whose partner is at this port, with little patience.
-fn end_user(port: u16) -> Site {
+pub fn end_user(port: u16) -> Site {
     let site = Site::new("north", &end_user_config(port, SUBMIT_ALL));
     site.edit_config("timeout = \"2s\"", "timeout = \"500ms\"");
     site.edit_config("timeout = \"5s\"", "timeout = \"1s\"");
@@ -28,7 +28,7 @@ fn who() -> Value {
 }
 
 /// What a partner says that is like any other until it is asked `path`, and then says this.
-fn but_at(path: &'static str, said: Say) -> impl Fn(&str) -> Say + Send + Sync {
+pub fn but_at(path: &'static str, said: Say) -> impl Fn(&str) -> Say + Send + Sync {
     move |request| {
         let asked = request.split(' ').nth(1).unwrap_or_default();
         match asked {
@@ -120,8 +120,48 @@ async fn a_daemon_outlives_every_such_answer_with_bounded_memory() {
     }
 }
 
+/// Answers that are no larger than they may be, and of which each byte would take dozens of memory.
+pub fn swelling() -> Vec<(&'static str, &'static str, Say)> {
+    /// As much as there is room for in the largest answer.
+    const BYTES: usize = 15 << 20;
+    let id = "00000000000000000000000000000001";
+    let page = |record: &str| {
+        format!(
+            "{{\"cursor\":\"a-1\",\"more\":false,\"exchanges\":[{{\"exchange\":\"{id}\",\"incident\":1,\"step\":\"open\",\
+             \"applied\":0,\"sent\":0,\"record\":{record}}}]}}"
+        )
+    };
+    let feed = |operations: &str| format!("{{\"cursor\":\"a-2\",\"operations\":[{operations}]}}");
+    let operation =
+        |content: &str| format!("{{\"exchange\":\"{id}\",\"seq\":1,\"transaction\":\"1\",\"operation\":{content}}}");
+    let repeated = |one: &str| one.repeat(BYTES / one.len());
+    let route = format!("{{\"kind\":\"create\",\"content\":{{\"trace_route\":[{}\"a\"]}}}}", repeated("\"a\","));
+    let many = format!("{}{}", format!("{},", operation("{}")).repeat(60_000), operation("{}"));
+    let json = |text: String| Say::Bytes(http("200 OK", "content-type: application/json\r\n", text.as_bytes()));
+    vec![
+        ("/v1/exchanges", "values", json(page(&format!("{{\"x\":[{}0]}}", repeated("0,"))))),
+        ("/v1/exchanges", "values", json(page(&format!("[{}0]", repeated("{\"\":0},"))))),
+        ("/v1/exchanges", "values", json(page(&repeated("[")))),
+        ("/v1/updates", "values", json(feed(&operation(&route)))),
+        ("/v1/updates", "than was asked for", json(feed(&many))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_many_small_values_takes_little_more_memory_than_its_bytes() {
+    for (path, reason, said) in swelling() {
+        let server = Server::start(but_at(path, said)).await;
+        let mut site = end_user(server.port);
+        site.start().await;
+        eventually(reason, || async { site.log().contains(reason).then_some(()) }).await;
+        let most = most_memory(&site);
+        println!("{path}: {reason}: {} MiB", most >> 20);
+        assert!(most < 128 << 20, "{path}: {reason}: {most} bytes");
+    }
+}
+
 /// The most memory that a daemon had so far, in bytes.
-fn most_memory(site: &Site) -> u64 {
+pub fn most_memory(site: &Site) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", site.process_id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10

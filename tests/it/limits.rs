@@ -111,7 +111,8 @@ async fn an_address_that_guesses_waits_and_locks_nobody_out() {
     assert_eq!(north.get("/v1/site").await.status, 200);
     assert_problem(&south.get("/v1/site").await, 429, "too-many-requests", &["this address"]);
     assert_eq!(from("127.0.0.2", port, "south", "staple correct horse").await.0, 200);
-    assert_eq!(south.get("/v1/site").await.status, 200, "now it was let in before");
+    assert_eq!(south.get("/v1/site").await.status, 429, "a guess that is right waits like any other");
+    assert_eq!(from("127.0.0.2", port, "south", "staple correct horse").await.0, 200);
     assert_eq!(logged(&site, "event=\"client_unauthorized\""), 1, "{}", site.log());
     assert!(site.log().contains("address=127.0.0.1") && !site.log().contains("wrong horse"));
 }
@@ -211,4 +212,71 @@ async fn connections_are_so_many_from_one_address_and_another_gets_in() {
         answer.is_ok_and(|answer| answer.status().is_success()).then_some(())
     })
     .await;
+}
+
+/// Bodies within the limits that would become many times as large, or take long to read.
+pub fn heavy() -> Vec<String> {
+    const BYTES: usize = 15 << 20;
+    let repeated = |one: &str| one.repeat(BYTES / one.len());
+    let operation = |content: &str| format!("{{\"exchange\":\"{:032x}\",\"seq\":1,\"operation\":{content}}}", 7);
+    let batch = |operations: &str| format!("{{\"operations\":[{operations}]}}");
+    let large = format!("{{\"kind\":\"update\",\"content\":{{\"solution\":\"{}\"}}}},", "x".repeat(14_000));
+    vec![
+        batch(&operation(&format!("{{\"content\":[{}0]}}", repeated("0,")))),
+        batch(&operation(&format!(
+            "{{\"kind\":\"create\",\"content\":{{\"trace_route\":[{}\"a\"]}}}}",
+            repeated("\"a\",")
+        ))),
+        batch(&format!("{}{}", format!("{},", operation("0")).repeat(70_000), operation("0"))),
+        batch(&vec![operation(large.trim_end_matches(',')); 1000].join(",")),
+        format!("{{\"operations\":[{}", repeated("[")),
+        repeated(" "),
+    ]
+}
+
+/// Posts every one of [`heavy`] several times at once, and says what became of those.
+pub async fn burden(caller: &Caller, times: usize) -> Vec<Option<u16>> {
+    let mut asking = tokio::task::JoinSet::new();
+    for body in std::iter::repeat_n(heavy(), times).flatten() {
+        let post = caller.request("POST", "/v1/operations").header("content-type", "application/json");
+        asking.spawn(async move { post.body(body).send().await.ok().map(|answer| answer.status().as_u16()) });
+    }
+    asking.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_have_so_much_room_and_a_small_request_waits_for_none_of_it() {
+    let (site, port) = partner("", "").await;
+    let (north, south) = (Caller::north(port), Caller::south(port));
+    let burdened = tokio::spawn(async move { burden(&north, 3).await });
+    for _ in 0..50 {
+        assert_eq!(south.get("/v1/site").await.status, 200);
+    }
+    let statuses = burdened.await.unwrap();
+    let allowed = [200, 400, 408, 422, 429, 503].map(Some);
+    assert!(statuses.iter().all(|status| allowed.contains(status) || status.is_none()), "{statuses:?}");
+    assert!(statuses.iter().any(|status| matches!(status, Some(400 | 422))), "{statuses:?}");
+    let most = crate::hostile::most_memory(&site);
+    println!("{} MiB, {statuses:?}", most >> 20);
+    assert!(most < 192 << 20, "{most} bytes");
+    assert_eq!(site.count("SELECT count(*) FROM incident").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_too_many_values_and_a_head_that_is_too_long_are_refused() {
+    let (_site, port) = partner("", "").await;
+    let north = Caller::north(port);
+    let zeros = json!([{"exchange": "1", "seq": 1, "operation": vec![0; 400_001]}]);
+    assert_problem(&north.post(zeros).await, 400, "bad-request", &["more than 400000 values"]);
+    assert_problem(
+        &north.post(json!(vec![create(1); 1001])).await,
+        422,
+        "batch-limit",
+        &["1 to 1000", "this one more"],
+    );
+    let mut stream = connect(port).await;
+    let head = format!("GET /healthz HTTP/1.1\r\nhost: a\r\nx: {}", "x".repeat(200_000));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let heard = until_closed(&mut stream).await;
+    assert!(heard.is_empty() || heard.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&heard));
 }

@@ -211,7 +211,7 @@ async fn a_partner_that_fails_over_everything_parks_nothing_and_is_not_asked_for
         pair.end_user.insert(0, COUNT).await;
         eventually("some steps", || async {
             let log = pair.end_user.log();
-            (log.matches("operation_postponed").count() > 50 || log.matches("peer_down").count() > 3).then_some(())
+            (log.matches("operation_postponed").count() > 50 || log.matches("_down\" peer=").count() > 3).then_some(())
         })
         .await;
         // The cheapest that a step can be is one request for all; the dearest would be two for each incident.

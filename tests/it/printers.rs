@@ -91,6 +91,8 @@ async fn no_text_of_an_answer_steers_the_terminal_wherever_it_stands() {
         (&["submit", "1"], done.clone()),
         (&["pause", "1"], done.clone()),
         (&["override", "1", "--clear"], done),
+        (&["job", "list"], site.get("/v1/jobs").await.body),
+        (&["key", "show"], site.get("/v1/keys").await.body),
         (&["reconcile"], site.post("/v1/reconcile", json!({"operator": "anna"})).await.body),
     ];
     let puppet = Puppet::at(site);

@@ -5,9 +5,10 @@ use tokio::net::TcpStream;
 
 use crate::peer_test::{failed, over_tls, serve, test_peer, trust};
 use crate::support::certificates::{Authority, Pem, in_days};
-use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::raw::until_closed;
 use crate::support::site::write_secret;
+use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
 const BUSY: Plan<'static> = Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL };
@@ -137,6 +138,41 @@ async fn renewed_certificates_count_at_both_ends_without_a_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_authority_was_withdrawn_is_nobody_on_its_open_connection_too() {
+    let (old, new) = (Authority::new("Clients CA"), Authority::new("Other CA"));
+    let shown = old.issue("north.example", 2090);
+    let mut pair = mutual(&old, &shown, "").await;
+    pair.partner.edit_config("[site]\n", "[site]\nreread_secrets = \"50ms\"\n");
+    pair.partner.start().await;
+    // One connection for all of them.
+    let identity = format!("{}{}", shown.certificate, shown.key);
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .identity(reqwest::Identity::from_pem(identity.as_bytes()).unwrap())
+        .build()
+        .unwrap();
+    let url = format!("https://127.0.0.1:{}/v1/site", pair.wire.target_port());
+    let ask = async || {
+        let answer = http.get(&url).send().await.ok()?;
+        let closes = answer.headers().get("connection").is_some_and(|value| value == "close");
+        let status = answer.status().as_u16();
+        let _ = answer.bytes().await;
+        Some((status, closes))
+    };
+    assert_eq!(ask().await, Some((200, false)));
+    // The old one counts beside the new one: nobody notices.
+    let rereads = || pair.partner.log().matches("event=\"secrets_reread\"").count();
+    std::fs::write(pair.partner.path("clients.pem"), format!("{}{}", old.pem(), new.pem())).unwrap();
+    eventually("both to count", || async { (rereads() == 1).then_some(()) }).await;
+    assert_eq!(ask().await, Some((200, false)));
+    std::fs::write(pair.partner.path("clients.pem"), new.pem()).unwrap();
+    eventually("the new one to count", || async { (rereads() == 2).then_some(()) }).await;
+    assert_eq!(ask().await, Some((401, true)), "and the connection ends");
+    assert_eq!(ask().await, None, "no other one is made with that certificate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_stalls_is_cut_off_and_one_that_is_none_too() {
     let authority = Authority::new("Partner CA");
     let mut pair = over_tls(BUSY, &authority.issue("127.0.0.1", 2090), authority.pem()).await;
@@ -151,4 +187,18 @@ async fn a_handshake_that_stalls_is_cut_off_and_one_that_is_none_too() {
     assert!(test_peer(&pair).ok().contains("Success"));
     let told = pair.partner.log().matches("event=\"handshake_failed\"").count();
     assert_eq!(told, 1, "a line a minute for one address: {}", pair.partner.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_without_encryption_beyond_this_machine_is_told_of() {
+    let port = free_port();
+    let mut site = Site::new("partner", &partner_config(port, ""));
+    site.edit_config(
+        &format!("address = \"127.0.0.1:{port}\""),
+        &format!("address = \"0.0.0.0:{port}\"\nallow_plain_http = true"),
+    );
+    site.start().await;
+    let told = site.log();
+    let line = told.lines().find(|line| line.contains("event=\"plain_http\"")).expect("a line");
+    assert!(line.contains(" WARN ") && line.contains("0.0.0.0"), "{line}");
 }

@@ -18,4 +18,6 @@ pub enum Bug {
     MovesOnBeforeItQueues,
     /// That a mail was sent is not always written.
     ForgetsThatItWasSent,
+    /// A site believes that it has one receipt more than it was given.
+    PassesOverAReceipt,
 }

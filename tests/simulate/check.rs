@@ -10,6 +10,7 @@ use super::site::Site;
 mod deeds;
 mod mails;
 mod promises;
+mod receipts;
 
 /// Panics with the invariant that is broken.
 pub fn at_every_step(sites: &[Site], model: &Model) {
@@ -76,6 +77,7 @@ pub fn once(sites: &[Site]) {
         }
         deeds::queued_once(&shelf.deeds, &site.alias);
         mails::told_once(site, &shelf);
+        receipts::sound(&shelf.chain, &site.alias);
     }
 }
 
@@ -85,6 +87,7 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
         let shelf = site.store.shelf.lock().unwrap();
         deeds::all_done(&shelf, &site.alias);
         mails::all_told(site, &shelf);
+        receipts::complete(&shelf.chain, &site.alias);
     }
     for (event, expected) in &model.0 {
         let mut records: Vec<Incident> = Vec::new();

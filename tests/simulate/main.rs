@@ -113,6 +113,11 @@ fn a_store_that_leaves_out_a_change_is_found() {
 }
 
 #[test]
+fn a_store_that_passes_over_a_receipt_is_found() {
+    is_found(Bug::PassesOverAReceipt, 20);
+}
+
+#[test]
 fn a_disk_that_lies_about_a_sync_is_found() {
     is_found(Bug::LiesAboutSync, 50);
 }

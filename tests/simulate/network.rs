@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use casebridge::case::evidence::Receipt;
 use casebridge::case::{Alias, ContentDigest, ExchangeId};
 use casebridge::exchange::{Engine, EngineError};
 use casebridge::peer::{PeerError, Upstream};
+use casebridge::protocol::site::capability;
 use casebridge::protocol::{
     ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, OperationRequest, OperationResult,
-    Outcome, SiteAnswer, TransactionList, UpdateAnswer,
+    Outcome, ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
 };
 use tokio::sync::oneshot;
 
@@ -145,7 +147,7 @@ impl Upstream for Wire {
             version: "0".into(),
             protocol: "1.0".into(),
             time: jiff::Timestamp::UNIX_EPOCH,
-            capabilities: Vec::new(),
+            capabilities: vec![capability::RECEIPTS.into()],
             key: None,
             endorsements: Vec::new(),
         })
@@ -197,6 +199,17 @@ impl Upstream for Wire {
             self.network.check_durable(self.to(), self.from, one.exchange, one.seq);
         }
         Ok(answer)
+    }
+
+    async fn receipts(&self, after: u64, limit: usize) -> Result<ReceiptAnswer, PeerError> {
+        let client = self.client();
+        let limit = if self.network.dice.one_in(3) { 2 } else { limit };
+        self.call(move |engine| Box::pin(async move { engine.receipt_for(&client, after, limit).await })).await
+    }
+
+    async fn give_receipt(&self, receipt: &Receipt) -> Result<ReceiptTaken, PeerError> {
+        let (client, receipt) = (self.client(), receipt.clone());
+        self.call(move |engine| Box::pin(async move { engine.receipt_of(&client, &receipt).await })).await
     }
 
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError> {

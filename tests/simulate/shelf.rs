@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use casebridge::case::evidence::{Travelled, Way};
 use casebridge::case::{
     Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone,
     Priority, Reference, Submission, Work,
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::bugs::Bug;
 use super::store::deadline::{self, Promises};
+use super::store::evidence::Chain;
 use super::store::mail::{Mails, deliveries};
 use super::store::reaction::Deeds;
 
@@ -30,6 +32,7 @@ pub struct Shelf {
     pub promises: Promises,
     pub deeds: Deeds,
     pub mails: Mails,
+    pub chain: Chain,
     /// Whether a record changed since somebody looked.
     pub touched: bool,
     /// Tells the milestones of one site from those of another.
@@ -117,9 +120,11 @@ impl Shelf {
             incident.case = case;
             for comment in open.create.comments {
                 self.positions += 1;
-                let origin = Some(open.peer.clone());
-                incident.comments.push(Comment { origin, position: self.positions, ..comment });
+                let (origin, came_in) = (Some(open.peer.clone()), Some(open.exchange));
+                incident.comments.push(Comment { origin, came_in, position: self.positions, ..comment });
             }
+            let create = Travelled { peer: open.peer, way: Way::In, seq: 1, sha256: open.sha256, content: None };
+            self.chain.add(open.exchange, open.at, create);
             self.incidents.insert(id, incident.clone());
             self.touched = true;
             self.promises.changed(id);
@@ -153,7 +158,7 @@ impl Shelf {
         writes.into_iter().map(|write| self.write_one(write, bug)).collect()
     }
 
-    fn write_one(&mut self, write: Write, bug: Option<Bug>) -> Written {
+    fn write_one(&mut self, mut write: Write, bug: Option<Bug>) -> Written {
         let told = |people: &PeopleTold| deliveries(self, write.incident, &people.reasons) == people.deliveries;
         let is_overtaken = !write.people.as_ref().is_none_or(told);
         let Some(incident) = self.incidents.get_mut(&write.incident) else { return Written::Gone };
@@ -248,11 +253,13 @@ impl Shelf {
         }
         let lines = self.history.entry(write.incident).or_default();
         for line in write.history {
-            let once = matches!(line.action.as_str(), "acknowledged" | "operation_sent");
-            let same = |known: &HistoryLine| {
-                (known.exchange, known.seq, &known.action) == (line.exchange, line.seq, &line.action)
-            };
-            if !once || !lines.iter().any(same) {
+            let is_once = |line: &HistoryLine| matches!(line.action.as_str(), "acknowledged" | "operation_sent");
+            let same = |known: &HistoryLine| is_once(known) && (known.exchange, known.seq) == (line.exchange, line.seq);
+            if !is_once(&line) || !lines.iter().any(same) {
+                let travelled = write.travelled.take_if(|one| Some(one.seq) == line.seq);
+                if let (Some(exchange), Some(travelled)) = (line.exchange, travelled) {
+                    self.chain.add(exchange, line.at, travelled);
+                }
                 self.events.push(line.clone());
                 lines.push(line);
             }

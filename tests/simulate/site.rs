@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use casebridge::case::evidence::SigningKey;
 use casebridge::case::{Alias, Deed, Filter, Owned, Reaction, Reactions, Scope, SiteId, Trigger};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
@@ -36,6 +37,8 @@ pub struct Site {
     pub clock: Clock,
     settings: Settings,
     post: Arc<Post>,
+    /// Its own for good, as a file on the disk is.
+    key: Vec<u8>,
     /// Of the process that runs.
     pub state: Option<State>,
     pub starting: bool,
@@ -68,6 +71,7 @@ impl Site {
         Self {
             index,
             alias: settings.site.alias.clone(),
+            key: SigningKey::make().unwrap().to_pkcs8().unwrap(),
             post: carrier::post(index, count, &settings, store.site),
             store,
             disk,
@@ -100,7 +104,7 @@ impl Site {
             state,
             upstream,
             clock: self.clock.clone(),
-            key: SiteKey::unkept().unwrap(),
+            key: SiteKey { key: SigningKey::from_pkcs8(&self.key).unwrap(), file: None },
         };
         let post = Arc::clone(&self.post);
         Some(async move {

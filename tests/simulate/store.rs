@@ -3,6 +3,7 @@
 
 mod absent;
 pub mod deadline;
+pub mod evidence;
 pub mod mail;
 pub mod reaction;
 

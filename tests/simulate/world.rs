@@ -51,7 +51,7 @@ pub struct World {
 }
 
 /// What a daemon's loops do, each as often as the dice say.
-const DUTIES: [&str; 15] = [
+const DUTIES: [&str; 16] = [
     "detect",
     "probe",
     "push",
@@ -67,6 +67,7 @@ const DUTIES: [&str; 15] = [
     "react",
     "carry out",
     "mail",
+    "receipts",
 ];
 
 async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, name: &'static str) {
@@ -103,6 +104,7 @@ async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, name: &'static str) {
                 other => break other.map(|_| ()),
             }
         },
+        "receipts" => engine.exchange_receipts().await,
         "carry out" => carry_out(&engine, &shelf).await,
         "mail" => match engine.remind().await {
             Ok(_) => engine.send_mails().await.map(|_| ()),

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::case::text::is_deceptive;
+
 /// One line of text. Control characters, escape sequences, line breaks and bidirectional controls are shown as escapes.
 pub fn safe(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
@@ -44,13 +46,10 @@ pub fn safe_json(text: &str) -> String {
     shown
 }
 
-/// Controls, and characters that change what the others look like: bidirectional controls (Unicode Technical Report 36,
-/// section 3.3), line and paragraph separators, the byte order mark, interlinear annotation, invisible tags.
+/// Controls, what no line may hold, and what an honest text may and a terminal stumbles over: directional marks and the byte
+/// order mark.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'
-            | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+    c.is_control() || is_deceptive(c) || matches!(c, '\u{200E}' | '\u{200F}' | '\u{FEFF}')
 }
 
 #[cfg(test)]

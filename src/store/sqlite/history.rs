@@ -14,12 +14,14 @@ use super::SqliteStore;
 use super::read::json as to_json;
 use crate::case::evidence::{Context, Entry, Head, Kept, PublicKey, Receipt, Received, Way, chained, root_of};
 use crate::case::{Action, Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId};
-use crate::store::history::{Arrived, HistoryStore, KeyStanding, KnownKey, Marks, Note, Of, Taking, Unproved};
+use crate::store::history::{
+    Arrived, HistoryStore, KeyStanding, KnownKey, Marks, Note, Of, OnTheWay, Taking, Unproved,
+};
 use crate::store::{StoreError, Write};
 use crate::telemetry::CrashPoint;
 
-/// How long after it took an operation a peer may sign for it before this site has told its own history of it.
-const SETTLES_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+/// What is told once of one operation, or of one record that a peer reads as a whole.
+const TOLD_ONCE: [Action; 3] = [Action::Acknowledged, Action::OperationSent, Action::Adopted];
 
 /// The machine's own name.
 static NODE: LazyLock<String> = LazyLock::new(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
@@ -90,9 +92,10 @@ impl NewEntry {
         one.with_context(&note.context)
     }
 
-    /// Whether it says what an operation of ours came to, which is told once however often its answer is read.
+    /// Whether it says what an operation of ours came to, which is told once however often its answer is read: a Create that
+    /// was acknowledged before a power cut took that back is acknowledged, or taken, again.
     fn is_told_once(&self) -> bool {
-        self.action == Action::Acknowledged.as_str() || self.action == Action::OperationSent.as_str()
+        TOLD_ONCE.iter().any(|action| self.action == action.as_str())
     }
 }
 
@@ -196,16 +199,19 @@ async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>)
         .iter()
         .map(|entry| {
             let incident = entry.incident.filter(|_| entry.is_told_once());
-            (incident, &entry.exchange, entry.seq, &entry.action, &entry.sha256)
+            (incident, &entry.exchange, entry.seq, &entry.sha256)
         })
         .collect();
     // The same number with another content is another operation: a peer that lost its state counts anew.
     let told: Vec<i64> = sqlx::query_scalar(
-        "SELECT j.key FROM jsonb_each(?) j WHERE EXISTS (SELECT 1 FROM history h \
+        "SELECT j.key FROM jsonb_each(?1) j WHERE EXISTS (SELECT 1 FROM history h \
            WHERE h.incident = j.value ->> 0 AND h.exchange = j.value ->> 1 AND h.seq = j.value ->> 2 \
-             AND h.action = j.value ->> 3 AND h.sha256 IS j.value ->> 4)",
+             AND h.action IN (?2, ?3, ?4) AND h.sha256 IS j.value ->> 3)",
     )
     .bind(to_json(&keys))
+    .bind(TOLD_ONCE[0].as_str())
+    .bind(TOLD_ONCE[1].as_str())
+    .bind(TOLD_ONCE[2].as_str())
     .fetch_all(&mut *connection)
     .await?;
     let told: HashSet<i64> = told.into_iter().collect();
@@ -213,7 +219,7 @@ async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>)
     let mut left = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let once = entry.is_told_once();
-        let key = (entry.incident, entry.exchange.clone(), entry.seq, entry.action.clone(), entry.sha256.clone());
+        let key = (entry.incident, entry.exchange.clone(), entry.seq, entry.sha256.clone());
         if once && (told.contains(&(index as i64)) || entry.seq.is_some() && !seen.insert(key)) {
             continue;
         }
@@ -309,7 +315,7 @@ async fn entries(
                     "SELECT ",
                     columns!(),
                     ", {} FROM history h WHERE h.incident = ?3 AND h.id > ?1 AND h.peer = ?4 \
-                 AND h.way IN ('out', 'refused') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
+                 AND h.way IN ('out', 'refused', 'shown') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
                 ),
                 BEFORE
             ),
@@ -322,7 +328,7 @@ async fn entries(
                     "SELECT ",
                     columns!(),
                     ", {} FROM history h WHERE h.id > ?1 AND h.peer = ?4 \
-                 AND h.way IN ('out', 'refused') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
+                 AND h.way IN ('out', 'refused', 'shown') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
                 ),
                 BEFORE
             ),
@@ -376,6 +382,7 @@ async fn take_receipt(
     connection: &mut SqliteConnection,
     peer: Alias,
     receipt: Receipt,
+    on_the_way: OnTheWay,
     at: Timestamp,
 ) -> Result<Taking, StoreError> {
     let mut taking = Taking::default();
@@ -410,22 +417,19 @@ async fn take_receipt(
     let mut waiting: Option<u64> = None;
     for (place, one) in receipt.operations.iter().enumerate() {
         let key = (one.exchange.to_string(), one.seq as i64);
-        let Some(known) = own.get_mut(&key) else {
-            // Its answer may not have been read here yet.
-            if receipt.statement.at.duration_since(one.at) < SETTLES_WITHIN {
-                waiting.get_or_insert(one.number);
-            }
-            continue;
-        };
+        let known = own.get_mut(&key).map_or(&mut [][..], Vec::as_mut_slice);
+        let (is_known, whose) = (!known.is_empty(), known.first().and_then(|known| known.incident));
         match known.iter_mut().find(|known| known.sha256 == one.sha256.as_str()) {
             Some(known) if known.proved => {}
             Some(known) => {
                 known.proved = true;
                 proved.push((known.entry, place));
             }
+            None if on_the_way.contains(&(one.exchange, one.seq)) => _ = waiting.get_or_insert(one.number),
+            None if !is_known => {}
             None => {
                 let said = wrong(one);
-                disputes.push((known.first().and_then(|known| known.incident), place, format!("{peer}: {said}")));
+                disputes.push((whose, place, format!("{peer}: {said}")));
                 taking.wrong.push(said);
             }
         }
@@ -670,10 +674,16 @@ impl HistoryStore for SqliteStore {
         rows.iter().map(read).collect()
     }
 
-    async fn take_receipt(&self, peer: &Alias, receipt: &Receipt, at: Timestamp) -> Result<Taking, StoreError> {
-        let (peer, receipt) = (peer.clone(), receipt.clone());
+    async fn take_receipt(
+        &self,
+        peer: &Alias,
+        receipt: &Receipt,
+        on_the_way: &OnTheWay,
+        at: Timestamp,
+    ) -> Result<Taking, StoreError> {
+        let (peer, receipt, on_the_way) = (peer.clone(), receipt.clone(), on_the_way.clone());
         self.in_transaction(CrashPoint::ReceiptKept, move |connection| {
-            Box::pin(take_receipt(connection, peer, receipt, at))
+            Box::pin(take_receipt(connection, peer, receipt, on_the_way, at))
         })
         .await
     }

@@ -130,15 +130,16 @@ impl PostOffice {
 async fn serve(inner: Arc<Inner>, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mood = || *inner.mood.lock().unwrap();
     let mut stream = BufReader::new(stream);
-    match mood() {
-        Mood::Closes => return,
-        Mood::Silent => return std::future::pending().await,
-        _ => {}
-    }
     let mut to = Vec::new();
     let mut line = String::new();
     let mut say = "220 post office\r\n".to_owned();
     loop {
+        // It may have changed since the connection came.
+        match mood() {
+            Mood::Closes => return,
+            Mood::Silent => return std::future::pending().await,
+            _ => {}
+        }
         if stream.get_mut().write_all(say.as_bytes()).await.is_err() {
             return;
         }

@@ -1,14 +1,12 @@
-//! What there is none of in this world: files, pages, the chain of evidence, people's own view of cases.
+//! What there is none of in this world: files, pages, people's own view of cases.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use casebridge::case::evidence::{Head, Kept, Receipt, root_of};
 use casebridge::case::{
     Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, MailAddress, Party,
     PassTag, Transfer, UserName,
 };
-use casebridge::store::history::{Arrived, HistoryStore, KnownKey, Marks, Note, Of, Taking, Unproved};
 use casebridge::store::{
     Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
     Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
@@ -17,53 +15,6 @@ use casebridge::store::{
 use jiff::Timestamp;
 
 use super::Store;
-
-#[async_trait]
-impl HistoryStore for Store {
-    async fn entries(&self, _: &Of, _: u64, _: usize) -> Result<Vec<Kept>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn head(&self) -> Result<Head, StoreError> {
-        Ok(Head { number: 0, hash: root_of(&self.site.0.to_string()) })
-    }
-
-    async fn note(&self, _: Note) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn arrived(&self, _: &Alias, _: u64, _: usize) -> Result<Vec<Arrived>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn take_receipt(&self, _: &Alias, _: &Receipt, _: Timestamp) -> Result<Taking, StoreError> {
-        Ok(Taking::default())
-    }
-
-    async fn receipts_of(&self, _: &[u64], _: u64) -> Result<Vec<(u64, Receipt, usize)>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn marks(&self, _: &Alias) -> Result<Marks, StoreError> {
-        Ok(Marks::default())
-    }
-
-    async fn mark(&self, _: &Alias, _: Option<u64>, _: Option<u64>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn look_for_unproved(&self, _: &Alias, _: Timestamp, _: usize) -> Result<Unproved, StoreError> {
-        Ok(Unproved::default())
-    }
-
-    async fn keys(&self, _: Option<&Alias>) -> Result<Vec<KnownKey>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn set_key(&self, _: KnownKey, _: Note) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
 
 fn no_files<T>() -> Result<T, StoreError> {
     Err(StoreError::Failed("there are no files in this world".into()))
