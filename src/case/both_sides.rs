@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::agreed::{Agreed, Between};
 use super::conflict::{Meeting, Touched, Winner};
 use super::derive::{Counterpart, Towards, derive_operations};
+use super::ending::Ending;
 use super::example::{comment, incident};
 use super::fields::FieldMap;
 use super::id::{Alias, ExchangeId, IncidentId};
@@ -153,7 +154,10 @@ impl Site {
             Deed::Expectation(day) => {
                 work.expected_resolution = Some(Timestamp::from_second(1_800_000_000 + i64::from(day)).unwrap());
             }
-            Deed::Code(code) => work.completion_code = code,
+            // Another code in a canceled record, which nobody opened again, is its site's own until then.
+            Deed::Code(code) if Ending::of(work) != Some(Ending::Cancel) && !self.shadow.is_canceled() => {
+                work.completion_code = code;
+            }
             Deed::Comment => {
                 let one = Comment { id: Uuid::from_u128(number), position, ..comment(1, None) };
                 self.record.comments.push(one);
@@ -512,7 +516,7 @@ fn rules() -> impl Strategy<Value = Ownership> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_two_people_do_both_records_are_the_same_in_the_end(
