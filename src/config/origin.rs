@@ -18,6 +18,10 @@ impl Watched {
         Self { path: path.to_owned(), mark: std::fs::metadata(path).ok().map(mark) }
     }
 
+    pub fn is(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
     /// The same file as it is now.
     pub fn again(&self) -> Self {
         Self::of(&self.path)
