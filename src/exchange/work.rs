@@ -33,6 +33,16 @@ pub enum Decision {
 impl Engine {
     /// Takes a client's case: its ID comes from the request or from the template. Returns the case.
     pub async fn accept(&self, id: IncidentId, request: &AcceptRequest) -> Result<Case, EngineError> {
+        for _ in 1..TRIES {
+            match self.accept_once(id, request).await {
+                Err(fault) if fault.is_busy() => {}
+                other => return other,
+            }
+        }
+        self.accept_once(id, request).await
+    }
+
+    async fn accept_once(&self, id: IncidentId, request: &AcceptRequest) -> Result<Case, EngineError> {
         let incident = self.incident(id).await?;
         let client = client_reference(&incident)?;
         if let Some(case) = &incident.case {
@@ -170,7 +180,7 @@ impl Engine {
             Decision::Resolve => (Some(Phase::Review), Some(Case::RESOLVED), Some(CompletionCode::Fulfilled)),
             Decision::Close => (Some(Phase::Close), Some(Case::CLOSED), Some(CompletionCode::Fulfilled)),
             Decision::Reopen => (Some(Phase::InitialSupport), Some(Case::REOPENED), None),
-            Decision::Cancel => (Some(Phase::Close), None, Some(CompletionCode::WithdrawnByUser)),
+            Decision::Cancel => (Some(Phase::Close), Some(Case::CANCELED), Some(CompletionCode::WithdrawnByUser)),
             Decision::Reject => (Some(Phase::Close), Some(Case::REJECTED), Some(CompletionCode::RequestRejected)),
         };
         let closed = incident.work.phase == Phase::Close;
