@@ -108,6 +108,9 @@ impl Subject {
 const LEVELLED: [FieldName; 4] =
     [FieldName::Solution, FieldName::CompletionCode, FieldName::ExpectedResolution, FieldName::Comments];
 
+/// Both words of a Cancel: the one of the site that it comes from, and the one that it leaves.
+const WITHDRAWN: &str = "withdrawn";
+
 /// The word that travels; one that has none is on its way to a person, and is compared as it is.
 fn travelling(fields: &FieldMap, field: FieldName, value: &str) -> String {
     fields.word(field, value).unwrap_or_else(|| value.to_owned())
@@ -144,9 +147,11 @@ impl Agreed {
         let is_told = |code: &CompletionCode| !fields.is_none_there(FieldName::CompletionCode, code.as_str());
         let code = match work.completion_code.filter(is_told).unwrap_or(CompletionCode::Fulfilled) {
             _ if in_resolution => None,
-            _ if withdrawn => Some("withdrawn".to_owned()),
+            _ if withdrawn => Some(WITHDRAWN.to_owned()),
             code => Some(travelling(fields, FieldName::CompletionCode, code.as_str())),
         };
+        // What came after a Cancel waits at its site for the Reopen (C-13).
+        let is_told_on = !withdrawn;
         // An internal comment stays at its site, or is internal at the other as well; a rule writes at the receiver alone.
         let shared = |comment: &&Comment| {
             !comment.internal && !is_remark(comment) && between.has(comment.origin.as_ref(), comment.came_in)
@@ -176,18 +181,18 @@ impl Agreed {
             expected_resolution: work
                 .expected_resolution
                 .filter(|_| in_resolution && both_ways(FieldName::ExpectedResolution)),
-            case: case.cloned().map(told).map(hide_in_case),
+            case: case.filter(|_| is_told_on).cloned().map(told).map(hide_in_case),
             comments: incident
                 .comments
                 .iter()
                 .filter(shared)
-                .filter(|_| both_ways(FieldName::Comments))
+                .filter(|_| is_told_on && both_ways(FieldName::Comments))
                 .map(|comment| {
                     (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
                 })
                 .collect(),
             files: BTreeMap::new(),
-            milestones: facts(incident, between),
+            milestones: if is_told_on { facts(incident, between) } else { String::new() },
             left_out: LEVELLED.into_iter().filter(|field| !both_ways(*field)).map(|one| one.as_str().into()).collect(),
         }
     }
@@ -199,6 +204,11 @@ impl Agreed {
             self.files = files.into_iter().flatten().map(|(name, digest)| (name.clone(), short(digest))).collect();
         }
         self
+    }
+
+    /// Whether the case is over, and was not completed.
+    pub fn is_withdrawn(&self) -> bool {
+        self.phase == "done" && self.completion_code.as_deref() == Some(WITHDRAWN)
     }
 
     /// The same for equal records, whichever site makes it; part of the wire protocol.
@@ -338,6 +348,16 @@ mod tests {
         Milestone { position: 1, ..Milestone::new(Uuid::from_u128(number), at, Fact::State(CaseState::OnHold)) }
     }
 
+    fn reviewed(record: &mut Incident) {
+        record.work.phase = Phase::Review;
+        record.work.completion_code = Some(CompletionCode::Fulfilled);
+    }
+
+    fn withdrawn(record: &mut Incident) {
+        record.work.phase = Phase::Close;
+        record.work.completion_code = Some(CompletionCode::WithdrawnByUser);
+    }
+
     fn closed(record: &mut Incident) {
         record.work.phase = Phase::Close;
         record.work.completion_code = Some(CompletionCode::Fulfilled);
@@ -356,6 +376,13 @@ mod tests {
         agree("escalated", open, |r| r.work.phase = Phase::Escalate);
         agree("closed with everything", open, |r| (closed(r), r.work.solution = Some("Done".into())).0);
         agree("withdrawn", closed, |r| r.work.completion_code = Some(CompletionCode::WithdrawnByUser));
+        agree("withdrawn in review", reviewed, |r| (withdrawn(r), r.work.phase = Phase::Close).0);
+        agree("a comment afterwards", withdrawn, |r| r.comments.push(comment(9, None)));
+        agree("a milestone afterwards", withdrawn, |r| r.milestones.push(milestone(3)));
+        agree("reopened, with the comment", withdrawn, |r| {
+            r.comments.push(comment(9, None));
+            r.work = Default::default();
+        });
         agree("reopened", closed, |r| r.work = Default::default());
         agree("an expectation when all is over", closed, |r| r.work.expected_resolution = Some(r.created_at));
     }

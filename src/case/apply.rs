@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::deadline::Deadline;
+use super::ending::Ending;
 use super::id::Alias;
-use super::incident::{Case, Comment, Work};
+use super::incident::{Case, Comment, Incident, Work};
 use super::milestone::Milestone;
 use super::operation::{Changes, Operation, OperationKind};
 use super::phase::{CompletionCode, Phase, PhaseGroup};
@@ -119,16 +120,32 @@ pub fn depends_on_record(operation: &Operation) -> bool {
             || changes.expected_resolution.is_some()
             || changes.milestones.iter().any(|one| one.state().is_some())
     };
-    matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel) || operation.changes().is_some_and(sets)
+    matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel)
+        || takes_back(operation)
+        || operation.changes().is_some_and(|changes| changes.comments.iter().any(is_edited))
+        || operation.changes().is_some_and(sets)
 }
 
-/// The solution and the code that a record needs which is resolved or closed here, so that both sides end with the same
-/// ones (C-27). None when it has them, or when its code says that it was withdrawn or refused.
+/// Whether it changes a comment that was there before.
+fn is_edited(comment: &Comment) -> bool {
+    comment.edits > 0 || comment.deleted
+}
+
+/// An Accept of a case that has its ID takes it back.
+fn takes_back(operation: &Operation) -> bool {
+    operation.kind() == OperationKind::Accept && operation.changes().is_some_and(|changes| changes.case.is_none())
+}
+
+/// What a record needs which is resolved or closed here, so that both sides end alike: a solution and a code (C-27), or, where
+/// its code says that it was withdrawn or refused, the end at once, as the operation means it there (C-08, C-09).
 pub fn completed(work: &Work, default_solution: &str) -> Option<Edit> {
-    use CompletionCode::{AbandonedByUser, RequestRejected, WithdrawnByUser};
-    if work.phase.group() == PhaseGroup::Resolution
-        || matches!(work.completion_code, Some(WithdrawnByUser | RequestRejected | AbandonedByUser))
-    {
+    if work.phase.group() == PhaseGroup::Resolution {
+        return None;
+    }
+    if Ending::of(work).is_some() {
+        return (work.phase != Phase::Close).then(|| Edit { phase: Some(Phase::Close), ..Edit::default() });
+    }
+    if work.completion_code == Some(CompletionCode::AbandonedByUser) {
         return None;
     }
     let empty = work.solution.as_deref().is_none_or(|text| text.trim().is_empty());
@@ -167,9 +184,12 @@ fn carried(changes: &Changes, arrival: Arrival<'_>) -> Edit {
     }
 }
 
-/// C-15: what is still empty gets the fixed solution and the completion code "fulfilled".
+/// C-15: what is still empty gets the fixed solution and the completion code "fulfilled". What was canceled ended otherwise.
 fn ended(changes: &Changes, work: &Work, arrival: Arrival<'_>, phase: Phase) -> Edit {
     let mut edit = carried(changes, arrival);
+    if Ending::of(work) == Some(Ending::Cancel) {
+        return edit;
+    }
     let solution = edit.solution.as_ref().unwrap_or(&work.solution);
     if solution.as_deref().is_none_or(|text| text.trim().is_empty()) {
         edit.solution = Some(Some(RESOLVED_ELSEWHERE.to_owned()));
@@ -200,6 +220,17 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 impl Edit {
+    /// Leaves out what would change a comment that the peer did not write, and says which.
+    pub fn without_foreign(&mut self, record: &Incident, peer: &Alias) -> Vec<Uuid> {
+        let is_foreign = |one: &Comment| {
+            let known = record.comments.iter().find(|known| known.id == one.id);
+            is_edited(one) && known.is_some_and(|known| known.origin.as_ref() != Some(peer))
+        };
+        let foreign: Vec<Uuid> = self.comments.iter().filter(|one| is_foreign(one)).map(|one| one.id).collect();
+        self.comments.retain(|one| !foreign.contains(&one.id));
+        foreign
+    }
+
     /// What people wrote, and nothing of how the case stands.
     pub fn written(mut self) -> Self {
         self.comments.retain(|comment| !is_remark(comment));
@@ -217,5 +248,158 @@ impl Edit {
             ..Comment::default()
         });
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::ExchangeId;
+    use crate::case::example::{comment, incident, peer};
+    use crate::case::operation::Create;
+
+    fn arrives(operation: &Operation, work: &Work) -> Edit {
+        let peer = peer();
+        let at = incident().created_at;
+        apply(operation, work, Arrival { peer: &peer, exchange: ExchangeId::from_bytes([7; 16]), seq: 4, at })
+    }
+
+    /// The work after an operation, with what the rules wrote of it.
+    fn after(operation: &Operation, work: &Work) -> (Work, Vec<String>) {
+        let edit = arrives(operation, work);
+        let after = Work {
+            phase: edit.phase.unwrap_or(work.phase),
+            solution: edit.solution.unwrap_or(work.solution.clone()),
+            completion_code: edit.completion_code.unwrap_or(work.completion_code),
+            expected_resolution: edit.expected_resolution.unwrap_or(work.expected_resolution),
+        };
+        (after, edit.comments.into_iter().filter(is_remark).map(|comment| comment.text).collect())
+    }
+
+    /// One row of the incoming table: the operation, the work before, the work afterwards, and what the rule writes.
+    /// Delivered twice it leaves the same work, and its remark is the same comment.
+    fn row(name: &str, operation: Operation, before: Work, expected: Work, remarks: &[&str]) {
+        let (once, told) = after(&operation, &before);
+        assert_eq!(once, expected, "{name}");
+        assert_eq!(told, remarks, "{name}");
+        let (twice, _) = after(&operation, &once);
+        assert_eq!(twice, once, "{name}: twice");
+        let ids = |work| arrives(&operation, work).comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
+        let (first, second) = (ids(&before), ids(&once));
+        assert!(second.iter().all(|id| first.contains(id)), "{name}: one remark, however often it arrives");
+    }
+
+    fn open() -> Work {
+        Work::default()
+    }
+
+    fn ended(phase: Phase, solution: &str, code: CompletionCode) -> Work {
+        Work { phase, solution: Some(solution.into()), completion_code: Some(code), ..Work::default() }
+    }
+
+    fn says(solution: &str, code: CompletionCode) -> Changes {
+        Changes { solution: Some(Some(solution.into())), completion_code: Some(Some(code)), ..Changes::default() }
+    }
+
+    fn nothing() -> Changes {
+        Changes::default()
+    }
+
+    #[test]
+    fn incoming_table() {
+        use CompletionCode::*;
+        use Phase::{Close, Review};
+        let create = Create {
+            incident: crate::case::IncidentId(1),
+            trace_route: vec![],
+            event: incident().event,
+            form: Default::default(),
+            created_at: incident().created_at,
+            comments: vec![],
+        };
+        row("C-14 makes the reference alone", Operation::Create(Box::new(create)), open(), open(), &[]);
+
+        let filled = |phase| ended(phase, RESOLVED_ELSEWHERE, Fulfilled);
+        row("C-15 resolve, empty", Operation::Resolve(nothing()), open(), filled(Review), &[]);
+        row("C-15 close, empty", Operation::Close(nothing()), open(), filled(Close), &[]);
+        let blank = Work { solution: Some("  ".into()), ..open() };
+        row("C-15 a blank is empty", Operation::Close(nothing()), blank, filled(Close), &[]);
+        let known = Work { solution: Some("Reseated".into()), ..open() };
+        row("C-15 keeps", Operation::Resolve(nothing()), known.clone(), ended(Review, "Reseated", Fulfilled), &[]);
+        let given = Operation::Resolve(says("Replaced", AbandonedByUser));
+        row("C-15 what it brings", given, known, ended(Review, "Replaced", AbandonedByUser), &[]);
+        let closed = ended(Close, "Reseated", Fulfilled);
+        row("C-15 no way back", Operation::Resolve(nothing()), closed.clone(), closed.clone(), &[]);
+        let reviewed = ended(Review, "Reseated", Fulfilled);
+        row("C-15 close after it", Operation::Close(nothing()), reviewed.clone(), closed.clone(), &[]);
+
+        let quoted = "Incident was reopened. Previous solution was: Reseated.";
+        row("C-16 from review", Operation::Reopen(nothing()), reviewed, open(), &[quoted]);
+        row("C-16 from done", Operation::Reopen(nothing()), closed.clone(), open(), &[quoted]);
+        let stated = Changes { solution: Some(Some("Reseated".into())), ..nothing() };
+        let kept = Work { solution: Some("Reseated".into()), ..open() };
+        row("C-16 unless it states another", Operation::Reopen(stated), closed.clone(), kept, &[]);
+        row("C-16 no solution, no remark", Operation::Reopen(nothing()), open(), open(), &[]);
+
+        row("C-17 a remark alone", Operation::Assign(nothing()), open(), open(), &[ASSIGNED]);
+        row("C-18 a remark", Operation::Reject(nothing()), open(), open(), &[REJECTED]);
+        let how = Operation::Reject(says("Not ours", RequestRejected));
+        row("C-18 how it ended there is no word here", how, open(), open(), &[REJECTED]);
+
+        let canceled = ended(Close, CANCELED_ELSEWHERE, AbandonedByUser);
+        row("C-19", Operation::Cancel(nothing()), open(), canceled.clone(), &[]);
+        row("C-19 overwrites", Operation::Cancel(nothing()), closed, canceled.clone(), &[]);
+        row("C-19 whatever it brings", Operation::Cancel(says("x", WithdrawnByUser)), open(), canceled.clone(), &[]);
+        row("C-13 nothing is filled in", Operation::Close(nothing()), canceled.clone(), canceled.clone(), &[]);
+        row(
+            "C-16 after a Cancel",
+            Operation::Reopen(nothing()),
+            canceled,
+            open(),
+            &[&format!("Incident was reopened. Previous solution was: {CANCELED_ELSEWHERE}.")],
+        );
+
+        let solved = Work { solution: Some("Replaced".into()), completion_code: Some(Fulfilled), ..open() };
+        row("an update carries", Operation::Update(says("Replaced", Fulfilled)), open(), solved.clone(), &[]);
+        row("so does an accept", Operation::Accept(says("Replaced", Fulfilled)), open(), solved, &[]);
+    }
+
+    #[test]
+    fn what_is_taken_back_or_given_is_nobodys_group_here() {
+        let cleared = Some(None);
+        assert_eq!(arrives(&Operation::Assign(nothing()), &open()).assignment, cleared);
+        assert_eq!(arrives(&Operation::Accept(nothing()), &open()).assignment, cleared);
+        assert_eq!(arrives(&Operation::Reject(nothing()), &open()).assignment, cleared);
+        let case = Case { id: "CASE-7".parse().unwrap(), link: None, status: "Open".into(), contact: None };
+        let opened = Operation::Accept(Changes { case: Some(case.clone()), ..nothing() });
+        let edit = arrives(&opened, &open());
+        assert_eq!((edit.assignment, edit.case), (None, Some(case)));
+    }
+
+    #[test]
+    fn nobody_edits_what_the_other_site_wrote() {
+        let mut record = incident();
+        record.comments = vec![comment(1, None), comment(2, Some(peer()))];
+        let edited = |position| Comment { edits: 1, ..comment(position, None) };
+        let changes = Changes { comments: vec![edited(1), edited(2), edited(3)], ..nothing() };
+        let mut edit = arrives(&Operation::Update(changes), &open());
+        assert_eq!(edit.without_foreign(&record, &peer()), [comment(1, None).id]);
+        let left: Vec<_> = edit.comments.iter().map(|one| one.id).collect();
+        assert_eq!(left, [comment(2, None).id, comment(3, None).id]);
+    }
+
+    #[test]
+    fn c_08_a_record_whose_code_withdraws_it_is_over_at_once() {
+        use CompletionCode::*;
+        let phase = |work: &Work| completed(work, "Done").and_then(|edit| edit.phase);
+        for code in [WithdrawnByUser, RequestRejected] {
+            assert_eq!(phase(&ended(Phase::Review, "x", code)), Some(Phase::Close));
+            assert_eq!(completed(&ended(Phase::Close, "x", code), "Done"), None);
+            assert_eq!(completed(&ended(Phase::InitialSupport, "x", code), "Done"), None, "work goes on");
+        }
+        assert_eq!(completed(&ended(Phase::Review, "x", AbandonedByUser), "Done"), None);
+        assert_eq!(phase(&ended(Phase::Review, CANCELED_ELSEWHERE, AbandonedByUser)), Some(Phase::Close));
+        let missing = completed(&Work { phase: Phase::Review, ..open() }, "Done").unwrap();
+        assert_eq!((missing.phase, missing.solution), (None, Some(Some("Done".into()))));
     }
 }

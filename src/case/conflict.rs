@@ -5,13 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::apply::Edit;
+use super::ending::Ending;
 use super::incident::Work;
-use super::operation::{Operation, OperationKind};
+use super::operation::{Changes, Operation, OperationKind};
 use super::ownership::Field;
 use super::phase::{Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
 
-/// The number of our last operation that set each field; 0 before the first.
+/// The number of our last operation that set each field, or gave the case into other hands; 0 before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Touched {
@@ -19,15 +20,23 @@ pub struct Touched {
     solution: u64,
     completion_code: u64,
     expected_resolution: u64,
+    holder: u64,
+    cancel: u64,
 }
 
 impl Touched {
     /// Remembers what an operation of ours sets.
     pub fn note(&mut self, operation: &Operation, seq: u64) {
-        use OperationKind::{Cancel, Close, Reopen, Resolve};
+        use OperationKind::{Accept, Assign, Cancel, Close, Reopen, Resolve};
         let Some(changes) = operation.changes() else { return };
         let kind = operation.kind();
         let decides = matches!(kind, Cancel | Reopen);
+        if matches!(kind, Assign | Accept) {
+            self.holder = seq;
+        }
+        if kind == Cancel {
+            self.cancel = seq;
+        }
         if matches!(kind, Resolve | Close | Cancel | Reopen) {
             self.phase = seq;
         }
@@ -40,6 +49,11 @@ impl Touched {
         if changes.expected_resolution.is_some() {
             self.expected_resolution = seq;
         }
+    }
+
+    /// Whether an operation of ours after this one gave the case into other hands.
+    pub fn hands_over_after(&self, seq: u64) -> bool {
+        self.holder > seq
     }
 
     fn of(&self, field: Field) -> u64 {
@@ -100,6 +114,10 @@ pub struct Merged {
     pub keeps_phase: bool,
     /// The record keeps or gets a value that the peer does not have: it is told.
     pub restates: bool,
+    /// The case was canceled before, as the peer knew: how it ended stands, whatever the operation says of it (C-13).
+    pub after_cancel: bool,
+    /// Who has the case in hand does not change: ours came first, and the peer hears of it.
+    pub keeps_holder: bool,
 }
 
 impl Merged {
@@ -116,31 +134,65 @@ impl Meeting<'_> {
         // What waited for its row, while the case was resolved, may go now.
         let restates = operation.kind() == OperationKind::Reopen;
         let mut merged = Merged { agreed: edit.clone(), edit, restates, ..Merged::default() };
-        self.fill(operation, &mut merged);
-        self.step(operation, &mut merged);
+        self.hold(operation, &mut merged);
+        if self.is_over(operation) {
+            merged.after_cancel = says_how_it_ended(operation);
+            merged.keeps_phase = true;
+            for field in OUTCOME {
+                clear(&mut merged.edit, field);
+                clear(&mut merged.agreed, field);
+            }
+            return merged;
+        }
+        let canceled = self.is_canceled();
+        // Both sites canceled it: each keeps its own words for that.
+        let both = canceled && operation.kind() == OperationKind::Cancel;
+        if both {
+            OUTCOME.into_iter().for_each(|field| clear(&mut merged.edit, field));
+        } else {
+            self.fill(operation, &mut merged);
+            self.step(operation, &mut merged);
+        }
         for field in Field::ALL {
-            if field == Field::Phase && merged.edit.phase.is_none() {
+            if field == Field::Phase && merged.edit.phase.is_none() || both && OUTCOME.contains(&field) {
                 continue;
             }
-            if merged.loses_phase() && means(operation, field) {
+            let waits = operation.kind() == OperationKind::Cancel && merged.keeps_phase;
+            if (merged.loses_phase() || waits) && means(operation, field) {
                 clear(&mut merged.edit, field);
                 if !self.decides && self.crossed(Field::Phase) {
                     clear(&mut merged.agreed, field);
                 }
                 continue;
             }
-            let Some((ours, theirs)) = self.differs(field, &merged.agreed) else { continue };
+            let Some((ours, theirs)) = self.differs(field, &merged.agreed) else {
+                // Alike by chance: what the site above makes of ours, which is on its way, is still to come.
+                if !self.decides && self.crossed(field) {
+                    clear(&mut merged.agreed, field);
+                }
+                continue;
+            };
             let unsent = self.differs_from_shadow(field);
             let crossed = self.crossed(field);
             if !unsent && !crossed {
                 continue;
             }
-            let winner = self.ending(field, operation, &merged).unwrap_or_else(|| winner(field));
+            let decided = match operation.kind() {
+                // A Cancel that counts overwrites (C-19), and one of ours that the peer did not know of does so there.
+                OperationKind::Cancel if means(operation, field) => Some(Winner::Theirs),
+                kind if canceled && kind != OperationKind::Reopen && OUTCOME.contains(&field) => Some(self.own()),
+                _ if self.is_overwritten(operation, field) => Some(Winner::Ours),
+                _ => self.ending(field, operation, &merged),
+            };
+            let winner = decided.unwrap_or_else(|| winner(field));
             if winner != Winner::Theirs {
                 clear(&mut merged.edit, field);
                 merged.keeps_phase |= field == Field::Phase && winner == Winner::Undecided;
             }
             merged.restates |= winner == Winner::Ours;
+            if self.is_overwritten(operation, field) {
+                merged.agreed.solution = unknown();
+            }
             if winner == Winner::Undecided {
                 if crossed {
                     clear(&mut merged.agreed, field);
@@ -149,6 +201,13 @@ impl Meeting<'_> {
                 }
             }
             merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
+        }
+        // Where the peer's phase stays, it did not take what ours brought with it.
+        let gives_way = merged.conflicts.iter().any(|one| one.field == Field::Phase && one.winner == Winner::Theirs);
+        if gives_way && self.decides && self.crossed(Field::Phase) {
+            merged.agreed.solution = merged.agreed.solution.take().or_else(unknown);
+            merged.agreed.completion_code.get_or_insert(None);
+            merged.restates = true;
         }
         // An end that does not count fills nothing in.
         if merged.loses_phase() {
@@ -169,10 +228,43 @@ impl Meeting<'_> {
         if theirs.group() == self.record.phase.group() {
             return None;
         }
-        match (merged.edit.phase, self.decides) {
-            (Some(_), _) => Some(Winner::Theirs),
-            (None, true) => Some(Winner::Ours),
-            (None, false) => Some(Winner::Undecided),
+        match merged.edit.phase {
+            Some(_) => Some(Winner::Theirs),
+            None => Some(self.own()),
+        }
+    }
+
+    /// Whether it was canceled here, and not opened again since, whatever else was changed in the record.
+    fn is_canceled(&self) -> bool {
+        let told = self.shadow.is_canceled() && self.record.phase.group() != PhaseGroup::Resolution;
+        told || Ending::of(self.record) == Some(Ending::Cancel)
+    }
+
+    /// Ours stays; at the site below, until the site above says so.
+    fn own(&self) -> Winner {
+        if self.decides { Winner::Ours } else { Winner::Undecided }
+    }
+
+    /// Whether a Cancel of ours, on its way, takes the place of this solution at the peer. One that moves the case as well
+    /// keeps it until it hears our decision.
+    fn is_overwritten(&self, operation: &Operation, field: Field) -> bool {
+        use OperationKind::{Accept, Assign, Update};
+        let canceled = self.decides && self.seen.is_some_and(|seen| self.touched.cancel > seen);
+        canceled && field == Field::Solution && matches!(operation.kind(), Update | Assign | Accept)
+    }
+
+    /// Whether both sites know that the case was canceled, and the operation does not open it again.
+    fn is_over(&self, operation: &Operation) -> bool {
+        operation.kind() != OperationKind::Reopen && self.shadow.is_canceled() && !self.crossed(Field::Phase)
+    }
+
+    /// Who has the case in hand, where both sites gave it away or took it at once, is said by the site above.
+    fn hold(&self, operation: &Operation, merged: &mut Merged) {
+        let hands_over = matches!(operation.kind(), OperationKind::Assign | OperationKind::Accept);
+        if hands_over && self.decides && self.seen.is_some_and(|seen| self.touched.hands_over_after(seen)) {
+            merged.keeps_holder = true;
+            merged.edit.assignment = None;
+            merged.agreed.assignment = None;
         }
     }
 
@@ -201,6 +293,23 @@ impl Meeting<'_> {
             _ => return,
         };
         merged.agreed.phase = Some(theirs);
+        let crossed = self.crossed(Field::Phase);
+        let ended = self.record.phase.group() != PhaseGroup::Resolution;
+        match operation.kind() {
+            // Two ends that met: the site above says which one it is.
+            OperationKind::Cancel if ended && crossed && !self.decides => {
+                clear(&mut merged.edit, Field::Phase);
+                clear(&mut merged.agreed, Field::Phase);
+                merged.keeps_phase = true;
+                return;
+            }
+            OperationKind::Resolve | OperationKind::Close if crossed && self.decides && self.is_canceled() => {
+                merged.agreed.completion_code.get_or_insert(None);
+                merged.restates = true;
+                return;
+            }
+            _ => {}
+        }
         if merged.edit.phase.is_some() && !self.is_step_forward(&merged.edit) {
             return;
         }
@@ -257,6 +366,22 @@ impl Meeting<'_> {
             Field::ExpectedResolution => self.record.expected_resolution != self.shadow.expected_resolution,
         }
     }
+}
+
+/// What a peer has whose solution is not known: none that anybody wrote, so that ours is told.
+fn unknown() -> Option<Option<String>> {
+    Some(Some(String::new()))
+}
+
+/// The fields that say how a case stands or ended; its expectations are another matter.
+const OUTCOME: [Field; 3] = [Field::Phase, Field::Solution, Field::CompletionCode];
+
+/// Whether an operation would end the case otherwise; a Cancel ends it as it did.
+fn says_how_it_ended(operation: &Operation) -> bool {
+    use OperationKind::{Cancel, Close, Resolve};
+    let says = |changes: &Changes| changes.solution.is_some() || changes.completion_code.is_some();
+    let kind = operation.kind();
+    kind != Cancel && (matches!(kind, Resolve | Close) || operation.changes().is_some_and(says))
 }
 
 /// The fields of an edit whose values the operation does not carry: the rule C-15 made them.
@@ -397,7 +522,68 @@ mod tests {
         let merged = meeting.merge(&resolve, edit(None, fulfilled), |field| panic!("{field:?}"));
         assert_eq!((merged.edit.completion_code, merged.restates), (None, true), "it stays canceled");
         let merged = meeting.merge(&cancel, edit(Some(Phase::Close), abandoned), |_| Winner::Theirs);
-        assert_eq!(merged.edit.completion_code, Some(Some(abandoned)), "of two ends one is chosen");
+        assert_eq!(
+            (merged.edit, merged.restates),
+            (Edit::default(), false),
+            "both canceled it, and neither says so again"
+        );
+        assert_eq!(merged.agreed.completion_code, Some(Some(abandoned)));
+    }
+
+    #[test]
+    fn c_13_how_a_canceled_case_ended_stands_whatever_comes_late() {
+        use CompletionCode::{AbandonedByUser, Fulfilled, WithdrawnByUser};
+        let record = Work { phase: Phase::Close, completion_code: Some(WithdrawnByUser), ..solved("ours") };
+        let shadow = Shadow { phase: Phase::Close, completion_code: Some(WithdrawnByUser), ..agreed(&record) };
+        let mut touched = Touched::default();
+        touched.note(&Operation::Cancel(Changes::default()), 4);
+        let says = Changes {
+            solution: Some(Some("theirs".into())),
+            completion_code: Some(Some(Fulfilled)),
+            ..Changes::default()
+        };
+        let close = Operation::Close(says);
+        let edit = Edit { completion_code: Some(Some(Fulfilled)), ..brings("theirs") };
+        for decides in [true, false] {
+            // In knowledge of the Cancel.
+            let knowing = Meeting { record: &record, shadow: &shadow, touched, seen: Some(4), decides };
+            let merged = knowing.merge(&close, edit.clone(), |field| panic!("{field:?}"));
+            assert_eq!((&merged.edit, &merged.agreed), (&Edit::default(), &Edit::default()));
+            assert!(merged.after_cancel && merged.keeps_phase && !merged.restates);
+            // Without: the site above says it again, the one below waits for no word.
+            let crossed = Meeting { seen: Some(3), ..knowing };
+            let merged = crossed.merge(&close, edit.clone(), |field| panic!("{field:?}"));
+            assert_eq!((merged.edit.solution, merged.edit.completion_code, merged.restates), (None, None, decides));
+        }
+        // And the Cancel that meets an end of ours overwrites it: above at once, below with the word from there.
+        let record = Work { phase: Phase::Close, completion_code: Some(Fulfilled), ..solved("ours") };
+        let mut touched = Touched::default();
+        touched.note(&close, 4);
+        let canceled = Edit { phase: Some(Phase::Close), completion_code: Some(Some(AbandonedByUser)), ..brings("x") };
+        for decides in [true, false] {
+            let shadow = Shadow::default();
+            let meeting = Meeting { record: &record, shadow: &shadow, touched, seen: Some(3), decides };
+            let merged = meeting.merge(&Operation::Cancel(Changes::default()), canceled.clone(), |_| Winner::Ours);
+            let expected = if decides { canceled.clone() } else { Edit::default() };
+            assert_eq!((merged.edit, merged.keeps_phase), (expected, !decides));
+        }
+    }
+
+    #[test]
+    fn who_has_the_case_where_both_gave_it_away_or_took_it_is_said_by_the_site_above() {
+        let record = Work::default();
+        let shadow = Shadow::default();
+        let mut touched = Touched::default();
+        touched.note(&Operation::Assign(Changes::default()), 4);
+        let accept = Operation::Accept(Changes::default());
+        let edit = Edit { assignment: Some(None), ..Edit::default() };
+        for (seen, decides, keeps) in
+            [(Some(3), true, true), (Some(4), true, false), (None, true, false), (Some(3), false, false)]
+        {
+            let meeting = Meeting { record: &record, shadow: &shadow, touched, seen, decides };
+            let merged = meeting.merge(&accept, edit.clone(), |_| panic!("nobody changed a field"));
+            assert_eq!((merged.keeps_holder, merged.edit.assignment.is_none()), (keeps, keeps), "{seen:?} {decides}");
+        }
     }
 
     #[test]

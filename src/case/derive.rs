@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::{CANCELED_ELSEWHERE, is_remark};
+use super::apply::is_remark;
 use super::deadline::Deadline;
+use super::ending::Ending;
 use super::fields::{FieldMap, FieldName};
 use super::form::Form;
 use super::id::Alias;
@@ -85,7 +86,7 @@ impl Counterpart<'_> {
 /// | phase afterwards | change | operations |
 /// |---|---|---|
 /// | Resolution | a case ID appears (towards a client) | Accept, with whatever else changed |
-/// | Validation, Done | a case ID appears (towards a client) | Accept, then what the other rows say |
+/// | Validation, Done, or back from there | a case ID appears (towards a client) | Accept, then what the other rows say |
 /// | Resolution | assignment: internal to external group | Assign (C-03), with whatever else changed |
 /// | Resolution | assignment: external to internal group | Accept (C-04), with whatever else changed |
 /// | any | only the case's ID, link or status changes (towards a client), a milestone is reached, or a deadline promised | Update |
@@ -100,32 +101,44 @@ impl Counterpart<'_> {
 /// | Done to Validation | reopened and resolved again in one step | Reopen, Resolve |
 /// | to Done | | Close |
 /// | Done | solution, completion code, comment, attachment | Close (C-12) |
+/// | Done | completed after all, after a Cancel | Reopen, Close |
+/// | Validation, Done | anything else after a Cancel (C-13) | none, until it is reopened; the date of its end goes with the Cancel again |
 pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
     let mut changes = difference(before, after, counterpart);
-    let mut operations = overflow(&mut changes);
     let group = after.work.phase.group();
-    if group != PhaseGroup::Resolution {
-        let canceled = changes.solution.as_ref().is_some_and(|text| text.as_deref() == Some(CANCELED_ELSEWHERE));
-        let ending: Option<fn(Changes) -> Operation> = match changes.completion_code.flatten() {
-            Some(CompletionCode::WithdrawnByUser) => Some(Operation::Cancel),
-            Some(CompletionCode::RequestRejected) => Some(Operation::Reject),
-            // Nobody but a Cancel leaves these two together.
-            Some(CompletionCode::AbandonedByUser) if canceled => Some(Operation::Cancel),
-            _ => None,
+    let ending = Ending::of(&after.work);
+    if before.is_canceled() {
+        return match group {
+            PhaseGroup::Resolution => reopened(changes, after, counterpart),
+            PhaseGroup::Validation if ending.is_none() => reopened(changes, after, counterpart),
+            PhaseGroup::Done if after.work.completion_code == Some(CompletionCode::Fulfilled) => {
+                reopened(changes, after, counterpart)
+            }
+            PhaseGroup::Validation | PhaseGroup::Done => dated_again(changes),
         };
-        if let Some(ending) = ending {
-            operations.push(ending(changes));
+    }
+    let mut operations = overflow(&mut changes);
+    let ends = before.phase.group() == PhaseGroup::Resolution || changes.completion_code.is_some();
+    match ending {
+        Some(Ending::Cancel) => {
+            operations.push(Operation::Cancel(changes));
             return operations;
         }
+        Some(Ending::Reject) if ends => {
+            operations.push(Operation::Reject(changes));
+            return operations;
+        }
+        Some(Ending::Reject) | None => {}
     }
 
     let accepts = before.case.is_none() && changes.case.is_some();
-    if accepts && group != PhaseGroup::Resolution {
+    let was = before.phase.group();
+    let stays_open = (was, group) == (PhaseGroup::Resolution, PhaseGroup::Resolution);
+    if accepts && !stays_open {
         operations.push(Operation::Accept(Changes { case: changes.case.take(), ..Changes::default() }));
     }
-    let was = before.phase.group();
     match group {
-        PhaseGroup::Resolution if was != PhaseGroup::Resolution && !accepts => {
+        PhaseGroup::Resolution if !stays_open => {
             (changes.solution, changes.completion_code) = counterpart.outcome(&after.work);
             operations.push(Operation::Reopen(changes));
         }
@@ -157,17 +170,52 @@ pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counter
             }
         }
         PhaseGroup::Validation if was == PhaseGroup::Done => {
-            let (solution, completion_code) = counterpart.outcome(&after.work);
-            let resolved = changes.milestones.iter().rposition(|one| one.state() == Some(CaseState::Resolved));
-            let milestones = changes.milestones.split_off(resolved.unwrap_or(changes.milestones.len()));
-            let resolution = Changes { solution, completion_code, milestones, ..Changes::default() };
-            operations.push(Operation::Reopen(Changes { solution: None, completion_code: None, ..changes }));
-            operations.push(Operation::Resolve(resolution));
+            operations.extend(ended_again(changes, after, counterpart))
         }
         PhaseGroup::Validation => operations.extend(listed(changes, Operation::Resolve)),
         PhaseGroup::Done if before.phase != Phase::Close => operations.push(Operation::Close(changes)),
         PhaseGroup::Done => operations.extend(listed(changes, Operation::Close)),
     }
+    operations
+}
+
+/// A case that is opened again, and resolved or closed in one step.
+fn ended_again(mut changes: Changes, after: &Incident, counterpart: Counterpart<'_>) -> [Operation; 2] {
+    let (operation, state): (fn(Changes) -> Operation, _) = match after.work.phase.group() {
+        PhaseGroup::Done => (Operation::Close, CaseState::Completed),
+        PhaseGroup::Validation | PhaseGroup::Resolution => (Operation::Resolve, CaseState::Resolved),
+    };
+    let (solution, completion_code) = counterpart.outcome(&after.work);
+    let ended = changes.milestones.iter().rposition(|one| one.state() == Some(state));
+    let milestones = changes.milestones.split_off(ended.unwrap_or(changes.milestones.len()));
+    let end = Changes { solution, completion_code, milestones, ..Changes::default() };
+    let reopening = Changes { solution: None, completion_code: None, ..changes };
+    [Operation::Reopen(reopening), operation(end)]
+}
+
+/// What was canceled goes on: the Reopen comes first, and brings what was written since.
+fn reopened(mut changes: Changes, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
+    let updates = overflow(&mut changes);
+    let mut operations = match after.work.phase.group() {
+        PhaseGroup::Resolution => {
+            let (solution, completion_code) = counterpart.outcome(&after.work);
+            vec![Operation::Reopen(Changes { solution, completion_code, ..changes })]
+        }
+        PhaseGroup::Validation | PhaseGroup::Done => ended_again(changes, after, counterpart).into(),
+    };
+    operations.extend(updates);
+    operations
+}
+
+/// The site above says which of two ends counts by a milestone of its own: it goes where the Cancel went.
+fn dated_again(changes: Changes) -> Vec<Operation> {
+    let is_end = |one: &Milestone| one.state().is_some_and(|state| state.group() == PhaseGroup::Done);
+    if !changes.milestones.iter().any(is_end) {
+        return Vec::new();
+    }
+    let mut milestones = Changes { milestones: changes.milestones, ..Changes::default() };
+    let mut operations = overflow(&mut milestones);
+    operations.push(Operation::Cancel(milestones));
     operations
 }
 
@@ -306,6 +354,7 @@ fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::apply::CANCELED_ELSEWHERE;
     use crate::case::example::{announced, comment, incident, peer};
     use crate::case::incident::Case;
     use crate::case::milestone::Fact;
@@ -321,7 +370,8 @@ mod tests {
         let kinds: Vec<_> = operations.iter().map(|operation| operation.kind().as_str()).collect();
         assert_eq!(kinds, expected, "{name}");
         let counterpart = across(towards, &groups, &peer);
-        let settled = derive_operations(&Shadow::of(&record, counterpart.has(&record)), &record, counterpart);
+        let agreed = shadow.after(&operations, &record, counterpart.has(&record), counterpart.fields);
+        let settled = derive_operations(&agreed, &record, counterpart);
         assert!(settled.is_empty(), "{name}: once sent, nothing is left to send");
     }
 
@@ -365,6 +415,25 @@ mod tests {
     fn closed(record: &mut Incident) {
         in_review(record);
         record.work.phase = Phase::Close;
+    }
+
+    fn withdrawn(record: &mut Incident) {
+        closed(record);
+        record.work.completion_code = Some(CompletionCode::WithdrawnByUser);
+    }
+
+    fn withdrawn_in_review(record: &mut Incident) {
+        in_review(record);
+        record.work.completion_code = Some(CompletionCode::WithdrawnByUser);
+    }
+
+    fn left_withdrawn(record: &mut Incident) {
+        record.work.completion_code = Some(CompletionCode::WithdrawnByUser);
+    }
+
+    fn in_review_again(record: &mut Incident) {
+        in_review(record);
+        record.work.completion_code = Some(CompletionCode::Fulfilled);
     }
 
     fn canceled(record: &mut Incident) {
@@ -436,6 +505,18 @@ mod tests {
             |r| (closed(r), r.work.completion_code = Some(AbandonedByUser)).0,
             &["close"],
         );
+        row("C-08 with a code that was left", up, left_withdrawn, |r| r.work.phase = Phase::Review, &["cancel"]);
+        row("C-08 is over at once", up, withdrawn_in_review, |r| r.work.phase = Phase::Close, &["cancel"]);
+        for end in [withdrawn, canceled] {
+            row("C-13 comment", up, end, |r| r.comments.push(comment(9, None)), &[]);
+            row("C-13 attachment", up, end, |r| r.announced.push(announced(9, peer())), &[]);
+            row("C-13 solution", up, end, |r| r.work.solution = Some("Other".into()), &[]);
+            row("C-13 another code", up, end, |r| r.work.completion_code = Some(Fulfilled), &["reopen", "close"]);
+            row("C-13 status", down, |r| (withdrawn(r), accept(r)).0, status, &[]);
+            row("C-13 milestone", up, end, reached, &[]);
+            row("C-13 until it is reopened", up, end, |r| r.work = Default::default(), &["reopen"]);
+            row("C-13 reopened and resolved again", up, end, in_review_again, &["reopen", "resolve"]);
+        }
         row("C-09 review", up, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
         row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
@@ -444,6 +525,13 @@ mod tests {
         row("done from review", up, in_review, |r| r.work.phase = Phase::Close, &["close"]);
         row("done at once", up, nothing, closed, &["close"]);
         row("accepted and done at once", down, nothing, |r| (closed(r), accept(r)).0, &["accept", "close"]);
+        row(
+            "accepted and reopened at once",
+            down,
+            in_review,
+            |r| (r.work = Default::default(), accept(r)).1,
+            &["accept", "reopen"],
+        );
         row("C-12 solution", up, closed, |r| r.work.solution = Some("Other".into()), &["close"]);
         row("C-12 code", up, closed, |r| r.work.completion_code = Some(Fulfilled), &["close"]);
         row("C-12 comment", up, closed, |r| r.comments.push(comment(9, None)), &["close"]);
@@ -453,6 +541,40 @@ mod tests {
         row("resolved, with its milestone", up, nothing, |r| (in_review(r), reached(r)).1, &["update", "resolve"]);
         row("C-12 attachment", up, closed, |r| r.announced.push(announced(9, peer())), &["close"]);
         row("done, unlisted", up, closed, |r| r.work.expected_resolution = Some(r.created_at), &[]);
+    }
+
+    #[test]
+    fn c_13_a_reopen_comes_first_and_brings_what_was_written_after_the_cancel() {
+        let (groups, peer) = (groups(), peer());
+        let counterpart = across(Towards::Upstream, &groups, &peer);
+        let mut record = incident();
+        withdrawn(&mut record);
+        let shadow = Shadow::of(&record, None);
+        record.comments.extend((1..=150).map(|position| comment(position, None)));
+        let agreed = shadow.after(&[], &record, None, counterpart.fields);
+        assert_eq!(agreed, shadow, "it waits");
+        record.work = Default::default();
+        let operations = derive_operations(&agreed, &record, counterpart);
+        let told: Vec<_> =
+            operations.iter().map(|one| (one.kind().as_str(), one.changes().unwrap().comments.len())).collect();
+        assert_eq!(told, [("reopen", 50), ("update", 100)]);
+    }
+
+    #[test]
+    fn the_date_of_the_end_that_counts_goes_with_the_cancel_again() {
+        let (groups, peer) = (groups(), peer());
+        let counterpart = across(Towards::Client, &groups, &peer);
+        let mut record = incident();
+        canceled(&mut record);
+        let shadow = Shadow::of(&record, None);
+        record.comments.push(comment(9, None));
+        let one = Milestone::new(uuid::Uuid::from_u128(1), record.created_at, Fact::State(CaseState::Canceled));
+        record.milestones.push(Milestone { position: 3, ..one });
+        let operations = derive_operations(&shadow, &record, counterpart);
+        let [Operation::Cancel(changes)] = operations.as_slice() else { panic!("{operations:?}") };
+        assert_eq!((changes.milestones.len(), changes.comments.len()), (1, 0));
+        let agreed = shadow.after(&operations, &record, None, counterpart.fields);
+        assert_eq!(derive_operations(&agreed, &record, counterpart), []);
     }
 
     fn other() -> Alias {

@@ -7,7 +7,9 @@ use super::derive::Towards;
 use super::id::{CaseId, IncidentId, TransactionId};
 use super::incident::Standing;
 use super::operation::{Operation, OperationKind};
-use super::phase::Phase;
+use super::ownership::Holder;
+use super::phase::{Phase, PhaseGroup};
+use super::shadow::Shadow;
 
 /// One end of one exchange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,19 @@ pub enum Downward {
 pub struct Illegal {
     pub step: &'static str,
     pub event: &'static str,
+}
+
+/// Whether an operation may follow in the phase that both sites know the case to be in (C-20), with the site that sent it or
+/// the one that got it having it in hand. Asked where the sender knew everything that was said: what merely crossed
+/// another change is no fault. After a Cancel nobody is at fault either: how it ended stands (C-13).
+pub fn legal(kind: OperationKind, agreed: &Shadow, holder: Holder) -> Result<(), Illegal> {
+    let illegal = |step| Err(Illegal { step, event: kind.as_str() });
+    match (kind, agreed.phase.group()) {
+        (OperationKind::Resolve, PhaseGroup::Done) if !agreed.is_canceled() => illegal("closed"),
+        (OperationKind::Reopen, PhaseGroup::Resolution) => illegal("open"),
+        (OperationKind::Assign, _) if holder == Holder::Us => illegal("in this site's hands already"),
+        _ => Ok(()),
+    }
 }
 
 impl Upward {
@@ -140,7 +155,6 @@ impl Upward {
         };
         match (kind, case.or(known)) {
             (OperationKind::Create, _) => illegal("acknowledged"),
-            (OperationKind::Accept, None) => Err(Illegal { step: "awaiting_case", event: "accept without a case ID" }),
             (OperationKind::Reject, _) => Ok(Upward::Rejected),
             (OperationKind::Close | OperationKind::Cancel, case) => Ok(Upward::Closed { transaction, case }),
             (_, Some(case)) => Ok(Upward::Open { transaction, case }),
@@ -236,9 +250,16 @@ impl Leg {
         }
     }
 
-    /// Towards a client the agreed phase alone says whether the case is closed, in whichever order two changes met.
+    /// The agreed phase alone says whether the case is closed, in whichever order two changes met.
     pub fn in_phase(self, agreed: Phase) -> Self {
         match self {
+            Leg::Upward { incident, step: Upward::Closed { transaction, case } } if agreed != Phase::Close => {
+                let step = match case {
+                    Some(case) => Upward::Open { transaction, case },
+                    None => Upward::AwaitingCase { transaction },
+                };
+                Leg::Upward { incident, step }
+            }
             Leg::Downward(Downward::Closed { incident, case }) if agreed != Phase::Close => Leg::Downward(match case {
                 Some(case) => Downward::Open { incident, case },
                 None => Downward::Deciding { incident },
@@ -281,6 +302,7 @@ mod tests {
     use super::*;
     use crate::case::incident::Case;
     use crate::case::operation::Changes;
+    use crate::case::phase::CompletionCode;
 
     fn transaction() -> TransactionId {
         "4711".parse().unwrap()
@@ -309,10 +331,9 @@ mod tests {
     fn a_28_no_step_is_skipped_in_silence() {
         let fault = Upward::Creating.operated(&Operation::Accept(with_case())).unwrap_err();
         assert_eq!(fault.to_string(), "accept cannot follow while the exchange is creating");
-        let fault = Upward::AwaitingCase { transaction: transaction() }
-            .operated(&Operation::Accept(Changes::default()))
-            .unwrap_err();
-        assert!(fault.to_string().contains("without a case ID"), "{fault}");
+        // One without a case ID takes the case back, which may be before there is one (C-04).
+        let waits = Upward::AwaitingCase { transaction: transaction() };
+        assert_eq!(waits.clone().operated(&Operation::Accept(Changes::default())), Ok(waits));
     }
 
     #[test]
@@ -327,6 +348,34 @@ mod tests {
         let rejected = Downward::Rejected { incident: IncidentId(1) };
         assert!(rejected.clone().operated(&Operation::Reject(Changes::default())).is_ok());
         assert!(rejected.operated(&Operation::Update(Changes::default())).is_err());
+    }
+
+    #[test]
+    fn c_20_what_the_phase_does_not_allow_is_illegal() {
+        use OperationKind::{Assign, Cancel, Close, Reopen, Resolve, Update};
+        let open = Shadow::default();
+        let closed = Shadow { phase: Phase::Close, ..Shadow::default() };
+        let canceled = Shadow { completion_code: Some(CompletionCode::WithdrawnByUser), ..closed.clone() };
+        for (kind, agreed, holder, expected) in [
+            (Resolve, &open, Holder::Us, None),
+            (Resolve, &closed, Holder::Us, Some("resolve cannot follow while the exchange is closed")),
+            (Resolve, &canceled, Holder::Us, None),
+            (Reopen, &open, Holder::Us, Some("reopen cannot follow while the exchange is open")),
+            (Reopen, &canceled, Holder::Us, None),
+            (Assign, &open, Holder::Peer, None),
+            (
+                Assign,
+                &open,
+                Holder::Us,
+                Some("assign cannot follow while the exchange is in this site's hands already"),
+            ),
+            (Update, &closed, Holder::Us, None),
+            (Close, &closed, Holder::Us, None),
+            (Cancel, &closed, Holder::Us, None),
+        ] {
+            let fault = legal(kind, agreed, holder).err().map(|fault| fault.to_string());
+            assert_eq!(fault.as_deref(), expected, "{kind} {agreed:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod dated;
 pub mod deadline;
 pub mod deposit;
 pub mod derive;
+pub mod ending;
 pub mod evidence;
 pub mod fields;
 pub mod form;
@@ -55,6 +56,8 @@ pub mod text;
 pub mod told;
 
 #[cfg(test)]
+mod both_sides;
+#[cfg(test)]
 pub(crate) mod example;
 
 pub use agreed::{Agreed, Between, Difference, Subject};
@@ -70,6 +73,7 @@ pub use dated::dated;
 pub use deadline::{Deadline, DeadlineFault, DeadlineKind, DueDate, Goal, Instants};
 pub use deposit::{Deposit, DepositedFile, FileContent};
 pub use derive::{Counterpart, Towards, derive_create, derive_operations};
+pub use ending::Ending;
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
 pub use history::{Action, HistoryLine};
@@ -84,7 +88,7 @@ pub use instance::{
 };
 pub use kind::Kind;
 pub use language::Language;
-pub use leg::{Downward, Illegal, Leg, Upward};
+pub use leg::{Downward, Illegal, Leg, Upward, legal};
 pub use link::LinkTo;
 pub use milestone::{Fact, Milestone, MilestoneFault, Passed, Stop, last_move};
 pub use notice::Notice;

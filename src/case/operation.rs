@@ -1,8 +1,11 @@
 //! What travels: the nine operations of Case Exchange, and what each carries.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::attachment::{AttachmentNote, NoteFault};
 use super::deadline::{Deadline, DeadlineFault};
@@ -155,8 +158,15 @@ impl Changes {
             let given = self.attachments.len();
             return Err(ContentFault::TooManyAttachments { given, limit: Operation::ATTACHMENT_LIMIT });
         }
+        let mut lengths = HashMap::new();
         self.attachments.iter().try_for_each(|note| {
-            note.check().map_err(|fault| ContentFault::Attachment { name: shown(&note.name, 80), fault })
+            let name = || shown(&note.name, 80);
+            note.check().map_err(|fault| ContentFault::Attachment { name: name(), fault })?;
+            let other = *lengths.entry(&note.sha256).or_insert(note.bytes);
+            if other != note.bytes {
+                return Err(ContentFault::Lengths { name: name(), bytes: note.bytes, other });
+            }
+            Ok(())
         })
     }
 }
@@ -176,6 +186,10 @@ pub enum ContentFault {
     TraceRoute { given: usize, limit: usize },
     #[error("{given} comments in one operation; at most {limit} are allowed")]
     TooManyComments { given: usize, limit: usize },
+    #[error("comment {0} stands in one operation twice")]
+    CommentTwice(Uuid),
+    #[error("attachment \"{name}\": it is {bytes} bytes long, and another one with its digest {other}")]
+    Lengths { name: String, bytes: u64, other: u64 },
     #[error("{given} attachments in one operation; at most {limit} are allowed")]
     TooManyAttachments { given: usize, limit: usize },
     #[error("attachment \"{name}\": {fault}")]
@@ -275,8 +289,34 @@ impl Operation {
         if comments.len() > Self::COMMENT_LIMIT {
             return Err(ContentFault::TooManyComments { given: comments.len(), limit: Self::COMMENT_LIMIT });
         }
-        comments
-            .iter()
-            .try_for_each(|comment| comment.check().map_err(|fault| ContentFault::Text { field: "comment", fault }))
+        let mut ids = HashSet::new();
+        comments.iter().try_for_each(|comment| {
+            comment.check().map_err(|fault| ContentFault::Text { field: "comment", fault })?;
+            if ids.insert(comment.id) { Ok(()) } else { Err(ContentFault::CommentTwice(comment.id)) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::example::{announced, comment, peer};
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_name() {
+        let twice =
+            Changes { comments: vec![comment(1, None), comment(2, None), comment(1, None)], ..Changes::default() };
+        let fault = Operation::Update(twice).check().unwrap_err().to_string();
+        assert_eq!(fault, format!("comment {} stands in one operation twice", comment(1, None).id));
+
+        let note = announced(1, peer()).note;
+        let other = AttachmentNote { name: "f.bin".into(), bytes: 3, ..note.clone() };
+        let changes = |attachments: Vec<AttachmentNote>| Changes { attachments, ..Changes::default() };
+        let fault = Operation::Update(changes(vec![note.clone(), other])).check().unwrap_err().to_string();
+        assert_eq!(fault, "attachment \"f.bin\": it is 3 bytes long, and another one with its digest 9");
+
+        // One content under two names is none.
+        let again = AttachmentNote { name: "again".into(), ..note.clone() };
+        assert_eq!(Operation::Update(changes(vec![note, again])).check(), Ok(()));
     }
 }

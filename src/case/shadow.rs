@@ -90,7 +90,8 @@ impl Shadow {
     }
 
     /// After `operations` were made from the difference. What no row of the table let through is still to be told, by the
-    /// next operation that may carry it. A field that does not go to the peer was not agreed on either.
+    /// next operation that may carry it. A field that does not go to the peer was not agreed on either. A Cancel says how
+    /// the case ended whichever fields go there, and what is written after it waits for the Reopen.
     pub fn after(
         &self,
         operations: &[Operation],
@@ -102,6 +103,14 @@ impl Shadow {
             operations.iter().any(|one| one.kind() == OperationKind::Reopen || one.changes().is_some_and(field))
         };
         let now = Self::of(incident, assigned);
+        let has = |kind| operations.iter().any(|one| one.kind() == kind);
+        if self.is_canceled() && !has(OperationKind::Reopen) {
+            let milestones = if has(OperationKind::Cancel) { now.milestones } else { self.milestones };
+            return Self { milestones, ..self.clone() };
+        }
+        if has(OperationKind::Cancel) {
+            return Self { phase: Phase::Close, ..now };
+        }
         let code = carried(|changes| changes.completion_code.is_some()) && fields.sends(FieldName::CompletionCode);
         let expected =
             carried(|changes| changes.expected_resolution.is_some()) && fields.sends(FieldName::ExpectedResolution);

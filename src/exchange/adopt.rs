@@ -13,6 +13,7 @@ use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
 use super::settle::{self, Scene, Standpoint};
 use super::{Engine, EngineError};
+use crate::case::evidence::Travelled;
 use crate::case::hide::is_ours_hidden;
 use crate::case::shadow::Mark;
 use crate::case::{
@@ -71,6 +72,7 @@ impl Engine {
                 let Some(last) = page.last().and_then(|incident| exchange_with(incident, &client)) else { break };
                 after = Some(last);
                 count += page.len();
+                self.store().write(self.to_be_read(&client, &page).await?).await?;
                 let (peer, scene) = (client.clone(), self.scene());
                 self.state()
                     .transact::<_, EngineError, _>(move |transaction| {
@@ -88,6 +90,32 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What a client reads instead of operations of ours, in the histories (H-07).
+    async fn to_be_read(&self, client: &Alias, page: &[Incident]) -> Result<Vec<Write>, EngineError> {
+        let references = page.iter().flat_map(|incident| incident.references.iter().map(move |one| (incident, one)));
+        let below: Vec<_> = references
+            .filter(|(_, one)| one.peer == *client && one.towards == Towards::Client)
+            .map(|(incident, one)| (incident, one.holder, ExchangeKey::new(client, one.exchange)))
+            .collect();
+        let keys: Vec<ExchangeKey> = below.iter().map(|(_, _, key)| key.clone()).collect();
+        let known = move |view: View<'_>| keys.iter().map(|key| Ok(view.exchange(key)?.is_some())).collect();
+        let known: Vec<bool> = self.state().read(known).await?;
+        let one = |(incident, holder, key): (&Incident, Holder, ExchangeKey)| Write {
+            history: vec![HistoryLine {
+                incident: incident.id,
+                at: self.now(),
+                who: "casebridge".into(),
+                action: Action::Adopted.as_str().into(),
+                exchange: Some(key.exchange),
+                seq: Some(0),
+                detail: format!("known again from the store; {client} reads the record as it stands"),
+            }],
+            travelled: Some(Travelled::shown(client, &self.told_whole(&key, holder, None, incident))),
+            ..Write::to(incident.id, Writer::Bridge)
+        };
+        Ok(below.into_iter().zip(known).filter(|(_, known)| !known).map(|(new, _)| one(new)).collect())
     }
 
     /// Takes up every exchange that the upstream knows. False when the upstream did not answer.

@@ -17,11 +17,11 @@ use crate::case::hide::is_ours_hidden;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
     Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Shadow, Standing, Submission, Towards,
-    TransactionId, Winner, Work, apply, completed, dated, depends_on_record, told,
+    TransactionId, Winner, Work, apply, completed, dated, depends_on_record, legal, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
-use crate::store::{Write, Writer, Written};
+use crate::store::{ReferenceWrite, Write, Writer, Written};
 use crate::telemetry::discreet;
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
@@ -62,7 +62,16 @@ impl Arriving {
             }
             (leg, _) => leg.clone(),
         };
+        if self.knows_all() {
+            legal(self.operation.kind(), &self.record.shadow, self.record.holder)?;
+        }
         leg.operated(&self.operation)
+    }
+
+    /// Whether it comes from below and was sent in knowledge of all that this site had said, and takes up where this site
+    /// was not made to begin anew: two honest changes that cross, and what comes after a loss, are never at fault.
+    fn knows_all(&self) -> bool {
+        decides(self) && self.seen == Some(self.record.sent) && self.record.applied_digest.is_some()
     }
 }
 
@@ -204,7 +213,8 @@ impl Engine {
                         settled.queued.insert(one.key.peer.clone());
                         let resolved = one.after.as_ref().is_some_and(|after| after.work.phase == Phase::Review);
                         let standing = changed.leg.standing(resolved);
-                        let reference = Some(reference(&one.key, changed.leg.towards(), None, standing));
+                        let reference = reference(&one.key, changed.leg.towards(), None, standing);
+                        let reference = Some(ReferenceWrite { holder: Some(changed.holder), ..reference });
                         settled.standings.push(Write { reference, ..Write::to(one.incident, Writer::Bridge) });
                     }
                     let withheld = applied.withheld.map(|parked| (one.key.clone(), one.incident, parked));
@@ -287,6 +297,7 @@ impl Engine {
         {
             edit.solution = None;
         }
+        let foreign = record.map(|record| edit.without_foreign(record, &one.key.peer)).unwrap_or_default();
         let scene = self.scene();
         let is_superseded =
             |record: &Incident| settle::is_superseded(&scene, one.record.leg.towards(), one.key.exchange, record);
@@ -322,6 +333,7 @@ impl Engine {
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);
         reference.holder = match kind {
+            _ if merged.keeps_holder => None,
             OperationKind::Assign => Some(Holder::Us),
             OperationKind::Accept => Some(Holder::Peer),
             _ => None,
@@ -350,7 +362,14 @@ impl Engine {
             }
             None => told::received(&one.operation, &one.record.shadow, edit),
         };
-        history.push(line(action, Some(one.seq), with_left(told, &one.left)));
+        let mut told = with_left(told, &one.left);
+        if merged.after_cancel {
+            told.push_str("; it was canceled before, and how it ended stands");
+        }
+        for comment in &foreign {
+            told.push_str(&format!("; left alone, for it is not theirs: comment {comment}"));
+        }
+        history.push(line(action, Some(one.seq), told));
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }

@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends
-    /// without (C-27), and the submission of what was assigned to the upstream's group (C-02).
+    /// without (C-27), the end at once where its code withdraws or refuses it (C-08, C-09), and the submission of what was assigned to the upstream's group (C-02).
     async fn prepare(&self, mut incidents: Vec<Incident>) -> Result<Vec<Incident>, EngineError> {
         let settings = self.settings();
         let mut writes = Vec::new();
@@ -144,6 +144,7 @@ impl Engine {
             if !incident.references.is_empty()
                 && let Some(edit) = completed(&incident.work, &settings.exchange.default_solution)
             {
+                let edit = Edit { since: edit.phase.map(|_| self.now()), ..edit };
                 completing.push((index, edit.clone()));
                 let expected_revision = Some(incident.revision);
                 writes.push(Write { expected_revision, edit, ..Write::to(incident.id, Writer::Bridge) });
@@ -152,15 +153,24 @@ impl Engine {
             }
         }
         let written = self.store().write(writes.clone()).await?;
+        let mut closed = Vec::new();
         for (index, edit) in completing {
             let Some(incident) = incidents.get_mut(index) else { continue };
             let done = writes.iter().zip(&written).any(|(write, outcome)| {
                 write.incident == incident.id && write.writer == Writer::Bridge && *outcome == Written::Done
             });
-            if done {
+            if done && edit.phase.is_some() {
+                closed.push(incident.id);
+            } else if done {
                 incident.revision += 1;
                 incident.work.solution = edit.solution.unwrap_or(incident.work.solution.take());
                 incident.work.completion_code = edit.completion_code.unwrap_or(incident.work.completion_code);
+            }
+        }
+        // The store has dated the end.
+        if !closed.is_empty() {
+            for read in self.store().load(&closed).await?.incidents {
+                incidents.iter_mut().filter(|one| one.id == read.id).for_each(|one| one.clone_from(&read));
             }
         }
         Ok(incidents)

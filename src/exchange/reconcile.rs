@@ -17,8 +17,8 @@ use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
-    Action, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine, Incident,
-    IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
+    Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
+    Incident, IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -178,9 +178,14 @@ impl Engine {
         Ok(())
     }
 
-    /// The fields that differ and that this site owns, as the record stands here.
+    /// The fields that differ and that this site owns, as the record stands here. Of a case that was canceled nothing more is
+    /// told (C-13), and the upstream's values count.
     fn owned(&self, drift: &Drift) -> Vec<Subject> {
         let Some(incident) = &drift.picture.incident else { return Vec::new() };
+        let is_canceled_there = drift.theirs.agreed.as_ref().is_some_and(Agreed::is_withdrawn);
+        if is_canceled_there || drift.picture.record.shadow.is_canceled() {
+            return Vec::new();
+        }
         let settings = self.settings();
         let (phase, holder) = (incident.work.phase.group(), drift.picture.record.holder);
         let is_ours = |subject: &Subject| {

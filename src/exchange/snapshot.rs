@@ -3,11 +3,15 @@
 
 use std::collections::HashMap;
 
+use serde_json::value::RawValue;
+
 use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
+use crate::case::shadow::Mark;
 use crate::case::{
-    Alias, Case, Changes, Downward, ExchangeId, FieldName, Incident, IncidentId, Leg, Phase, Towards, TransactionId,
+    Alias, Case, Changes, Downward, ExchangeId, FieldName, Holder, Incident, IncidentId, Leg, Phase, Shadow, Towards,
+    TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, PAGE_BYTES, ProblemType, SnapshotStep, TransactionAnswer, TransactionList,
@@ -66,33 +70,15 @@ impl Engine {
 
     /// How an exchange stands, with what the client may know of the record.
     fn snapshot(&self, key: &ExchangeKey, record: &ExchangeRecord, incident: Option<&Incident>) -> ExchangeSnapshot {
-        let scene = self.scene();
-        let counterpart = scene.counterpart(&key.peer, Towards::Client, record.holder);
-        let (fields, hides) = (counterpart.fields, scene.settings.hides_addresses_from(&key.peer));
+        let told = incident.filter(|incident| !incident.active).map(|incident| as_told(incident, &record.shadow));
+        let incident = told.as_ref().or(incident);
+        let known = record.shadow.case.as_ref();
         let step = match (&record.leg, incident.map(|incident| incident.work.phase)) {
             (Leg::Downward(Downward::Received), _) | (_, None) => SnapshotStep::Received,
             (Leg::Downward(Downward::Rejected { .. }), _) => SnapshotStep::Rejected,
             (Leg::Downward(Downward::Closed { .. }), _) | (_, Some(Phase::Close)) => SnapshotStep::Closed,
             (_, Some(Phase::Review)) => SnapshotStep::Resolved,
             _ => SnapshotStep::Open,
-        };
-        let ours = |incident: &Incident| {
-            let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
-            let changes = Changes {
-                case: incident.case.clone().map(|case| match &record.shadow.case {
-                    // A status without a word waits for a person; until then the peer knows the last one that had one.
-                    Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
-                    _ => case,
-                }),
-                solution: Some(incident.work.solution.clone()),
-                completion_code: Some(incident.work.completion_code),
-                expected_resolution: Some(incident.work.expected_resolution),
-                comments: counterpart.shared(incident),
-                attachments: announced.map(|one| one.note.clone()).collect(),
-                milestones: counterpart.told_milestones(incident),
-                deadlines: counterpart.told_deadlines(incident),
-            };
-            if hides { hide_in_changes(changes) } else { changes }
         };
         let reference = incident.and_then(|incident| {
             incident.references.iter().find(|one| one.exchange == key.exchange && one.peer == key.peer)
@@ -104,9 +90,42 @@ impl Engine {
             step,
             applied: record.applied,
             sent: record.sent,
-            record: tell(fields, incident.map(ours).unwrap_or_default()),
+            record: match incident {
+                Some(incident) => self.told_whole(key, record.holder, known, incident),
+                None => tell(self.settings().fields(&key.peer), Changes::default()),
+            },
             agreed: None,
         }
+    }
+
+    /// What a client may know of a record, in the words that travel.
+    pub(super) fn told_whole(
+        &self,
+        key: &ExchangeKey,
+        holder: Holder,
+        known: Option<&Case>,
+        incident: &Incident,
+    ) -> Box<RawValue> {
+        let scene = self.scene();
+        let counterpart = scene.counterpart(&key.peer, Towards::Client, holder);
+        let fields = counterpart.fields;
+        let announced = incident.announced.iter().filter(|one| one.peer == key.peer);
+        let changes = Changes {
+            case: incident.case.clone().map(|case| match known {
+                // A status without a word waits for a person; until then the peer knows the last one that had one.
+                Some(known) if fields.word(FieldName::CaseStatus, &case.status).is_none() => known.clone(),
+                _ => case,
+            }),
+            solution: Some(incident.work.solution.clone()),
+            completion_code: Some(incident.work.completion_code),
+            expected_resolution: Some(incident.work.expected_resolution),
+            comments: counterpart.shared(incident),
+            attachments: announced.map(|one| one.note.clone()).collect(),
+            milestones: counterpart.told_milestones(incident),
+            deadlines: counterpart.told_deadlines(incident),
+        };
+        let hides = scene.settings.hides_addresses_from(&key.peer);
+        tell(fields, if hides { hide_in_changes(changes) } else { changes })
     }
 
     /// The transactions of some exchanges; unknown ones are left out.
@@ -128,8 +147,15 @@ impl Engine {
             })
             .await?;
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
-        let cases: HashMap<IncidentId, Option<Case>> =
-            self.store().load(&ids).await?.incidents.into_iter().map(|one| (one.id, one.case)).collect();
+        // Of an exchange that is switched off the client knows the case that it was told last (C-59).
+        let cases: HashMap<IncidentId, Option<Case>> = self
+            .store()
+            .load(&ids)
+            .await?
+            .incidents
+            .into_iter()
+            .map(|one| (one.id, one.case.filter(|_| one.active)))
+            .collect();
         let settings = self.settings();
         let hides = settings.hides_addresses_from(client);
         let shown = |case: Case| if hides { hide_in_case(case) } else { case };
@@ -140,6 +166,7 @@ impl Engine {
             case: record
                 .incident()
                 .and_then(|id| cases.get(&id).cloned())
+                .map(|case| case.or_else(|| record.shadow.case.clone()))
                 .flatten()
                 .map(shown)
                 .and_then(|case| tell_case(settings.fields(client), case, record.shadow.case.as_ref())),
@@ -165,6 +192,22 @@ impl Engine {
         let answer = self.transactions(client, vec![reference.exchange]).await?;
         answer.transactions.into_iter().next().ok_or_else(unknown)
     }
+}
+
+/// The record as the client was told of it: what changed since the exchange was switched off stays here (C-59).
+fn as_told(incident: &Incident, shadow: &Shadow) -> Incident {
+    let mut told = incident.clone();
+    let is_known = |text: &String| shadow.solution == Some(Mark::of(text));
+    let short = || shadow.solution.as_ref().and_then(Mark::text).map(str::to_owned);
+    told.work.solution = incident.work.solution.clone().filter(is_known).or_else(short);
+    (told.work.phase, told.work.completion_code) = (shadow.phase, shadow.completion_code);
+    told.work.expected_resolution = shadow.expected_resolution;
+    told.case = shadow.case.clone();
+    told.comments.retain(|one| one.position <= shadow.comments);
+    told.announced.retain(|one| one.position <= shadow.attachments);
+    told.milestones.retain(|one| one.position <= shadow.milestones);
+    told.deadlines.retain(|one| one.position <= shadow.deadlines);
+    told
 }
 
 fn transaction(record: &ExchangeRecord) -> Option<TransactionId> {

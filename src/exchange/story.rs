@@ -146,7 +146,12 @@ fn disclosed(kept: &Kept, proof: Option<&Proof>) -> Option<Disclosed> {
         at: kept.entry.at.clone(),
         exchange: kept.entry.exchange.as_ref()?.parse().ok()?,
         seq: kept.entry.seq? as u64,
-        outcome: if kept.entry.way.as_deref() == Some(Way::Refused.as_str()) { "refused" } else { "taken" }.to_owned(),
+        outcome: match kept.entry.way.as_deref() {
+            Some(way) if way == Way::Refused.as_str() => "refused",
+            Some(way) if way == Way::Shown.as_str() => "to be read",
+            _ => "taken",
+        }
+        .to_owned(),
         operation: kind.unwrap_or_default(),
         fields: fields(content),
         signed: proof.map(|proof| proof.operation.at),

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
-    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Field, HandOver, Incident, IncidentId,
-    Person, Phase, PhaseGroup, Reference, Standing, Submission, Towards,
+    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Ending, Field, HandOver, Incident,
+    IncidentId, Person, Phase, PhaseGroup, Reference, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -28,6 +28,19 @@ pub enum Decision {
     /// What was submitted is not wanted any more (C-08).
     Cancel,
     Reject,
+}
+
+impl Decision {
+    /// Whichever command a code comes with: one that withdraws or refuses a shared case cancels or rejects it (C-08, C-09).
+    fn meant(self, incident: &Incident, request: &WorkRequest) -> Self {
+        let is_shared = incident.references.iter().any(|one| one.standing != Standing::Rejected);
+        let code = request.completion_code.as_deref().and_then(CompletionCode::parse);
+        match (self, code.filter(|_| is_shared)) {
+            (Decision::Resolve | Decision::Close, Some(CompletionCode::WithdrawnByUser)) => Decision::Cancel,
+            (Decision::Resolve | Decision::Close, Some(CompletionCode::RequestRejected)) => Decision::Reject,
+            _ => self,
+        }
+    }
 }
 
 impl Engine {
@@ -107,6 +120,7 @@ impl Engine {
         if let Some(asked) = asked {
             asked.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
         }
+        let decision = decision.meant(&incident, request);
         let edit = self.edit_for(&incident, decision, request)?;
         if decision == Decision::Cancel && asked.is_none() && !self.is_submitted(&incident).await? {
             return Err(action(format!("incident {id} was submitted to nobody; there is nothing to cancel")));
@@ -162,6 +176,16 @@ impl Engine {
         if ours && incident.case.is_none() && matches!(decision, Decision::Resolve | Decision::Close) {
             return Err(action(format!("incident {} has no case yet; accept it first", incident.id)));
         }
+        let tells = request.solution.is_some()
+            || request.completion_code.is_some()
+            || request.expected_resolution.is_some()
+            || request.status.is_some()
+            || request.contact.is_some();
+        let is_shared = incident.references.iter().any(|one| one.standing != Standing::Rejected);
+        if decision == Decision::Update && tells && is_shared && Ending::of(&incident.work) == Some(Ending::Cancel) {
+            let id = incident.id;
+            return Err(action(format!("incident {id} was canceled, and nothing more of it is told; reopen it first")));
+        }
         let code = match &request.completion_code {
             Some(text) => Some(CompletionCode::parse(text).ok_or_else(|| {
                 let known: Vec<_> = CompletionCode::ALL.iter().map(|code| code.as_str()).collect();
@@ -192,7 +216,9 @@ impl Engine {
         }
         let code = match decision {
             Decision::Reject | Decision::Cancel => ending,
-            _ => code.or_else(|| ending.filter(|_| incident.work.completion_code.is_none())),
+            // A code that was left from before a reopening ends nothing by itself.
+            _ => code
+                .or_else(|| ending.filter(|_| incident.work.completion_code.is_none_or(CompletionCode::ends_at_once))),
         };
         let reopens = decision == Decision::Reopen;
         let mut comments = self.comment(&request.comment, &request.operator)?;

@@ -69,7 +69,7 @@ pub struct Disclosed {
     pub at: String,
     pub exchange: ExchangeId,
     pub seq: u64,
-    /// `taken`, `refused`, or `under way`.
+    /// `taken`, `refused`, `under way`, or `to be read`: a record as a whole, after this site has lost its state.
     pub outcome: String,
     pub operation: String,
     /// What stood in it, in the words that travelled: what was hidden is hidden here too.

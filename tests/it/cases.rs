@@ -275,7 +275,7 @@ async fn what_no_case_can_have_is_refused_and_changes_nothing() {
     assert_eq!(made.status, 200, "{made:?}");
     let before = eventually("its type and its promises", || async {
         let shown = hear(site.request("GET", "/v1/cases/1")).await;
-        shown.body["dueDate"].is_string().then_some(shown)
+        (shown.body["dueDate"].is_string() && shown.body["caseTypeName"].is_string()).then_some(shown)
     })
     .await;
     for (method, path, body, reason) in [

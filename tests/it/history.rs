@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::caller::Caller;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
 use crate::support::{Pair, Site, eventually};
 
@@ -357,4 +358,46 @@ async fn what_a_peer_has_seen_is_one_command_and_hidden_values_are_hidden() {
     assert!(nothing.contains("nobody has seen nothing"), "{nothing}");
     let story = pair.end_user.command(&["history", "1"]).ok();
     assert!(story.contains("acknowledged") && story.contains("yes"), "{story}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_reads_of_a_whole_record_is_what_it_was_told_or_stands_in_the_history() {
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.wait_all_open(1).await;
+    let by = |more: Value| {
+        let mut body = json!({"operator": "bert"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    pair.partner.act("/v1/incidents/1/update", by(json!({"comment": "On it", "solution": "a first thought"}))).await;
+    pair.end_user.when(1, "the comment", |shown| shown["comments"][0]["text"] == "On it").await;
+    pair.partner.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+    let secret = json!({"comment": "SECRET", "solution": "SECRET too", "status": "SECRET as well"});
+    pair.partner.act("/v1/incidents/1/update", by(secret)).await;
+    // C-59: what it reads as a whole holds no more than it was told. The case is asked for in two other ways.
+    let caller = Caller::north(pair.wire.target_port());
+    for path in ["/v1/exchanges?limit=10", "/v1/transactions/1"] {
+        let read = caller.get(path).await.body.to_string();
+        assert!(!read.contains("SECRET") && read.contains("CASE-1"), "{path}: {read}");
+    }
+    let read = caller.get("/v1/exchanges?limit=10").await.body.to_string();
+    assert!(read.contains("On it") && read.contains("a first thought"), "{read}");
+    let told = pair.partner.command(&["history", "disclosed", "--peer", "north", "1"]).ok();
+    assert!(!told.contains("SECRET"), "{told}");
+
+    // After lost state nobody knows what was told: the client reads the record as it stands, and the history says so.
+    pair.partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    pair.end_user.when(1, "what waited", |shown| shown["solution"] == "SECRET too").await;
+    pair.partner.kill();
+    pair.partner.execute("UPDATE incident SET solution = 'found meanwhile' WHERE id = 1").await;
+    pair.partner.lose_state();
+    pair.partner.start().await;
+    pair.end_user.when(1, "what was found", |shown| shown["solution"] == "found meanwhile").await;
+    let told = pair.partner.command(&["history", "disclosed", "--peer", "north", "1"]).ok();
+    assert!(told.contains("record 0 (to be read") && told.contains("found meanwhile"), "{told}");
+    eventually("everything to be signed for", || async {
+        (pair.partner.command(&["history", "verify"]).code == 0).then_some(())
+    })
+    .await;
 }

@@ -4,6 +4,7 @@ mod adopt;
 mod attachments;
 mod behind;
 mod both;
+mod canceled;
 mod cases;
 mod circles;
 mod cli;

@@ -283,6 +283,18 @@ async fn a_client_is_told_of_its_own_exchanges_alone() {
     assert_eq!(north.get("/v1/digests?after=x").await.status, 400);
 }
 
+/// A batch or a feed without what came with a later version.
+fn older(mut told: Value) -> Value {
+    for one in told["operations"].as_array_mut().into_iter().flatten() {
+        one.as_object_mut().unwrap().remove("seen");
+        if let Some(content) = one["operation"]["content"].as_object_mut() {
+            content.remove("milestones");
+            content.remove("deadlines");
+        }
+    }
+    told
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_peer_keeps_working_and_is_not_asked_for_what_it_has_not() {
     let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
@@ -293,22 +305,48 @@ async fn an_older_peer_keeps_working_and_is_not_asked_for_what_it_has_not() {
             site
         })),
         "/v1/digests" => Twist::Say(Said::problem(404, "not-found", "see /openapi.json for what there is")),
+        // It tells neither what it has seen nor of milestones, and hears of neither.
+        "/v1/updates" => Twist::Tell(Box::new(older)),
+        "/v1/operations" => Twist::Ask(older(call.body.clone())),
         _ => Twist::Pass,
     });
     pair.run().await;
-    pair.end_user.insert(0, 2).await;
-    pair.open(2).await;
+    pair.end_user.insert(0, 3).await;
+    pair.open(3).await;
     let refused = pair.end_user.post("/v1/reconcile", json!({"operator": "anna"})).await;
     assert_eq!((refused.status, &refused.body["type"]), (409, &json!("urn:casebridge:problem:unsupported")));
     pair.end_user.command(&["reconcile"]).refused(6, &["does not know \"reconcile\" yet"]);
     pair.end_user.command(&["resync", "1"]).refused(6, &["does not know \"reconcile\" yet"]);
     assert_eq!(pair.relay.count("/v1/digests"), 0);
-    // The rest of the flow.
-    pair.partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
-    eventually("the end", || async {
-        (pair.end_user.get("/v1/incidents/1").await.body["exchanges"][0]["step"] == "closed").then_some(())
+    // The rest of the flow: words and a file, resolved, opened again, closed; and one that is given back.
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.act("/v1/incidents/1/comments", json!({"text": "From below", "operator": "anna"})).await;
+    partner.act("/v1/incidents/1/comments", json!({"text": "From above", "operator": "bert"})).await;
+    north.attach(1, "core", b"a file").await;
+    north.when(1, "the word from above", |shown| shown["comments"].to_string().contains("From above")).await;
+    partner.when(1, "the word from below", |shown| shown["comments"].to_string().contains("From below")).await;
+    eventually("the file", || async {
+        let stored = "SELECT count(*) FROM attachment WHERE name = 'core' AND state = 'stored'";
+        (partner.count(stored).await == 1).then_some(())
     })
     .await;
+    partner.act("/v1/incidents/1/resolve", json!({"solution": "Reseated", "operator": "bert"})).await;
+    north
+        .when(1, "the solution", |shown| {
+            (&shown["phase"], &shown["solution"]) == (&json!("review"), &json!("Reseated"))
+        })
+        .await;
+    north.act("/v1/incidents/1/reopen", json!({"comment": "It fails again", "operator": "anna"})).await;
+    partner.when(1, "the reopening", |shown| shown["phase"] == "initial_support").await;
+    partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
+    north.step(1, "partner", "closed").await;
+    partner.act("/v1/incidents/2/reject", json!({"comment": "Not ours", "operator": "bert"})).await;
+    north.step(2, "partner", "rejected").await;
+    north.act("/v1/incidents/3/cancel", json!({"operator": "anna"})).await;
+    partner.when(3, "the cancellation", |shown| shown["completion_code"] == "abandoned_by_user").await;
+    for site in [north, partner] {
+        assert_eq!(site.get("/v1/parked").await.body["total"], 0, "{}", site.alias);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,8 @@ pub enum Way {
     /// The peer has got it and does not take it.
     Refused,
     In,
+    /// The peer reads it, in a record as a whole, and no operation of this site's stands for it.
+    Shown,
 }
 
 impl Way {
@@ -25,6 +27,7 @@ impl Way {
             Way::Out => "out",
             Way::Refused => "refused",
             Way::In => "in",
+            Way::Shown => "shown",
         }
     }
 }
@@ -54,6 +57,15 @@ impl Travelled {
     pub fn theirs(peer: &Alias, seq: u64, operation: &RawValue) -> Self {
         let sha256 = ContentDigest::of(operation.get().as_bytes());
         Self { peer: peer.clone(), way: Way::In, seq, sha256, content: None }
+    }
+}
+
+impl Travelled {
+    /// A record that a peer reads as a whole; no operation has the number 0.
+    pub fn shown(peer: &Alias, record: &RawValue) -> Self {
+        let text = format!(r#"{{"kind":"record","content":{}}}"#, record.get());
+        let sha256 = ContentDigest::of(text.as_bytes());
+        Self { peer: peer.clone(), way: Way::Shown, seq: 0, sha256, content: Some(text) }
     }
 }
 

@@ -65,6 +65,7 @@ pub fn adopted(
 }
 
 /// Comments, files and milestones of ours that the peer has lost are told once more; each has an ID or a digest, and arrives once.
+/// What was canceled waits for its Reopen (C-13).
 pub fn told_again(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
@@ -72,6 +73,9 @@ pub fn told_again(
     scene: &Scene,
 ) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    if record.shadow.is_canceled() {
+        return Ok(());
+    }
     let comments = lost.comments.chunks(Operation::COMMENT_LIMIT);
     let comments = comments.map(|comments| Changes { comments: comments.to_vec(), ..Changes::default() });
     let files = lost.attachments.chunks(Operation::ATTACHMENT_LIMIT);

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use super::answer::transacted;
 use super::change::difference;
-use super::{Changed, Scene, step};
-use crate::case::{Holder, Incident, IncidentId, Merged, Operation, OperationKind, TransactionId};
+use super::{Changed, Scene, enqueue, step};
+use crate::case::{Changes, Holder, Incident, IncidentId, Merged, Operation, OperationKind, TransactionId};
 use crate::exchange::EngineError;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked, Transaction};
 
@@ -35,9 +35,10 @@ impl Taken {
     }
 }
 
-/// What an operation of the peer's leaves in the record of its exchange.
-fn take(record: &mut ExchangeRecord, taken: &Taken) {
+/// What an operation of the peer's leaves in the record of its exchange. `sent` counts our operations before it came.
+fn take(record: &mut ExchangeRecord, taken: &Taken, sent: u64) {
     match taken.operation.kind() {
+        _ if taken.merged.keeps_holder || record.touched.hands_over_after(sent) => {}
         OperationKind::Assign => record.holder = Holder::Us,
         OperationKind::Accept => record.holder = Holder::Peer,
         _ => {}
@@ -82,7 +83,16 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     record.applied = taken.seq;
     record.applied_digest = Some(taken.digest);
     record.heard = now;
-    take(&mut record, taken);
+    take(&mut record, taken, sent);
+    // Who has it in hand is said by the site above, as often as the one below does not know.
+    if taken.merged.keeps_holder {
+        let told = match record.holder {
+            Holder::Us => Operation::Accept(Changes::default()),
+            Holder::Peer => Operation::Assign(Changes::default()),
+        };
+        let shadow = record.shadow.clone();
+        enqueue(transaction, &taken.key, &mut record, vec![told], &shadow, scene)?;
+    }
     let withheld = match &taken.after {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
         None => None,
@@ -155,7 +165,8 @@ pub fn applied_late(
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
     }
-    take(&mut record, taken);
+    let sent = record.sent;
+    take(&mut record, taken, sent);
     transaction.remove_inbound(&taken.key, taken.seq)?;
     let mut next = None;
     for seq in taken.seq + 1..=record.applied {

@@ -20,6 +20,9 @@ use crate::store::history::{
 use crate::store::{StoreError, Write};
 use crate::telemetry::CrashPoint;
 
+/// What is told once of one operation, or of one record that a peer reads as a whole.
+const TOLD_ONCE: [Action; 3] = [Action::Acknowledged, Action::OperationSent, Action::Adopted];
+
 /// The machine's own name.
 static NODE: LazyLock<String> = LazyLock::new(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
 
@@ -92,7 +95,7 @@ impl NewEntry {
     /// Whether it says what an operation of ours came to, which is told once however often its answer is read: a Create that
     /// was acknowledged before a power cut took that back is acknowledged, or taken, again.
     fn is_told_once(&self) -> bool {
-        self.action == Action::Acknowledged.as_str() || self.action == Action::OperationSent.as_str()
+        TOLD_ONCE.iter().any(|action| self.action == action.as_str())
     }
 }
 
@@ -203,11 +206,12 @@ async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>)
     let told: Vec<i64> = sqlx::query_scalar(
         "SELECT j.key FROM jsonb_each(?1) j WHERE EXISTS (SELECT 1 FROM history h \
            WHERE h.incident = j.value ->> 0 AND h.exchange = j.value ->> 1 AND h.seq = j.value ->> 2 \
-             AND h.action IN (?2, ?3) AND h.sha256 IS j.value ->> 3)",
+             AND h.action IN (?2, ?3, ?4) AND h.sha256 IS j.value ->> 3)",
     )
     .bind(to_json(&keys))
-    .bind(Action::Acknowledged.as_str())
-    .bind(Action::OperationSent.as_str())
+    .bind(TOLD_ONCE[0].as_str())
+    .bind(TOLD_ONCE[1].as_str())
+    .bind(TOLD_ONCE[2].as_str())
     .fetch_all(&mut *connection)
     .await?;
     let told: HashSet<i64> = told.into_iter().collect();
@@ -311,7 +315,7 @@ async fn entries(
                     "SELECT ",
                     columns!(),
                     ", {} FROM history h WHERE h.incident = ?3 AND h.id > ?1 AND h.peer = ?4 \
-                 AND h.way IN ('out', 'refused') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
+                 AND h.way IN ('out', 'refused', 'shown') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
                 ),
                 BEFORE
             ),
@@ -324,7 +328,7 @@ async fn entries(
                     "SELECT ",
                     columns!(),
                     ", {} FROM history h WHERE h.id > ?1 AND h.peer = ?4 \
-                 AND h.way IN ('out', 'refused') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
+                 AND h.way IN ('out', 'refused', 'shown') AND h.content IS NOT NULL ORDER BY h.id LIMIT ?2"
                 ),
                 BEFORE
             ),

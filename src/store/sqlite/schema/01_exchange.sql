@@ -280,7 +280,7 @@ CREATE TABLE history (
   detail   TEXT NOT NULL,
   node     TEXT NOT NULL,                                     -- the machine that made it
   peer     TEXT,
-  way      TEXT CHECK (way IN ('out', 'refused', 'in')),      -- of the operation that it tells of
+  way      TEXT CHECK (way IN ('out', 'refused', 'in', 'shown')),      -- of the operation that it tells of
   sha256   TEXT,                                              -- of `content`, or of what came from the peer
   context  TEXT,                                              -- old and new values, JSON
   hash     TEXT NOT NULL CHECK (length(hash) = 64),           -- over the row before it and this one
