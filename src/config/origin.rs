@@ -13,7 +13,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Self {
         let mark = |metadata: Metadata| (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec());
         Self { path: path.to_owned(), mark: std::fs::metadata(path).ok().map(mark) }
     }

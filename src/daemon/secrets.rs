@@ -57,3 +57,35 @@ impl Secrets {
         files.iter().find(|file| file.is(&self.tokens))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a program does it that hands out one short token after the other.
+    #[tokio::test]
+    async fn tokens_that_change_again_and_again_count_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = dir.path().join("tokens.json");
+        std::fs::write(&tokens, "").unwrap();
+        let secrets = Secrets {
+            text: String::new(),
+            files: vec![Watched::of(&tokens)],
+            tokens: tokens.clone(),
+            interval: Duration::from_millis(50),
+        };
+        let change = async {
+            for length in 1.. {
+                std::fs::write(&tokens, "x".repeat(length)).unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let counted = async {
+            tokio::select! {
+                () = secrets.changed() => {}
+                () = change => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), counted).await.expect("the revoked token is good for ever");
+    }
+}

@@ -813,6 +813,9 @@ async fn the_commands_work_a_case_from_its_beginning_to_its_end() {
     assert!(listed.contains("CMpartner-1") && listed.contains("@night shift"), "{listed}");
     let activities = site.command(&["case", "activities", "1"]).ok();
     assert!(activities.contains("claimed") && activities.contains("operator anna"), "{activities}");
+    assert_eq!(site.command(&["reaction", "retry", "--all", "--json"]).json()["rearmed"], 0);
+    site.command(&["reaction", "delete", "99", "--json"]).refused(6, &["\"exit\": 6", "\"title\""]);
+    assert!(site.command(&["history", "verify", "--json"]).json()["entries"].as_u64() > Some(0));
     let file = site.path("note.txt");
     std::fs::write(&file, "It beeps.").unwrap();
     site.command(&["case", "upload", "1", file.to_str().unwrap()]).ok();
