@@ -27,6 +27,9 @@ fn plain(reason: &str) -> String {
         ("number too", "must be a smaller number"),
         ("was not `true` or `false`", "must be true or false"),
     ];
+    if let Some(name) = reason.strip_prefix("duplicate field ") {
+        return format!("{name} is given more than once");
+    }
     let Some((name, told)) = reason.split_once(": ") else { return reason.to_owned() };
     match WORDS.iter().find(|(library, _)| told.contains(library)) {
         Some((_, own)) => format!("`{name}` {own}"),

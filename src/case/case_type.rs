@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -98,6 +99,15 @@ impl Definitions {
     }
 }
 
+impl Terms {
+    /// Tells these terms from others. Days off come and go, and are a part of the same promise.
+    fn fingerprint(&self, goal: Goal) -> String {
+        let calendar = self.calendar.iter().map(|one| Calendar { holidays: Vec::new(), ..one.clone() });
+        let seconds = |span: Duration| span.as_secs();
+        json!([goal, seconds(self.within), self.warn_before.map(seconds), calendar.collect::<Vec<_>>()]).to_string()
+    }
+}
+
 impl CaseType {
     /// `caseTypeId` of M-01.
     pub fn id(&self) -> Uuid {
@@ -107,7 +117,7 @@ impl CaseType {
     /// What is promised on a case of this type.
     pub fn deadlines(&self, site: SiteId, incident: &Incident) -> Vec<Deadline> {
         let make = |kind: DeadlineKind, name: &str, goal: Goal, terms: &Terms| Deadline {
-            id: Deadline::id_of(site, incident.id, &format!("{} {name}", kind.as_str())),
+            id: Deadline::id_of(site, incident.id, &format!("{} {name}", kind.as_str()), &terms.fingerprint(goal)),
             kind,
             name: name.to_owned(),
             goal,
@@ -152,6 +162,7 @@ pub fn changed(have: &[Deadline], wanted: &[Deadline]) -> Vec<Deadline> {
 mod tests {
     use super::*;
     use crate::case::example::incident;
+    use crate::case::milestone::{Fact, Milestone, Passed};
 
     fn terms(hours: u64) -> Terms {
         Terms { within: Duration::from_secs(hours * 3600), warn_before: None, calendar: None }
@@ -212,6 +223,27 @@ mod tests {
         assert_eq!(changed(&dropped, &first), [], "dropped once");
         let again = changed(&dropped, &repair().deadlines(site(), &record));
         assert_eq!((names(&again), again[0].dropped, again[0].revision), (vec!["fast"], false, 2));
+    }
+
+    #[test]
+    fn m_07_other_terms_are_another_promise_and_the_same_ones_are_the_same() {
+        let record = incident();
+        let first = repair().deadlines(site(), &record);
+        let warned = Fact::Deadline { deadline: first[0].id, passed: Passed::Warned };
+        let milestones = [Milestone::new(Uuid::from_u128(7), record.created_at, warned)];
+        let marked = |one: &Deadline| one.passed(&milestones).0;
+        let other = CaseType { name: "slow".into(), due: Some(terms(200)), ..repair() };
+        let moved = changed(&first, &other.deadlines(site(), &record));
+        let told: Vec<(bool, u64, bool)> =
+            moved.iter().map(|one| (one.dropped, one.within / 3600, marked(one))).collect();
+        assert_eq!(told, [(false, 200, false), (true, 100, true)], "nobody was warned of the new one");
+        let corrected = CaseType { name: "mend".into(), ..repair() };
+        assert_eq!(changed(&first, &corrected.deadlines(site(), &record)), [], "the same promise by another type");
+        let all = [vec![Deadline { ..moved[1].clone() }], vec![moved[0].clone()], first[1..].to_vec()].concat();
+        let back = changed(&all, &first);
+        let told: Vec<(bool, u64, bool)> =
+            back.iter().map(|one| (one.dropped, one.within / 3600, marked(one))).collect();
+        assert_eq!(told, [(false, 100, true), (true, 200, false)], "it was warned of, once");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::text::{TextFault, instant, line};
 /// A promise on one case: so much working time until it is answered or solved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deadline {
-    /// Made of the site, the incident and the rule: `slaInstanceIds` of M-01.
+    /// Made of the site, the incident, the rule and its terms: `slaInstanceIds` of M-01.
     #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
     pub kind: DeadlineKind,
@@ -146,13 +146,16 @@ impl Deadline {
     /// The longest span, in seconds: ten years.
     pub const LONGEST: u64 = 10 * 365 * 86_400;
 
-    /// The same at every time for a site, an incident and a rule of its configuration.
-    pub fn id_of(site: SiteId, incident: IncidentId, rule: &str) -> Uuid {
+    /// The same at every time for a site, an incident, and a rule of its configuration with its terms: what was noted of one
+    /// promise (M-07) says nothing of another one that takes its place.
+    pub fn id_of(site: SiteId, incident: IncidentId, rule: &str, terms: &str) -> Uuid {
         let mut hash = Sha256::new();
         hash.update(b"casebridge deadline 1");
         hash.update(site.0.as_bytes());
         hash.update(incident.0.to_be_bytes());
         hash.update(rule.as_bytes());
+        hash.update([0]);
+        hash.update(terms.as_bytes());
         let digest: [u8; 32] = hash.finalize().into();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -281,7 +284,7 @@ mod tests {
 
     fn sla() -> Deadline {
         Deadline {
-            id: Deadline::id_of(SiteId(Uuid::from_u128(1)), IncidentId(7), "sla solve"),
+            id: Deadline::id_of(SiteId(Uuid::from_u128(1)), IncidentId(7), "sla solve", "8h"),
             kind: DeadlineKind::Sla,
             name: "solve".into(),
             goal: Goal::Solution,
@@ -353,7 +356,7 @@ mod tests {
     #[test]
     fn m_01_the_due_date_is_the_sites_own_and_stays_while_the_clock_stands_still() {
         let due = |hours: u64, origin: Option<&str>| Deadline {
-            id: Deadline::id_of(SiteId(Uuid::from_u128(1)), IncidentId(7), &format!("due {hours}")),
+            id: Deadline::id_of(SiteId(Uuid::from_u128(1)), IncidentId(7), "due date", &hours.to_string()),
             kind: DeadlineKind::Due,
             within: hours * 3600,
             calendar: None,
@@ -429,11 +432,18 @@ mod tests {
 
     #[test]
     fn its_id_is_its_own() {
-        let id =
-            |site: u128, incident, rule| Deadline::id_of(SiteId(Uuid::from_u128(site)), IncidentId(incident), rule);
-        assert_eq!(id(1, 7, "sla solve"), id(1, 7, "sla solve"));
-        for other in [id(2, 7, "sla solve"), id(1, 8, "sla solve"), id(1, 7, "sla answer")] {
-            assert_ne!(other, id(1, 7, "sla solve"));
+        let id = |site: u128, incident, rule, terms| {
+            Deadline::id_of(SiteId(Uuid::from_u128(site)), IncidentId(incident), rule, terms)
+        };
+        let one = id(1, 7, "sla solve", "8h");
+        assert_eq!(one, id(1, 7, "sla solve", "8h"));
+        for (site, incident, rule, terms) in [
+            (2, 7, "sla solve", "8h"),
+            (1, 8, "sla solve", "8h"),
+            (1, 7, "sla answer", "8h"),
+            (1, 7, "sla solve", "9h"),
+        ] {
+            assert_ne!(one, id(site, incident, rule, terms), "{site} {incident} {rule} {terms}");
         }
     }
 

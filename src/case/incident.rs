@@ -265,10 +265,11 @@ pub enum CaseFault {
 }
 
 impl Case {
-    /// The statuses that a command gives a case which is resolved, closed, opened again or rejected.
+    /// The statuses that a command gives a case which is resolved, closed, opened again, canceled or rejected.
     pub const RESOLVED: &str = "Resolved";
     pub const CLOSED: &str = "Closed";
     pub const REOPENED: &str = "Reopened";
+    pub const CANCELED: &str = "Canceled";
     pub const REJECTED: &str = "Rejected";
 
     /// The ID and the link are checked by their types; the rest is checked here.

@@ -70,6 +70,8 @@ struct VerifyArguments {
     /// The peer's export: the history must reach as far as the signatures that the peer holds
     #[arg(long, value_name = "FILE")]
     held: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// A file of keys, and whose they are: that is said by who verifies, and not by who wrote the file.
@@ -236,7 +238,10 @@ async fn verify(config: &Path, arguments: VerifyArguments) -> Result<(), Failure
         let remedy = "compare it with a copy from before, and with the export of the peer";
         Failure::new(Exit::Failed, "the history is not as it was written", finding, remedy)
     })?;
-    print::out(&told(&report))?;
+    match arguments.output.json {
+        true => print::out(&print::json(&report)?)?,
+        false => print::out(&told(&report))?,
+    }
     let lacking = lacking(&report);
     match lacking.is_empty() {
         true => Ok(()),

@@ -63,6 +63,8 @@ pub struct FileArguments {
     /// Whose it is to be; yours when left out
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +75,8 @@ pub struct EditArguments {
     /// A JSON file; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +87,8 @@ pub struct CopyArguments {
     /// The name of the copy
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +96,8 @@ pub struct OneArguments {
     /// The number of the reaction
     #[arg(value_name = "ID")]
     id: i64,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +108,8 @@ pub struct MoveArguments {
     /// Its new place, from 1
     #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]
     to: u32,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +137,8 @@ pub struct RetryArguments {
     /// Of all reactions
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub async fn run(local: &Local, command: ReactionCommand) -> Result<(), Failure> {
@@ -137,33 +149,48 @@ pub async fn run(local: &Local, command: ReactionCommand) -> Result<(), Failure>
             if !incidents.is_empty() {
                 reaction.scope.incidents = incidents.into_iter().map(IncidentId).collect();
             }
-            change(local, ReactionChange::Add { reaction }, source.owner, "added").await
+            change(local, ReactionChange::Add { reaction }, source.owner, "added", source.output).await
         }
-        ReactionCommand::Edit(EditArguments { id, file }) => {
-            change(local, ReactionChange::Edit { id, reaction: read(&file)? }, None, "changed").await
+        ReactionCommand::Edit(EditArguments { id, file, output }) => {
+            change(local, ReactionChange::Edit { id, reaction: read(&file)? }, None, "changed", output).await
         }
-        ReactionCommand::Copy(CopyArguments { id, name }) => {
-            change(local, ReactionChange::Copy { id, name }, None, "made as a copy").await
+        ReactionCommand::Copy(CopyArguments { id, name, output }) => {
+            change(local, ReactionChange::Copy { id, name }, None, "made as a copy", output).await
         }
-        ReactionCommand::Enable(one) => change(local, ReactionChange::Enable { id: one.id }, None, "enabled").await,
-        ReactionCommand::Disable(one) => change(local, ReactionChange::Disable { id: one.id }, None, "disabled").await,
-        ReactionCommand::Delete(one) => change(local, ReactionChange::Delete { id: one.id }, None, "deleted").await,
-        ReactionCommand::Move(MoveArguments { id, to }) => {
-            change(local, ReactionChange::Move { id, to }, None, "moved").await
+        ReactionCommand::Enable(one) => {
+            change(local, ReactionChange::Enable { id: one.id }, None, "enabled", one.output).await
         }
-        ReactionCommand::Import(FileArguments { file, owner }) => {
-            change(local, ReactionChange::Import { reactions: read(&file)? }, owner, "imported").await
+        ReactionCommand::Disable(one) => {
+            change(local, ReactionChange::Disable { id: one.id }, None, "disabled", one.output).await
+        }
+        ReactionCommand::Delete(one) => {
+            change(local, ReactionChange::Delete { id: one.id }, None, "deleted", one.output).await
+        }
+        ReactionCommand::Move(MoveArguments { id, to, output }) => {
+            change(local, ReactionChange::Move { id, to }, None, "moved", output).await
+        }
+        ReactionCommand::Import(FileArguments { file, owner, output }) => {
+            change(local, ReactionChange::Import { reactions: read(&file)? }, owner, "imported", output).await
         }
         ReactionCommand::Export(arguments) => export(local, arguments.owner).await,
         ReactionCommand::Runs(arguments) => runs(local, arguments).await,
-        ReactionCommand::Retry(arguments) => retry(local, arguments.id).await,
+        ReactionCommand::Retry(arguments) => retry(local, arguments).await,
     }
 }
 
-async fn change(local: &Local, change: ReactionChange, owner: Option<String>, done: &str) -> Result<(), Failure> {
+async fn change(
+    local: &Local,
+    change: ReactionChange,
+    owner: Option<String>,
+    done: &str,
+    output: Output,
+) -> Result<(), Failure> {
     let request = ReactionRequest { change, owner, operator: who::operator() };
     let what = format!("nothing is {done}");
     let answer: ReactionAnswer = local.post(&what, "/v1/reactions", &request).await?;
+    if output.json {
+        return print::out(&print::json(&answer)?);
+    }
     print::out(&match answer.id {
         Some(id) => format!("reaction {id} is {done}"),
         None => format!("the reactions are {done}; there are {} now", answer.count),
@@ -242,9 +269,12 @@ async fn runs(local: &Local, arguments: RunsArguments) -> Result<(), Failure> {
     print::out(&(table.render(print::width()) + &counts + hint))
 }
 
-async fn retry(local: &Local, reaction: Option<i64>) -> Result<(), Failure> {
-    let request = ReactionRetryRequest { reaction, operator: who::operator() };
+async fn retry(local: &Local, arguments: RetryArguments) -> Result<(), Failure> {
+    let request = ReactionRetryRequest { reaction: arguments.id, operator: who::operator() };
     let answer: RetryAnswer = local.post("nothing is tried again", "/v1/reactions/retry", &request).await?;
+    if arguments.output.json {
+        return print::out(&print::json(&answer)?);
+    }
     print::out(&format!("{} tried again", answer.rearmed))
 }
 

@@ -59,6 +59,8 @@ pub struct RevokeArguments {
     /// The ID of the token, as the list shows it
     #[arg(value_name = "ID")]
     id: String,
+    #[command(flatten)]
+    output: Output,
 }
 
 fn note(text: &str) -> Result<String, String> {
@@ -118,7 +120,7 @@ pub fn run(config: &Path, command: TokenCommand) -> Result<(), Failure> {
             new(path, holder, arguments)
         }
         TokenCommand::List(output) => list(settings.tokens, output),
-        TokenCommand::Revoke(arguments) => revoke(path, &arguments.id),
+        TokenCommand::Revoke(arguments) => revoke(path, &arguments),
     }
 }
 
@@ -204,10 +206,10 @@ const COLUMNS: [Column; 6] = [
     Column::new("NOTE", 10, 5),
 ];
 
-fn revoke(path: &Path, id: &str) -> Result<(), Failure> {
+fn revoke(path: &Path, RevokeArguments { id, output }: &RevokeArguments) -> Result<(), Failure> {
     let removed = token::change(path, |tokens| {
         let before = tokens.len();
-        tokens.retain(|one| one.id != id);
+        tokens.retain(|one| one.id != *id);
         before - tokens.len()
     });
     if removed.map_err(|fault| unwritable(&fault))? == 0 {
@@ -217,6 +219,9 @@ fn revoke(path: &Path, id: &str) -> Result<(), Failure> {
             "there is none with this ID",
             "`casebridge token list` shows them",
         ));
+    }
+    if output.json {
+        return print::out(&print::json(&json!({ "id": id, "revoked": true }))?);
     }
     print::out("the token is revoked; a running daemon takes note within site.reread_secrets")
 }

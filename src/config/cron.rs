@@ -40,7 +40,7 @@ impl Cron {
     }
 
     /// The first instant after `at` at which it fires by the clocks of `zone`. One that falls into an hour which is left
-    /// out fires when that is over, one in an hour that comes twice fires once.
+    /// out fires when that is over. In an hour that comes twice a fixed time fires once, and steps (`*/5`) go on.
     pub fn next_after(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let from = at.to_zoned(zone.clone());
         self.pattern.find_next_occurrence(&from, false).ok().map(|next| next.timestamp())

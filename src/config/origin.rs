@@ -13,9 +13,13 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Self {
         let mark = |metadata: Metadata| (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec());
         Self { path: path.to_owned(), mark: std::fs::metadata(path).ok().map(mark) }
+    }
+
+    pub fn is(&self, path: &Path) -> bool {
+        self.path == path
     }
 
     /// The same file as it is now.

@@ -60,9 +60,7 @@ impl Engine {
         check_revision(&incident, request.revision)?;
         let from = incident.state();
         let to = asked.leads_to(from).map_err(|illegal| action(illegal.to_string()))?;
-        if request.solution.is_some() || request.completion_code.is_some() || request.status.is_some() {
-            return Err(form(format!("{} takes a comment, and no solution, code or status", asked.as_str())));
-        }
+        check_comment_only(asked, request)?;
         let edit =
             Edit { state: Some(to), comments: self.comment(&request.comment, &request.operator)?, ..Edit::default() };
         let detail = format!("{} -> {}", from.as_str(), to.as_str());
@@ -135,6 +133,14 @@ fn check_ending(asked: CaseAction, request: &WorkRequest) -> Result<(), EngineEr
         }
         _ => Ok(()),
     }
+}
+
+/// What neither ends a case nor opens it again says nothing of how it ended.
+pub(super) fn check_comment_only(asked: CaseAction, request: &WorkRequest) -> Result<(), EngineError> {
+    if request.solution.is_some() || request.completion_code.is_some() || request.status.is_some() {
+        return Err(form(format!("{} takes a comment, and no solution, code or status", asked.as_str())));
+    }
+    Ok(())
 }
 
 /// Whether an operation of a client's may be what its case waited for: a case that waits for its customer goes on when the

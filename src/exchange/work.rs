@@ -204,7 +204,7 @@ impl Engine {
             Decision::Resolve => (Some(Phase::Review), Some(Case::RESOLVED), Some(CompletionCode::Fulfilled)),
             Decision::Close => (Some(Phase::Close), Some(Case::CLOSED), Some(CompletionCode::Fulfilled)),
             Decision::Reopen => (Some(Phase::InitialSupport), Some(Case::REOPENED), None),
-            Decision::Cancel => (Some(Phase::Close), None, Some(CompletionCode::WithdrawnByUser)),
+            Decision::Cancel => (Some(Phase::Close), Some(Case::CANCELED), Some(CompletionCode::WithdrawnByUser)),
             Decision::Reject => (Some(Phase::Close), Some(Case::REJECTED), Some(CompletionCode::RequestRejected)),
         };
         let closed = incident.work.phase == Phase::Close;

@@ -135,18 +135,20 @@ impl Problem {
 /// What is wrong with JSON that does not read, and where; `root` is the name of the whole, if it has one.
 pub fn misread(fault: &serde_path_to_error::Error<serde_json::Error>, root: &str) -> String {
     let path = fault.path().to_string();
+    let path_is_root = path == ".";
     let place = match (path.as_str(), root) {
         (".", root) => root.to_owned(),
         (_, "") => path,
         (_, root) => format!("{root}.{path}"),
     };
-    let reason = shown(&reason(fault.inner()), 200);
+    let reason = shown(&reason(fault.inner(), path_is_root), 200);
     if place.is_empty() { reason } else { format!("at `{}`: {reason}", shown(&place, 120)) }
 }
 
 /// In words for people who do not know what reads it.
-fn reason(fault: &serde_json::Error) -> String {
-    const NUMBERS: [(&str, &str); 5] = [
+fn reason(fault: &serde_json::Error, of_the_whole: bool) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("expected a boolean", "expected true or false"),
         ("expected u8", "expected a whole number, 0 to 255"),
         ("expected u32", "expected a whole number, 0 to 4294967295"),
         ("expected u64", "expected a whole number, 0 or more"),
@@ -156,10 +158,20 @@ fn reason(fault: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", fault.line(), fault.column());
     match fault.classify() {
         Category::Eof => format!("the JSON breaks off at {place}"),
+        // A null where a word has to stand is told as an error of syntax as well.
+        Category::Syntax if !of_the_whole => format!("no value that can stand here at {place}"),
         Category::Syntax | Category::Io => format!("this is no JSON at {place}"),
         Category::Data => {
             let told = fault.to_string();
-            NUMBERS
+            if told.starts_with("UUID parsing failed") {
+                return format!("expected a UUID, such as 6f1c2a8e-0b7d-4c39-9d52-3a4e5f607182, at {place}");
+            }
+            let told = told.replacen("unknown variant ", "there is no ", 1);
+            let told = match told.strip_prefix("invalid type: ").and_then(|told| told.split_once(", expected ")) {
+                Some((found, expected)) => format!("{found} is given, expected {expected}"),
+                None => told,
+            };
+            WORDS
                 .iter()
                 .fold(told, |told, (word, plain)| told.replace(&format!("{word} at "), &format!("{plain}, at ")))
         }

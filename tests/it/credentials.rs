@@ -73,9 +73,11 @@ async fn a_token_is_rotated_while_cases_flow_and_a_revoked_one_lets_nobody_in() 
         }
     }
     let id = second.split('_').nth(1).unwrap();
-    pair.partner.command(&["token", "revoke", id]).ok();
+    let told = pair.partner.command(&["token", "revoke", id, "--json"]).json();
+    assert_eq!((&told["id"], &told["revoked"]), (&id.into(), &true.into()));
     logged(&pair.end_user, "event=\"peer_down\"", 1).await;
     pair.partner.command(&["token", "revoke", id]).refused(1, &["none with this ID"]);
+    pair.partner.command(&["token", "revoke", id, "--json"]).refused(1, &["\"exit\": 1", "none with this ID"]);
     let status = pair.partner.get("/v1/status").await.body["warnings"].to_string();
     assert!(status.contains("nobody can come in as north"), "{status}");
 }

@@ -155,16 +155,69 @@ async fn m_07_where_no_case_type_is_configured_no_due_date_is_looked_at() {
     assert_eq!(noted(&site, "violated").await, (0, 0));
 }
 
+/// A dispatcher corrects the type of a case whose due date is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_07_another_type_makes_a_due_date_that_is_warned_of_and_missed_for_itself() {
+    let types = "[[case_type]]\nname = \"Slow\"\nprocess = \"Repair\"\ndue_within = \"3h\"\ndue_warn_before = \"90m\"\n\
+                 [[case_type]]\nname = \"Free\"\nprocess = \"Repair\"\n\
+                 [job.due_date_check]\ncase_types = [\"Chassis\", \"Slow\"]\n";
+    let mut site = partner(&format!("{BY_HAND}{types}"));
+    site.start().await;
+    old_case(&site, "old").await;
+    promised(&site, 2).await;
+    let run = async || {
+        let done = site.act("/v1/jobs/due_date_check/run", json!({})).await;
+        done["cases"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let shown = async || site.get("/v1/cases/1").await.body;
+    let marks = |case: &serde_json::Value| {
+        ["markedDueDateWarning", "markedDueDateExceeded"].map(|mark| case[mark].as_bool().unwrap())
+    };
+    let retyped = async |name: &str| {
+        let before = shown().await["dueDate"].clone();
+        let body = json!({"caseTypeName": name});
+        let done = site.request("PATCH", "/v1/cases/1").json(&body).send().await.unwrap();
+        assert_eq!(done.status(), 200);
+        eventually("other promises", || async {
+            let case = shown().await;
+            (case["dueDate"] != before).then_some(case)
+        })
+        .await
+    };
+    let breached = async || site.get("/v1/cases?breached=true").await.body["cases"].as_array().unwrap().len();
+    assert_eq!(run().await, ["warn", "violate"]);
+    assert_eq!(marks(&shown().await), [true, true]);
+    assert_eq!(breached().await, 1);
+    assert_eq!(marks(&retyped("Slow").await), [false, false], "nothing of it has come to pass");
+    assert_eq!(breached().await, 0, "what counts no more is no breach");
+    assert_eq!(run().await, ["warn"]);
+    assert_eq!(marks(&shown().await), [true, false]);
+    let free = retyped("Free").await;
+    assert_eq!((&free["dueDate"], marks(&free)), (&json!(null), [false, false]));
+    assert_eq!(marks(&retyped("Chassis").await), [true, true], "the same promise as before");
+    assert_eq!(run().await, Vec::<String>::new(), "it was told once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m_09_a_case_that_fails_stops_the_job_only_where_the_settings_say_so() {
-    let mut site = partner(&format!("{BY_HAND}[job.sla_check]\ncontinue = false\n"));
+    for (job, settings) in [
+        ("sla_check", "[job.sla_check]\ncontinue = false\n"),
+        ("due_date_check", "[job.due_date_check]\ncase_types = [\"Chassis\"]\ncontinue = false\n"),
+    ] {
+        fails_at_one_case(job, settings).await;
+    }
+}
+
+async fn fails_at_one_case(job: &str, settings: &str) {
+    let mut site = partner(&format!("{BY_HAND}{settings}"));
+    let run = format!("/v1/jobs/{job}/run");
     site.start().await;
     old_case(&site, "broken").await;
     promised(&site, 2).await;
     old_case(&site, "sound").await;
     promised(&site, 4).await;
     site.execute("UPDATE incident SET form = '{\"nonsense\": 1}' WHERE id = 1").await;
-    let stopped = site.act("/v1/jobs/sla_check/run", json!({})).await;
+    let stopped = site.act(&run, json!({})).await;
     assert_eq!((&stopped["stopped"], &stopped["found"]), (&json!(true), &json!(0)), "{stopped}");
     assert_eq!(stopped["failed"][0]["incident"], 1);
     assert!(site.log().contains("job_case_failed"));
@@ -173,7 +226,7 @@ async fn m_09_a_case_that_fails_stops_the_job_only_where_the_settings_say_so() {
     site.stop().await;
     site.edit_config("continue = false", "continue = true");
     site.start().await;
-    let done = site.act("/v1/jobs/sla_check/run", json!({})).await;
+    let done = site.act(&run, json!({})).await;
     assert_eq!((&done["stopped"], &done["failed"][0]["incident"]), (&json!(null), &json!(1)), "{done}");
     eventually("the sound case", || async { (noted(&site, "violated").await == (1, 1)).then_some(()) }).await;
 }
@@ -184,7 +237,7 @@ async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
     for point in
         ["DeadlineFound", "DeadlineNoted", "ClosingsQueued", "CaseClosed", "ClosingSettled", "DeadlinesRefreshed"]
     {
-        let mut site = partner(ALWAYS);
+        let mut site = partner(&format!("{ALWAYS}{WITH_DUE_DATES}"));
         site.start().await;
         site.kill();
         old_case(&site, "late").await;
@@ -207,11 +260,11 @@ async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
         eventually(point, || async {
             let closed = site.count("SELECT count(*) FROM incident WHERE state = 'completed'").await == 1;
             let queue = site.count("SELECT count(*) FROM closing WHERE outcome IS NULL").await == 0;
-            let missed = noted(&site, "violated").await == (1, 1);
+            let missed = noted(&site, "violated").await == (2, 2);
             (closed && queue && missed).then_some(())
         })
         .await;
-        assert_eq!(noted(&site, "warned").await, (1, 1), "{point}");
+        assert_eq!(noted(&site, "warned").await, (2, 2), "{point}: the SLA and the due date, once each");
         assert_eq!(site.count("SELECT count(*) FROM history WHERE action = 'auto_closed'").await, 1, "{point}");
         assert_eq!(site.count("SELECT count(*) FROM closing").await, 1, "{point}");
         // The one that was resolved had its solution in time.

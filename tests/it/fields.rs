@@ -80,7 +80,7 @@ name = "priority"
 values = { "1 - Critical" = "P2", "2 - High" = "P1", "3 - Medium" = "P3", "4 - Low" = "P4" }
 [[client.field]]
 name = "case_status"
-values = { "Open" = "New", "In Progress" = "Active", "Pending Customer" = "Waiting", "Resolved" = "Solved", "Closed" = "Done", "Reopened" = "Again", "Rejected" = "No" }
+values = { "Open" = "New", "In Progress" = "Active", "Pending Customer" = "Waiting", "Resolved" = "Solved", "Closed" = "Done", "Reopened" = "Again", "Canceled" = "Off", "Rejected" = "No" }
 [[client.field]]
 name = "completion_code"
 default = "keep"

@@ -1,5 +1,6 @@
 //! The states of a case (M-02): an action at either site, and both are in the same state with the same clocks.
 
+use casebridge::case::{CaseAction, CaseState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -61,6 +62,55 @@ async fn m_02_a_case_moves_at_either_site_and_both_are_in_the_same_state() {
             (5, "{\"state\":\"completed\"}")
         ]
     );
+}
+
+/// At both sites, and in every state: what the table does not allow changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_no_illegal_move_changes_anything_at_either_site() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    let mut sent = 0;
+    for (leads, state) in [
+        (None, CaseState::Opened),
+        (Some("process"), CaseState::InProcess),
+        (Some("request-input"), CaseState::InputRequested),
+        (Some("hold"), CaseState::OnHold),
+        (Some("resolve"), CaseState::Resolved),
+        (Some("complete"), CaseState::Completed),
+        (Some("reopen"), CaseState::Reopened),
+        (Some("cancel"), CaseState::Canceled),
+    ] {
+        if let Some(verb) = leads {
+            pair.partner.act(&format!("/v1/cases/1/{verb}"), by(json!({}))).await;
+        }
+        both_in(&pair, state.as_str()).await;
+        let status = |site: &Site| site.get("/v1/incidents/1");
+        if state == CaseState::Canceled {
+            pair.end_user.when(1, "its status", |shown| shown["case_status"] == "Canceled").await;
+            assert_eq!(status(&pair.partner).await.body["case_status"], "Canceled");
+        }
+        pair.at_rest(1).await;
+        for site in [&pair.end_user, &pair.partner] {
+            let look = async || (site.get("/v1/cases/1").await.body, facts(site).await, lines(site).await);
+            let before = look().await;
+            for action in CaseAction::ALL.into_iter().filter(|action| action.leads_to(state).is_err()) {
+                let path = format!("/v1/cases/1/{}", action.as_str());
+                let refused = site.post(&path, by(json!({"comment": "x"}))).await;
+                assert_eq!(refused.status, 409, "{} from {state} at {}: {}", action.as_str(), site.alias, refused.body);
+                assert_eq!(refused.body["type"], "urn:casebridge:problem:action", "{}", refused.body);
+                assert_eq!(look().await, before, "{} from {state} at {}", action.as_str(), site.alias);
+                sent += 1;
+            }
+        }
+    }
+    let illegal = CaseState::ALL.iter().flat_map(|from| CaseAction::ALL.map(|action| action.leads_to(*from)));
+    assert_eq!(sent, 2 * illegal.filter(Result::is_err).count());
+}
+
+/// How much was ever said and noted of the case.
+async fn lines(site: &Site) -> (i64, i64) {
+    (site.count("SELECT count(*) FROM history").await, site.count("SELECT count(*) FROM comment").await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use super::{Caller, Coded};
 use crate::api::Door;
 use crate::api::body::Answer;
 use crate::api::problem::Refusal;
+use crate::case::Permission;
 use crate::protocol::Problem;
 use crate::protocol::cases::CaseActivities;
 
@@ -22,5 +23,6 @@ pub async fn activities(
     path: Id,
 ) -> Result<Answer<Coded<CaseActivities>>, Refusal> {
     let case = find(&door, &caller, &id(path)?).await?;
-    Ok(caller.answer(CaseActivities { activities: door.engine.case_activities(case).await? }))
+    let documents = caller.may(Permission::DocView);
+    Ok(caller.answer(CaseActivities { activities: door.engine.case_activities(case, documents).await? }))
 }

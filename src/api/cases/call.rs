@@ -51,7 +51,7 @@ pub async fn call(
         None | Some(Tags::Any) => None,
         Some(Tags::These(tags)) => Some(one_of(door, case, &tags).await?),
     };
-    Ok(CaseCall { case, revision, operator, person })
+    Ok(CaseCall { case, revision, operator, person, may: caller.permissions })
 }
 
 /// The revision that a change is decided on: the present one, where it is among several.

@@ -36,8 +36,12 @@ pub async fn create(
     if request.comment.is_some() {
         need(&caller, Permission::Comment, "a comment")?;
     }
+    // It hands what is said here to another company.
+    if request.submit {
+        need(&caller, Permission::Everything, "to submit a case")?;
+    }
     request.device_group = group(&caller, request.device_group)?;
-    Ok(done(&caller, door.engine.create_case(request, &operator, &person).await?))
+    Ok(done(&caller, door.engine.create_case(request, &operator, &person, caller.permissions).await?))
 }
 
 /// The group of a case: whoever is tied to some sees it afterwards.

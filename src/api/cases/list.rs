@@ -23,5 +23,5 @@ pub async fn cases(
     query: Result<Query<CaseListQuery>, QueryRejection>,
 ) -> Result<Answer<Coded<CasePage>>, Refusal> {
     let query = query::read(query)?;
-    Ok(caller.answer(door.engine.list_cases(&query, call::seen(&caller)).await?))
+    Ok(caller.answer(door.engine.list_cases(&query, call::seen(&caller), caller.permissions).await?))
 }

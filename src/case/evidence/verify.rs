@@ -26,7 +26,7 @@ fn place(entry: &Option<u64>) -> String {
 }
 
 /// What was found to be as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     pub entries: u64,
     /// Operations that went to peers and were taken there.

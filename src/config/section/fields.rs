@@ -46,7 +46,7 @@ impl FieldMaps {
                 let Some(spot) = spots.get(&name) else { continue };
                 if let (FieldName::CaseStatus, Towards::Client, Some(values)) = (name, towards, &rule.values) {
                     let ours = [&case.opened_status, &case.pending_status, &case.resumed_status];
-                    let fixed = [Case::RESOLVED, Case::CLOSED, Case::REOPENED, Case::REJECTED];
+                    let fixed = [Case::RESOLVED, Case::CLOSED, Case::REOPENED, Case::CANCELED, Case::REJECTED];
                     let all = ours.into_iter().map(String::as_str).chain(fixed);
                     let missing: Vec<&str> = all.filter(|status| !values.has(status)).collect();
                     unmapped(&missing, spot, faults);

@@ -1,7 +1,8 @@
 //! The ten actions (M-02) on a case: eight move it through its states, two assign it to whoever asks.
 
 use super::{CaseCall, Change};
-use crate::case::{Action, CaseAction, InstanceEdit};
+use crate::case::{Action, CaseAction, Edit, InstanceEdit};
+use crate::exchange::act::check_comment_only;
 use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
@@ -16,8 +17,8 @@ impl Engine {
         request: WorkRequest,
     ) -> Result<CaseAnswer, EngineError> {
         match asked {
-            CaseAction::Claim => return self.claim(call).await,
-            CaseAction::Unclaim => return self.unclaim(call).await,
+            CaseAction::Claim => return self.claim(call, &request).await,
+            CaseAction::Unclaim => return self.unclaim(call, &request).await,
             CaseAction::Open
             | CaseAction::Process
             | CaseAction::RequestInput
@@ -33,34 +34,46 @@ impl Engine {
     }
 
     /// Assigns the case to whoever asks, unless somebody else has it.
-    async fn claim(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
+    async fn claim(&self, call: &CaseCall, request: &WorkRequest) -> Result<CaseAnswer, EngineError> {
         let user = &call.person;
         self.check_may_work([user])?;
+        check_comment_only(CaseAction::Claim, request)?;
+        let comments = self.comment(&request.comment, &call.operator)?;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Claim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
-            if instance.assigned_users.contains(user) {
+            let assigned_users = match instance.assigned_users.first() {
+                _ if instance.assigned_users.contains(user) => None,
+                Some(other) => {
+                    return Err(action(format!(
+                        "{other} has claimed the case; let them unclaim it, or assign it anew"
+                    )));
+                }
+                None => Some([user.clone()].into()),
+            };
+            if assigned_users.is_none() && comments.is_empty() {
                 return Ok(None);
             }
-            if let Some(other) = instance.assigned_users.first() {
-                return Err(action(format!("{other} has claimed the case; let them unclaim it, or assign it anew")));
-            }
-            let assigned_users = Some([user.clone()].into());
-            Ok(Some(Change::beside(InstanceEdit { assigned_users, ..InstanceEdit::default() }, "claimed")))
+            let edit = Edit { comments: comments.clone(), ..Edit::default() };
+            let instance = InstanceEdit { assigned_users, ..InstanceEdit::default() };
+            Ok(Some(Change { edit, instance, told: "claimed".into() }))
         })
         .await
     }
 
     /// Takes whoever asks away from those whom the case is assigned to.
-    async fn unclaim(&self, call: &CaseCall) -> Result<CaseAnswer, EngineError> {
+    async fn unclaim(&self, call: &CaseCall, request: &WorkRequest) -> Result<CaseAnswer, EngineError> {
         let user = &call.person;
+        check_comment_only(CaseAction::Unclaim, request)?;
+        let comments = self.comment(&request.comment, &call.operator)?;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Unclaim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
             let mut users = instance.assigned_users.clone();
             if !users.remove(user) {
                 return Err(action(format!("the case is not assigned to {user}")));
             }
-            let edit = InstanceEdit { assigned_users: Some(users), ..InstanceEdit::default() };
-            Ok(Some(Change::beside(edit, "unclaimed")))
+            let edit = Edit { comments: comments.clone(), ..Edit::default() };
+            let instance = InstanceEdit { assigned_users: Some(users), ..InstanceEdit::default() };
+            Ok(Some(Change { edit, instance, told: "unclaimed".into() }))
         })
         .await
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::case::text::line;
 use crate::case::{
-    CaseTypeName, Event, IncidentId, Initiator, InitiatorType, Instance, InstanceEdit, Priority, UserName,
+    CaseTypeName, Event, IncidentId, Initiator, InitiatorType, Instance, InstanceEdit, Permission, Permissions,
+    Priority, UserName,
 };
 use crate::exchange::work::form;
 use crate::exchange::{Engine, EngineError, manual};
@@ -18,12 +19,13 @@ impl Engine {
         request: CreateCase,
         operator: &str,
         person: &UserName,
+        may: Permissions,
     ) -> Result<CaseAnswer, EngineError> {
         let instance = instance(&request, person)?;
         instance.check().map_err(|fault| form(fault.to_string()))?;
         line(&request.details, Event::SYNOPSIS_LIMIT).map_err(|fault| form(format!("details {fault}")))?;
         self.check_may_work(instance.assigned_users.iter().flatten())?;
-        self.check_type(request.case_type_name.as_ref(), request.priority)?;
+        self.check_type(request.case_type_name.as_ref(), request.priority, may)?;
         if let Some(group) = &request.device_group {
             line(group, GROUP_LIMIT).map_err(|fault| form(format!("deviceGroup {fault}")))?;
         }
@@ -51,17 +53,21 @@ impl Engine {
 pub(super) const GROUP_LIMIT: usize = 128;
 
 impl Engine {
-    /// Refuses a type that the configuration does not have, and a priority that cases of the type cannot have.
+    /// Refuses a type that the configuration does not have, and a priority that cases of the type cannot have. What there is
+    /// instead is told to whoever may view the definitions.
     pub(super) fn check_type(
         &self,
         name: Option<&CaseTypeName>,
         priority: Option<Priority>,
+        may: Permissions,
     ) -> Result<(), EngineError> {
         let Some(name) = name else { return Ok(()) };
+        let told = may.allow(Permission::DefView);
         let definitions = &self.settings().definitions;
         let Some(case_type) = definitions.case_type(name.as_str()) else {
             let known: Vec<&str> = definitions.case_types.iter().map(|one| one.name.as_str()).collect();
             return Err(form(match known.is_empty() {
+                _ if !told => format!("there is no case type {name}"),
                 true => format!("there is no case type {name}; the configuration of this site has none"),
                 false => format!("there is no case type {name}; there are {}", known.join(", ")),
             }));
@@ -69,6 +75,9 @@ impl Engine {
         let allowed = &case_type.filter.priorities;
         match priority {
             Some(priority) if !allowed.is_empty() && !allowed.contains(&priority) => {
+                if !told {
+                    return Err(form(format!("cases of type {name} do not have the priority {}", priority.as_str())));
+                }
                 let allowed: Vec<&str> = allowed.iter().map(|one| one.as_str()).collect();
                 Err(form(format!("cases of type {name} have a priority of {}", allowed.join(", "))))
             }

@@ -12,6 +12,9 @@ impl Engine {
     pub async fn edit_case(&self, call: &CaseCall, request: &EditCase) -> Result<CaseAnswer, EngineError> {
         if let Some(resolution) = &request.resolution {
             paragraph(resolution, 65_536).map_err(|fault| form(format!("resolution {fault}")))?;
+            if resolution.trim().is_empty() {
+                return Err(form("resolution must not be empty".into()));
+            }
         }
         if request.is_empty() {
             return Err(form("nothing to change was given".into()));
@@ -30,7 +33,7 @@ impl Engine {
             if beside.case_type.is_some() || beside.priority.is_some() {
                 let case_type = beside.case_type.as_ref().unwrap_or(&instance.case_type);
                 let priority = beside.priority.or(incident.form.priority).or(incident.event.priority);
-                self.check_type(case_type.as_ref(), priority)?;
+                self.check_type(case_type.as_ref(), priority, call.may)?;
             }
             if beside == InstanceEdit::default() && edit == Edit::default() {
                 return Ok(None);

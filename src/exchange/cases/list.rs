@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::create::GROUP_LIMIT;
 use crate::case::text::line;
-use crate::case::{Alias, CaseOwner, CaseState, FormFault, InitiatorType, OwnerStatus, SiteId, case_name};
+use crate::case::{
+    Alias, CaseOwner, CaseState, FormFault, InitiatorType, OwnerStatus, Permission, Permissions, SiteId, case_name,
+};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
 use crate::protocol::cases::{CaseFlag, CaseListQuery, CasePage, CaseRow};
@@ -17,13 +19,18 @@ const PAGE_LIMIT: usize = 1000;
 
 impl Engine {
     /// One page of the cases that the caller sees.
-    pub async fn list_cases(&self, query: &CaseListQuery, seen: Seen) -> Result<CasePage, EngineError> {
+    pub async fn list_cases(
+        &self,
+        query: &CaseListQuery,
+        seen: Seen,
+        may: Permissions,
+    ) -> Result<CasePage, EngineError> {
         let query = parsed(query, seen, self.now())?;
         if let Some(reason) = query.contradicts_itself() {
             return Err(wrong(format!("no case can match: {reason}")));
         }
         for filter in &query.filters {
-            self.check_known(filter, &query.seen).await?;
+            self.check_known(filter, &query, may).await?;
         }
         self.store().refresh_deadlines().await?;
         let page = self.store().cases(&query).await?;
@@ -37,11 +44,13 @@ impl Engine {
 }
 
 impl Engine {
-    /// Refuses a client and a case type that neither the configuration has nor a case that the caller sees. Whoever does not
-    /// see all is not told whether there is such a client.
-    async fn check_known(&self, filter: &CaseFilter, seen: &Seen) -> Result<(), EngineError> {
-        let settings = self.settings();
+    /// Refuses a client, a group and a case type that neither the configuration has nor a case that the caller sees. Whoever
+    /// does not see all is not told whether there is such a client or group, and whoever may not view the definitions, whether
+    /// there is such a type.
+    async fn check_known(&self, filter: &CaseFilter, query: &CaseQuery, may: Permissions) -> Result<(), EngineError> {
+        let (settings, seen) = (self.settings(), &query.seen);
         let all = *seen == Seen::all();
+        let mut filters = vec![filter.clone()];
         let reason = match filter {
             CaseFilter::Client(alias) => {
                 let is_client = settings.clients.iter().any(|one| one.alias == *alias);
@@ -53,14 +62,30 @@ impl Engine {
                     false => format!("there is no client {alias}, or none of whose cases you see any"),
                 }
             }
-            CaseFilter::Type(name) => match self.check_type(Some(name), None) {
-                Ok(()) => return Ok(()),
-                Err(fault) if all => fault.to_string(),
-                Err(_) => format!("there is no case type {name}"),
-            },
+            CaseFilter::Group(group) => {
+                let has_inbox = settings.inboxes.iter().any(|one| one.group.as_ref() == Some(group));
+                if all && has_inbox || seen.within.contains(group) {
+                    return Ok(());
+                }
+                format!("there is no group {group}, or none of whose cases you see any")
+            }
+            CaseFilter::Type(name) if !may.allow(Permission::DefView) => format!("there is no case type {name}"),
+            CaseFilter::Type(name) => {
+                let priority = query.filters.iter().find_map(|one| match one {
+                    CaseFilter::Priority(priority) => Some(*priority),
+                    _ => None,
+                });
+                // Cases that came with another priority may be there all the same.
+                filters.extend(priority.map(CaseFilter::Priority));
+                match self.check_type(Some(name), priority, may) {
+                    Ok(()) => return Ok(()),
+                    Err(EngineError::Refused(problem)) => problem.detail,
+                    Err(other) => return Err(other),
+                }
+            }
             _ => return Ok(()),
         };
-        let query = CaseQuery { filters: vec![filter.clone()], deleted: true, ..CaseQuery::of(seen.clone(), 1) };
+        let query = CaseQuery { filters, deleted: true, ..CaseQuery::of(seen.clone(), 1) };
         let page = self.store().cases(&query).await?;
         if page.cases.is_empty() && page.unreadable.is_empty() { Err(wrong(reason)) } else { Ok(()) }
     }

@@ -18,7 +18,7 @@ mod spool;
 use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, UserName, case_name,
+    Action, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, Permissions, UserName, case_name,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
@@ -37,6 +37,8 @@ pub struct CaseCall {
     pub operator: String,
     /// Whoever it is meant for, as cases name people.
     pub person: UserName,
+    /// What the caller may do: a refusal tells nothing that it may not view.
+    pub may: Permissions,
 }
 
 /// What a call changes: in the record, beside it, and how the history tells it.

@@ -18,10 +18,8 @@ impl Engine {
             if relation.is_none() && instance.relation.is_none() {
                 return Ok(None);
             }
-            let told = match &relation {
-                Some(relation) => format!("related to {}", relation.display_id),
-                None => "related to no case".to_owned(),
-            };
+            // Not to which one: whoever sees this case need not see that one.
+            let told = if relation.is_some() { "related to another case" } else { "related to no case" };
             let edit = InstanceEdit { relation: Some(relation.clone()), ..InstanceEdit::default() };
             Ok(Some(Change::beside(edit, told)))
         })

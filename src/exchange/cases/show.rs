@@ -3,7 +3,7 @@
 use super::{Found, list};
 use crate::case::deadline::{Deadline, DeadlineKind};
 use crate::case::{
-    Attachment, AttachmentState, Comment, DueDate, HistoryLine, IncidentId, Milestone, case_name, case_type,
+    Action, Attachment, AttachmentState, Comment, DueDate, HistoryLine, IncidentId, Milestone, case_name, case_type,
 };
 use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
@@ -70,12 +70,29 @@ impl Engine {
         Ok(attachments.into_iter().map(|one| document(one, &guid.to_string())).collect())
     }
 
-    /// Who did what with a case, when: the newest lines, the oldest of them first.
-    pub async fn case_activities(&self, id: IncidentId) -> Result<Vec<HistoryLine>, EngineError> {
+    /// Who did what with a case, when: the newest lines, the oldest of them first. Documents are named only to whom may view
+    /// them.
+    pub async fn case_activities(&self, id: IncidentId, documents: bool) -> Result<Vec<HistoryLine>, EngineError> {
         /// Lines shown.
         const HISTORY: usize = 1000;
-        Ok(self.store().history(id, HISTORY).await?)
+        let mut lines = self.store().history(id, HISTORY).await?;
+        for line in lines.iter_mut().filter(|line| !documents && names_a_document(&line.action)) {
+            line.detail = "a document".into();
+        }
+        Ok(lines)
     }
+}
+
+fn names_a_document(action: &str) -> bool {
+    const NAMING: [Action; 6] = [
+        Action::AttachmentAdded,
+        Action::DocumentRemoved,
+        Action::AttachmentSent,
+        Action::AttachmentSkipped,
+        Action::AttachmentRefused,
+        Action::AttachmentFailed,
+    ];
+    NAMING.iter().any(|one| one.as_str() == action)
 }
 
 fn comment(comment: Comment) -> CaseComment {

@@ -275,7 +275,8 @@ pub async fn refresh(connection: &mut SqliteConnection) -> Result<(), StoreError
             let (mut breached, mut alarmed) = (false, false);
             for one in &found {
                 let Instants { warns_at, due_at } = one.instants(of, state);
-                let (warned, violated) = one.passed(of);
+                // What counts no more was neither missed nor comes near.
+                let (warned, violated) = if one.dropped { (false, false) } else { one.passed(of) };
                 let next = one.next(of, state).map(|(_, at)| at);
                 // What had run out when the clock stopped was missed, whether or not a job came to note it.
                 breached |= violated || (due_at.is_some() && !state.is_running());
