@@ -85,10 +85,9 @@ async fn m_02_no_illegal_move_changes_anything_at_either_site() {
             pair.partner.act(&format!("/v1/cases/1/{verb}"), by(json!({}))).await;
         }
         both_in(&pair, state.as_str()).await;
-        let status = |site: &Site| site.get("/v1/incidents/1");
         if state == CaseState::Canceled {
             pair.end_user.when(1, "its status", |shown| shown["case_status"] == "Canceled").await;
-            assert_eq!(status(&pair.partner).await.body["case_status"], "Canceled");
+            assert_eq!(pair.partner.get("/v1/incidents/1").await.body["case_status"], "Canceled");
         }
         pair.at_rest(1).await;
         for site in [&pair.end_user, &pair.partner] {
