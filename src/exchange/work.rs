@@ -120,11 +120,11 @@ impl Engine {
         if let Some(asked) = asked {
             asked.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
         }
-        let decision = decision.meant(&incident, request);
-        let edit = self.edit_for(&incident, decision, request)?;
         if decision == Decision::Cancel && asked.is_none() && !self.is_submitted(&incident).await? {
             return Err(action(format!("incident {id} was submitted to nobody; there is nothing to cancel")));
         }
+        let decision = decision.meant(&incident, request);
+        let edit = self.edit_for(&incident, decision, request)?;
         if decision == Decision::Reopen && self.stays_closed(&incident).await? {
             return self.submit_anew(&incident, edit, &request.operator).await;
         }

@@ -95,11 +95,21 @@ pub fn forgotten(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result
 /// The exchange is over at the upstream, and another one follows it: what waits in it goes nowhere.
 pub fn left(transaction: &mut Transaction<'_>, key: &ExchangeKey) -> Result<(), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    forget(transaction, key, &mut record)?;
+    transaction.put_exchange(key, &record)
+}
+
+/// Nothing of ours goes there any more.
+pub(super) fn forget(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+) -> Result<(), StateError> {
     for position in std::mem::take(&mut record.pending) {
         transaction.dequeue(&key.peer, position)?;
     }
     (record.due, record.parked) = (None, None);
-    transaction.put_exchange(key, &record)
+    Ok(())
 }
 
 /// The upstream has no case that the Create named; nothing came of it.

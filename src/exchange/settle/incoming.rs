@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::answer::transacted;
+use super::answer::{forget, transacted};
 use super::change::difference;
 use super::{Changed, Scene, enqueue, step};
-use crate::case::{Changes, Holder, Incident, IncidentId, Merged, Operation, OperationKind, TransactionId};
+use crate::case::{
+    Changes, Holder, Incident, IncidentId, Leg, Merged, Operation, OperationKind, TransactionId, Upward,
+};
 use crate::exchange::EngineError;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked, Transaction};
 
@@ -104,6 +106,10 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
         record.due = None;
     }
     let patience = scene.settings.retry.patience;
+    // What was on its way when the case was given back goes nowhere, and needs nobody (C-18).
+    if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. }) {
+        forget(transaction, &taken.key, &mut record)?;
+    }
     let stopped = record.progress.note(&taken.operation, now, patience).then(|| Parked {
         since: now,
         seq: taken.seq,

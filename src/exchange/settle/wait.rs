@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Scene;
-use crate::case::{Downward, IncidentId, Leg, OperationKind, Progress, Towards};
+use crate::case::{Downward, IncidentId, Leg, OperationKind, Progress, Towards, Upward};
 use crate::exchange::EngineError;
 use crate::exchange::fields::{Encoded, encode_again};
 use crate::state::{Due, ExchangeKey, ExchangeRecord, InboundEntry, OutboxEntry, Parked, StateError, Transaction};
@@ -69,6 +69,10 @@ pub fn parked(
     now: Timestamp,
 ) -> Result<Option<Parked>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
+    // Given back while the answer was on its way.
+    if matches!(record.leg, Leg::Upward { step: Upward::Rejected, .. }) {
+        return Ok(None);
+    }
     let head = match record.pending.first() {
         Some(position) => transaction.outbox(&key.peer, *position)?,
         None => None,
