@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use casebridge::case::text::is_deceptive;
 use casebridge::case::{
     Attachment, AttachmentState, ContentDigest, Deposit, DepositedFile, Event, FileContent, FollowUp, Form, Kind,
     Priority, Submission,
@@ -232,7 +233,7 @@ fn any_form() -> impl Strategy<Value = Form> {
 
 /// One line that the rules of `case::text` allow, of at most `limit` bytes.
 fn a_line(limit: usize) -> impl Strategy<Value = String> {
-    a_text(limit, |c| !c.is_control()).prop_filter("not blank", |text| !text.trim().is_empty())
+    a_text(limit, |c| !c.is_control() && !is_deceptive(c)).prop_filter("not blank", |text| !text.trim().is_empty())
 }
 
 fn a_paragraph(limit: usize) -> impl Strategy<Value = String> {
