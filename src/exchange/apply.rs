@@ -493,7 +493,8 @@ impl Engine {
             .transact::<_, EngineError, _>(move |transaction| {
                 refused.into_iter().try_for_each(|(one, reason)| {
                     let kind = one.operation.kind();
-                    settle::parked_incoming(transaction, &one.key, one.seq, kind, one.raw, &reason, now)
+                    let entry = InboundEntry { seq: one.seq, received_at: now, seen: one.seen, operation: one.raw };
+                    settle::parked_incoming(transaction, &one.key, kind, entry, &reason)
                 })
             })
             .await?;
@@ -505,16 +506,16 @@ impl Engine {
     pub(super) async fn apply_late(
         &self,
         key: &ExchangeKey,
-        seq: u64,
+        entry: InboundEntry,
         (operation, left): (Operation, Vec<FieldName>),
-        raw: Box<RawValue>,
     ) -> Result<Option<InboundEntry>, EngineError> {
+        let InboundEntry { seq, seen, operation: raw, .. } = entry;
         let between = self.between().await;
         let again = key.clone();
         let Some(record) = self.state().read(move |view| view.exchange(&again)).await? else { return Ok(None) };
         let Some(id) = record.incident() else { return Ok(None) };
         let incident = self.incident(id).await?;
-        let one = Arriving { key: key.clone(), record, seq, seen: None, operation, left, raw, transaction: None };
+        let one = Arriving { key: key.clone(), record, seq, seen, operation, left, raw, transaction: None };
         let now = self.now();
         let effect = one.leg().map_err(|illegal| illegal.to_string());
         match effect.and_then(|leg| self.effect(&one, id, Some(&incident), &leg)) {

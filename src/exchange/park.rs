@@ -216,7 +216,7 @@ impl Engine {
             next = match decode(settings.fields(&key.peer), entry.operation.get())
                 .and_then(|read| in_time(read, self.now()))
             {
-                Ok(read) => self.apply_late(key, entry.seq, read, entry.operation).await?,
+                Ok(read) => self.apply_late(key, entry, read).await?,
                 Err(problem) => {
                     let reason = problem.to_string();
                     let (key, now) = (key.clone(), self.now());

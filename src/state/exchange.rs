@@ -156,6 +156,9 @@ impl OutboxEntry {
 pub struct InboundEntry {
     pub seq: u64,
     pub received_at: Timestamp,
+    /// The last operation of ours that the peer knew of, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     pub operation: Box<serde_json::value::RawValue>,
 }
 

@@ -344,7 +344,7 @@ async fn a_large_operation_is_kept_in_pieces_and_reads_back_whole() {
 async fn a_received_operation_is_replaced_by_a_smaller_one_and_leaves_no_pieces() {
     let scene = Scene::new();
     let state = scene.open();
-    let inbound = |bytes| InboundEntry { seq: 1, received_at: at(0), operation: entry(1, bytes).operation };
+    let inbound = |bytes| InboundEntry { seq: 1, received_at: at(0), seen: None, operation: entry(1, bytes).operation };
     for bytes in [200_000, 70_000, 10] {
         let put = state.transact::<_, StateError, _>(move |t| t.put_inbound(&key(1), &inbound(bytes)));
         put.await.unwrap();

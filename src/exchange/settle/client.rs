@@ -20,7 +20,7 @@ pub fn received(
     if transaction.exchange(key)?.is_some() {
         return Ok(());
     }
-    transaction.put_inbound(key, &InboundEntry { seq: 1, received_at: now, operation })?;
+    transaction.put_inbound(key, &InboundEntry { seq: 1, received_at: now, seen: None, operation })?;
     let mut record = ExchangeRecord::begun(Leg::Downward(Downward::Received), Shadow::default(), now);
     record.wake_at(now);
     transaction.put_exchange(key, &record)?;

@@ -1,7 +1,6 @@
 //! An operation of the peer's took effect here, or could not.
 
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 
 use super::answer::{forget, transacted};
 use super::change::difference;
@@ -140,13 +139,12 @@ pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u6
 pub fn parked_incoming(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
-    seq: u64,
     kind: OperationKind,
-    operation: Box<RawValue>,
+    entry: InboundEntry,
     reason: &str,
-    now: Timestamp,
 ) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    let (seq, now) = (entry.seq, entry.received_at);
     if seq <= record.applied {
         return Ok(());
     }
@@ -154,7 +152,7 @@ pub fn parked_incoming(
     record.applied_digest = None;
     // What comes later waits behind the first one, in order.
     record.held.get_or_insert(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
-    transaction.put_inbound(key, &InboundEntry { seq, received_at: now, operation })?;
+    transaction.put_inbound(key, &entry)?;
     transaction.put_exchange(key, &record)?;
     Ok(())
 }
@@ -168,10 +166,14 @@ pub fn applied_late(
 ) -> Result<(Option<InboundEntry>, Option<Parked>), EngineError> {
     let now = scene.now;
     let Some(mut record) = transaction.exchange(&taken.key)? else { return Ok((None, None)) };
+    let sent = record.sent;
+    let untold = match &taken.before {
+        Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
+        None => None,
+    };
     if let Ok(leg) = record.leg.clone().operated(&taken.moves()) {
         step(&mut record, leg, now);
     }
-    let sent = record.sent;
     take(&mut record, taken, sent);
     transaction.remove_inbound(&taken.key, taken.seq)?;
     let mut next = None;
@@ -190,7 +192,8 @@ pub fn applied_late(
     let withheld = match &taken.after {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
         None => None,
-    };
+    }
+    .or(untold);
     transaction.put_exchange(&taken.key, &record)?;
     Ok((next, withheld))
 }
