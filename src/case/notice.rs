@@ -83,6 +83,11 @@ impl Notice {
         }
     }
 
+    /// Whether another state of the case makes it pointless: it asks for something, or tells of the state alone.
+    pub fn passes(self) -> bool {
+        self.asks() || self == Notice::State
+    }
+
     /// Whether it asks for something that another state of the case makes pointless.
     pub fn asks(self) -> bool {
         match self {

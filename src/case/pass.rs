@@ -14,6 +14,8 @@ use sha2::Sha256;
 
 use super::id::IncidentId;
 
+/// Stands where a pass was taken out of a text.
+const LEFT_OUT: &str = "[…]";
 /// The longest pass, in letters.
 const LIMIT: usize = 120;
 /// Bytes of the signature: half of what HMAC-SHA-256 gives (RFC 2104, section 5).
@@ -207,6 +209,29 @@ impl Links {
         let (local, _) = address.rsplit_once('@')?;
         let (_, text) = local.rsplit_once('+')?;
         Some(self.read(text, now))
+    }
+
+    /// The text without the passes of this site: what somebody quotes is read by others, for whom they are not.
+    pub fn without_passes(&self, text: &str) -> String {
+        let mut clean = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(begin) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+            let (before, from) = rest.split_at(begin);
+            let (word, after) = from.split_at(from.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(from.len()));
+            clean.push_str(before);
+            // In the address of another page, `%2F` stands for a slash.
+            let escape = if before.ends_with('%') { word.len().min(2) } else { 0 };
+            match self.known(&word[escape..]) {
+                Some(_) => {
+                    clean.push_str(&word[..escape]);
+                    clean.push_str(LEFT_OUT);
+                }
+                None => clean.push_str(word),
+            }
+            rest = after;
+        }
+        clean.push_str(rest);
+        clean
     }
 
     /// See [`PassKey::mark`].

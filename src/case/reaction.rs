@@ -50,11 +50,13 @@ impl Trigger {
         Self::ALL.into_iter().find(|trigger| trigger.as_str() == text)
     }
 
-    /// What a line of the history stands for. `action` is its word, `kind` that of its incident.
-    pub fn of(action: &str, kind: Kind) -> Option<Self> {
+    /// What a line of the history stands for. `action` is its word, `who` did it, `kind` is that of its incident.
+    pub fn of(action: &str, who: &str, kind: Kind) -> Option<Self> {
         const NEW: [Action; 3] = [Action::Deposited, Action::Detected, Action::IncidentOpened];
         const SUBMITTED: [Action; 2] = [Action::Submitted, Action::Escalated];
-        const UPDATED: [Action; 7] = [
+        // A file that comes with its incident, or after the announcement of the other site, is part of another event.
+        const BY_HAND: Action = Action::AttachmentAdded;
+        const UPDATED: [Action; 9] = [
             Action::OperationApplied,
             Action::Edited,
             Action::Overridden,
@@ -62,14 +64,17 @@ impl Trigger {
             Action::Assigned,
             Action::StateChanged,
             Action::AutoClosed,
+            Action::DocumentRemoved,
+            Action::MilestoneReached,
         ];
+        let by_hand = action == BY_HAND.as_str() && who.starts_with("operator ");
         let is = |actions: &[Action]| actions.iter().any(|one| one.as_str() == action);
         match () {
             () if is(&NEW) && !kind.is_submittable() => Some(Trigger::IntelligenceReceived),
             () if is(&NEW) => Some(Trigger::IncidentDetected),
             () if is(&SUBMITTED) => Some(Trigger::IncidentSubmitted),
             () if is(&[Action::CaseAccepted]) => Some(Trigger::CaseAssigned),
-            () if is(&UPDATED) => Some(Trigger::CaseUpdated),
+            () if by_hand || is(&UPDATED) => Some(Trigger::CaseUpdated),
             () => None,
         }
     }
@@ -286,12 +291,17 @@ mod tests {
             ("case_accepted", Kind::Event, Some(Trigger::CaseAssigned)),
             ("operation_applied", Kind::Event, Some(Trigger::CaseUpdated)),
             ("edited", Kind::Event, Some(Trigger::CaseUpdated)),
+            ("attachment_added", Kind::Event, Some(Trigger::CaseUpdated)),
+            ("document_removed", Kind::Event, Some(Trigger::CaseUpdated)),
+            ("milestone_reached", Kind::Event, Some(Trigger::CaseUpdated)),
             ("operation_sent", Kind::Event, None),
             ("held", Kind::Event, None),
             ("conflict_found", Kind::Event, None),
         ];
         for (action, kind, expected) in rows {
-            assert_eq!(Trigger::of(action, kind), expected, "{action}");
+            assert_eq!(Trigger::of(action, "operator bert", kind), expected, "{action}");
+            let by_us = Trigger::of(action, "casebridge", kind);
+            assert_eq!(by_us, expected.filter(|_| action != "attachment_added"), "{action}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::id::Alias;
 use super::milestone::{Fact, Milestone};
 use super::state::CaseState;
 
@@ -19,6 +20,15 @@ pub enum Asked {
     Input,
     /// To confirm that the case may be closed.
     Closing,
+}
+
+impl Asked {
+    fn as_str(self) -> &'static str {
+        match self {
+            Asked::Input => "input",
+            Asked::Closing => "closing",
+        }
+    }
 }
 
 /// What is done while nobody answers.
@@ -43,7 +53,7 @@ pub struct Pace {
 /// What became of the mails of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// None were written here: another site took the step, or it was taken before anybody was to be told.
+    /// None were written here: the step was taken before anybody was to be told.
     None,
     /// The mail server has not taken all of them yet, nor refused them for good.
     Waiting,
@@ -73,6 +83,10 @@ pub struct Round<'m> {
     pub last: Option<(Step, &'m Milestone)>,
     /// Somebody answered without another state: nothing is asked any more, and a person decides what the answer means.
     pub is_answered: bool,
+    /// Sites that have not the case in hand, and people in it: the case is not closed before each of them has asked for it.
+    held: Vec<&'m Milestone>,
+    /// Askings to close it.
+    closes: Vec<&'m Milestone>,
 }
 
 /// The notice by which both sites know that the people of a resolved case have answered.
@@ -100,12 +114,14 @@ impl<'m> Round<'m> {
         let since = milestones.iter().filter(|one| rank(one) > rank(begun));
         let answers = |one: &Milestone| asked == Asked::Closing && one.fact == Fact::Notice(ANSWERED.into());
         let is_answered = since.clone().any(answers);
+        let named = |name: String| since.clone().filter(move |one| one.fact == Fact::Notice(name.clone())).collect();
+        let (held, closes) = (named(held(asked)), named(Step::Close.name(asked)));
         let steps = since.filter_map(|one| match &one.fact {
             Fact::Notice(name) => Some((Step::parse(asked, name)?, one)),
             _ => None,
         });
         let last = steps.max_by_key(|(step, one)| (step.place(), std::cmp::Reverse(one.at)));
-        Some(Self { asked, begun, asked_with, last, is_answered })
+        Some(Self { asked, begun, asked_with, last, is_answered, held, closes })
     }
 
     /// Whether the step that was taken last was taken here; the asking itself is told at every site.
@@ -113,11 +129,34 @@ impl<'m> Round<'m> {
         self.last.is_none_or(|(_, milestone)| milestone.origin.is_none())
     }
 
+    /// Whether this site has said that it has people in the case.
+    pub fn is_held_here(&self) -> bool {
+        self.held.iter().any(|one| one.origin.is_none())
+    }
+
+    /// Whether it has said so, and not yet that they had their notice for its full time.
+    pub fn owes_a_word(&self) -> bool {
+        self.is_held_here() && !self.closes.iter().any(|one| one.origin.is_none())
+    }
+
+    /// Whether another site owes its word. One peer may speak for several sites behind it.
+    pub fn awaits_a_word(&self) -> bool {
+        let of = |all: &[&Milestone], origin: &Option<Alias>| all.iter().filter(|one| one.origin == *origin).count();
+        let mut theirs = self.held.iter().filter(|one| one.origin.is_some());
+        theirs.any(|one| of(&self.held, &one.origin) > of(&self.closes, &one.origin))
+    }
+
+    /// A reminder or notice of another site. Its own people are not this site's, who are told the same.
+    pub fn step_elsewhere(&self) -> Option<Step> {
+        let (step, milestone) = self.last?;
+        (milestone.origin.is_some() && step != Step::Close).then_some(step)
+    }
+
     /// Each present person is to have a mail that was written under one of these: what is asked, and with the last notice
     /// nothing less than that.
     pub fn reasons(&self) -> Vec<String> {
         let requests = self.asked_with.iter().copied().chain([self.begun]).map(reason);
-        match self.last.filter(|_| self.is_own()) {
+        match self.last {
             Some((step @ Step::Reminder(_), _)) => requests.chain([self.reason_of(step)]).collect(),
             Some((Step::Notice, _)) => vec![self.reason_of(Step::Notice)],
             Some((Step::Close, _)) | None => requests.collect(),
@@ -150,7 +189,7 @@ impl<'m> Round<'m> {
         let from = match (delivery, self.last) {
             (Delivery::Out(at), _) => at,
             (Delivery::None, None) => self.begun.at,
-            // Whether another site's notice is out is known there, and there the case is closed.
+            // Nobody has had it.
             (Delivery::None, Some((Step::Notice, _))) => return Next::Wait,
             (Delivery::None, Some((_, milestone))) => milestone.at,
             (Delivery::Waiting | Delivery::Refused, _) => return Next::Wait,
@@ -162,6 +201,11 @@ impl<'m> Round<'m> {
     }
 }
 
+/// As the milestone tells the site that has the case in hand that it has to wait.
+pub fn held(asked: Asked) -> String {
+    format!("{}-held", asked.as_str())
+}
+
 /// Under which the mails of a state are written.
 pub fn reason(state: &Milestone) -> String {
     state.id.simple().to_string()
@@ -170,10 +214,7 @@ pub fn reason(state: &Milestone) -> String {
 impl Step {
     /// As the milestone tells it to the other site.
     pub fn name(self, asked: Asked) -> String {
-        let about = match asked {
-            Asked::Input => "input",
-            Asked::Closing => "closing",
-        };
+        let about = asked.as_str();
         match self {
             Step::Reminder(number) => format!("{about}-reminder-{number}"),
             Step::Notice => format!("{about}-notice"),

@@ -47,11 +47,17 @@ impl Visit {
         Frame::new(self.language(theirs), &self.settings)
     }
 
-    fn refuse(&self, fault: Fault) -> Response {
-        fault.page(self.language(None), &self.settings).into_response()
+    /// How the person of the link is spoken to in mails, where it is a link of this site's.
+    async fn theirs(&self) -> Option<Language> {
+        let (pass, _) = self.link?;
+        self.console.engine.language_of(&pass).await.ok().flatten()
     }
 
-    fn show(&self, pass: &Pass, leads: Leads) -> Response {
+    async fn refuse(&self, fault: Fault) -> Response {
+        fault.page(self.language(self.theirs().await), &self.settings).into_response()
+    }
+
+    async fn show(&self, pass: &Pass, leads: Leads) -> Response {
         match leads {
             Leads::Form(intake) => {
                 let form = IncidentForm {
@@ -69,7 +75,7 @@ impl Visit {
                 render(StatusCode::OK, &page)
             }
             Leads::Done { number, language } => done(self.frame(language), pass.purpose, &number),
-            Leads::Shut(shut) => self.refuse(Fault::Shut(shut)),
+            Leads::Shut(shut) => self.refuse(Fault::Shut(shut)).await,
         }
     }
 }
@@ -83,8 +89,8 @@ pub async fn look(
 ) -> Response {
     let visit = Visit::new(console, &text, query, headers);
     match visit.leads().await {
-        Ok((pass, _, leads)) => visit.show(&pass, leads),
-        Err(fault) => visit.refuse(fault),
+        Ok((pass, _, leads)) => visit.show(&pass, leads).await,
+        Err(fault) => visit.refuse(fault).await,
     }
 }
 
@@ -99,7 +105,7 @@ pub async fn act(
     let visit = Visit::new(console, &text, query, headers);
     match press(&visit, body).await {
         Ok(response) => response,
-        Err(fault) => visit.refuse(fault),
+        Err(fault) => visit.refuse(fault).await,
     }
 }
 
@@ -139,16 +145,16 @@ async fn press(visit: &Visit, body: Body) -> Result<Response, Fault> {
                 number,
                 "a person pressed the button of a page"
             );
-            Ok(again(visit))
+            Ok(again(visit).await)
         }
         Leads::Shut(shut) => Err(Fault::Shut(shut)),
         // The case moved on while the button was pressed.
-        Leads::Form(_) | Leads::Case(_) => Ok(visit.show(&pass, done)),
+        Leads::Form(_) | Leads::Case(_) => Ok(visit.show(&pass, done).await),
     }
 }
 
 /// Leads the browser back to the page with a GET, so that neither loading it anew nor going back sends anything twice.
-fn again(visit: &Visit) -> Response {
-    let language = visit.language(None);
+async fn again(visit: &Visit) -> Response {
+    let language = visit.language(visit.theirs().await);
     (StatusCode::SEE_OTHER, [(header::LOCATION, format!("?lang={}", language.as_str()))]).into_response()
 }

@@ -135,6 +135,7 @@ impl Fault {
             Fault::Shut(Shut::Expired) => (StatusCode::GONE, w.expired, w.expired_text),
             Fault::Shut(Shut::Closed) => (StatusCode::CONFLICT, w.closed, w.closed_text),
             Fault::Shut(Shut::NotResolved) => (StatusCode::CONFLICT, w.reopened, w.reopened_text),
+            Fault::Shut(Shut::Earlier) => (StatusCode::CONFLICT, w.earlier, w.earlier_text),
             Fault::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, w.too_large, w.too_large_text),
             Fault::NoForm => (StatusCode::BAD_REQUEST, w.no_form, w.no_form_text),
             Fault::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, w.too_many, w.too_many_text),

@@ -99,6 +99,7 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     }
     engine.note_tokens(tokens).await;
     engine.set_post(post);
+    count_reminders_anew(engine).await;
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
     if fixed.is_empty() {
@@ -106,6 +107,13 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     }
     warn!(event = "reload_incomplete", keys = fixed.join(", "), "these take effect at a restart");
     Taken::Some
+}
+
+/// The times of the reminders may be others than those by which cases wait.
+pub async fn count_reminders_anew(engine: &Engine) {
+    if let Err(fault) = engine.count_reminders_anew().await {
+        warn!(event = "reminders_not_counted", reason = %fault, "cases that wait already keep their times until a reload");
+    }
 }
 
 /// Which tokens were made and revoked.

@@ -23,6 +23,8 @@ const WITHOUT_MAIL: SignedDuration = SignedDuration::from_hours(1);
 /// The solution of a case whose people did not say what was asked of them.
 const UNANSWERED: &str = "Closed, since nobody answered";
 const UNREACHABLE: &str = "nobody of its people can be reached by mail; see `casebridge mails --state refused`";
+const UNHEARD: &str =
+    "its people did not answer; the other site has people in it too, and has not said that theirs was told in vain";
 /// Who is said to have done it.
 const DAEMON: &str = "casebridge";
 
@@ -65,12 +67,22 @@ impl Engine {
             return self.close_as_asked(&incident, &round, pace).await;
         }
         if nobody {
-            return self.look_later(id, None).await;
+            // Whoever had to be waited for is gone.
+            return match round.owes_a_word() && round.step_elsewhere() == Some(Step::Notice) {
+                true => self.ask_to_close(&incident, round.asked, Some(PeopleTold::default())).await,
+                false => self.look_later(id, None).await,
+            };
         }
         let Some(mail) = mail else {
             let later = self.now().checked_add(WITHOUT_MAIL).unwrap_or(Timestamp::MAX);
             return self.look_later(id, Some(later)).await;
         };
+        if let Some(step) = round.step_elsewhere() {
+            let told = self.store().deliveries(id, &[round.reason_of(step)]).await?;
+            if told.sent + told.waiting + told.refused == 0 {
+                return self.take_step_along(&incident, &round, step).await;
+            }
+        }
         let counted = self.store().deliveries(id, &round.reasons()).await?;
         if counted.missing > 0 {
             // Somebody joined since: they are told what is asked, and the time begins anew when they have it.
@@ -79,17 +91,41 @@ impl Engine {
             return self.look_later(id, None).await;
         }
         let pace = mail.reminders.pace(round.asked);
-        let delivery = if round.is_own() { delivery(counted) } else { Delivery::None };
+        let delivery = delivery(counted);
         match round.next(pace, delivery, has_in_hand(&incident)) {
+            // Those of the other site had the notice; they are not kept waiting for addresses that are wrong.
+            Next::Wait
+                if delivery == Delivery::Refused
+                    && round.owes_a_word()
+                    && round.step_elsewhere() == Some(Step::Notice) =>
+            {
+                let people = PeopleTold { reasons: round.reasons(), deliveries: counted };
+                self.ask_to_close(&incident, round.asked, Some(people)).await
+            }
             Next::Wait if delivery == Delivery::Refused => self.leave(id, UNREACHABLE).await,
             Next::Wait => self.look_later(id, None).await,
             Next::At(_, at) if at > self.now() => self.look_later(id, Some(at)).await,
+            Next::At(Step::Close, at) if round.awaits_a_word() => {
+                let span = SignedDuration::try_from(pace.close).unwrap_or(SignedDuration::MAX);
+                let end = at.checked_add(span).unwrap_or(Timestamp::MAX);
+                match end > self.now() {
+                    true => self.look_later(id, Some(end)).await,
+                    false => self.leave(id, UNHEARD).await,
+                }
+            }
             Next::At(Step::Close, _) => {
                 let people = PeopleTold { reasons: round.reasons(), deliveries: counted };
                 self.close_unanswered(&incident, &round, people).await
             }
             Next::At(step, _) => self.take_step(&incident, &round, step).await,
         }
+    }
+
+    /// Every case that waits for its people is looked at anew: what it waits for may come sooner by the settings in force.
+    pub async fn count_reminders_anew(&self) -> Result<(), EngineError> {
+        self.store().look_at_all(self.now()).await?;
+        self.0.to_mail.notify_one();
+        Ok(())
     }
 
     async fn look_later(&self, id: IncidentId, at: Option<Timestamp>) -> Result<bool, EngineError> {
@@ -104,11 +140,34 @@ impl Engine {
         Ok(false)
     }
 
+    /// The people of this site are told what the other site tells its own.
+    async fn take_step_along(&self, incident: &Incident, round: &Round<'_>, step: Step) -> Result<bool, EngineError> {
+        let write = Write {
+            edit: Edit { milestones: self.holding(incident, round), ..Edit::default() },
+            history: vec![self.line_of_daemon(
+                incident.id,
+                Action::Reminded,
+                format!("as the other site did: {}", step.name(round.asked)),
+            )],
+            ..Write::to(incident.id, Writer::Operator)
+        };
+        self.write_step(incident, write, Some(telling(incident, round, step))).await
+    }
+
+    /// With the first step whose mails are written here, a site that has not the case in hand says that it has people in it.
+    fn holding(&self, incident: &Incident, round: &Round<'_>) -> Vec<Milestone> {
+        match has_in_hand(incident) || round.is_held_here() {
+            true => Vec::new(),
+            false => vec![Milestone::new(Uuid::now_v7(), self.now(), Fact::Notice(reminder::held(round.asked)))],
+        }
+    }
+
     async fn take_step(&self, incident: &Incident, round: &Round<'_>, step: Step) -> Result<bool, EngineError> {
         let (id, now, name) = (incident.id, self.now(), step.name(round.asked));
-        let milestone = Milestone::new(Uuid::now_v7(), now, Fact::Notice(name.clone()));
+        let mut milestones = vec![Milestone::new(Uuid::now_v7(), now, Fact::Notice(name.clone()))];
+        milestones.extend(self.holding(incident, round));
         let write = Write {
-            edit: Edit { milestones: vec![milestone], ..Edit::default() },
+            edit: Edit { milestones, ..Edit::default() },
             history: vec![self.line_of_daemon(id, Action::Reminded, name.clone())],
             ..Write::to(id, Writer::Operator)
         };
@@ -129,19 +188,24 @@ impl Engine {
     ) -> Result<bool, EngineError> {
         match self.closing_of(incident, round.asked) {
             Ok(edit) => self.close_by(incident, edit, Some(people), "closed, since nobody answered").await,
-            Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked, people).await,
+            Err(EngineError::Refused(_)) => self.ask_to_close(incident, round.asked, Some(people)).await,
             Err(other) => Err(other),
         }
     }
 
-    async fn ask_to_close(&self, incident: &Incident, asked: Asked, people: PeopleTold) -> Result<bool, EngineError> {
+    async fn ask_to_close(
+        &self,
+        incident: &Incident,
+        asked: Asked,
+        people: Option<PeopleTold>,
+    ) -> Result<bool, EngineError> {
         let fact = Fact::Notice(Step::Close.name(asked));
         let milestone = Milestone::new(Uuid::now_v7(), self.now(), fact);
         let detail = "nobody answered; the site that has the case in hand is asked to close it".to_owned();
         let write = Write {
             edit: Edit { milestones: vec![milestone], ..Edit::default() },
             history: vec![self.line_of_daemon(incident.id, Action::Reminded, detail)],
-            people: Some(people),
+            people,
             ..Write::to(incident.id, Writer::Operator)
         };
         let taken = self.write_step(incident, write, None).await?;
@@ -185,6 +249,9 @@ impl Engine {
                 Delivery::Refused | Delivery::None => return self.leave(incident.id, UNREACHABLE).await,
             }
         }
+        if round.awaits_a_word() {
+            return self.look_later(incident.id, None).await;
+        }
         let people = pace.map(|_| people);
         match self.closing_of(incident, round.asked) {
             Ok(edit) => {
@@ -193,6 +260,9 @@ impl Engine {
                     false => "closed for the other site, whose people did not answer",
                 };
                 self.close_by(incident, edit, people, told).await
+            }
+            Err(EngineError::Refused(_)) if round.owes_a_word() => {
+                self.ask_to_close(incident, round.asked, people).await
             }
             Err(EngineError::Refused(_)) if round.is_own() => {
                 self.leave(incident.id, "nobody answered, and the site that has it in hand was asked to close it").await

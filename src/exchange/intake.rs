@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::work::TRIES;
 use super::{Engine, EngineError};
-use crate::case::{Action, Edit, IncidentId, Language, MailAddress, Phase};
+use crate::case::{Action, Comment, Edit, IncidentId, Language, MailAddress, Phase};
 use crate::protocol::ProblemType;
 use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
 
@@ -22,7 +22,37 @@ pub enum Replied {
     Stranger,
     /// The case is closed: nobody reads what is said of it.
     Over,
+    /// Its sender has answered the case that often within the hour: a program may answer programs.
+    TooMany {
+        limit: usize,
+    },
 }
+
+/// What a mail answers, by the Message-IDs that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// A mail of this case, to the person with this number.
+    Case(IncidentId, i64),
+    /// The mail with the link to the form.
+    Form,
+    /// No mail of ours.
+    Nothing,
+}
+
+/// An answer by mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What the mail is known by.
+    pub id: String,
+    pub sender: MailAddress,
+    pub text: String,
+    pub language: Option<Language>,
+    /// Where the mail is found, if files came with it.
+    pub files: Option<String>,
+}
+
+/// Answers of one person to one case within an hour.
+const ANSWERS: usize = 20;
 
 /// Why a mail that came in got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +128,7 @@ impl Engine {
             most_of_all: answers_per_hour,
             otherwise: settings.mail.as_ref().map(|mail| mail.language).unwrap_or_default(),
         };
+        let mail = Intake { text: self.without_passes(mail.text), ..mail };
         let taken = self.store().take_mail(mail, rule, now).await?;
         match taken {
             TakenMail::TooMany => self.left_unanswered(Unanswered::Sender),
@@ -108,18 +139,18 @@ impl Engine {
         Ok(taken)
     }
 
-    /// The case that a mail belongs to which answers these Message-IDs, and the number of the person whom the answered mail
-    /// was for: of several, the one who answers.
-    pub async fn answered_mail(
-        &self,
-        answers: &[String],
-        sender: &MailAddress,
-    ) -> Result<Option<(IncidentId, i64)>, EngineError> {
+    /// What a mail answers that names these Message-IDs. Of several mails of cases it is one to the person who answers.
+    pub async fn answered_mail(&self, answers: &[String], sender: &MailAddress) -> Result<Answered, EngineError> {
         let mails: Vec<i64> = answers.iter().filter_map(|id| self.own_mail(id)).collect();
-        let people = self.store().people_of_mails(&mails).await?;
+        let sent = self.store().sent_mails(&mails).await?;
         let is_sender = |address: &MailAddress| address.as_str().eq_ignore_ascii_case(sender.as_str());
-        let one = people.iter().find(|(_, _, address)| is_sender(address)).or(people.first());
-        Ok(one.map(|(incident, party, _)| (*incident, *party)))
+        let of_cases = || sent.iter().filter_map(|mail| Some((mail.about?, &mail.address)));
+        let one = of_cases().find(|(_, address)| is_sender(address)).or(of_cases().next());
+        Ok(match one {
+            Some(((incident, party), _)) => Answered::Case(incident, party),
+            None if sent.is_empty() => Answered::Nothing,
+            None => Answered::Form,
+        })
     }
 
     /// Notes mails of ours that came back, by their Message-IDs and their numbers. Says how many it did not know of.
@@ -144,15 +175,10 @@ impl Engine {
 
     /// What one of a case's people has answered by mail becomes a comment, once for the mail, and the case goes on. `party` is
     /// whom the answered mail was for: nobody else speaks with it.
-    pub async fn replied(
-        &self,
-        (id, party): (IncidentId, i64),
-        mail: &str,
-        sender: &MailAddress,
-        text: String,
-        language: Option<Language>,
-    ) -> Result<Replied, EngineError> {
-        let uid = comment_of(mail);
+    pub async fn replied(&self, (id, party): (IncidentId, i64), answer: Answer) -> Result<Replied, EngineError> {
+        let Answer { id: mail, sender, text, language, files } = answer;
+        let uid = comment_of(&mail);
+        let files = files.map_or(String::new(), |file| format!("; its files stand in {file} of the mail inbox"));
         for _ in 0..TRIES {
             let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(Replied::Stranger) };
             if incident.comments.iter().any(|comment| comment.id == uid) {
@@ -166,6 +192,12 @@ impl Engine {
             if incident.work.phase == Phase::Close {
                 return Ok(Replied::Over);
             }
+            let hour = SignedDuration::from_hours(1);
+            let is_lately =
+                |one: &&Comment| one.party == Some(party.id) && self.now().duration_since(one.written_at) < hour;
+            if incident.comments.iter().filter(is_lately).count() >= ANSWERS {
+                return Ok(Replied::TooMany { limit: ANSWERS });
+            }
             let word = self.word(uid, party, text.clone(), language);
             let write = Write {
                 expected_revision: Some(incident.revision),
@@ -174,7 +206,7 @@ impl Engine {
                     id,
                     Action::Commented,
                     party.who(),
-                    format!("comment {uid} by mail, of party {}", party.id),
+                    format!("comment {uid} by mail, of party {}{files}", party.id),
                 )],
                 ..Write::to(id, Writer::Operator)
             };

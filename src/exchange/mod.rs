@@ -97,7 +97,7 @@ use crate::telemetry::{CrashPoint, Seldom, crash_point};
 pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
-pub use intake::{Replied, Unanswered};
+pub use intake::{Answer, Answered, Replied, Unanswered};
 pub use keys::SiteKey;
 pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;

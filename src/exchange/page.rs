@@ -8,6 +8,7 @@ use super::work::TRIES;
 use super::{Decision, Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
+use crate::case::reminder::Round;
 use crate::case::{
     Action, CaseState, Comment, Deposit, Edit, Fact, Incident, IncidentId, Language, Links, MailAddress, Milestone,
     Party, Pass, PassTag, Phase, PhaseGroup, Purpose, reminder,
@@ -50,6 +51,8 @@ pub enum Shut {
     Closed,
     /// It is not up to be closed.
     NotResolved,
+    /// It is up to be closed, by another solution than the one that the link was sent with.
+    Earlier,
 }
 
 /// A case by a link, with what it takes to act on it.
@@ -175,9 +178,17 @@ impl Engine {
             author: party.author().to_owned(),
             party: Some(party.id),
             written_at: self.now(),
-            text,
+            text: self.without_passes(text),
             language: language.map(|language| language.as_str().to_owned()),
             ..Comment::default()
+        }
+    }
+
+    /// Others read what somebody writes, and a link that stands in it would be theirs.
+    pub(super) fn without_passes(&self, text: String) -> String {
+        match self.0.links.get() {
+            Some(links) => links.without_passes(&text),
+            None => text,
         }
     }
 
@@ -202,13 +213,26 @@ impl Engine {
         let Some(incident) = self.store().load(&[incident]).await?.incidents.pop() else {
             return Ok(Err(Shut::NotOurs));
         };
-        Ok(match (pass.purpose, incident.work.phase) {
-            (_, Phase::Close) => Err(Shut::Closed),
-            (Purpose::Confirm | Purpose::NotSolved, phase) if phase.group() == PhaseGroup::Resolution => {
-                Err(Shut::NotResolved)
-            }
-            _ => Ok(Followed { incident, party }),
-        })
+        let decides = matches!(pass.purpose, Purpose::Confirm | Purpose::NotSolved);
+        if incident.work.phase == Phase::Close {
+            return Ok(Err(Shut::Closed));
+        }
+        if decides && incident.work.phase.group() == PhaseGroup::Resolution {
+            return Ok(Err(Shut::NotResolved));
+        }
+        if decides && !self.is_of_this_round(pass, &incident).await? {
+            return Ok(Err(Shut::Earlier));
+        }
+        Ok(Ok(Followed { incident, party }))
+    }
+
+    /// Whether the mail with the link was written for the solution that the case has now.
+    async fn is_of_this_round(&self, pass: &Pass, incident: &Incident) -> Result<bool, EngineError> {
+        let Some(round) = Round::of(incident.state(), &incident.milestones) else { return Ok(false) };
+        let Ok(serial) = i64::try_from(pass.serial) else { return Ok(false) };
+        let mail = self.store().sent_mails(&[serial]).await?.pop();
+        let mut begun = round.asked_with.iter().copied().chain([round.begun]);
+        Ok(mail.is_some_and(|mail| begun.any(|state| mail.reason.starts_with(&reminder::reason(state)))))
     }
 
     fn case_view(&self, incident: &Incident, party: &Party) -> CaseView {
@@ -227,13 +251,18 @@ impl Engine {
         display_id(incident.client.as_ref(), &self.settings().site.alias, incident.id)
     }
 
-    async fn done(&self, pass: &Pass, incident: IncidentId) -> Result<Leads, EngineError> {
-        let language = match pass.subject {
+    /// How the person of a link is spoken to.
+    pub async fn language_of(&self, pass: &Pass) -> Result<Option<Language>, EngineError> {
+        Ok(match pass.subject {
             Subject::Intake(intake) => self.store().intake(intake).await?.and_then(|intake| intake.language),
             Subject::Party { incident, party } => {
                 self.store().party(incident, party).await?.map(|party| party.language)
             }
-        };
+        })
+    }
+
+    async fn done(&self, pass: &Pass, incident: IncidentId) -> Result<Leads, EngineError> {
+        let language = self.language_of(pass).await?;
         let number = match (pass.purpose, self.store().load(&[incident]).await?.incidents.pop()) {
             (Purpose::Form, _) | (_, None) => incident.to_string(),
             (_, Some(incident)) => self.number(&incident),

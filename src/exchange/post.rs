@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::retry::Backoff;
@@ -15,9 +15,11 @@ use super::{Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::reminder::Round;
-use crate::case::{Action, CaseState, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose};
+use crate::case::{
+    Action, CaseState, Comment, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose,
+};
 use crate::config::settings::{Mail, Retry};
-use crate::notify::{CaseFields, CommentFields, Fields, LinkFields, MailError, PartyFields, Post, Sheet};
+use crate::notify::{CaseFields, CommentFields, Fields, LetterFault, LinkFields, MailError, PartyFields, Post, Sheet};
 use crate::store::mail::{DueMail, MailOutcome};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -85,8 +87,9 @@ impl Engine {
                         (unless(is_over, &mail, next, reason), None)
                     }
                     Err(MailError::Server(reason)) => {
+                        // The server rests, and not this mail: it is not to come behind those after it.
                         let next = backoff.next(now, server.attempts.saturating_add(1), None);
-                        (unless(is_over, &mail, next, reason.clone()), Some((next, reason)))
+                        (unless(is_over, &mail, now, reason.clone()), Some((next, reason)))
                     }
                 };
                 self.settle(&mail, outcome).await?;
@@ -122,6 +125,12 @@ impl Engine {
             }
             (mail.notice, mail.about.state) = (Notice::Comment, None);
         }
+        if let Some(incident) = &incident
+            && mail.notice == Notice::Comment
+            && !tells_something(mail, incident)
+        {
+            return Ok(Ok(MailOutcome::Withdrawn { reason: "the comment was taken back".into() }));
+        }
         let sheet = Sheet {
             name: self.mail_name(mail.id),
             notice: mail.notice,
@@ -133,6 +142,12 @@ impl Engine {
         };
         let letter = match post.letter(&sheet) {
             Ok(letter) => letter,
+            // Templates are mended, and the mail may be the notice without which nobody is to find the case closed.
+            Err(LetterFault::Template(fault)) => {
+                let (number, notice) = (mail.id, mail.notice.as_str());
+                error!(event = "mail_template_failed", mail = number, notice, reason = %fault, "correct it, and reload");
+                return Ok(Err(MailError::Later(LetterFault::Template(fault).to_string())));
+            }
             Err(fault) => return Ok(Err(MailError::Never(fault.to_string()))),
         };
         let sent = post.send(&letter).await;
@@ -323,7 +338,8 @@ impl Engine {
     }
 
     fn pass_of(&self, mail: &DueMail, purpose: Purpose) -> Option<Pass> {
-        let expires_at = self.now().checked_add(LINKS_LAST).ok()?;
+        // From when it was written: tried twice, it has the same links.
+        let expires_at = mail.made_at.checked_add(LINKS_LAST).ok()?;
         let subject = Subject::Party { incident: mail.incident?, party: mail.to.id };
         Some(Pass { purpose, subject, expires_at, serial: u64::try_from(mail.id).ok()? })
     }
@@ -335,6 +351,12 @@ fn unless(is_over: bool, mail: &DueMail, next: Timestamp, reason: String) -> Mai
         true => MailOutcome::Refused { reason: format!("in vain since {}: {reason}", mail.made_at) },
         false => MailOutcome::Later { next, reason },
     }
+}
+
+/// Whether one of the comments that it was written for is still there for everybody.
+fn tells_something(mail: &DueMail, incident: &Incident) -> bool {
+    let is_public = |one: &&Comment| !one.internal && !one.deleted;
+    incident.comments.iter().filter(is_public).any(|one| mail.about.comments.contains(&one.id))
 }
 
 /// Why a mail is not worth sending any more.

@@ -85,7 +85,8 @@ impl Engine {
     async fn runs(&self, events: &[Event], reactions: &Reactions) -> Result<Vec<NewRun>, EngineError> {
         let wanted = |event: &&Event| {
             // The kind of the incident decides between the first and the last trigger only.
-            let triggers = [Kind::Event, Kind::Information].map(|kind| Trigger::of(&event.line.action, kind));
+            let triggers =
+                [Kind::Event, Kind::Information].map(|kind| Trigger::of(&event.line.action, &event.line.who, kind));
             let waits = |one: &Owned| one.reaction.enabled && triggers.contains(&Some(one.reaction.trigger));
             reactions.0.iter().any(waits)
         };
@@ -100,7 +101,7 @@ impl Engine {
         let mut runs = Vec::new();
         for event in wanted {
             let Some(incident) = incidents.iter().find(|one| one.id == event.line.incident) else { continue };
-            let Some(trigger) = Trigger::of(&event.line.action, incident.event.kind) else { continue };
+            let Some(trigger) = Trigger::of(&event.line.action, &event.line.who, incident.event.kind) else { continue };
             for one in reactions.acting(trigger, incident) {
                 runs.extend(self.deeds(event, trigger, incident, one)?);
             }

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Engine, EngineError};
-use crate::case::reminder::Round;
 use crate::case::{CaseState, Comment, CompletionCode, Fact, Incident, IncidentId, Milestone, Notice, reminder};
 use crate::store::mail::{About, Audience, MailNews, NewsTaken, Telling};
 
@@ -59,8 +58,8 @@ fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken
         }
         let Some(state) = milestone.state() else { continue };
         let Some(incident) = incidents.get(&id) else { continue };
-        let round = Round::of(incident.state(), &incident.milestones);
-        taken.moved_on.push((id, round.map(|round| reminder::reason(round.begun))));
+        let now = incident.milestones.iter().filter(|one| one.state() == Some(incident.state()));
+        taken.moved_on.push((id, now.max_by_key(|one| (one.n, one.id)).map(reminder::reason)));
         // A state that is over by now, or that lost against the other site's, is told of nobody.
         if incident.state() == state {
             states.insert(id, (milestone, state));

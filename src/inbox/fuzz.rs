@@ -142,6 +142,7 @@ fn mails() {
         Ok(letter) => {
             let plain = |text: &str, limit| text.is_empty() || text::paragraph(text, limit).is_ok();
             assert!(plain(&letter.text, 16_500), "{:?}", letter.text);
+            assert!(plain(&letter.quoted, 16_000), "{:?}", letter.quoted);
             assert!(letter.subject.is_empty() || text::line(&letter.subject, 200).is_ok(), "{:?}", letter.subject);
             assert!(text::line(&letter.id, 998).is_ok(), "{:?}", letter.id);
             assert!(letter.name.iter().all(|name| text::line(name, 128).is_ok()), "{:?}", letter.name);

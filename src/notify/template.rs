@@ -3,6 +3,7 @@
 
 mod builtin;
 mod loops;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -253,7 +254,16 @@ impl Templates {
                     known.join(", ")
                 ));
             }
-            if !unknown.is_empty() {
+            let words = words::unknown(&self.environment, source);
+            for word in &words {
+                let (line, column) = place(source, word.at);
+                faults.push(format!(
+                    "{name}, line {line}, column {column}: there is no {} {}",
+                    word.kind,
+                    shown(&word.name, 80)
+                ));
+            }
+            if !unknown.is_empty() || !words.is_empty() {
                 continue;
             }
             for fields in [Fields::full(), Fields::bare()] {
@@ -262,7 +272,7 @@ impl Templates {
                         faults.push(told(name, source, &error));
                         break;
                     }
-                    Ok(text) if name.ends_with(".txt") && split(&text).is_none() => {
+                    Ok(text) if name.ends_with(".txt") && !has_head(&text) => {
                         faults.push(format!(
                             "{name}, line 1, column 1: the first line must be \"{SUBJECT}\" and the subject, the second empty"
                         ));
@@ -282,6 +292,11 @@ const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "debug"];
 
 fn context(fields: &Fields) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(fields))
+}
+
+/// Whether the subject stands there alone, as in a trial, whose fields have no lines.
+fn has_head(text: &str) -> bool {
+    split(text).is_some() && text.split_once("\n\n").is_some_and(|(head, _)| !head.contains('\n'))
 }
 
 /// Subject and text. The subject is one line, whatever a field holds.

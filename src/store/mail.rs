@@ -91,8 +91,8 @@ pub struct Telling {
 pub struct NewsTaken {
     pub cursor: MailCursor,
     pub tellings: Vec<Telling>,
-    /// Their state went on: what still waits and asks for something is withdrawn, but for what was written under this; with
-    /// comments it goes out for their sake.
+    /// Their state went on: what still waits and tells of an earlier one, or asks for something, is withdrawn, but for what was
+    /// written under this; with comments it goes out for their sake.
     pub moved_on: Vec<(IncidentId, Option<String>)>,
     /// To be looked after now.
     pub look: Vec<IncidentId>,
@@ -212,7 +212,8 @@ pub trait MailStore: Send + Sync {
     /// Writes the mails that news came to, and moves the cursor behind it.
     async fn take_mail_news(&self, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Up to `limit` mails that are due, in the order in which they became so.
+    /// Up to `limit` mails that are due, in the order in which they became so: of what one person is told of one case, the first
+    /// alone.
     async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError>;
 
     /// When the next mail is due, or the next case is to be looked after.
@@ -235,6 +236,9 @@ pub trait MailStore: Send + Sync {
 
     /// When to look again; never without a reason, where it is none.
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError>;
+
+    /// All that are to be looked at later are looked at now: the times of the reminders were changed.
+    async fn look_at_all(&self, at: Timestamp) -> Result<(), StoreError>;
 
     /// A person has to go on with a case that waits for its people: it is not looked after any more. `line` is written
     /// unless the same was said before.

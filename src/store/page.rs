@@ -61,6 +61,16 @@ pub struct UsedPass {
     pub at: Timestamp,
 }
 
+/// A mail of ours that somebody answers, or whose link somebody follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentMail {
+    /// The case and one of its people, by number; none for a mail to somebody who wrote anew.
+    pub about: Option<(IncidentId, i64)>,
+    pub address: MailAddress,
+    /// Under which it was written.
+    pub reason: String,
+}
+
 /// A form that was filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilledForm {
@@ -87,8 +97,8 @@ pub trait PageStore: Send + Sync {
     /// Somebody of a case, by the number in a link.
     async fn party(&self, incident: IncidentId, party: i64) -> Result<Option<Party>, StoreError>;
 
-    /// Which cases these mails of ours were about, and whom they were for.
-    async fn people_of_mails(&self, mails: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError>;
+    /// What these mails of ours were about, and whom they were for; of those that were ever written.
+    async fn sent_mails(&self, mails: &[i64]) -> Result<Vec<SentMail>, StoreError>;
 
     /// Notes that a mail of ours came back. False where it was noted before, or never went out.
     async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError>;

@@ -6,13 +6,13 @@ use casebridge::case::pass::Subject;
 use casebridge::case::{CaseAction, IncidentId, Language, Pass, PassTag, Purpose};
 use casebridge::exchange::{Engine, Leads, Replied};
 use casebridge::protocol::operator::{AcceptRequest, OpenRequest};
-use casebridge::protocol::{OperationRequest, PartyRequest};
+use casebridge::protocol::{MailsQuery, OperationRequest, PartyRequest};
 use casebridge::state::State;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mail::{ANNA, Bench, by_bert};
+use crate::mail::{ANNA, Bench, answer, by_bert};
 use crate::support::caller::{create, operation};
 
 /// From each step to the next, in seconds.
@@ -177,15 +177,17 @@ impl World {
             match story.way {
                 Way::Mail => {
                     let said = "It hums.".to_owned();
-                    let (mail, anna) = (format!("mail {id}"), ANNA.parse().unwrap());
-                    let replied = engine.replied((id, party), &mail, &anna, said, None).await.unwrap();
+                    let replied = engine.replied((id, party), answer(&format!("mail {id}"), &said)).await.unwrap();
                     assert_eq!(replied, Replied::Comment);
                 }
                 Way::Page => {
                     let purpose = if story.asked == Asked::Input { Purpose::Answer } else { Purpose::NotSolved };
                     let subject = Subject::Party { incident: id, party };
                     let expires_at = now + SignedDuration::from_hours(1);
-                    let pass = Pass { purpose, subject, expires_at, serial: 1 };
+                    let query = MailsQuery { incident: Some(id.0), ..MailsQuery::default() };
+                    let mails = engine.mails(&query).await.unwrap().mails;
+                    let asked = mails.iter().find(|one| one.notice == "closing_asked").map_or(1, |one| one.mail as u64);
+                    let pass = Pass { purpose, subject, expires_at, serial: asked };
                     let tag = PassTag([number as u8; 16]);
                     let leads = engine.follow(&pass, tag, "It hums.", Language::English).await.unwrap();
                     assert!(matches!(leads, Leads::Done { .. }), "{leads:?}");
@@ -286,6 +288,38 @@ async fn r_04_r_07_two_days_of_downtime_at_any_point_bring_one_mail_and_close_no
             assert_eq!(world.is_closed(story).await, story.point.is_none(), "down at {point}: {story:?}");
         }
     }
+}
+
+/// The other site has people in the case too: it is waited for until it asks for the end, and the notice comes from there or here.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_a_case_with_people_at_both_sites_is_closed_when_each_has_had_the_notice_for_its_full_time() {
+    let mut world = World::begin().await;
+    world.opens(Asked::Input, Way::Peer, None).await;
+    world.asks().await;
+    let mut seq = 1;
+    let mut hears = async |world: &World, name: &str| {
+        seq += 1;
+        let at = world.bench.clock.now();
+        let step = json!({"id": Uuid::now_v7(), "n": 1000 + seq, "at": at, "fact": {"notice": name}});
+        world.receives(operation(1, seq, "update", json!({"milestones": [step]}))).await;
+    };
+    // What the other site tells its own people, these hear from their own.
+    world.goes_on(DAY / 2).await;
+    hears(&world, "input-reminder-1").await;
+    hears(&world, "input-held").await;
+    world.looks().await;
+    let told = Asked::Input.told();
+    assert_eq!(world.stories[0].told, [(0, told[0]), (DAY / 2, told[1])]);
+    for _ in 0..3 {
+        world.goes_on(DAY).await;
+    }
+    assert_eq!(world.stories[0].told[4], (3 * DAY + DAY / 2, told[4]), "the notice");
+    world.goes_on(DAY).await;
+    world.goes_on(DAY / 2).await;
+    assert!(!world.is_closed(&world.stories[0]).await, "theirs had it later");
+    hears(&world, "input-close").await;
+    world.looks().await;
+    assert!(world.is_closed(&world.stories[0]).await);
 }
 
 /// The other site's people did not answer, and it asks for the end of the case: those of this site had no notice yet.

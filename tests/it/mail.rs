@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use casebridge::case::CaseAction;
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
-use casebridge::exchange::{Engine, Parts, Replied};
+use casebridge::exchange::{Answer, Engine, Parts, Replied};
 use casebridge::notify::{Letter, MailError, Mailer, Post};
 use casebridge::protocol::PartyRequest;
 use casebridge::protocol::operator::{OpenRequest, WorkRequest};
@@ -321,6 +321,36 @@ async fn r_05_the_site_that_has_the_case_in_hand_closes_it_when_the_people_of_th
     assert!(history.contains("closed for the other site, whose people did not answer"), "{history}");
 }
 
+/// Each site tells its own, and the one that has not the case in hand says when they had their time.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_the_people_of_both_sites_are_asked_reminded_and_warned_before_the_case_is_closed() {
+    let office = PostOffice::open().await;
+    let pace =
+        |close: &str| format!("[mail.reminders]\ninput = [\"1s\"]\ninput_notice = \"1s\"\ninput_close = \"{close}\"\n");
+    let submit = format!("{SUBMIT_ALL}{}{}", office.config(), pace("1s"));
+    let accept = format!("{ACCEPT_ALL}{}{}", office.config(), pace("5s"));
+    let pair = Pair::start(Plan { end_user: &submit, partner: &accept }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    pair.end_user.act("/v1/incidents/1/parties", json!({"address": ANNA, "operator": "bert"})).await;
+    pair.partner.act("/v1/incidents/1/parties", json!({"address": HELP, "operator": "bert"})).await;
+    pair.partner.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+    for address in [ANNA, HELP] {
+        for told in ["Your answer is needed", "Reminder 1 of 1", "will be closed in", "no answer came"] {
+            let is_told =
+                || async { office.of(address).iter().any(|mail| mail.subject().contains(told)).then_some(()) };
+            eventually(&format!("{told} for {address}"), is_told).await;
+        }
+    }
+    for notice in ["input-held", "input-close"] {
+        let sql = format!("SELECT count(*) FROM milestone WHERE fact ->> 'notice' = '{notice}'");
+        let store = pair.partner.store().await;
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&store).await.unwrap();
+        assert_eq!(count, 1, "the partner waited for it: {notice}");
+        store.close().await;
+    }
+}
+
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn r_09_a_site_that_dies_over_a_mail_sends_it_once() {
@@ -449,7 +479,7 @@ impl Bench {
     }
 
     /// What another program does to the store.
-    async fn execute(&self, sql: &'static str) {
+    async fn execute(&self, sql: impl sqlx::SqlSafeStr) {
         let path = self._dir.path().join("incidents.db");
         let store = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
         sqlx::query(sql).execute(&store).await.unwrap();
@@ -465,6 +495,11 @@ impl Bench {
     pub fn sent(&self) -> Vec<String> {
         std::mem::take(&mut *self.pigeon.subjects.lock().unwrap())
     }
+}
+
+/// Anna's, by mail.
+pub fn answer(mail: &str, text: &str) -> Answer {
+    Answer { id: mail.into(), sender: ANNA.parse().unwrap(), text: text.into(), language: None, files: None }
 }
 
 pub fn by_bert() -> WorkRequest {
@@ -509,6 +544,63 @@ async fn r_05_a_request_is_reminded_of_three_times_announced_and_closed_and_an_a
     assert!(sent.iter().zip(told).all(|(subject, told)| subject.contains(told)), "{sent:?}");
     let shown = engine.show(id).await.unwrap();
     assert_eq!((shown.row.phase.as_str(), shown.completion_code.as_deref()), ("close", Some("abandoned_by_user")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_09_after_an_outage_of_the_mail_server_mails_come_in_their_order_and_what_is_over_does_not() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    *bench.pigeon.is_ill.lock().unwrap() = true;
+    let id = case(&engine).await;
+    bench.look(&engine).await;
+    for state in ["in_process", "on_hold", "in_process"] {
+        bench.execute(sqlx::AssertSqlSafe(format!("UPDATE incident SET state = '{state}'"))).await;
+        bench.hours(&engine, 1).await;
+    }
+    for text in ["Taken back", "A technician is coming"] {
+        bench
+            .execute(sqlx::AssertSqlSafe(format!(
+                "INSERT INTO comment (incident, author, text) VALUES (1, 'bert', '{text}')"
+            )))
+            .await;
+        bench.hours(&engine, 1).await;
+    }
+    bench.execute("UPDATE comment SET deleted = 1 WHERE text = 'Taken back'").await;
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    *bench.pigeon.is_ill.lock().unwrap() = false;
+    bench.hours(&engine, 2).await;
+    let sent = bench.sent();
+    let expected = ["Case opened", "New comment", "Your answer is needed"];
+    assert!(sent.len() == 3 && sent.iter().zip(expected).all(|(subject, told)| subject.contains(told)), "{sent:?}");
+    // Whoever comes when it is over is not told that it is open.
+    for action in [CaseAction::Resolve, CaseAction::Complete] {
+        engine.act(id, action, &by_bert()).await.unwrap();
+        bench.look(&engine).await;
+    }
+    bench.sent();
+    joins(&engine, id, "late@customer.example").await;
+    bench.look(&engine).await;
+    assert_eq!(bench.sent(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_shorter_times_count_for_what_waits_already() {
+    let mut bench = Bench::new();
+    let (engine, state) = bench.start().await;
+    let id = case(&engine).await;
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.hours(&engine, 2).await;
+    bench.sent();
+    drop(engine);
+    state.close().await.unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    bench.settings.mail.as_mut().unwrap().reminders.input.reminders = vec![hour; 3];
+    let (engine, _state) = bench.start().await;
+    engine.count_reminders_anew().await.unwrap();
+    bench.look(&engine).await;
+    let sent = bench.sent();
+    assert!(sent.len() == 1 && sent[0].contains("Reminder 1 of 3"), "{sent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -567,7 +659,7 @@ async fn r_07_an_answer_to_a_resolved_case_stops_its_closing_and_a_person_decide
         bench.hours(&engine, answered).await;
         assert_eq!(bench.sent().len(), mails, "asked, and reminded");
         let anna = engine.parties(id).await.unwrap()[0].id;
-        let replied = engine.replied((id, anna), "1", &ANNA.parse().unwrap(), "It is NOT solved".into(), None).await;
+        let replied = engine.replied((id, anna), answer("1", "It is NOT solved")).await;
         assert_eq!(replied.unwrap(), Replied::Comment);
         bench.hours(&engine, 100).await;
         assert_eq!(bench.sent(), [""; 0], "nothing is asked any more");

@@ -8,6 +8,7 @@ use casebridge::case::{IncidentId, Links, Pass, Purpose};
 use casebridge::config::page_key;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
+use serde_json::json;
 
 use crate::support::pair::partner_config;
 use crate::support::wire::free_port;
@@ -100,8 +101,21 @@ impl Desk {
         Pass { purpose, subject, expires_at, serial: 1 }
     }
 
-    fn link(&self, purpose: Purpose, incident: i64) -> String {
-        self.links.url(&self.pass(purpose, incident))
+    /// As it stands in the last mail that asks for it.
+    async fn link(&self, purpose: Purpose, incident: i64) -> String {
+        let mut pass = self.pass(purpose, incident);
+        if matches!(purpose, Purpose::Confirm | Purpose::NotSolved) {
+            let sql = format!("SELECT max(id) FROM mail WHERE incident = {incident} AND notice = 'closing_asked'");
+            let asks = || async {
+                let store = self.site.store().await;
+                let id: Option<i64> =
+                    sqlx::query_scalar(sqlx::AssertSqlSafe(sql.as_str())).fetch_one(&store).await.unwrap();
+                store.close().await;
+                id
+            };
+            pass.serial = eventually("the mail that asks", asks).await as u64;
+        }
+        self.links.url(&pass)
     }
 
     /// A case with one party, each with the same number.
@@ -192,7 +206,7 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
 async fn r_02_a_link_that_is_forged_late_or_meant_for_something_else_opens_nothing() {
     let desk = Desk::start().await;
     desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
-    let right = desk.link(Purpose::Confirm, 1);
+    let right = desk.link(Purpose::Confirm, 1).await;
     for forged in [
         format!("{}/p/x", desk.address),
         format!("{}/p/{}", desk.address, "a".repeat(60)),
@@ -208,7 +222,7 @@ async fn r_02_a_link_that_is_forged_late_or_meant_for_something_else_opens_nothi
     let hour = SignedDuration::from_hours(1);
     let late = Pass { expires_at: Timestamp::now() - hour, ..desk.pass(Purpose::Confirm, 1) };
     let (status, page) = desk.post(&desk.links.url(&late), &[]).await;
-    assert!(status == 410 && page.contains("expired"), "{status} {page}");
+    assert!(status == 410 && page.contains("a expiré"), "in the person's language: {status} {page}");
     let foreign = [
         Pass { purpose: Purpose::Form, ..desk.pass(Purpose::Confirm, 1) },
         Pass { purpose: Purpose::Reply, ..desk.pass(Purpose::Confirm, 1) },
@@ -227,7 +241,7 @@ async fn r_02_a_link_that_is_forged_late_or_meant_for_something_else_opens_nothi
 async fn r_02_a_post_that_is_enormous_or_no_form_is_refused_in_words() {
     let desk = Desk::start().await;
     desk.case(1, "state = 'input_requested'").await;
-    let link = desk.link(Purpose::Answer, 1);
+    let link = desk.link(Purpose::Answer, 1).await;
     let huge = "x".repeat(1 << 20);
     let (status, page) = desk.post(&link, &[("text", &huge)]).await;
     assert!(status == 413 && page.contains("<h1>"), "{status} {page}");
@@ -246,7 +260,7 @@ async fn r_02_a_post_that_is_enormous_or_no_form_is_refused_in_words() {
 async fn r_05_an_answer_by_the_page_is_a_comment_once_and_the_case_goes_on() {
     let desk = Desk::start().await;
     desk.case(1, "state = 'input_requested', synopsis = '<b>Alarm</b>', priority = NULL").await;
-    let link = desk.link(Purpose::Answer, 1);
+    let link = desk.link(Purpose::Answer, 1).await;
     let (status, page) = desk.get(&link).await;
     assert_eq!(status, 200);
     assert!(
@@ -273,7 +287,7 @@ async fn r_06_confirm_closes_and_not_solved_reopens_and_each_link_works_once() {
     let desk = Desk::start().await;
     desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
     desk.case(2, "phase = 'review', solution = 'Restarted.'").await;
-    let (confirm, late) = (desk.link(Purpose::Confirm, 1), desk.link(Purpose::NotSolved, 1));
+    let (confirm, late) = (desk.link(Purpose::Confirm, 1).await, desk.link(Purpose::NotSolved, 1).await);
     let (_, page) = desk.get(&confirm).await;
     assert!(page.contains("Restarted.") && page.contains("<button"), "{page}");
     assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "review", "looking changes nothing");
@@ -285,7 +299,7 @@ async fn r_06_confirm_closes_and_not_solved_reopens_and_each_link_works_once() {
     assert_eq!(desk.post(&late, &[("text", "No.")]).await.0, 409, "it is closed, and stays so");
     assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "close");
 
-    let (not_solved, late) = (desk.link(Purpose::NotSolved, 2), desk.link(Purpose::Confirm, 2));
+    let (not_solved, late) = (desk.link(Purpose::NotSolved, 2).await, desk.link(Purpose::Confirm, 2).await);
     for _ in 0..2 {
         assert_eq!(desk.post(&not_solved, &[("text", "It still hums.")]).await.0, 303);
     }
@@ -293,6 +307,102 @@ async fn r_06_confirm_closes_and_not_solved_reopens_and_each_link_works_once() {
     assert_eq!(desk.site.count("SELECT count(*) FROM comment WHERE text = 'It still hums.'").await, 1);
     assert_eq!(desk.post(&late, &[]).await.0, 409, "there is nothing to confirm");
     assert_eq!(desk.text("SELECT state FROM incident WHERE id = 2").await, "reopened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_06_a_link_of_an_earlier_solution_closes_no_later_one() {
+    let desk = Desk::start().await;
+    desk.case(1, "phase = 'review', solution = 'Restarted.'").await;
+    let (confirm, not_solved) = (desk.link(Purpose::Confirm, 1).await, desk.link(Purpose::NotSolved, 1).await);
+    desk.site.act("/v1/incidents/1/reopen", json!({"operator": "bert"})).await;
+    desk.site.act("/v1/incidents/1/resolve", json!({"operator": "bert", "solution": "Replaced."})).await;
+    desk.until("the second question", "SELECT count(*) FROM mail WHERE notice = 'closing_asked'", 2).await;
+    for (earlier, fields) in [(confirm, &[][..]), (not_solved, &[("text", "It hums.")][..])] {
+        let english = format!("{earlier}?lang=en");
+        for (status, page) in [desk.get(&english).await, desk.post(&english, fields).await] {
+            assert!(status == 409 && page.contains("about an earlier solution"), "{status} {page}");
+        }
+    }
+    assert_eq!(desk.text("SELECT phase FROM incident").await, "review", "nobody has confirmed this one");
+    assert_eq!(desk.post(&desk.link(Purpose::Confirm, 1).await, &[]).await.0, 303);
+    assert_eq!(desk.text("SELECT phase FROM incident").await, "close");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_links_in_an_answer_reach_nobody_else_and_an_answer_with_nothing_new_is_none() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let reply = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let link = desk.link(Purpose::Answer, 1).await;
+    let answer = |id: &str, text: &str| {
+        format!("From: anna@north.example\r\nTo: {reply}\r\nMessage-ID: <{id}@x>\r\n\r\n{text}\r\n")
+    };
+    let quoted = format!("On Monday, Support wrote:\r\n> Answer here: {link}\r\n> or to {reply}");
+    desk.deliver("empty", &answer("1", &quoted));
+    let held = desk.site.path("mail/quarantine/empty.reason");
+    eventually("the mail to be held", || async { held.exists().then_some(()) }).await;
+    assert_eq!(desk.text("SELECT state FROM incident").await, "input_requested", "nothing was answered");
+
+    let pass = link.rsplit('/').next().unwrap();
+    let wrapped = format!("https://safe.example/?url=http%3A%2F%2Fdesk%2Fp%2F{pass}&x=1");
+    let said = format!("I pressed {link} and {wrapped}\r\nwrote to {reply}, and it rings.");
+    desk.deliver("said", &answer("2", &said));
+    desk.until_done("said").await;
+    assert_eq!(desk.post(&link, &[("text", &said)]).await.0, 303);
+    for sql in ["SELECT text FROM comment ORDER BY id LIMIT 1", "SELECT text FROM comment ORDER BY id DESC LIMIT 1"] {
+        let text = desk.text(sql).await;
+        assert!(text.contains("/p/[…] and") && text.contains("%2Fp%2F[…]&") && text.contains("it rings"), "{text}");
+        assert!(!text.contains(pass) && text.contains("support+[…]@desk.example"), "{text}");
+    }
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 2);
+
+    let part = "--b\r\n\r\nHere it is.\r\n--b\r\nContent-Type: text/plain; name=trace.txt\r\n\
+                Content-Disposition: attachment; filename=trace.txt\r\n\r\nx\r\n--b--";
+    let mail = answer("3", part).replacen("Message-ID", "Content-Type: multipart/mixed; boundary=b\r\nMessage-ID", 1);
+    desk.deliver("file", &mail);
+    let kept = desk.site.path("mail/with_files/file");
+    eventually("the mail where housekeeping does not go", || async { kept.exists().then_some(()) }).await;
+    let text = desk.text("SELECT text FROM comment ORDER BY id DESC LIMIT 1").await;
+    assert_eq!(text, "Here it is.\n\n[1 attached: trace.txt]");
+    let told = desk.text("SELECT detail FROM history WHERE detail LIKE '%by mail%' ORDER BY id DESC LIMIT 1").await;
+    assert!(told.contains("its files stand in with_files/file of the mail inbox"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_08_programs_without_marks_end_no_loop_by_themselves_so_answers_are_counted() {
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    let reply = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let away = "Réponse automatique : votre ticket";
+    let answer = |id: &str, subject: &str| {
+        let header = format!("From: anna@north.example\r\nTo: {reply}\r\nMessage-ID: <{id}@x>\r\nSubject: {subject}");
+        format!("{header}\r\n\r\nI am away {id}.\r\n")
+    };
+    desk.deliver("away", &answer("away", away));
+    desk.until_done("away").await;
+    assert_eq!(desk.text("SELECT state FROM incident").await, "input_requested");
+    for number in 0..21 {
+        desk.deliver(&format!("{number:02}"), &answer(&number.to_string(), "Re: your case"));
+    }
+    let folders = [desk.site.path("mail/done"), desk.site.path("mail/quarantine")];
+    let all = || async {
+        let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let mails = files.filter(|file| !file.as_ref().unwrap().path().to_string_lossy().ends_with(".reason"));
+        (mails.count() == 22).then_some(())
+    };
+    eventually("all answers", all).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 20, "and one is held");
+
+    desk.deliver("new", &mail("new"));
+    let form = "SELECT count(*) FROM mail WHERE notice = 'form'";
+    desk.until("the link", form, 1).await;
+    let number = desk.site.count("SELECT id FROM mail WHERE notice = 'form'").await;
+    let site = desk.text("SELECT replace(value, '-', '') FROM meta WHERE name = 'site'").await;
+    let name = format!("{number}.{}.{site}@desk.example", desk.links.mark(number));
+    desk.deliver("loop", &mail("loop").replace("Subject", &format!("In-Reply-To: <{name}>\r\nSubject")));
+    let held = desk.site.path("mail/quarantine/loop.reason");
+    eventually("the answer to the form to be held", || async { held.exists().then_some(()) }).await;
+    assert_eq!(desk.site.count(form).await, 1, "no link for the answer to a link");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,8 @@ pub const REOPENED: &str = "reopened";
 pub const STATUS: &str = "status";
 /// What a site did whose people did not answer, in its own words.
 pub const UNANSWERED: &str = "closed, since nobody answered";
+/// The same of a site that may not close the case.
+pub const ASKED: &str = "nobody answered; the site that has the case in hand is asked to close it";
 /// The same, by the site that has the case in hand.
 pub const UNANSWERED_BELOW: &str = "closed for the other site, whose people did not answer";
 

@@ -31,6 +31,20 @@ prop_compose! {
     }
 }
 
+#[test]
+fn a_text_loses_the_passes_of_this_site_and_nothing_else() {
+    let links = Links::new(key(), "https://desk.example".into());
+    let text = key().sign(&pass());
+    let foreign = PassKey::new([8; 32]).sign(&pass());
+    let said = |pass: &str| {
+        format!("Où ? <https://desk.example/p/{pass}>, http%3A%2F%2Fdesk%2Fp%2F{pass}&x, s+{pass}@desk.example é%")
+    };
+    assert_eq!(links.without_passes(&said(&text)), said("[…]"));
+    assert_eq!(links.without_passes(&said(&text.to_uppercase())), said("[…]"), "mail systems change capitals");
+    assert_eq!(links.without_passes(&said(&foreign)), said(&foreign));
+    assert_eq!(links.without_passes(""), "");
+}
+
 proptest! {
     #[test]
     fn a_pass_reads_as_it_was_signed_until_it_expires(pass in any_pass()) {

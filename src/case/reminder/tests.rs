@@ -211,6 +211,30 @@ fn r_05_a_step_that_the_other_site_took_is_not_taken_here_and_its_notice_closes_
 }
 
 #[test]
+fn r_05_a_site_with_people_of_its_own_is_waited_for_until_it_has_asked_for_the_end() {
+    let mut story = Story::begin(Asked::Input, NIGHTS[2]);
+    let round = |story: &Story| {
+        let round = Round::of(story.state(), &story.milestones).unwrap();
+        (round.step_elsewhere(), round.owes_a_word(), round.awaits_a_word())
+    };
+    let mut hears = |story: &mut Story, name: &str, origin: Option<&str>| {
+        story.happens(Fact::Notice(name.into()));
+        story.milestones.last_mut().unwrap().origin = origin.map(|alias| alias.parse().unwrap());
+        round(story)
+    };
+    let (north, south) = (Some("north"), Some("south"));
+    assert_eq!(hears(&mut story, "input-reminder-1", north), (Some(Step::Reminder(1)), false, false));
+    assert_eq!(hears(&mut story, "input-held", None), (Some(Step::Reminder(1)), true, false));
+    assert_eq!(hears(&mut story, "input-notice", None), (None, true, false), "its own people have its own");
+    assert_eq!(hears(&mut story, "input-close", None), (None, false, false));
+    assert_eq!(hears(&mut story, "input-held", north), (None, false, true));
+    assert_eq!(hears(&mut story, "input-close", south), (None, false, true), "it speaks for nobody else");
+    assert_eq!(hears(&mut story, "input-held", north), (None, false, true));
+    assert_eq!(hears(&mut story, "input-close", north), (None, false, true), "two sites behind one peer");
+    assert_eq!(hears(&mut story, "input-close", north), (None, false, false));
+}
+
+#[test]
 fn r_07_an_answer_that_moves_nothing_ends_the_round_at_either_site() {
     let mut story = Story::begin(Asked::Closing, NIGHTS[2]);
     story.runs_until(2 * DAY);

@@ -37,7 +37,7 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
         };
     }
     // What takes long is told by the same sender, and may arrive after all.
-    let subject = header.subject().unwrap_or_default().to_ascii_lowercase();
+    let subject = header.subject().unwrap_or_default().to_lowercase();
     let is_delay = ["delay", "warning", "retard"].into_iter().any(|word| subject.contains(word));
     if is_daemon(from) && !is_delay && (signs.is_signed || !signs.returned.is_empty()) {
         return Nature::Bounce { of: signs.returned };
@@ -52,8 +52,37 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
         || precedence.is_some_and(|word| bulk.contains(&word.as_str()))
         || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word))
         || answering.into_iter().any(|name| header.header_raw(name).is_some())
+        || is_automatic(&subject)
         || is_role(from);
     if program { Nature::Program } else { Nature::Person }
+}
+
+/// Responders that set no header begin their subject so, with a colon behind it or nothing at all: a person who writes about
+/// automatic replies has more to say.
+fn is_automatic(subject: &str) -> bool {
+    const BEGINNINGS: [&str; 16] = [
+        "automatic reply",
+        "automatic response",
+        "auto reply",
+        "auto-reply",
+        "autoreply",
+        "auto response",
+        "auto-response",
+        "out of office",
+        "out of the office",
+        "out-of-office",
+        "réponse automatique",
+        "reponse automatique",
+        "message d'absence",
+        "message d’absence",
+        "absence du bureau",
+        "absent du bureau",
+    ];
+    let follows = |beginning: &&str| subject.trim_start().strip_prefix(*beginning);
+    BEGINNINGS.iter().filter_map(follows).any(|rest| {
+        let rest = rest.trim_start();
+        rest.is_empty() || rest.starts_with(':') || rest.starts_with("auto-reply")
+    })
 }
 
 /// Whether no kind of answer is wanted. Exchange marks its absence notices so, as programs mark their mails; a person's mail may

@@ -4,7 +4,7 @@
 use mail_parser::{ContentType, HeaderName, Message, MimeHeaders, PartType};
 
 use super::read::{FIELDS, HEADER, MailFault, parser};
-use super::text;
+use super::text::{self, Said};
 
 /// How deep parts may lie in each other.
 const DEPTH: usize = 10;
@@ -12,6 +12,8 @@ const DEPTH: usize = 10;
 const PARTS: usize = 200;
 /// The most bytes of a text that are read.
 const TEXT: usize = 1 << 20;
+/// The longest name of a file, in bytes.
+const NAME: usize = 80;
 /// The most Message-IDs that a report names.
 const REPORTED: usize = 20;
 
@@ -19,9 +21,9 @@ const REPORTED: usize = 20;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// What a person wrote, as plain text.
-    pub text: String,
-    /// How many files came along.
-    pub files: usize,
+    pub said: Said,
+    /// The names of the files that came along; one without a name is an empty one.
+    pub files: Vec<String>,
     /// The Message-IDs of mails that a report says were not delivered.
     pub reported: Vec<String>,
 }
@@ -55,9 +57,9 @@ pub fn header(head: &[u8], limit: usize) -> Result<Message<'_>, MailFault> {
 pub fn content(bytes: &[u8]) -> Result<Content, MailFault> {
     let mut walk = Walk::default();
     let found = walk.part(bytes, 0)?;
-    let text = found.map(Found::text).unwrap_or_default();
+    let said = found.map(Found::said).unwrap_or_default();
     let reported = if walk.failed { walk.reported } else { Vec::new() };
-    Ok(Content { text, files: walk.files, reported })
+    Ok(Content { said, files: walk.files, reported })
 }
 
 /// The Message-IDs that stand in the text of a mail, as in the copy of a mail that could not be delivered.
@@ -75,7 +77,7 @@ pub fn returned(bytes: &[u8]) -> Vec<String> {
 #[derive(Default)]
 struct Walk {
     parts: usize,
-    files: usize,
+    files: Vec<String>,
     /// A report says that something was not delivered, for good.
     failed: bool,
     reported: Vec<String>,
@@ -89,10 +91,10 @@ enum Found {
 }
 
 impl Found {
-    fn text(self) -> String {
+    fn said(self) -> Said {
         match self {
-            Found::Plain(text) => text::written(&text),
-            Found::Html(html) => text::written(&text::of_html(&html)),
+            Found::Plain(text) => text::said(&text),
+            Found::Html(html) => text::said(&text::of_html(&html)),
         }
     }
 }
@@ -124,13 +126,15 @@ impl Walk {
                 Ok(None)
             }
             ("message", "rfc822" | "global" | "rfc822-headers") | ("text", "rfc822-headers") => {
-                self.files += usize::from(sub != "rfc822-headers");
+                if sub != "rfc822-headers" {
+                    self.files.push(file_name(&header));
+                }
                 self.report(body);
                 Ok(None)
             }
             ("text", "plain" | "html") if !is_file(&header) => Ok(self.text(bytes)),
             _ => {
-                self.files += 1;
+                self.files.push(file_name(&header));
                 Ok(None)
             }
         }
@@ -188,6 +192,11 @@ fn names(kind: Option<&ContentType<'_>>) -> (String, String) {
 
 fn plain(body: &[u8]) -> Found {
     Found::Plain(String::from_utf8_lossy(&body[..body.len().min(TEXT)]).into_owned())
+}
+
+/// As its sender calls it, in one short line.
+fn file_name(header: &Message<'_>) -> String {
+    text::shortened(&text::one_line(header.attachment_name().unwrap_or_default()), NAME)
 }
 
 fn is_file(header: &Message<'_>) -> bool {

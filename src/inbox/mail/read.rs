@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::nature::{self, Nature, Signs};
 use super::origin;
 use super::parts::{self, Content};
-use super::text::{one_line, shortened};
+use super::text::{Said, one_line, shortened};
 use crate::case::text::line;
 use crate::case::{Language, MailAddress};
 
@@ -26,8 +26,12 @@ pub struct Letter {
     pub answers: Vec<String>,
     /// One line of at most 200 bytes; may be empty.
     pub subject: String,
-    /// What was written, without what it quotes and without the signature, at most 16,000 bytes; may be empty.
+    /// What was written, without what it quotes and without the signature, at most 16,000 bytes, and which files came along;
+    /// may be empty.
     pub text: String,
+    /// What it quotes, where nothing else is written.
+    pub quoted: String,
+    pub has_files: bool,
     pub language: Option<Language>,
     /// The servers that it came over name a sender of another domain. What is sent in many names at once looks like that.
     pub is_from_elsewhere: bool,
@@ -59,6 +63,12 @@ pub enum MailFault {
     Stranger { incident: i64 },
     #[error("it answers a mail of case {incident}, and nothing is written in it")]
     Empty { incident: i64 },
+    /// Two programs that answer each other would go on for ever.
+    #[error("its sender has answered case {incident} {limit} times within an hour")]
+    TooMany { incident: i64, limit: usize },
+    /// A program that answers each mail would get a link for each answer.
+    #[error("it answers the mail with the link to the form, and no form was filled in")]
+    AnswersForm,
     /// The store itself does not take it.
     #[error("{0}")]
     Refused(String),
@@ -82,7 +92,15 @@ impl MailFault {
                 "If the sender may speak for the case, write down what it says with `casebridge comment`, and add the address with \
                  `casebridge party add`: answers to mails of their own are taken."
             }
-            MailFault::Empty { .. } => "Read it with a mail program; there may be something in its files.",
+            MailFault::Empty { .. } => "Read it with a mail program; there may be something in what it quotes.",
+            MailFault::TooMany { .. } => {
+                "Look whether a person wrote it. What counts of it can be written down with `casebridge comment`; put back later, it \
+                 is taken."
+            }
+            MailFault::AnswersForm => {
+                "Its sender has the link. If it reports an incident all the same, enter it with `casebridge open`, or ask its sender \
+                 to use the link or to write a new mail."
+            }
         }
     }
 }
@@ -100,16 +118,14 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
     let (head, _) = parts::split(bytes);
     let header = parts::header(head, HEADER)?;
     let (from, name) = sender(&header)?;
-    let Content { text, files, reported } = parts::content(bytes)?;
+    let Content { said: Said { own, quoted }, files, reported } = parts::content(bytes)?;
     let to = recipients(&header);
     let nature =
         nature::of(&header, &from, Signs { reported, returned: parts::returned(bytes), is_signed: !to.is_empty() });
-    let note = (files > 0).then(|| format!("[{files} attached]"));
-    let text =
-        [Some(text).filter(|text| !text.is_empty()), note].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+    let text = paragraphs([own, note(&files)]);
     let subject = shortened(&one_line(header.subject().unwrap_or_default()), 200);
     Ok(Letter {
-        id: id(&header, bytes, [from.as_str(), &subject, &text]),
+        id: id(&header, bytes, [from.as_str(), &subject, &paragraphs([text.clone(), quoted.clone()])]),
         is_from_elsewhere: origin::is_elsewhere(&header, &from),
         nature,
         from,
@@ -118,8 +134,27 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
         answers: answers(&header),
         subject,
         text,
+        quoted,
+        has_files: !files.is_empty(),
         language: language(&header),
     })
+}
+
+/// Which files came along: how many, and the names of the first ones.
+fn note(files: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<&str> = files.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
+    let more = if files.len() > named.len() && !named.is_empty() { ", ..." } else { "" };
+    match files.len() {
+        0 => String::new(),
+        count if named.is_empty() => format!("[{count} attached]"),
+        count => format!("[{count} attached: {}{more}]", named.join(", ")),
+    }
+}
+
+/// Those that are not empty, below each other.
+pub(super) fn paragraphs(texts: [String; 2]) -> String {
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A mail with two of them is made to be understood in two ways.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Nature;
-use super::read::{Letter, MailFault};
+use super::read::{Letter, MailFault, paragraphs};
 use crate::case::pass::Subject;
 use crate::case::{IncidentId, Links, Pass, Purpose};
 use crate::config::settings::MailInbox;
-use crate::exchange::{Engine, EngineError, Replied, Unanswered};
+use crate::exchange::{Answer, Answered, Engine, EngineError, Replied, Unanswered};
 use crate::store::{Intake, StoreError, TakenMail};
 
 /// What became of a mail that was taken.
@@ -41,8 +41,8 @@ pub enum Untaken {
 /// What the mail inbox asks for.
 #[async_trait]
 pub trait MailTaker: Send + Sync {
-    /// Answers once what it says is durable. The same mail again changes nothing.
-    async fn take(&self, letter: Letter) -> Result<Taken, Untaken>;
+    /// Answers once what it says is durable. The same mail again changes nothing. `file` is where it will be found.
+    async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken>;
 }
 
 /// The engine, as the mail inbox sees it.
@@ -57,14 +57,15 @@ impl Postman {
         Self { engine, links, inbox }
     }
 
-    /// The case that a letter belongs to, and the number of the person who was written to.
-    async fn answered(&self, letter: &Letter) -> Result<Option<(IncidentId, i64)>, EngineError> {
+    /// What a letter answers: a case with the number of the person who was written to, by the pass in the address that it went
+    /// to, or a mail of ours.
+    async fn answered(&self, letter: &Letter) -> Result<Answered, EngineError> {
         let signed = self.passes(letter).find_map(|pass| match pass.subject {
             Subject::Party { incident, party } => Some((incident, party)),
             Subject::Intake(_) => None,
         });
         match signed {
-            Some(signed) => Ok(Some(signed)),
+            Some((incident, party)) => Ok(Answered::Case(incident, party)),
             None => self.engine.answered_mail(&letter.answers, &letter.from).await,
         }
     }
@@ -78,7 +79,7 @@ impl Postman {
 
 #[async_trait]
 impl MailTaker for Postman {
-    async fn take(&self, letter: Letter) -> Result<Taken, Untaken> {
+    async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken> {
         match &letter.nature {
             Nature::Program => return Ok(Taken::Program),
             Nature::Bounce { of } => {
@@ -87,23 +88,31 @@ impl MailTaker for Postman {
             }
             Nature::Person => {}
         }
-        if let Some((incident, party)) = self.answered(&letter).await.map_err(untaken)? {
-            if letter.text.is_empty() {
-                return Err(Untaken::Held(MailFault::Empty { incident: incident.0 }));
+        match self.answered(&letter).await.map_err(untaken)? {
+            Answered::Case(incident, party) => {
+                if letter.text.is_empty() {
+                    return Err(Untaken::Held(MailFault::Empty { incident: incident.0 }));
+                }
+                let answer = Answer {
+                    id: letter.id.clone(),
+                    sender: letter.from.clone(),
+                    text: letter.text.clone(),
+                    language: letter.language,
+                    files: letter.has_files.then(|| file.to_owned()),
+                };
+                match self.engine.replied((incident, party), answer).await.map_err(untaken)? {
+                    Replied::Comment => return Ok(Taken::Comment(incident)),
+                    Replied::Known => return Ok(Taken::Known),
+                    Replied::Stranger => return Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
+                    Replied::TooMany { limit } => {
+                        return Err(Untaken::Held(MailFault::TooMany { incident: incident.0, limit }));
+                    }
+                    // What is written of a closed case is the beginning of a new one.
+                    Replied::Over => {}
+                }
             }
-            let (text, language) = (letter.text.clone(), letter.language);
-            match self
-                .engine
-                .replied((incident, party), &letter.id, &letter.from, text, language)
-                .await
-                .map_err(untaken)?
-            {
-                Replied::Comment => return Ok(Taken::Comment(incident)),
-                Replied::Known => return Ok(Taken::Known),
-                Replied::Stranger => return Err(Untaken::Held(MailFault::Stranger { incident: incident.0 })),
-                // What is written of a closed case is the beginning of a new one.
-                Replied::Over => {}
-            }
+            Answered::Form => return Err(Untaken::Held(MailFault::AnswersForm)),
+            Answered::Nothing => {}
         }
         if letter.is_from_elsewhere {
             self.engine.left_unanswered(Unanswered::Elsewhere);
@@ -116,7 +125,7 @@ impl MailTaker for Postman {
             name: letter.name,
             language: letter.language,
             subject: letter.subject,
-            text: letter.text,
+            text: paragraphs([letter.quoted, letter.text]),
         };
         let MailInbox { links_per_hour, answers_per_hour, .. } = self.inbox;
         match self.engine.invite(intake, links_per_hour, answers_per_hour).await.map_err(untaken)? {

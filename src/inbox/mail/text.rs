@@ -45,12 +45,23 @@ fn with_lines(html: &str) -> String {
     text
 }
 
-/// What somebody wrote in this mail: quoted mails and the signature are left out, unless there is nothing else.
-pub fn written(text: &str) -> String {
+/// The text of a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// What its writer wrote: quoted mails and the signature are left out. May be empty.
+    pub own: String,
+    /// The whole, where there is nothing else: a mail that was passed on, or an answer in which nothing was written.
+    pub quoted: String,
+}
+
+pub fn said(text: &str) -> Said {
     let text = plain(text);
     let own = without_quotes(&text);
-    let said = own.lines().any(|line| !line.trim().is_empty() && line != LEFT_OUT);
-    shortened(if said { &own } else { &text }, LIMIT)
+    let is_said = own.lines().any(|line| !line.trim().is_empty() && line != LEFT_OUT);
+    match is_said {
+        true => Said { own: shortened(&own, LIMIT), quoted: String::new() },
+        false => Said { own: String::new(), quoted: shortened(&text, LIMIT) },
+    }
 }
 
 /// One line, of a header: what would end the line or move a cursor is a blank.
@@ -100,7 +111,7 @@ fn without_quotes(text: &str) -> String {
     let mut own: Vec<&str> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let trimmed = line.trim_start();
-        if *line == "-- " || begins_quoted_mail(trimmed, lines.get(at + 1).copied().unwrap_or_default()) {
+        if is_signature(line) || begins_quoted_mail(trimmed, &lines[at + 1..]) {
             break;
         }
         if trimmed.starts_with('>') {
@@ -133,16 +144,24 @@ fn without_quotes(text: &str) -> String {
     own.join("\n")
 }
 
-/// `On Monday, Support wrote:` and `Le lundi, Support a écrit :`
+/// `On Monday, Support wrote:` and `Le lundi, Support a écrit :`. It stands above a quotation, so a word more does no harm.
 fn introduces(line: &str) -> bool {
+    const WROTE: [&str; 7] = ["wrote", "a écrit", "schrieb", "escribió", "ha scritto", "schreef", "escreveu"];
     let line = line.trim_end();
-    let Some(line) = line.strip_suffix(':') else { return false };
-    let line = line.trim_end();
-    line.ends_with("wrote") || line.ends_with("a écrit")
+    line.strip_suffix(':').is_some_and(|line| WROTE.iter().any(|word| line.contains(word)))
+}
+
+/// Two dashes, with the blank that belongs to them or without, and what telephones put below every mail.
+fn is_signature(line: &str) -> bool {
+    const SENT: [&str; 4] = ["Sent from my ", "Envoyé de mon ", "Envoyé depuis mon ", "Get Outlook for "];
+    matches!(line, "-- " | "--") || SENT.iter().any(|words| line.starts_with(words) && line.len() < 60)
 }
 
 /// What mail programs put over a mail that they append as it is.
-fn begins_quoted_mail(line: &str, next: &str) -> bool {
+fn begins_quoted_mail(line: &str, below: &[&str]) -> bool {
+    if is_head_of_mail(line, below) {
+        return true;
+    }
     let dashes = line.trim_matches('-').trim();
     let words =
         ["Original Message", "Message d'origine", "Message d’origine", "Forwarded message", "Message transféré"];
@@ -150,28 +169,76 @@ fn begins_quoted_mail(line: &str, next: &str) -> bool {
         return true;
     }
     let rule = line.len() >= 10 && line.chars().all(|c| c == '_');
-    rule && ["From:", "De :", "De:"].iter().any(|name| next.trim_start().starts_with(name))
+    rule && below.first().is_some_and(|next| names(next, &FROM))
+}
+
+const FROM: [&str; 3] = ["From", "De", "Von"];
+
+/// Outlook quotes without any mark: who wrote, when, and to whom stand above, in this order.
+fn is_head_of_mail(line: &str, below: &[&str]) -> bool {
+    let after = |names_of: &[&str], lines: &[&str], within: usize| {
+        lines.iter().take(within).position(|line| names(line, names_of)).map(|at| at + 1)
+    };
+    let Some(sent) = after(&["Sent", "Envoyé", "Date", "Gesendet"], below, 3).filter(|_| names(line, &FROM)) else {
+        return false;
+    };
+    after(&["To", "À", "A", "Subject", "Objet", "An", "Betreff"], &below[sent..], 3).is_some()
+}
+
+/// `From: ...`, also as `De : ...` and `*From:* ...`.
+fn names(line: &str, names: &[&str]) -> bool {
+    let line = line.trim_start().trim_start_matches('*');
+    let Some((name, _)) = line.split_once(':') else { return false };
+    names.contains(&name.trim_end().trim_end_matches('*'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn own(text: &str) -> String {
+        said(text).own
+    }
+
     #[test]
     fn quotations_and_signatures_are_left_out() {
         let text = "It rings again.\r\n\r\nOn Mon, 23 Nov 2026 at 10:00,\nSupport <s@desk.example> wrote:\n> Does it ring?\n>> x\n\n\
                     Thanks\n-- \nAnna\nNorth Ltd\n";
-        assert_eq!(written(text), "It rings again.\n[…]\nThanks");
-        assert_eq!(written("Oui.\n\nLe lun. 23 nov. 2026, Support a écrit :\n\n> Ça sonne ?\n"), "Oui.");
-        assert_eq!(written("Yes\n-----Original Message-----\nFrom: Support\nold"), "Yes");
-        assert_eq!(written("Yes\n________________________________\nFrom: Support\nold"), "Yes");
-        assert_eq!(written("__________\nhere it is"), "__________\nhere it is");
+        assert_eq!(own(text), "It rings again.\n[…]\nThanks");
+        assert_eq!(own("Oui.\n\nLe lun. 23 nov. 2026, Support a écrit :\n\n> Ça sonne ?\n"), "Oui.");
+        assert_eq!(own("Yes\n-----Original Message-----\nFrom: Support\nold"), "Yes");
+        assert_eq!(own("Yes\n________________________________\nFrom: Support\nold"), "Yes");
+        assert_eq!(own("__________\nhere it is"), "__________\nhere it is");
     }
 
     #[test]
-    fn what_is_nothing_but_a_quotation_stays_whole() {
-        assert_eq!(written("> see above\n"), "> see above");
-        assert_eq!(written("\n\n"), "");
+    fn what_is_nothing_but_a_quotation_is_nobodys_word() {
+        let quotation = "On Mon, Support <s@desk.example> wrote:\n\n> Does it ring?\n> https://desk.example/p/abc\n";
+        assert_eq!(said(&format!("\n{quotation}")), Said { own: String::new(), quoted: quotation.trim().into() });
+        assert_eq!(said("\n\n"), Said::default());
+    }
+
+    #[test]
+    fn the_way_in_which_outlook_quotes_is_known_by_its_head() {
+        let english = "Thanks, looking.\n\nFrom: Support <s@desk.example>\nSent: Monday, 23 November 2026 10:00\n\
+                       To: Anna <anna@north.example>\nSubject: [CM-1] Closed?\n\nhttps://desk.example/p/abc\n";
+        assert_eq!(own(english), "Thanks, looking.");
+        let french = "Merci.\n\nDe\u{a0}: Support\nEnvoyé\u{a0}: lundi\nÀ\u{a0}: Anna\nObjet\u{a0}: [CM-1]\n\nold";
+        assert_eq!(own(french), "Merci.");
+        assert_eq!(own("Yes\n\n*From:* Support\n*Date:* Monday\n*To:* Anna\n\nold"), "Yes");
+        let html = "<p>Thanks.</p><div><p><b>From:</b> Support<br><b>Sent:</b> Monday<br><b>To:</b> Anna<br>\
+                    <b>Subject:</b> x</p></div><p>old</p>";
+        assert_eq!(own(&of_html(html)), "Thanks.");
+        let trace = "The trace:\nFrom: <sip:1@north.example>\nTo: <sip:2@north.example>\nDate: Monday";
+        assert_eq!(own(trace), trace, "headers of a telephone call are no quoted mail");
+    }
+
+    #[test]
+    fn what_a_telephone_or_a_hasty_writer_puts_below_is_left_out() {
+        for below in ["--\nAnna", "Sent from my iPhone", "Envoyé de mon iPhone"] {
+            assert_eq!(own(&format!("It rings.\n\n{below}\n")), "It rings.");
+        }
+        assert_eq!(own("Ja.\n\nAm Mo., 23. Nov. 2026 schrieb Support <s@desk.example>:\n> x\n"), "Ja.");
     }
 
     #[test]
@@ -179,15 +246,15 @@ mod tests {
         let html = "<html><head><title>t</title><style>p{}</style></head><body><div>It rings</div><div>again &amp; again.</div>\
                     <script>alert(1)</script><BlockQuote type=cite>Does it <blockquote>x</blockquote>ring?</blockquote>\
                     <p onclick='x()'>Thanks</p></body></html>";
-        let text = written(&of_html(html));
+        let text = own(&of_html(html));
         assert_eq!(text, "It rings\nagain & again.\n[…]\nThanks");
     }
 
     #[test]
     fn nothing_in_a_text_moves_a_cursor_and_nothing_is_endless() {
-        assert_eq!(written("a\u{1b}[31m\u{202e}b\u{200b}\u{0}c"), "a[31mbc");
+        assert_eq!(own("a\u{1b}[31m\u{202e}b\u{200b}\u{0}c"), "a[31mbc");
         assert_eq!(one_line("a\r\nBcc: all@x\tb"), "a Bcc: all@x b");
-        let long = written(&"é".repeat(LIMIT));
+        let long = own(&"é".repeat(LIMIT));
         assert!(long.len() <= LIMIT && long.ends_with(LEFT_OUT));
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use super::nature::Nature;
 use super::read::{MailFault, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
@@ -39,6 +40,8 @@ pub struct MailSummary {
 pub struct MailInbox {
     settings: settings::MailInbox,
     done: PathBuf,
+    /// Where mails with files go.
+    with_files: PathBuf,
     quarantine: PathBuf,
     taker: Arc<dyn MailTaker>,
     table: Table,
@@ -53,6 +56,7 @@ impl MailInbox {
     pub fn new(settings: settings::MailInbox, taker: Arc<dyn MailTaker>) -> Self {
         Self {
             done: settings.dir.join("done"),
+            with_files: settings.dir.join("with_files"),
             quarantine: settings.dir.join("quarantine"),
             settings,
             taker,
@@ -169,13 +173,20 @@ impl MailInbox {
                 return true;
             }
         };
-        match self.taker.take(letter).await {
+        let name = safe_name(&file.name);
+        // What comes with an answer is nowhere else: housekeeping does not go there.
+        let folder = if letter.has_files && letter.nature == Nature::Person { &self.with_files } else { &self.done };
+        let (folder, place) = (folder.clone(), format!("{}/{name}", folder.file_name().unwrap_or_default().display()));
+        match self.taker.take(letter, &place).await {
             Ok(taken) => {
                 self.delayed = false;
                 summary.taken += 1;
                 self.told(&file.name, taken);
-                let (done, name) = (self.done.clone(), safe_name(&file.name));
-                let moved = blocking(move || put(&path, &done, &name)).await;
+                let moved = blocking(move || {
+                    make_folder(&folder)?;
+                    put(&path, &folder, &name)
+                })
+                .await;
                 if let Err(error) = moved.and_then(|moved| moved)
                     && error.kind() != io::ErrorKind::NotFound
                 {

@@ -124,3 +124,27 @@ fn r_08_a_directory_takes_the_place_of_single_templates() {
     let english = templates.render(Notice::Opened, Language::English, &fields()).unwrap();
     assert!(english.plain.contains("Your case is open"));
 }
+
+#[test]
+fn r_08_words_of_templates_that_no_trial_comes_through_are_looked_up_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("en")).unwrap();
+    let file = dir.path().join("en/comment.txt");
+    let head = "Subject: x\n\n{% if party.role == 'integrator' %}";
+    for (text, fault) in [
+        ("{{ party.name | uppercase }}", "line 3, column 52: there is no filter uppercase"),
+        ("{% if party.name is not roomy %}x{% endif %}", "there is no test roomy"),
+        ("{% include 'en/none.txt' %}", "there is no template en/none.txt"),
+        ("{% filter shout %}x{% endfilter %}", "there is no filter shout"),
+    ] {
+        std::fs::write(&file, format!("{head}{text}{{% endif %}}")).unwrap();
+        let told = Templates::load(Some(dir.path())).err().unwrap().to_string();
+        assert!(told.contains(fault), "{told}");
+    }
+    let sound = "{{ party.name|upper }}{% if party.name is not defined %}{{ '| nothing' }}{% endif %}{# |none #}";
+    std::fs::write(&file, format!("{head}{sound}{{% endif %}}")).unwrap();
+    assert!(Templates::load(Some(dir.path())).is_ok());
+    std::fs::write(&file, "Subject: x\nX: y\n\ntext").unwrap();
+    let told = Templates::load(Some(dir.path())).err().unwrap().to_string();
+    assert!(told.contains("the second empty"), "{told}");
+}

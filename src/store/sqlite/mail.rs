@@ -19,6 +19,9 @@ use crate::telemetry::CrashPoint;
 
 /// The most earlier mails that a mail names: the first and the last ones.
 const THREAD: i64 = 10;
+/// What somebody is told of a case goes out in the order in which it was written: a mail waits for the one before it.
+const FIRST: &str = "NOT EXISTS (SELECT 1 FROM mail AS before WHERE before.incident = m.incident \
+     AND before.address = m.address AND before.id < m.id AND before.state = 'waiting')";
 /// The most mails that are tried again at once.
 const RETRIED: i64 = 10_000;
 
@@ -71,10 +74,10 @@ impl MailStore for SqliteStore {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT min(next) FROM (SELECT min(next_attempt) AS next FROM mail WHERE state = 'waiting' \
-               UNION ALL SELECT min(due) FROM reminder_due)",
-        )
+        let next: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT min(next) FROM (SELECT min(next_attempt) AS next FROM mail AS m WHERE state = 'waiting' AND {FIRST} \
+               UNION ALL SELECT min(due) FROM reminder_due)"
+        )))
         .fetch_one(&mut *connection)
         .await?;
         next.map(instant).transpose()
@@ -111,6 +114,19 @@ impl MailStore for SqliteStore {
     async fn look_again(&self, incident: IncidentId, due: Option<Timestamp>) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
             Box::pin(look_again(connection, incident, due))
+        })
+        .await
+    }
+
+    async fn look_at_all(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::ReminderMoved, move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE reminder_due SET due = min(due, ?)")
+                    .bind(at.as_millisecond())
+                    .execute(&mut *connection)
+                    .await?;
+                Ok(())
+            })
         })
         .await
     }
@@ -302,7 +318,7 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
     // A client's incident is open once this site has taken it; one that came by a form, once somebody here works on it.
     let ungreeted = sqlx::query(
         "SELECT p.incident, p.address FROM party p JOIN incident i ON i.id = p.incident \
-         WHERE p.greeted = 0 AND p.removed = 0 AND (i.client IS NULL OR i.case_id IS NOT NULL) \
+         WHERE p.greeted = 0 AND p.removed = 0 AND i.phase <> 'close' AND (i.client IS NULL OR i.case_id IS NOT NULL) \
            AND (i.case_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM intake WHERE incident = i.id) \
              OR EXISTS (SELECT 1 FROM reference WHERE incident = i.id) \
              OR EXISTS (SELECT 1 FROM milestone WHERE incident = i.id AND state <> 'canceled')) \
@@ -320,7 +336,7 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
 
 async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
     for (incident, kept) in &taken.moved_on {
-        let asking: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.asks()).map(Notice::as_str).collect();
+        let passing: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.passes()).map(Notice::as_str).collect();
         // What was written with a request is news all the same.
         sqlx::query(
             "UPDATE mail SET \
@@ -333,7 +349,7 @@ async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Time
         )
         .bind(at.as_millisecond())
         .bind(incident.0)
-        .bind(serde_json::json!(asking).to_string())
+        .bind(serde_json::json!(passing).to_string())
         .bind(kept)
         .execute(&mut *connection)
         .await?;
@@ -369,7 +385,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
                (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) \
              ON CONFLICT (coalesce(incident, 0), reason, address) DO UPDATE SET state = 'waiting', \
-               next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL WHERE mail.state = 'withdrawn'",
+               made_at = excluded.made_at, attempts = 0, next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL WHERE mail.state = 'withdrawn'",
         )
         .bind(telling.incident.0)
         .bind(&telling.reason)
@@ -423,10 +439,10 @@ pub async fn deliveries(
 }
 
 async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> Result<Vec<DueMail>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT coalesce(party, 0), role, name, address, language, id, incident, notice, about, made_at, attempts FROM mail \
-         WHERE state = 'waiting' AND next_attempt <= ? ORDER BY next_attempt, id LIMIT ?",
-    )
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT coalesce(party, 0), role, name, address, language, id, incident, notice, about, made_at, attempts \
+         FROM mail AS m WHERE state = 'waiting' AND next_attempt <= ? AND {FIRST} ORDER BY next_attempt, id LIMIT ?"
+    )))
     .bind(now.as_millisecond())
     .bind(limit)
     .fetch_all(&mut *connection)

@@ -6,11 +6,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::history::insert_history;
 use super::{SqliteStore, deposit, mail};
-use crate::case::{
-    Action, Deposit, HistoryLine, IncidentId, Language, MailAddress, Notice, Party, PassTag, Purpose, Role, party,
-};
+use crate::case::{Action, Deposit, HistoryLine, IncidentId, Language, Notice, Party, PassTag, Purpose, Role, party};
 use crate::store::mail::{About, Audience, NewParty, Telling};
-use crate::store::{FilledForm, Intake, LinkRule, PageStore, PassUse, StoreError, TakenMail, UsedPass};
+use crate::store::{FilledForm, Intake, LinkRule, PageStore, PassUse, SentMail, StoreError, TakenMail, UsedPass};
 use crate::telemetry::CrashPoint;
 
 #[async_trait]
@@ -34,22 +32,21 @@ impl PageStore for SqliteStore {
         party_of(&mut connection, incident, party).await
     }
 
-    async fn people_of_mails(&self, mails: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+    async fn sent_mails(&self, mails: &[i64]) -> Result<Vec<SentMail>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let mut people = Vec::new();
+        let mut sent = Vec::new();
         for mail in mails {
-            let row: Option<(i64, i64, String)> = sqlx::query_as(
-                "SELECT incident, party, address FROM mail WHERE id = ? AND incident IS NOT NULL AND party IS NOT NULL",
-            )
-            .bind(mail)
-            .fetch_optional(&mut *connection)
-            .await?;
-            let Some((incident, party, address)) = row else { continue };
+            let row: Option<(Option<i64>, Option<i64>, String, String)> =
+                sqlx::query_as("SELECT incident, party, address, reason FROM mail WHERE id = ?")
+                    .bind(mail)
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            let Some((incident, party, address, reason)) = row else { continue };
             let address =
                 address.parse().map_err(|_| StoreError::Failed(format!("the address of mail {mail} does not read")))?;
-            people.push((IncidentId(incident), party, address));
+            sent.push(SentMail { about: incident.map(IncidentId).zip(party), address, reason });
         }
-        Ok(people)
+        Ok(sent)
     }
 
     async fn mail_bounced(&self, mail: i64, at: Timestamp) -> Result<bool, StoreError> {

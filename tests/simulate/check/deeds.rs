@@ -22,7 +22,7 @@ pub fn all_done(shelf: &Shelf, alias: &Alias) {
     let from = shelf.followed.values().copied().min().unwrap_or_default() as usize;
     let mut wanted = BTreeSet::new();
     for (index, line) in shelf.events.iter().enumerate().skip(from) {
-        let trigger = Trigger::of(&line.action, shelf.incidents[&line.incident].event.kind);
+        let trigger = Trigger::of(&line.action, &line.who, shelf.incidents[&line.incident].event.kind);
         let policies = &shelf.deeds.list.reactions.0;
         for one in policies.iter().filter(|one| Some(one.reaction.trigger) == trigger) {
             wanted.extend((0..one.reaction.actions.len()).map(|action| (index as i64 + 1, one.id, action as u32)));

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use casebridge::case::reminder::reason;
-use casebridge::case::{Action, Fact, HistoryLine, Incident, Milestone, Notice};
+use casebridge::case::{Action, Fact, HistoryLine, Incident, Milestone, Notice, Phase};
 use casebridge::config::settings::Reminders;
 
 use super::promises::is;
-use crate::model::UNANSWERED;
+use crate::model::{ASKED, UNANSWERED, UNANSWERED_BELOW};
 use crate::shelf::Shelf;
 use crate::site::Site;
 use crate::store::mail::{Mail, Person, Stands, is_open};
@@ -27,7 +27,10 @@ pub fn told_once(site: &Site, shelf: &Shelf) {
 /// This site took no step of a round that its record had already, by whichever site.
 fn chased_alone(incident: &Incident, site: &Site) {
     let rank = |one: &Milestone| (one.n, one.id);
-    let steps = || incident.milestones.iter().filter(|one| matches!(one.fact, Fact::Notice(_)));
+    // Each site says for itself that its own people are to be waited for, and that they had their time.
+    let of_one_site = |name: &str| name.ends_with("-held") || name.ends_with("-close");
+    let is_step = |one: &&Milestone| matches!(&one.fact, Fact::Notice(name) if !of_one_site(name));
+    let steps = || incident.milestones.iter().filter(is_step);
     for ours in steps().filter(|one| one.origin.is_none()) {
         for known in steps().filter(|one| one.position < ours.position && one.fact == ours.fact) {
             let between = |one: &&Milestone| rank(known) < rank(one) && rank(one) < rank(ours);
@@ -44,7 +47,7 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
         match one.stands {
             Stands::Sent => assert!(one.carried.taken > 0, "{whose} is said to be sent"),
             Stands::Refused => assert!(one.carried.refused, "{whose} is said to be refused"),
-            Stands::Withdrawn => assert!(one.notice.asks(), "{whose} is withdrawn"),
+            Stands::Withdrawn => assert!(one.notice.passes(), "{whose} is withdrawn"),
             Stands::Waiting => panic!("{whose} waits"),
         }
     }
@@ -53,7 +56,8 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
         let mails = || shelf.mails.all.iter().filter(|one| is_to(one, person));
         let whose = format!("{} of {} at {}", person.party.address.as_str(), incident.id, site.alias);
         let greeted = mails().any(|one| one.notice == Notice::Opened);
-        assert_eq!(greeted, is_open(incident), "{whose} is told that the case is open");
+        let is_over = incident.work.phase == Phase::Close;
+        assert!(greeted == is_open(incident) || is_over && !greeted, "{whose} is told that the case is open");
         for comment in incident.comments.iter().filter(|one| one.position > person.since) {
             let told = mails().any(|one| one.about.comments.contains(&comment.id) && one.stands != Stands::Withdrawn);
             assert!(told, "{whose} was not told of the comment {}", comment.id);
@@ -65,8 +69,30 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
     }
     for incident in shelf.incidents.values() {
         let lines = shelf.events.iter().enumerate().filter(|(_, line)| line.incident == incident.id);
-        for (index, close) in lines.filter(|(_, line)| line.detail == UNANSWERED) {
-            warned(site, shelf, index, close);
+        for (index, line) in lines {
+            match line.detail.as_str() {
+                UNANSWERED => warned(site, shelf, index, line),
+                UNANSWERED_BELOW | ASKED => in_time(site, shelf, line),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// No site closes a case for another one, or asks for its end, sooner than its own people had the notice for its full time.
+fn in_time(site: &Site, shelf: &Shelf, close: &HistoryLine) {
+    let Reminders { input, closing } = site.reminders();
+    for person in shelf.mails.people.iter().filter(|one| one.incident == close.incident) {
+        let notices = shelf.mails.all.iter().filter(|one| is_to(one, person) && one.stands == Stands::Sent);
+        let sent = |one: &Mail, at| one.settled_at.is_some_and(|sent| sent <= at);
+        for mail in notices.filter(|one| sent(one, close.at)) {
+            let full = match mail.notice {
+                Notice::InputNotice => input.close,
+                Notice::ClosingNotice => closing.close,
+                _ => continue,
+            };
+            let whose = format!("{} of {} at {}", person.party.address.as_str(), close.incident, site.alias);
+            assert!(mail.settled_at.is_some_and(|sent| sent + full <= close.at), "{whose} had a day less");
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use casebridge::case::{
-    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, MailAddress, Party,
-    PassTag, Transfer, UserName,
+    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer,
+    UserName,
 };
 use casebridge::store::{
     Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
     Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
-    StoreError, StoredDocument, TakenMail, UsedPass,
+    SentMail, StoreError, StoredDocument, TakenMail, UsedPass,
 };
 use jiff::Timestamp;
 
@@ -101,7 +101,7 @@ impl PageStore for Store {
         Ok(None)
     }
 
-    async fn people_of_mails(&self, _: &[i64]) -> Result<Vec<(IncidentId, i64, MailAddress)>, StoreError> {
+    async fn sent_mails(&self, _: &[i64]) -> Result<Vec<SentMail>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -1,9 +1,9 @@
 //! The people of a site's cases, the mails that wait for them, and when they are to be looked after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party};
+use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party, Phase};
 use casebridge::store::mail::{
     About, Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken,
     PartyAdded, StepTaken, Telling,
@@ -70,6 +70,13 @@ impl Mails {
         self.people.iter().filter(move |one| one.incident == incident)
     }
 
+    /// What waits, and for no earlier one to the same person in the same case.
+    fn firsts(&self) -> impl Iterator<Item = (usize, &Mail)> {
+        let mut seen = BTreeSet::new();
+        let waiting = self.all.iter().enumerate().filter(|(_, one)| one.stands == Stands::Waiting);
+        waiting.filter(move |(_, one)| seen.insert((one.incident, one.to.address.as_str())))
+    }
+
     fn look(&mut self, incident: IncidentId, due: Option<Timestamp>) {
         match due {
             Some(due) => _ = self.due.insert(incident, due),
@@ -107,7 +114,11 @@ fn news(shelf: &Shelf, limit: usize) -> MailNews {
     news.milestones.truncate(limit);
     news.comments.sort_by_key(|(_, one)| one.position);
     news.comments.truncate(limit);
-    let to_greet = shelf.mails.people.iter().filter(|one| !one.greeted && is_open(&shelf.incidents[&one.incident]));
+    let is_to_greet = |one: &&Person| {
+        let incident = &shelf.incidents[&one.incident];
+        !one.greeted && is_open(incident) && incident.work.phase != Phase::Close
+    };
+    let to_greet = shelf.mails.people.iter().filter(is_to_greet);
     news.ungreeted = to_greet.take(limit).map(|one| (one.incident, one.party.address.clone())).collect();
     news.is_news = !(news.milestones.is_empty() && news.comments.is_empty() && news.ungreeted.is_empty());
     let last = |known: i64, position: Option<i64>| position.unwrap_or(known);
@@ -123,7 +134,7 @@ fn take_news(shelf: &mut Shelf, taken: NewsTaken, at: Timestamp) {
     for (incident, kept) in &taken.moved_on {
         let is_kept = |one: &Mail| kept.as_ref().is_some_and(|kept| one.reason.starts_with(kept.as_str()));
         for one in &mut shelf.mails.all {
-            let waits = one.incident == *incident && one.stands == Stands::Waiting && one.notice.asks();
+            let waits = one.incident == *incident && one.stands == Stands::Waiting && one.notice.passes();
             if waits && !is_kept(one) {
                 match one.about.comments.is_empty() {
                     true => (one.stands, one.settled_at) = (Stands::Withdrawn, Some(at)),
@@ -159,6 +170,7 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
         if let Some(same) = all.iter_mut().find(|one| is_same(one)) {
             if same.stands == Stands::Withdrawn {
                 (same.stands, same.settled_at, same.next) = (Stands::Waiting, None, at);
+                (same.made_at, same.attempts) = (at, 0);
             }
             continue;
         }
@@ -279,8 +291,7 @@ impl MailStore for Store {
                 });
                 before.map(|(id, _)| id as i64).collect()
             };
-            let waiting = all.iter().enumerate().filter(|(_, one)| one.stands == Stands::Waiting && one.next <= now);
-            let mut due: Vec<(usize, &Mail)> = waiting.collect();
+            let mut due: Vec<(usize, &Mail)> = shelf.mails.firsts().filter(|(_, one)| one.next <= now).collect();
             due.sort_by_key(|(id, one)| (one.next, *id));
             let one = |(id, mail): (usize, &Mail)| DueMail {
                 id: id as i64,
@@ -298,7 +309,7 @@ impl MailStore for Store {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.read(|shelf| {
-            let waiting = shelf.mails.all.iter().filter(|one| one.stands == Stands::Waiting).map(|one| one.next);
+            let waiting = shelf.mails.firsts().map(|(_, one)| one.next);
             waiting.chain(shelf.mails.due.values().copied()).min()
         }))
     }
@@ -342,6 +353,14 @@ impl MailStore for Store {
         self.commit(|shelf| {
             shelf.mails.left.remove(&incident);
             shelf.mails.look(incident, due);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn look_at_all(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.commit(|shelf| {
+            shelf.mails.due.values_mut().for_each(|due| *due = at.min(*due));
             Ok(())
         })
         .await

@@ -3,7 +3,7 @@
 
 use casebridge::case::{Comment, Deposit, Edit, Form, IncidentId, Language, PassTag, Purpose};
 use casebridge::store::mail::MailQuery;
-use casebridge::store::{FilledForm, Intake, LinkRule, PassUse, TakenMail, UsedPass, Write, Writer, Written};
+use casebridge::store::{FilledForm, Intake, LinkRule, PassUse, SentMail, TakenMail, UsedPass, Write, Writer, Written};
 
 use super::{Bench, at, comment, deposited, event, load, write};
 
@@ -84,9 +84,13 @@ pub async fn r_02_a_form_makes_one_incident_with_its_people(bench: &dyn Bench) {
     let done = UsedPass { purpose: Purpose::Form, incident, at: at(100) };
     assert_eq!(store.used_pass(PassTag([1; 16])).await.unwrap(), Some(done));
     assert_eq!(store.used_pass(PassTag([2; 16])).await.unwrap(), None);
-    let people = store.people_of_mails(&[999, told[0].id]).await.unwrap();
+    let sent = store.sent_mails(&[999, told[0].id]).await.unwrap();
     let of = parties.iter().find(|party| party.address.as_str() == told[0].address).unwrap();
-    assert_eq!(people, [(incident, of.id, of.address.clone())]);
+    let received = SentMail { about: Some((incident, of.id)), address: of.address.clone(), reason: "received".into() };
+    assert_eq!(sent, [received]);
+    let link = store.mails(&MailQuery { limit: 100, ..MailQuery::default() }).await.unwrap().pop().unwrap();
+    let to_the_form = store.sent_mails(&[link.id]).await.unwrap();
+    assert_eq!((link.notice.as_str(), to_the_form[0].about), ("form", None), "it belongs to no case");
     assert!(!store.mail_bounced(told[0].id, at(200)).await.unwrap(), "it did not go out yet");
 }
 

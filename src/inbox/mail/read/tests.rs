@@ -39,7 +39,7 @@ fn of_two_forms_of_one_text_the_plain_one_counts_and_files_are_counted() {
     let body = "--m\r\nContent-Type: multipart/alternative; boundary=\"a a\"\r\n\r\n--a a\r\nContent-Type: text/plain; \
                 charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nd=E9j=E0\r\n--a a\r\nContent-Type: text/html\r\n\r\n\
                 <b>html</b>\r\n--a a--\r\n--m\r\nContent-Type: image/png; name=a.png\r\nContent-Disposition: attachment\r\n\r\nxx\r\n--m--\r\n";
-    assert_eq!(letter(header, body).text, "déjà\n\n[1 attached]");
+    assert_eq!(letter(header, body).text, "déjà\n\n[1 attached: a.png]");
 }
 
 #[test]
@@ -60,6 +60,11 @@ fn programs_are_recognised() {
         // An absence notice of Exchange.
         "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: your case\r\n",
         "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n",
+        // Responders that set no header.
+        "Subject: Automatic reply: [CM-1] Closed?\r\n",
+        "Subject: Out of Office\r\n",
+        "Subject: =?utf-8?Q?R=C3=A9ponse_automatique_:_[CM-1]?=\r\n",
+        "Subject: Absence du bureau : [CM-1]\r\n",
     ] {
         assert_eq!(letter(header, "I am away.").nature, Nature::Program, "{header}");
     }
@@ -70,6 +75,9 @@ fn programs_are_recognised() {
     // Somebody wants no receipts and no absence notices, and has written all the same.
     for header in ["X-Auto-Response-Suppress: DR, RN\r\n", "X-Auto-Response-Suppress: OOF\r\n"] {
         assert_eq!(letter(header, "It rings.").nature, Nature::Person, "{header}");
+    }
+    for subject in ["Automatic reply does not work", "Re: Automatic reply: x", "Out of office phones ring"] {
+        assert_eq!(letter(&format!("Subject: {subject}\r\n"), "It rings.").nature, Nature::Person, "{subject}");
     }
     assert_eq!(letter("Auto-Submitted: no\r\nReturn-Path: <anna@north.example>\r\n", "x").nature, Nature::Person);
 }

@@ -17,7 +17,7 @@ struct Taker {
 
 #[async_trait::async_trait]
 impl MailTaker for Taker {
-    async fn take(&self, letter: Letter) -> Result<Taken, Untaken> {
+    async fn take(&self, letter: Letter, _: &str) -> Result<Taken, Untaken> {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
             return Err(failure);
         }
