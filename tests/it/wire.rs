@@ -73,7 +73,7 @@ async fn a_body_that_is_no_batch_is_refused_and_the_place_is_named() {
         ("nothing", String::new(), vec!["breaks off"]),
         ("no JSON", "<case/>".into(), vec!["no JSON", "line 1"]),
         ("cut short", r#"{"operations": [{"exch"#.into(), vec!["operations[0]", "breaks off"]),
-        ("a list", "[]".into(), vec!["invalid"]),
+        ("a list", "[]".into(), vec!["expected an object"]),
         ("no operations", "{}".into(), vec!["operations", "missing"]),
         ("operations that are no list", r#"{"operations": {"a": 1}}"#.into(), vec!["`operations`", "sequence"]),
         ("an operation that is none", r#"{"operations": [7]}"#.into(), vec!["operations[0]"]),

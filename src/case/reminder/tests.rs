@@ -217,7 +217,7 @@ fn r_05_a_site_with_people_of_its_own_is_waited_for_until_it_has_asked_for_the_e
         let round = Round::of(story.state(), &story.milestones).unwrap();
         (round.step_elsewhere(), round.owes_a_word(), round.awaits_a_word())
     };
-    let mut hears = |story: &mut Story, name: &str, origin: Option<&str>| {
+    let hears = |story: &mut Story, name: &str, origin: Option<&str>| {
         story.happens(Fact::Notice(name.into()));
         story.milestones.last_mut().unwrap().origin = origin.map(|alias| alias.parse().unwrap());
         round(story)
