@@ -166,8 +166,7 @@ impl Engine {
             case: record
                 .incident()
                 .and_then(|id| cases.get(&id).cloned())
-                .map(|case| case.or_else(|| record.shadow.case.clone()))
-                .flatten()
+                .and_then(|case| case.or_else(|| record.shadow.case.clone()))
                 .map(shown)
                 .and_then(|case| tell_case(settings.fields(client), case, record.shadow.case.as_ref())),
         };

@@ -106,8 +106,8 @@ crash_matrix! {
     partner_dies_after_applying_an_update: Partner "OperationApplied";
     partner_dies_after_committing_an_update: Partner "ApplyCommitted";
     partner_dies_after_detecting: Partner "DetectCommitted";
-    partner_dies_after_writing_state: Partner "StateApplied:7";
-    partner_dies_after_syncing_state: Partner "StateFlushed:8";
+    partner_dies_after_writing_state: Partner "StateApplied:12";
+    partner_dies_after_syncing_state: Partner "StateFlushed:13";
 }
 
 #[tokio::test(flavor = "multi_thread")]

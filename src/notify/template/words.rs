@@ -108,7 +108,8 @@ fn tokens(tag: &str) -> Vec<(usize, Token<'_>)> {
             tokens.push((at, Token::Word(&rest[..end])));
             end
         } else {
-            if !first.is_whitespace() && !(tokens.is_empty() && matches!(first, '-' | '+')) {
+            let marks_blanks = tokens.is_empty() && matches!(first, '-' | '+');
+            if !first.is_whitespace() && !marks_blanks {
                 tokens.push((at, Token::Sign(first)));
             }
             first.len_utf8()
