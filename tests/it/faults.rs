@@ -1,6 +1,7 @@
 //! Real faults under real daemons: disks, clocks, networks, names and limits. In each: nothing is acknowledged that is not
 //! kept, the log says what is wrong, and all is well again without a hand. `tests/faults` runs these, as root.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use casebridge::case::ContentDigest;
@@ -366,7 +367,9 @@ struct Cable {
 
 impl Cable {
     fn new() -> Self {
-        let id = std::process::id();
+        /// Two stories with a cable may be told at once.
+        static CABLES: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id(), CABLES.fetch_add(1, Ordering::Relaxed));
         let cable = Self { ours: format!("cb-a-{id}"), theirs: format!("cb-b-{id}") };
         let (ours, theirs) = (cable.ours.as_str(), cable.theirs.as_str());
         run("ip", &["netns", "add", ours]);
