@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use tracing::{debug, info, warn};
 
 use super::forward::{Settled, forward};
+use super::poll_updates::PAUSED;
 use super::settle::{self, Scene};
 use super::submit::anew;
 use super::{Engine, EngineError};
@@ -214,7 +215,10 @@ impl Engine {
             let key = |one: &Reference| (incident.id, ExchangeKey::new(&one.peer, one.exchange));
             keys.extend(incident.references.iter().map(key));
         }
-        let waits = |record: Option<ExchangeRecord>| record.is_some_and(|one| one.paused && one.held.is_some());
+        // It may have been switched off and on again before anybody looked, with an operation in between.
+        let waits = |record: Option<ExchangeRecord>| {
+            record.is_some_and(|one| one.held.as_ref().is_some_and(|held| one.paused || held.reason == PAUSED))
+        };
         let found = move |view: View<'_>| {
             let mut waiting = Vec::new();
             for (incident, key) in keys {

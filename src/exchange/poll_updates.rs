@@ -17,7 +17,7 @@ use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// Why an operation is held that came while nothing was to pass (C-59).
-const PAUSED: &str = "the exchange of this case is switched off at this site";
+pub(super) const PAUSED: &str = "the exchange of this case is switched off at this site";
 
 impl Engine {
     /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was.
