@@ -1,9 +1,10 @@
 //! How fast incidents are exchanged, and what an idle daemon costs. Two real daemons, both durable, on this machine.
 //!
 //! `cargo bench` prints ratios within one run: the absolute figures are those of the machine. `cargo bench -- idle`
-//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `failing`, `idle`, `jobs`, `lists`, `attachment`
+//! runs one part; the parts are `raw`, `batched`, `single`, `latency`, `neighbours`, `failing`, `idle`, `drift`, `jobs`, `lists`, `attachment`
 //! (1 GiB, or as many MiB as `CASEBRIDGE_BENCH_MIB` says).
 
+mod drift;
 mod failing;
 mod jobs;
 mod lists;
@@ -46,6 +47,9 @@ fn main() {
         }
         if runs("idle") {
             idle().await;
+        }
+        if runs("drift") {
+            drift::measure().await;
         }
         if runs("jobs") {
             jobs::measure().await;

@@ -14,6 +14,8 @@ pub const ONE_BY_ONE: &str = "one by one";
 pub const FILES: &str = "files";
 /// The end user looks at its store every 20 ms, so that what a neighbour costs stands out of the looking.
 pub const KEEN: &str = "keen";
+/// The end user reaches the partner over another port, at which somebody counts.
+pub const COUNTED: &str = "counted";
 /// Both sites have targets of reactions that all fail.
 pub const FAILING: &str = "failing";
 
@@ -52,10 +54,11 @@ impl Pair {
         Self::start_with(kind, 1).await
     }
 
-    /// `silent` is a port that takes connections and says nothing.
-    pub async fn start_with(kind: &str, silent: u16) -> Self {
-        let targets = if kind == FAILING { failing(silent) } else { String::new() };
+    /// `other` is a port that takes connections and says nothing, or over which the partner is reached.
+    pub async fn start_with(kind: &str, other: u16) -> Self {
+        let targets = if kind == FAILING { failing(other) } else { String::new() };
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reached = if kind == COUNTED { other } else { port };
         let (common, inbox, upstream) = match kind {
             ONE_BY_ONE => ("[store]\nbatch = 1\n[state]\ngroup = 1\n", "", "batch = 1\nin_flight = 1\n"),
             FILES => ("", "[[inbox]]\ndir = \"DIR/inbox\"\nmax_attachment_size = \"1 GiB\"\nsettle = \"0s\"\n", ""),
@@ -72,7 +75,7 @@ impl Pair {
         .await;
         let end_user = Daemon::start(&format!(
             "[site]\nalias = \"north\"\ndata_dir = \"DIR\"\nsocket = \"DIR/s\"\n{common}{inbox}\
-             [upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:{port}\"\nuser = \"north\"\n\
+             [upstream]\nalias = \"partner\"\nurl = \"http://127.0.0.1:{reached}\"\nuser = \"north\"\n\
              password_file = \"password\"\n{upstream}[[submit.policy]]\nname = \"all\"\n{targets}"
         ))
         .await;

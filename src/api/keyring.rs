@@ -305,7 +305,8 @@ mod tests {
             [[client]]\nalias = \"west\"\n";
         let ends = Some(Timestamp::from_second(1000).unwrap());
         let (kept, secret) = token::new(Holder::Client("west".parse().unwrap()), Timestamp::UNIX_EPOCH, ends, None);
-        token::change(&dir.join("tokens.json"), |tokens| tokens.push(kept)).unwrap();
+        token::change(&dir.join("tokens.json"), "operator ann", Timestamp::UNIX_EPOCH, |tokens| tokens.push(kept))
+            .unwrap();
         let settings = Settings::parse(text, "partner.toml", dir).unwrap_or_else(|fault| panic!("{fault}"));
         (Arc::new(settings), token::shown(&secret).to_owned())
     }

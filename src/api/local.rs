@@ -16,7 +16,7 @@ use super::body::{self, Answer};
 use super::problem::Refusal;
 use super::query::{self, count, within};
 use crate::case::{Deposit, IncidentId};
-use crate::exchange::Decision;
+use crate::exchange::{Decision, who};
 use crate::protocol::operator::{
     AcceptRequest, ActionAnswer, DepositAnswer, DepositQuery, IncidentDetail, IncidentPage, IncidentQuery, LinkRequest,
     OpenRequest, OutboxPage, OverrideRequest, ParkedPage, ResyncRequest, RetryAnswer, RetryRequest, StatusAnswer,
@@ -314,7 +314,7 @@ pub async fn deposit(
         .map_err(|_| ProblemType::Internal.with("the site's log says more"))?
         .map_err(|reason| ProblemType::Content.with(reason))?;
     let host_event_id = deposit.event.host_event_id.clone();
-    let deposit = Deposit { handed_in_by: Some(format!("operator {}", query.operator)), ..deposit };
+    let deposit = Deposit { handed_in_by: Some(who(&query.operator)), ..deposit };
     let deposited = door.engine.deposit(vec![deposit]).await?;
     let one = deposited.first().ok_or_else(|| ProblemType::Internal.with("nothing was stored"))?;
     Ok(Answer(DepositAnswer { incident: one.incident.0, host_event_id, new: one.new }))

@@ -33,15 +33,16 @@ mod updates;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, Uri};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::exchange::Engine;
+use crate::exchange::{Engine, by_user};
 use crate::protocol::ProblemType;
 
 pub use openapi::document;
@@ -69,6 +70,10 @@ pub struct Presented {
     pub ends: Timestamp,
     pub vouched: Arc<dyn Vouched>,
 }
+
+/// The user whose process calls over the Unix socket; none where the kernel does not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Calling(pub Option<u32>);
 
 /// The word of the authorities for a certificate.
 pub trait Vouched: std::fmt::Debug + Send + Sync {
@@ -126,7 +131,16 @@ pub fn local_router(door: Door) -> Router {
     let cases = cases::router(&door, cases::Way::Socket);
     let commands = local::routes().merge(hand_over::routes()).merge(history::routes()).merge(jobs::routes());
     let commands = commands.merge(people::routes()).merge(contacts::routes()).merge(reactions::routes());
-    finish(commands.merge(cases).merge(open_to_all()), door)
+    let routes = commands.merge(cases).route_layer(middleware::from_fn(for_user));
+    finish(routes.merge(open_to_all()), door)
+}
+
+/// What is done stands in the history as done by the user who calls.
+async fn for_user(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Calling>().copied() {
+        Some(Calling(Some(uid))) => by_user(uid, next.run(request)).await,
+        Some(Calling(None)) | None => next.run(request).await,
+    }
 }
 
 fn open_to_all() -> Router<Door> {

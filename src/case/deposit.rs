@@ -17,7 +17,7 @@ pub struct Deposit {
     pub hold: bool,
     /// Who handed it in, as the history tells it (H-05): an operator by a command, or a person by a form.
     pub handed_in_by: Option<String>,
-    /// Who opened it by hand.
+    /// Who opened it by hand, as the history tells it.
     pub opened_by: Option<String>,
     /// What the case has beside its record from the beginning.
     pub instance: Option<Box<InstanceEdit>>,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::id::{ExchangeId, IncidentId};
+use super::text::shown;
 
 /// What happened to an incident. The words stand in the store and are shown to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,7 @@ pub enum Action {
     JobRun,
     SettingsRead,
     TokensChanged,
+    StateSetAside,
 }
 
 impl Action {
@@ -125,8 +127,34 @@ impl Action {
             Action::JobRun => "job_run",
             Action::SettingsRead => "settings_read",
             Action::TokensChanged => "tokens_changed",
+            Action::StateSetAside => "state_set_aside",
         }
     }
+}
+
+/// What stands before the name of an operator.
+const OPERATOR: &str = "operator ";
+/// The longest name that is told, in bytes.
+const NAME: usize = 128;
+
+/// An operator, as `who` tells of one: the name is the caller's own word; beside it stands the number of the user whose
+/// process it was, where the kernel said so.
+pub fn operator(name: &str, uid: Option<u32>) -> String {
+    // What reads like the kernel's word is the caller's.
+    let name = shown(name, NAME).replace("(uid", "[uid");
+    match uid {
+        Some(uid) => format!("{OPERATOR}{name} (uid {uid})"),
+        None => format!("{OPERATOR}{name}"),
+    }
+}
+
+/// The one who did something, in short: of an operator the name alone, unless it is how the daemon, a peer or one of a case's
+/// people is told of.
+pub fn doer(who: &str) -> &str {
+    let Some(named) = who.strip_prefix(OPERATOR) else { return who };
+    let name = named.rsplit_once(" (uid ").map_or(named, |(name, _)| name);
+    let is_anothers = name == "casebridge" || name.starts_with("peer ") || name.starts_with("person ");
+    if is_anothers { who } else { name }
 }
 
 /// One line of an incident's history.
@@ -136,7 +164,8 @@ pub struct HistoryLine {
     pub incident: IncidentId,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// A person (`operator NAME`), a peer (`peer ALIAS`) or the daemon itself (`casebridge`).
+    /// An operator (`operator NAME`, over the socket with the user: `operator NAME (uid 1000)`), one of a case's people
+    /// (`person NAME`), a peer (`peer ALIAS`) or the daemon itself (`casebridge`).
     pub who: String,
     pub action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,4 +174,24 @@ pub struct HistoryLine {
     pub seq: Option<u64>,
     /// What exactly, in a sentence.
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_54_nobody_passes_for_the_daemon_or_for_another_user() {
+        assert_eq!(operator("ann", Some(1000)), "operator ann (uid 1000)");
+        assert_eq!(operator("ann", None), "operator ann");
+        assert_eq!(operator("ann (uid 0)", Some(1000)), "operator ann [uid 0) (uid 1000)");
+        assert_eq!(operator("ann (uid 0)", None), "operator ann [uid 0)");
+        assert_eq!(operator("ann\ncasebridge", Some(7)), "operator ann\\ncasebridge (uid 7)");
+        assert_eq!(["operator ann (uid 1000)", "operator ann for bert"].map(doer), ["ann", "ann for bert"]);
+        for who in
+            ["casebridge", "peer north", "operator casebridge (uid 7)", "operator peer north", "operator person Anna"]
+        {
+            assert_eq!(doer(who), who);
+        }
+    }
 }

@@ -76,7 +76,7 @@ pub use derive::{Counterpart, Towards, derive_create, derive_operations};
 pub use ending::Ending;
 pub use fields::{Direction, FieldMap, FieldName, Rule, Unmapped, Values, Words};
 pub use form::{FollowUp, Form, FormFault, MailAddress, Priority};
-pub use history::{Action, HistoryLine};
+pub use history::{Action, HistoryLine, doer, operator};
 pub use id::{Alias, CaseId, CaseLink, ExchangeId, IncidentId, SiteId, TransactionId};
 pub use incident::{
     Attachment, AttachmentState, Case, CaseFault, Comment, Event, EventFault, Incident, Reference, Standing,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::local::Local;
 use super::print::{self, Column, Table};
 use super::{Output, who};
@@ -47,10 +47,8 @@ pub async fn run(local: &Local, command: JobCommand) -> Result<(), Failure> {
             let path: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
             let what = format!("job {path} does not run");
             let answer: JobAnswer = local.post(&what, &format!("/v1/jobs/{path}/run"), &request).await?;
-            if output.json {
-                return print::out(&print::json(&answer)?);
-            }
-            print::out(&ran(&answer, print::width()))
+            print::out(&if output.json { print::json(&answer)? } else { ran(&answer, print::width()) })?;
+            ended(&answer)
         }
     }
 }
@@ -83,6 +81,17 @@ fn ran(answer: &JobAnswer, width: Option<usize>) -> String {
     let dry = if answer.dry_run { "; nothing was changed" } else { "" };
     text.push_str(&format!("({}: {}{more}{dry})\n", print::safe(&answer.job), print::safe(&answer.told())));
     text
+}
+
+/// A job that was told to stop at the first error (M-09), and did, has failed.
+fn ended(answer: &JobAnswer) -> Result<(), Failure> {
+    let Some(first) = answer.failed.first().filter(|_| answer.stopped) else { return Ok(()) };
+    Err(Failure::new(
+        Exit::Failed,
+        format!("{} stopped before its end", answer.job),
+        format!("incident {} could not be looked at: {}", first.incident, first.reason),
+        "correct the record and run the job again; with `continue = true` in its section the others do not wait for it",
+    ))
 }
 
 fn table(cases: &[JobCase]) -> Table {

@@ -274,7 +274,7 @@ async fn dispatch(Cli { site, command }: Cli) -> Result<(), Failure> {
         Command::TestPeer(output) => test_peer::run(&site.config, output).await,
         Command::Token(command) => token::run(&site.config, command),
         Command::Job(command) => job::run(&site.local()?, command).await,
-        Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config),
+        Command::State(StateCommand::Rebuild) => run::rebuild_state(&site.config).await,
     }
 }
 

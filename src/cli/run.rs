@@ -6,7 +6,7 @@ use clap::Args;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::exit::{Exit, Failure};
-use super::print;
+use super::{print, who};
 use crate::config::{Problems, Settings};
 use crate::daemon::{self, DaemonError};
 use crate::notify::PostError;
@@ -37,8 +37,13 @@ pub async fn run(config: &Path, arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Sets the state database aside.
-pub fn rebuild_state(config: &Path) -> Result<(), Failure> {
-    let aside = daemon::rebuild_state(&settings(config)?).map_err(|error| failure(&error))?;
+pub async fn rebuild_state(config: &Path) -> Result<(), Failure> {
+    let done = daemon::rebuild_state(&settings(config)?, who::here()).await;
+    let (aside, untold) = done.map_err(|error| failure(&error))?;
+    if let Some(fault) = untold {
+        let reason = fault.to_string();
+        print::err(&format!("The history does not tell of it: {}", print::safe(&reason)));
+    }
     let aside = aside.to_string_lossy();
     print::out(&format!(
         "The state was set aside as {}.\n\

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::print::{self, Column, Table, time};
-use super::{Output, run};
+use super::{Output, run, who};
 use crate::case::text::line;
 use crate::case::{Alias, NotAPermission, Permission};
 use crate::config::Settings;
@@ -129,7 +129,7 @@ fn new(path: &Path, holder: Holder, arguments: NewArguments) -> Result<(), Failu
     if arguments.expires.is_some_and(|ends| ends <= now) {
         return Err(Failure::new(Exit::Usage, "no token is made", "--expires is in the past", "name a later instant"));
     }
-    let made = token::change(path, |tokens| {
+    let made = token::change(path, &who::here(), now, |tokens| {
         let again = || token::new(holder.clone(), now, arguments.expires, arguments.note.clone());
         let mut made = again();
         while tokens.iter().any(|one| one.id == made.0.id) {
@@ -207,7 +207,7 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn revoke(path: &Path, RevokeArguments { id, output }: &RevokeArguments) -> Result<(), Failure> {
-    let removed = token::change(path, |tokens| {
+    let removed = token::change(path, &who::here(), Timestamp::now(), |tokens| {
         let before = tokens.len();
         tokens.retain(|one| one.id != *id);
         before - tokens.len()

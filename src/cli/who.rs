@@ -1,5 +1,7 @@
 //! Who gives the command, for the history. The socket's permissions decide what is allowed; this is only a name.
 
+use crate::case;
+
 /// The longest name that is told, in characters.
 const LIMIT: usize = 64;
 
@@ -7,6 +9,11 @@ const LIMIT: usize = 64;
 pub fn operator() -> String {
     choose([std::env::var("SUDO_USER").ok(), std::env::var("USER").ok()])
         .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// The same with the user of this process, for what a command does by itself.
+pub fn here() -> String {
+    case::operator(&operator(), Some(rustix::process::getuid().as_raw()))
 }
 
 fn choose(names: [Option<String>; 2]) -> Option<String> {

@@ -16,6 +16,7 @@ use super::section::{
     reaction, retry, role, schedule, site, upstream,
 };
 use super::settings::Settings;
+use super::token::Tokens;
 
 pub(super) fn document(
     table: &DeTable<'_>,
@@ -79,7 +80,7 @@ pub(super) fn document(
     let mut role_names = Claims::default();
     let roles = collect(file.sections("role", role::ROLE_LIMIT), |table| role::role(table, &mut role_names));
 
-    let tokens = site.as_ref().map_or(Ok(Vec::new()), |site| site::tokens(site, &file, origin));
+    let tokens = site.as_ref().map_or(Ok(Tokens::default()), |site| site::tokens(site, &file, origin));
 
     maps.check(&case, &exchange.ownership, file.faults);
     let spot_of = |section: &str| file.spot_of(section).unwrap_or(file.spot.clone());
@@ -90,6 +91,7 @@ pub(super) fn document(
     reached(&file, listens, (pages_spot.clone(), mail_inbox_spot), file.spot_of("mail").is_some());
     partners(&file, upstream.is_some(), listen_spot, client_spot.or(pages_spot.filter(|_| listens)));
     file.finish();
+    let tokens = tokens?;
     Ok(Settings {
         site: site?,
         log,
@@ -113,7 +115,8 @@ pub(super) fn document(
         jobs,
         definitions,
         roles: roles?,
-        tokens: tokens?,
+        tokens: tokens.list,
+        token_changes: tokens.changes,
         secrets: origin.secrets(),
     })
 }

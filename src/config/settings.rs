@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::cron::Cron;
 use super::origin::Watched;
-use super::token::{Operator, Token};
+use super::token::{Operator, Token, TokenChange};
 use crate::case::case_type::Definitions;
 use crate::case::evidence::PublicKey;
 use crate::case::reminder::{Asked, Pace};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub definitions: Definitions,
     /// The credentials that this site handed out, without those that were revoked.
     pub tokens: Vec<Token>,
+    /// Who made and revoked them lately.
+    pub token_changes: Vec<TokenChange>,
     /// Every file that holds a credential: the daemon reads them again when they change.
     pub secrets: Vec<Watched>,
 }

@@ -176,12 +176,58 @@ impl TryFrom<String> for TokenDigest {
     }
 }
 
+/// A token that was made or revoked: what the history tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenChange {
+    /// The ID of the token.
+    pub id: String,
+    /// Whom it lets in.
+    pub of: String,
+    pub revoked: bool,
+    pub at: Timestamp,
+    /// As the history tells of people.
+    pub by: String,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tokens {
+    pub list: Vec<Token>,
+    /// The last ones, the oldest first.
+    pub changes: Vec<TokenChange>,
+}
+
+impl Tokens {
+    /// The changes that are kept. The daemon has told of them long before so many more were made.
+    const CHANGES: usize = 1000;
+
+    /// Adds what `by` has changed since the file held `before`.
+    fn note(&mut self, before: &[Token], by: &str, at: Timestamp) {
+        let lacks = |list: &[Token], token: &Token| list.iter().all(|one| one.id != token.id);
+        let change = |token: &Token, revoked| TokenChange {
+            id: token.id.clone(),
+            of: token.holder.to_string(),
+            revoked,
+            at,
+            by: by.to_owned(),
+        };
+        let made = self.list.iter().filter(|one| lacks(before, one)).map(|one| change(one, false));
+        let revoked = before.iter().filter(|one| lacks(&self.list, one)).map(|one| change(one, true));
+        let changes: Vec<TokenChange> = made.chain(revoked).collect();
+        self.changes.extend(changes);
+        self.changes.drain(..self.changes.len().saturating_sub(Self::CHANGES));
+    }
+}
+
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     version: u32,
     tokens: Vec<Token>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<TokenChange>,
 }
 
 /// What is wrong with the file of tokens, and what to do.
@@ -213,9 +259,9 @@ pub fn new(
 }
 
 /// The tokens in a file; none where there is no file.
-pub fn read(path: &Path) -> Result<Vec<Token>, TokenFault> {
+pub fn read(path: &Path) -> Result<Tokens, TokenFault> {
     if fs::metadata(path).is_err_and(|fault| fault.kind() == io::ErrorKind::NotFound) {
-        return Ok(Vec::new());
+        return Ok(Tokens::default());
     }
     let wrong = |fault: secret::Fault| TokenFault { message: fault.message, help: fault.help };
     let bytes = secret::read_private(path, FILE_LIMIT).map_err(wrong)?;
@@ -223,7 +269,7 @@ pub fn read(path: &Path) -> Result<Vec<Token>, TokenFault> {
 }
 
 /// The tokens in the text of a file.
-pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Token>, TokenFault> {
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Tokens, TokenFault> {
     let shown = quoted(&path.to_string_lossy());
     let fault = |message: String| TokenFault {
         message,
@@ -234,11 +280,17 @@ pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Token>, TokenFault>
     if document.version != 1 {
         return Err(fault(format!("{shown} is of version {}, and this program knows version 1", document.version)));
     }
-    Ok(document.tokens)
+    Ok(Tokens { list: document.tokens, changes: document.changes })
 }
 
-/// Changes the tokens of a file, as one step: whoever reads it sees those of before or those of after.
-pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Result<T, TokenFault> {
+/// Changes the tokens of a file, as one step: whoever reads it sees those of before or those of after. `by` is who wants it, as
+/// the history tells of people.
+pub fn change<T>(
+    path: &Path,
+    by: &str,
+    at: Timestamp,
+    change: impl FnOnce(&mut Vec<Token>) -> T,
+) -> Result<T, TokenFault> {
     let shown = quoted(&path.to_string_lossy());
     let io = |fault: io::Error| TokenFault {
         message: format!("{shown} cannot be written: {}", secret::reason(&fault)),
@@ -256,19 +308,22 @@ pub fn change<T>(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> T) -> Resu
     // Two who change it at once take turns.
     directory.lock().map_err(io)?;
     let mut tokens = read(path)?;
-    let outcome = change(&mut tokens);
+    let before = tokens.list.clone();
+    let outcome = change(&mut tokens.list);
+    tokens.note(&before, by, at);
     write(path, &directory, &tokens).map_err(io)?;
     Ok(outcome)
 }
 
 /// The text of a file with these tokens.
-pub(super) fn text(tokens: &[Token]) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(&Document { version: 1, tokens: tokens.to_vec() })?;
+pub(super) fn text(tokens: &Tokens) -> io::Result<Vec<u8>> {
+    let document = Document { version: 1, tokens: tokens.list.clone(), changes: tokens.changes.clone() };
+    let mut text = serde_json::to_vec_pretty(&document)?;
     text.push(b'\n');
     Ok(text)
 }
 
-fn write(path: &Path, directory: &File, tokens: &[Token]) -> io::Result<()> {
+fn write(path: &Path, directory: &File, tokens: &Tokens) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
@@ -295,6 +350,8 @@ pub fn shown(token: &SecretString) -> &str {
 mod tests {
     use super::*;
 
+    const ANN: &str = "operator ann (uid 0)";
+
     fn north() -> Holder {
         Holder::Client("north".parse().unwrap())
     }
@@ -302,7 +359,8 @@ mod tests {
     #[test]
     fn before_the_first_start_it_is_said_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let fault = change(&dir.path().join("data/tokens.json"), Vec::clear).unwrap_err();
+        let missing = dir.path().join("data/tokens.json");
+        let fault = change(&missing, ANN, Timestamp::UNIX_EPOCH, Vec::clear).unwrap_err();
         assert!(fault.message.contains("not there yet") && fault.help.contains("start the daemon once"), "{fault:?}");
     }
 
@@ -310,18 +368,27 @@ mod tests {
     fn a_token_is_kept_as_its_digest_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.json");
-        assert_eq!(read(&path).unwrap(), Vec::new(), "no file, no tokens");
+        assert_eq!(read(&path).unwrap(), Tokens::default(), "no file, no tokens");
         let (token, text) = new(north(), Timestamp::UNIX_EPOCH, None, Some("for May".into()));
         assert!(is_token(shown(&text)) && token.sha256 == TokenDigest::of(shown(&text)));
-        change(&path, |tokens| tokens.push(token.clone())).unwrap();
+        let change = |wanted: &dyn Fn(&mut Vec<Token>)| {
+            super::change(&path, ANN, Timestamp::UNIX_EPOCH, |tokens| wanted(tokens)).unwrap();
+        };
+        change(&|tokens| tokens.push(token.clone()));
         let kept = fs::read_to_string(&path).unwrap();
         assert!(!kept.contains(shown(&text)) && kept.contains(&String::from(token.sha256)), "{kept}");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
-        assert_eq!(read(&path).unwrap(), std::slice::from_ref(&token));
+        assert_eq!(read(&path).unwrap().list, std::slice::from_ref(&token));
         let (other, _) = new(Holder::Client("south".parse().unwrap()), Timestamp::UNIX_EPOCH, None, None);
-        change(&path, |tokens| tokens.push(other.clone())).unwrap();
-        change(&path, |tokens| tokens.retain(|one| one.id != token.id)).unwrap();
-        assert_eq!(read(&path).unwrap(), [other]);
+        change(&|tokens| tokens.push(other.clone()));
+        change(&|tokens| tokens.retain(|one| one.id != token.id));
+        let kept = read(&path).unwrap();
+        assert_eq!(kept.list, std::slice::from_ref(&other));
+        let told: Vec<_> =
+            kept.changes.iter().map(|one| (&one.id, one.of.as_str(), one.revoked, one.by.as_str())).collect();
+        let (first, second) = ((&token.id, "client north"), (&other.id, "client south"));
+        let expected = [(first, false), (second, false), (first, true)];
+        assert_eq!(told, expected.map(|((id, of), revoked)| (id, of, revoked, ANN)));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub async fn guard(State(console): State<Console>, request: Request, next: Next)
     let settings = console.engine.settings();
     let language = tongue::of_request(&settings, request.uri().query(), request.headers());
     let Some(pages) = &settings.pages else {
-        return secured(Fault::NotOurs.page(language, &settings).into_response());
+        return secured(Fault::NotOurs.page(language, &settings, String::new()).into_response());
     };
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     let address = network(address.unwrap_or(IpAddr::from([0, 0, 0, 0])));
@@ -48,7 +48,7 @@ pub async fn guard(State(console): State<Console>, request: Request, next: Next)
         if let Some(requests) = console.guard.told.note(address, now) {
             warn!(event = "pages_limited", %address, requests, "an address asks for too many pages");
         }
-        return secured(Fault::TooMany { wait }.page(language, &settings).into_response());
+        return secured(Fault::TooMany { wait }.page(language, &settings, String::new()).into_response());
     }
     secured(next.run(request).await)
 }

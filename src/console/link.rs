@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::info;
 
+use super::body::Fields;
 use super::fields::{Faults, IncidentForm, is_text};
 use super::page::{CasePage, Fault, FormPage, Frame, done, render};
 use super::{Console, body, tongue};
@@ -53,8 +54,8 @@ impl Visit {
         self.console.engine.language_of(&pass).await.ok().flatten()
     }
 
-    async fn refuse(&self, fault: Fault) -> Response {
-        fault.page(self.language(self.theirs().await), &self.settings).into_response()
+    async fn refuse(&self, Refused { fault, written }: Refused) -> Response {
+        fault.page(self.language(self.theirs().await), &self.settings, written).into_response()
     }
 
     async fn show(&self, pass: &Pass, leads: Leads) -> Response {
@@ -75,7 +76,7 @@ impl Visit {
                 render(StatusCode::OK, &page)
             }
             Leads::Done { number, language } => done(self.frame(language), pass.purpose, &number),
-            Leads::Shut(shut) => self.refuse(Fault::Shut(shut)).await,
+            Leads::Shut(shut) => self.refuse(Fault::Shut(shut).into()).await,
         }
     }
 }
@@ -90,7 +91,7 @@ pub async fn look(
     let visit = Visit::new(console, &text, query, headers);
     match visit.leads().await {
         Ok((pass, _, leads)) => visit.show(&pass, leads).await,
-        Err(fault) => visit.refuse(fault).await,
+        Err(fault) => visit.refuse(fault.into()).await,
     }
 }
 
@@ -105,19 +106,37 @@ pub async fn act(
     let visit = Visit::new(console, &text, query, headers);
     match press(&visit, body).await {
         Ok(response) => response,
-        Err(fault) => visit.refuse(fault).await,
+        Err(refused) => visit.refuse(refused).await,
     }
 }
 
-async fn press(visit: &Visit, body: Body) -> Result<Response, Fault> {
-    let (pass, tag, leads) = visit.leads().await?;
+/// Why nothing was done, and what the person has written: nobody else has it.
+struct Refused {
+    fault: Fault,
+    written: String,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self { fault, written: String::new() }
+    }
+}
+
+async fn press(visit: &Visit, body: Body) -> Result<Response, Refused> {
+    visit.link.ok_or(Fault::NotOurs)?;
     let within = visit.settings.listen.as_ref().map(|listen| listen.read_timeout).unwrap_or_default();
     let fields = body::read(&visit.headers, body, within).await?;
+    let written = || fields.get("text").trim().to_owned();
+    carry_out(visit, &fields).await.map_err(|fault| Refused { fault, written: written() })
+}
+
+async fn carry_out(visit: &Visit, fields: &Fields) -> Result<Response, Fault> {
+    let (pass, tag, leads) = visit.leads().await?;
     let engine = &visit.console.engine;
     let done = match leads {
         Leads::Form(intake) => {
             let frame = visit.frame(intake.language);
-            let form = IncidentForm::of(&fields);
+            let form = IncidentForm::of(fields);
             let faults = form.check(frame.words());
             if faults.any() {
                 return Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &FormPage { frame, form, faults }));

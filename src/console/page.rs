@@ -89,6 +89,8 @@ struct Told {
     heading: &'static str,
     text: String,
     is_done: bool,
+    /// What the person has written, and nobody has got.
+    written: String,
 }
 
 /// The result of what a link did; the same however often it is asked for.
@@ -100,7 +102,10 @@ pub fn done(frame: Frame, purpose: Purpose, number: &str) -> Response {
         Purpose::Confirm => (w.confirm_done, w.confirm_done_text),
         Purpose::NotSolved => (w.not_solved_done, w.not_solved_done_text),
     };
-    render(StatusCode::OK, &Told { heading, text: text.replace("{}", number), is_done: true, frame })
+    render(
+        StatusCode::OK,
+        &Told { heading, text: text.replace("{}", number), is_done: true, written: String::new(), frame },
+    )
 }
 
 /// Why there is nothing to do here.
@@ -127,7 +132,8 @@ impl From<EngineError> for Fault {
 }
 
 impl Fault {
-    pub fn page(self, language: Language, settings: &Settings) -> impl IntoResponse + use<> {
+    /// `written` is what the person has written, and nobody has got.
+    pub fn page(self, language: Language, settings: &Settings, written: String) -> impl IntoResponse + use<> {
         let frame = Frame::new(language, settings);
         let w = frame.words;
         let (status, heading, text) = match self {
@@ -141,7 +147,7 @@ impl Fault {
             Fault::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, w.too_many, w.too_many_text),
             Fault::Trouble => (StatusCode::SERVICE_UNAVAILABLE, w.trouble, w.trouble_text),
         };
-        let mut response = render(status, &Told { heading, text: text.to_owned(), is_done: false, frame });
+        let mut response = render(status, &Told { heading, text: text.to_owned(), is_done: false, written, frame });
         if let Fault::TooMany { wait } = self {
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

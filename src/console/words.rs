@@ -80,6 +80,7 @@ pub struct Words {
     pub too_many_text: &'static str,
     pub trouble: &'static str,
     pub trouble_text: &'static str,
+    pub not_sent: &'static str,
 }
 
 impl Words {
@@ -171,6 +172,7 @@ pub const ENGLISH: Words = Words {
     too_many_text: "Wait for a minute and try again. Nothing was changed.",
     trouble: "It does not work at the moment",
     trouble_text: "Try again in a few minutes, or answer the mail. Nothing was changed.",
+    not_sent: "What you wrote was not sent. Copy it from here, if you want to send it by mail:",
 };
 
 pub const FRENCH: Words = Words {
@@ -256,4 +258,5 @@ pub const FRENCH: Words = Words {
     too_many_text: "Attendez une minute et réessayez. Rien n’a été modifié.",
     trouble: "Cela ne fonctionne pas pour le moment",
     trouble_text: "Réessayez dans quelques minutes, ou répondez au mail. Rien n’a été modifié.",
+    not_sent: "Ce que vous avez écrit n’a pas été envoyé. Copiez-le d’ici si vous voulez l’envoyer par mail :",
 };

@@ -16,6 +16,7 @@ use tracing::{error, warn};
 
 use super::DaemonError;
 use super::connections::Bounded;
+use super::identified::Identified;
 use super::tls::{self, Authorities, Encrypted};
 use crate::api::{self, Door};
 use crate::case::Deposit;
@@ -121,7 +122,8 @@ fn open_local(
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(settings.site.socket_mode)).map_err(io)?;
     listener.set_nonblocking(true).map_err(io)?;
     let handle = Handle::new();
-    let mut server = axum_server::from_unix(listener).map_err(io)?.handle(handle.clone()).http1_only();
+    let server = axum_server::from_unix(listener).map_err(io)?.handle(handle.clone());
+    let mut server = server.acceptor(Identified::new()).http1_only();
     bound_headers(server.http_builder(), Duration::from_secs(20));
     let service = api::local_router(door).into_make_service();
     let path = path.clone();

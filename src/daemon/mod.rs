@@ -2,6 +2,7 @@
 
 mod connections;
 mod error;
+mod identified;
 mod late;
 mod listen;
 mod loops;
@@ -76,6 +77,8 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
     );
 
     ExpiryCheck::look(&engine).await;
+    let catching_up = engine.clone();
+    tasks.spawn(async move { reload::catch_up(&catching_up).await });
     let mut secrets = Secrets::of(text, &started);
     let outcome = loop {
         tokio::select! {
@@ -108,7 +111,9 @@ pub fn check_mail(settings: &Settings) -> Result<(), DaemonError> {
 }
 
 /// Sets the state directory aside, for the next start to rebuild it from the store and the peers. Refuses while a daemon
-/// uses it. Returns where the old one is now.
-pub fn rebuild_state(settings: &Settings) -> Result<PathBuf, DaemonError> {
-    start::set_state_aside(settings)
+/// uses it. Returns where the old one is now, and why the history does not tell that `who` did it, if it does not.
+pub async fn rebuild_state(settings: &Settings, who: String) -> Result<(PathBuf, Option<DaemonError>), DaemonError> {
+    let aside = start::set_state_aside(settings)?;
+    let untold = start::note_set_aside(settings, who, &aside).await.err();
+    Ok((aside, untold))
 }

@@ -76,7 +76,6 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
         }
     };
     let fixed = keep_fixed(&engine.settings(), &mut settings);
-    let tokens = tokens_changed(&engine.settings(), &settings);
     let upstream = match start::upstream(&settings) {
         Ok(upstream) => upstream,
         Err(fault) => {
@@ -97,9 +96,8 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     if let Err(fault) = engine.reload(settings, upstream).await {
         error!(event = "clients_not_adopted", reason = %fault, "new clients are taken up at a restart");
     }
-    engine.note_tokens(tokens).await;
     engine.set_post(post);
-    count_reminders_anew(engine).await;
+    catch_up(engine).await;
     ExpiryCheck::look(engine).await;
     engine.tell_endings();
     if fixed.is_empty() {
@@ -109,19 +107,17 @@ async fn take(settings: Result<Settings, String>, engine: &Engine, doors: &Doors
     Taken::Some
 }
 
+/// What may have changed while the daemon was stopped.
+pub async fn catch_up(engine: &Engine) {
+    engine.note_tokens().await;
+    count_reminders_anew(engine).await;
+}
+
 /// The times of the reminders may be others than those by which cases wait.
-pub async fn count_reminders_anew(engine: &Engine) {
+async fn count_reminders_anew(engine: &Engine) {
     if let Err(fault) = engine.count_reminders_anew().await {
         warn!(event = "reminders_not_counted", reason = %fault, "cases that wait already keep their times until a reload");
     }
-}
-
-/// Which tokens were made and revoked.
-fn tokens_changed(old: &Settings, new: &Settings) -> Vec<String> {
-    let lacks = |settings: &Settings, id: &str| settings.tokens.iter().all(|token| token.id != id);
-    let made = new.tokens.iter().filter(|token| lacks(old, &token.id)).map(|token| format!("{} made", token.id));
-    let revoked = old.tokens.iter().filter(|token| lacks(new, &token.id)).map(|token| format!("{} revoked", token.id));
-    made.chain(revoked).collect()
 }
 
 fn refuse(reason: &str) {

@@ -1,6 +1,6 @@
 //! Settings into parts: store, state, upstream, engine, jobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +8,8 @@ use tracing::{error, info, warn};
 
 use super::DaemonError;
 use super::late::LateAttachments;
-use crate::case::{Links, SiteId};
+use crate::case::evidence::Context;
+use crate::case::{Action, Links, SiteId};
 use crate::clock::Clock;
 use crate::config::settings::OnDamage;
 use crate::config::site_key::KeyFile;
@@ -18,7 +19,7 @@ use crate::jobs::{AutoClose, CaseCheck, DueDateCheck, ExpiryCheck, Housekeeping,
 use crate::notify::Post;
 use crate::peer::{HttpUpstream, Upstream};
 use crate::state::{OpenError, State, set_aside};
-use crate::store::history::{HistoryStore, KeyStanding};
+use crate::store::history::{HistoryStore, KeyStanding, Note};
 use crate::store::{IncidentStore, SqliteStore};
 
 pub async fn engine(settings: Settings) -> Result<Engine, DaemonError> {
@@ -115,6 +116,19 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
     let aside = set_aside(path, Timestamp::now()).map_err(|error| refused(error.to_string()))?;
     info!(event = "state_set_aside", kept = %aside.display(), "the next start rebuilds the state");
     Ok(aside)
+}
+
+/// The entry of a state that `who` has set aside.
+pub async fn note_set_aside(settings: &Settings, who: String, aside: &Path) -> Result<(), DaemonError> {
+    // One that were made here might be another user's than the daemon's.
+    if !settings.store.path.exists() {
+        return Ok(());
+    }
+    let store = SqliteStore::open(&settings.store).await?;
+    let detail = format!("the state was set aside as {}", aside.display());
+    let at = Timestamp::now();
+    let note = Note { at, who, action: Action::StateSetAside, peer: None, detail, context: Context::default() };
+    Ok(store.note(note).await?)
 }
 
 pub fn jobs(engine: &Engine, settings: &Settings) -> Vec<Scheduled> {

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::act::{may_answer, thaw};
 use super::detect::reference;
 use super::forward::{Between, Settled, forward, next_in_turn};
-use super::settle::{self, Taken};
+use super::settle::{self, Hold, Taken};
 use super::{Engine, EngineError};
 use crate::case::evidence::Travelled;
 use crate::case::hide::is_ours_hidden;
@@ -463,14 +463,14 @@ impl Engine {
     }
 
     /// Keeps operations that cannot take effect for a person; the peer's other operations go on.
-    pub(super) async fn park_incoming(&self, refused: Vec<(Arriving, String)>) -> Result<(), EngineError> {
+    pub(super) async fn park_incoming(&self, refused: Vec<(Arriving, Hold)>) -> Result<(), EngineError> {
         if refused.is_empty() {
             return Ok(());
         }
         let now = self.now();
         let mut writes = Vec::new();
-        for (one, reason) in &refused {
-            let kind = one.operation.kind();
+        for (one, why) in &refused {
+            let (kind, reason) = (one.operation.kind(), why.to_string());
             warn!(
                 event = "operation_parked",
                 peer = %one.key.peer,
@@ -478,10 +478,10 @@ impl Engine {
                 incident = one.record.incident().map(|incident| incident.0),
                 operation = kind.as_str(),
                 seq = one.seq,
-                reason = &*discreet(reason),
+                reason = &*discreet(&reason),
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = Parked { since: now, seq: one.seq, operation: kind, reason: reason.clone() };
+            let parked = Parked { since: now, seq: one.seq, operation: kind, reason };
             writes.extend(one.record.incident().map(|incident| Write {
                 travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
                 ..self.parked_line(&one.key, incident, &parked, "the peer's")
@@ -489,15 +489,24 @@ impl Engine {
         }
         let incidents = writes.iter().map(|write| write.incident).collect();
         self.store().write(writes).await?;
-        self.state()
+        let free = self
+            .state()
             .transact::<_, EngineError, _>(move |transaction| {
-                refused.into_iter().try_for_each(|(one, reason)| {
-                    let kind = one.operation.kind();
+                let mut free = Vec::new();
+                for (one, why) in refused {
+                    let (kind, incident) = (one.operation.kind(), one.record.incident());
                     let entry = InboundEntry { seq: one.seq, received_at: now, seen: one.seen, operation: one.raw };
-                    settle::parked_incoming(transaction, &one.key, kind, entry, &reason)
-                })
+                    if settle::parked_incoming(transaction, &one.key, kind, entry, &why)? {
+                        free.extend(incident);
+                    }
+                }
+                Ok(free)
             })
             .await?;
+        // Somebody let in what these were to wait for, after they were looked at and before they were held.
+        for incident in free {
+            self.let_in(incident).await?;
+        }
         self.note_why(incidents).await
     }
 

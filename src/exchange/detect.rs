@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use tracing::{debug, info, warn};
 
 use super::forward::{Settled, forward};
-use super::poll_updates::PAUSED;
 use super::settle::{self, Scene};
 use super::submit::anew;
 use super::{Engine, EngineError};
@@ -31,6 +30,16 @@ enum Decision {
     Leave,
 }
 
+/// How a page of changes is looked at.
+enum Pass {
+    /// While peers may change what is shared; only what is not is settled.
+    Beside,
+    /// Unless something in it was switched on since the look before: what was held comes first.
+    Alone,
+    /// Whatever was switched on since.
+    Last,
+}
+
 /// What became of a page of changes.
 enum Looked {
     /// It held so many records.
@@ -42,25 +51,31 @@ enum Looked {
 impl Engine {
     /// One page of changes. Returns how many records it held; call again at once when it was full.
     pub async fn detect(&self) -> Result<usize, EngineError> {
-        let switched_on = {
+        /// Looks at one page, should somebody switch exchanges on between each two of them.
+        const LOOKS: usize = 3;
+        let mut switched_on = {
             let mut cursor = self.0.detecting.lock().await;
-            match self.detect_page(&mut cursor, false).await? {
+            match self.detect_page(&mut cursor, Pass::Beside).await? {
                 Looked::Settled(count) => return Ok(count),
                 Looked::Shared { switched_on } => switched_on,
             }
         };
-        self.resume(switched_on).await?;
-        let mut cursor = self.0.detecting.lock().await;
-        // Read again, now that nobody moves the shadows: what a peer changed just now must not look like our change, nor
-        // like one of ours that takes it back.
-        let _alone = self.0.between_record_and_shadow.write().await;
-        match self.detect_page(&mut cursor, true).await? {
-            Looked::Settled(count) => Ok(count),
-            Looked::Shared { .. } => Ok(0),
+        for look in 1..=LOOKS {
+            self.resume(switched_on).await?;
+            let mut cursor = self.0.detecting.lock().await;
+            // Read again, now that nobody moves the shadows: what a peer changed just now must not look like our change, nor
+            // like one of ours that takes it back.
+            let _alone = self.0.between_record_and_shadow.write().await;
+            let pass = if look < LOOKS { Pass::Alone } else { Pass::Last };
+            match self.detect_page(&mut cursor, pass).await? {
+                Looked::Settled(count) => return Ok(count),
+                Looked::Shared { switched_on: since } => switched_on = since,
+            }
         }
+        Ok(0)
     }
 
-    async fn detect_page(&self, cursor: &mut Cursor, alone: bool) -> Result<Looked, EngineError> {
+    async fn detect_page(&self, cursor: &mut Cursor, pass: Pass) -> Result<Looked, EngineError> {
         let settings = self.settings();
         let page = self.store().changes(cursor, settings.store.batch).await?;
         let count = page.loaded.incidents.len() + page.loaded.unreadable.len();
@@ -68,8 +83,17 @@ impl Engine {
             return Ok(Looked::Settled(0));
         }
         let scene = self.scene();
-        if !alone && self.any_has_exchange(&scene, &page.loaded.incidents).await? {
-            return Ok(Looked::Shared { switched_on: self.switched_on(&page.loaded.incidents).await? });
+        match pass {
+            Pass::Beside if self.any_has_exchange(&scene, &page.loaded.incidents).await? => {
+                return Ok(Looked::Shared { switched_on: self.switched_on(&page.loaded.incidents).await? });
+            }
+            Pass::Alone => {
+                let switched_on = self.switched_on(&page.loaded.incidents).await?;
+                if !switched_on.is_empty() {
+                    return Ok(Looked::Shared { switched_on });
+                }
+            }
+            Pass::Beside | Pass::Last => {}
         }
         let (sound, unsound): (Vec<_>, Vec<_>) =
             page.loaded.incidents.into_iter().map(|one| (one.check_told().err(), one)).partition(|one| one.0.is_none());
@@ -217,7 +241,7 @@ impl Engine {
         }
         // It may have been switched off and on again before anybody looked, with an operation in between.
         let waits = |record: Option<ExchangeRecord>| {
-            record.is_some_and(|one| one.held.as_ref().is_some_and(|held| one.paused || held.reason == PAUSED))
+            record.is_some_and(|one| one.held.is_some() && (one.paused || settle::is_free(&one)))
         };
         let found = move |view: View<'_>| {
             let mut waiting = Vec::new();
@@ -263,6 +287,7 @@ impl Engine {
 
     /// Everything that changed up to now.
     pub async fn detect_all(&self) -> Result<(), EngineError> {
+        self.0.interrupted.get_or_try_init(|| self.let_in_interrupted()).await?;
         let batch = self.settings().store.batch;
         while self.detect().await? >= batch {}
         Ok(())

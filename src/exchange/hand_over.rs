@@ -1,7 +1,7 @@
 //! Who has a case in hand: a person gives it to another site, takes it back, or switches its exchange off and on.
 
 use super::work::{action, check_not_given_back, form};
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, settle};
 use crate::case::evidence::Context;
 use crate::case::text::line;
 use crate::case::{
@@ -113,5 +113,21 @@ impl Engine {
             Ok(_) | Err(EngineError::Refused(_)) => Ok(()),
             Err(other) => Err(other),
         }
+    }
+
+    /// What a stop interrupted while it was let in: nothing keeps it back any more.
+    pub(super) async fn let_in_interrupted(&self) -> Result<(), EngineError> {
+        /// Exchanges that are looked at; a stop interrupts one, or a few.
+        const LIMIT: usize = 10_000;
+        let parked = self.state().read(|view| view.parked(LIMIT)).await?;
+        let interrupted: Vec<IncidentId> = parked
+            .iter()
+            .filter(|(_, record)| settle::is_free(record))
+            .filter_map(|(_, record)| record.incident())
+            .collect();
+        for incident in interrupted {
+            self.let_in(incident).await?;
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, caller};
 use crate::case::evidence::{Context, Endorsement, KeyFault, PublicKey, SigningKey};
 use crate::case::{Action, Alias};
 use crate::config::site_key::KeyFile;
@@ -103,8 +103,7 @@ impl Engine {
         let public = new.public();
         let endorsement = old.endorse(public, self.now()).map_err(|fault| refused(fault.to_string()))?;
         let detail = format!("the site signs with key {}", public.fingerprint());
-        let who = format!("operator {operator}");
-        let note = self.key_note(Action::KeyRotated, &who, None, detail, Some(old.public()), public);
+        let note = self.key_note(Action::KeyRotated, &caller::who(operator), None, detail, Some(old.public()), public);
         let known = KnownKey { endorsement: Some(endorsement), ..self.known_key(None, public, KeyStanding::Present) };
         self.store().set_key(known, note).await?;
         let known = self.store().keys(None).await?;
@@ -190,7 +189,7 @@ impl Engine {
         }
         let before = known.iter().rfind(|one| one.standing == KeyStanding::Present).map(|one| one.key);
         let detail = format!("key {} of {peer} is confirmed", key.fingerprint());
-        let note = self.key_note(Action::KeyPinned, &format!("operator {operator}"), Some(peer), detail, before, key);
+        let note = self.key_note(Action::KeyPinned, &caller::who(operator), Some(peer), detail, before, key);
         self.store().set_key(self.known_key(Some(peer), key, KeyStanding::Present), note).await?;
         info!(event = "peer_key_pinned", peer = %peer, %key, "its receipts are believed");
         self.0.receipts_due.notify_one();

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, caller};
 use crate::case::{Deposit, Event, Form, IncidentId, Kind};
 use crate::protocol::operator::OpenRequest;
 use crate::protocol::{Problem, ProblemType};
@@ -32,7 +32,7 @@ impl Engine {
             let form = deposit.form.or(&self.settings().submit.defaults);
             self.check_form(&form).map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
         }
-        let deposit = Deposit { opened_by: Some(operator.to_owned()), ..deposit };
+        let deposit = Deposit { opened_by: Some(caller::who(operator)), ..deposit };
         let deposited = self.deposit(vec![deposit]).await?;
         let one = deposited.first().ok_or_else(|| ProblemType::Internal.with("nothing was stored"))?;
         if submit {

@@ -9,7 +9,7 @@
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
 //! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
-//! - for people: `inspect`, `why`, `cases`, `contacts`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
+//! - for people: `caller` (who gives a command), `inspect`, `why`, `cases`, `contacts`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -19,6 +19,7 @@ mod anew;
 mod apply;
 mod attachments;
 mod behind;
+mod caller;
 mod carry_out;
 mod cases;
 mod certificates;
@@ -94,6 +95,7 @@ use crate::state::{PeerRecord, State, StateError};
 use crate::store::{Appended, AwaitedAttachment, Begun, Cursor, Deposited, IncidentStore, StoreError};
 use crate::telemetry::{CrashPoint, Seldom, crash_point};
 
+pub use caller::{by_user, who};
 pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool};
 pub use feed::{FeedError, Position};
@@ -162,6 +164,8 @@ struct Inner {
     unreadable: Mutex<BTreeSet<IncidentId>>,
     /// How far the store was read. Held by the one pass that reads it.
     detecting: tokio::sync::Mutex<Cursor>,
+    /// What the last stop interrupted is taken up once.
+    interrupted: tokio::sync::OnceCell<()>,
     /// Shared by those who write a record first and move its shadow then; taken alone by whoever compares the two.
     between_record_and_shadow: tokio::sync::RwLock<()>,
     /// Exchanges whose operation is on its way to the upstream right now.
@@ -186,6 +190,8 @@ struct Inner {
     key_file: Option<KeyFile>,
     /// Held by who changes how a key stands.
     settling_keys: tokio::sync::Mutex<()>,
+    /// Held by who tells of tokens.
+    noting_tokens: tokio::sync::Mutex<()>,
     /// What the upstream said of its key since this was last looked at.
     upstream_key: Mutex<Option<(PublicKey, Vec<Endorsement>)>>,
     receipts_due: Notify,
@@ -248,6 +254,7 @@ impl Engine {
             own_key: RwLock::new(own_key),
             key_file: file,
             settling_keys: tokio::sync::Mutex::new(()),
+            noting_tokens: tokio::sync::Mutex::new(()),
             upstream_key: Mutex::default(),
             receipts_due: Notify::new(),
             key_told: Seldom::default(),
@@ -262,6 +269,7 @@ impl Engine {
             clock: parts.clock,
             unreadable: Mutex::default(),
             detecting: tokio::sync::Mutex::new(Cursor(cursor.unwrap_or_default())),
+            interrupted: tokio::sync::OnceCell::new(),
             between_record_and_shadow: tokio::sync::RwLock::new(()),
             in_flight: Mutex::new(HashSet::new()),
             upstream_up: watch::Sender::new(false),

@@ -122,7 +122,8 @@ impl Engine {
         for _ in 0..TRIES {
             let Followed { incident, party } = match self.followed(pass).await? {
                 Ok(followed) => followed,
-                Err(shut) => return Ok(Leads::Shut(shut)),
+                // Pressed twice at once, it may have been done, and the case may have gone on since.
+                Err(_) => return self.leads(pass, tag).await,
             };
             let now = self.now();
             let edit = self.followed_edit(pass.purpose, &incident, &party, said, language)?;

@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::work::{action, form};
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, caller};
 use crate::case::{Action, HistoryLine, IncidentId, MailAddress, Party};
 use crate::protocol::ProblemType;
 use crate::protocol::{MailAnswer, MailPage, MailsQuery, PartyRequest};
@@ -79,7 +79,7 @@ impl Engine {
 
     /// Has what the mail server refused tried again, one mail or all of them, when its reason is gone. Returns how many.
     pub async fn retry_mails(&self, mail: Option<i64>, operator: &str) -> Result<u64, EngineError> {
-        let rearmed = self.store().retry_mails(mail, &format!("operator {operator}"), self.now()).await?;
+        let rearmed = self.store().retry_mails(mail, &caller::who(operator), self.now()).await?;
         if let (0, Some(mail)) = (rearmed, mail) {
             let detail =
                 format!("no mail {mail} to somebody of a case was refused; see `casebridge mails --state refused`");

@@ -9,15 +9,13 @@ use tracing::{debug, error, info, warn};
 use super::apply::{Arriving, Fate, rounds};
 use super::fields::{decode, in_time};
 use super::health::served;
-use super::{Engine, EngineError, settle};
+use super::settle::{self, Hold};
+use super::{Engine, EngineError};
 use crate::case::{Alias, Operation, Sequence};
 use crate::peer::PeerError;
 use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
 use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
-
-/// Why an operation is held that came while nothing was to pass (C-59).
-pub(super) const PAUSED: &str = "the exchange of this case is switched off at this site";
 
 impl Engine {
     /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was.
@@ -136,13 +134,15 @@ impl Engine {
                 continue;
             }
             let behind = match &record.held {
-                Some(held) => Some(format!("it waits behind operation {}", held.seq)),
-                None => record.paused.then(|| PAUSED.to_owned()),
+                Some(held) => Some(Hold::Behind(held.seq)),
+                None => record.paused.then_some(Hold::Paused),
             };
             let ((operation, left), fault) =
                 match decode(settings.fields(alias), one.operation.get()).and_then(|read| in_time(read, self.now())) {
                     Ok(read) => (read, behind),
-                    Err(problem) => ((Operation::Update(Default::default()), Vec::new()), Some(problem.to_string())),
+                    Err(problem) => {
+                        ((Operation::Update(Default::default()), Vec::new()), Some(Hold::Refused(problem.to_string())))
+                    }
                 };
             let one = Arriving {
                 key,
@@ -164,7 +164,7 @@ impl Engine {
             .into_iter()
             .zip(fates)
             .filter_map(|(one, fate)| match fate {
-                Fate::Refused(reason) => Some((one, reason)),
+                Fate::Refused(reason) => Some((one, Hold::Refused(reason))),
                 Fate::Applied => None,
             })
             .collect();

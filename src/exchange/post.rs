@@ -131,11 +131,17 @@ impl Engine {
         {
             return Ok(Ok(MailOutcome::Withdrawn { reason: "the comment was taken back".into() }));
         }
+        let name = self.mail_name(mail.id);
         let sheet = Sheet {
-            name: self.mail_name(mail.id),
+            name: name.clone(),
             notice: mail.notice,
             to: &mail.to,
-            thread: mail.thread.iter().map(|mail| self.mail_name(*mail)).collect(),
+            thread: mail
+                .thread
+                .iter()
+                .map(|(mail, name)| name.clone().unwrap_or_else(|| self.mail_name(*mail)))
+                .collect(),
+            answers: self.answered_by(mail).await?,
             fields: self.fields_of(post, mail, incident.as_ref()),
             reply_to: self.reply_address(mail),
             at: self.now(),
@@ -154,14 +160,20 @@ impl Engine {
         if sent.is_ok() {
             crash_point(CrashPoint::MailAccepted);
         }
-        Ok(sent.map(|()| MailOutcome::Sent))
+        Ok(sent.map(|()| MailOutcome::Sent { name }))
+    }
+
+    /// The Message-ID of the mail that this one answers, where it answers one.
+    async fn answered_by(&self, mail: &DueMail) -> Result<Option<String>, EngineError> {
+        let Some(intake) = mail.about.intake else { return Ok(None) };
+        Ok(self.store().intake(intake).await?.and_then(|intake| intake.answerable))
     }
 
     async fn settle(&self, mail: &DueMail, outcome: MailOutcome) -> Result<(), EngineError> {
         let incident = mail.incident.map(|incident| incident.0);
         let (notice, number, attempt) = (mail.notice.as_str(), mail.id, mail.attempts.saturating_add(1));
         let line = match &outcome {
-            MailOutcome::Sent => {
+            MailOutcome::Sent { .. } => {
                 info!(event = "mail_sent", mail = number, incident, notice, "the mail server has it");
                 Some((Action::MailSent, format!("{notice} to {}", mail.to.address.as_str())))
             }

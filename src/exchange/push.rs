@@ -455,9 +455,9 @@ impl Engine {
                     reason = &*discreet(reason),
                     "later"
                 );
-                // Of many that are alike the histories tell the first, the second, the fourth and so on (C-58).
+                // Of many that are alike the histories tell the first, the second, the fourth and so on, for the others, too (C-58).
                 match postponed.incident.filter(|_| is_news || postponed.attempt.is_power_of_two()) {
-                    Some(incident) => self.tell_postponed(key, incident, postponed.attempt, reason).await,
+                    Some(incident) => self.tell_postponed(key, incident, (postponed.attempt, is_news), reason).await,
                     None => Ok(()),
                 }
             }
@@ -469,9 +469,10 @@ impl Engine {
         &self,
         key: &ExchangeKey,
         incident: IncidentId,
-        attempt: u32,
+        (attempt, is_news): (u32, bool),
         reason: &str,
     ) -> Result<(), EngineError> {
+        let others = if is_news || attempt <= 2 { "" } else { ", like those since the line before" };
         let line = HistoryLine {
             incident,
             at: self.now(),
@@ -479,7 +480,7 @@ impl Engine {
             action: Action::OperationPostponed.as_str().into(),
             exchange: Some(key.exchange),
             seq: None,
-            detail: format!("attempt {attempt} at {}: {reason}", key.peer),
+            detail: format!("attempt {attempt} at {}{others}: {reason}", key.peer),
         };
         self.store().write(vec![Write { history: vec![line], ..Write::to(incident, Writer::Bridge) }]).await?;
         Ok(())

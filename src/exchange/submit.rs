@@ -3,7 +3,7 @@
 
 use tracing::info;
 
-use super::{Engine, EngineError, settle};
+use super::{Engine, EngineError, caller, settle};
 use crate::case::{
     Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Standing, Submission, Towards,
 };
@@ -162,7 +162,7 @@ impl Engine {
     }
 
     pub(super) fn line(&self, incident: IncidentId, action: Action, operator: &str, detail: String) -> HistoryLine {
-        self.line_by(incident, action, format!("operator {operator}"), detail)
+        self.line_by(incident, action, caller::who(operator), detail)
     }
 
     /// `who` is told as it is.

@@ -36,7 +36,7 @@ impl Engine {
 
 /// What the news come to: for each case one mail at most, with the state that it is in by now and all new comments.
 fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken {
-    let mut taken = NewsTaken { cursor: news.cursor, ..NewsTaken::default() };
+    let mut taken = NewsTaken { since: Some(news.since), cursor: news.cursor, ..NewsTaken::default() };
     for (incident, address) in news.ungreeted {
         taken.tellings.push(Telling {
             incident,

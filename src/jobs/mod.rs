@@ -24,7 +24,7 @@ pub use due_date::DueDateCheck;
 pub use expiry::ExpiryCheck;
 pub use housekeeping::Housekeeping;
 pub use reconcile::Reconcile;
-pub use scheduler::{ScheduleError, Scheduler};
+pub use scheduler::{ScheduleError, Scheduler, is_due};
 pub use sla::SlaCheck;
 
 /// One kind of scheduled work.

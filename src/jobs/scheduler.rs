@@ -95,8 +95,8 @@ impl Worker {
     }
 }
 
-/// Whether a job should have run since it last did: what was missed is done once, however much it was.
-fn is_due(cron: &Cron, zone: &TimeZone, last: Option<Timestamp>, now: Timestamp) -> bool {
+/// Whether a job should have run since it last did: what was missed is done once, however much it was (M-10).
+pub fn is_due(cron: &Cron, zone: &TimeZone, last: Option<Timestamp>, now: Timestamp) -> bool {
     match last {
         // A last run in the future is a clock that went back; better once too often.
         Some(last) if last <= now => cron.next_after(last, zone).is_some_and(|next| next <= now),

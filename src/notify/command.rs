@@ -16,6 +16,8 @@ use crate::case::text::shown;
 
 /// The most that a command may write, in bytes.
 const OUTPUT_LIMIT: usize = 64 << 10;
+/// What it has started may hold its output open for ever; what it wrote itself is there at once.
+const LATE_OUTPUT: Duration = Duration::from_millis(500);
 /// What is repeated of it when it fails.
 const SHOWN: usize = 200;
 
@@ -63,43 +65,56 @@ pub async fn run(
             let _ = stdin.write_all(message.as_bytes()).await;
         }
     };
-    let work = async {
-        // Told apart from its end: a command that waits for the end of its input gets it, one that does not read goes on.
-        let ((), out, err, status) = tokio::join!(tell, read(stdout), read(stderr), async {
-            let status = child.wait().await;
-            has_ended.store(true, Ordering::SeqCst);
-            drop(group);
-            mark.kill(None).await;
-            status
-        });
-        (out, err, status)
-    };
-    tokio::pin!(work);
-    tokio::select! {
-        biased;
-        done = &mut work => ended(done.2, &done.0, &done.1),
-        () = tokio::time::sleep(within) => {
-            // Its number may be another's after its end.
-            mark.kill(main.filter(|_| !has_ended.load(Ordering::SeqCst))).await;
-            Err(Undelivered::now(format!("it did not end within {} s and was killed", within.as_secs_f64())))
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let status = {
+        let work = async {
+            // Told apart from its end: a command that waits for the end of its input gets it, one that does not read goes on.
+            let talk = async { tokio::join!(tell, read(stdout, &mut out), read(stderr, &mut err)) };
+            let end = async {
+                let status = child.wait().await;
+                has_ended.store(true, Ordering::SeqCst);
+                drop(group);
+                mark.kill(None).await;
+                status
+            };
+            tokio::pin!(talk, end);
+            tokio::select! {
+                _ = &mut talk => end.await,
+                status = &mut end => {
+                    let _ = tokio::time::timeout(LATE_OUTPUT, &mut talk).await;
+                    status
+                }
+            }
+        };
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            status = &mut work => Some(status),
+            () = tokio::time::sleep(within) => {
+                // Its number may be another's after its end.
+                mark.kill(main.filter(|_| !has_ended.load(Ordering::SeqCst))).await;
+                None
+            }
         }
+    };
+    match status {
+        Some(status) => ended(status, &out, &err),
+        None => Err(Undelivered::now(format!("it did not end within {} s and was killed", within.as_secs_f64()))),
     }
 }
 
-/// What was written, or that it was too much.
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
-    let mut written = Vec::new();
+/// Takes what is written, and a byte more than may be.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, written: &mut Vec<u8>) {
     if let Some(pipe) = pipe {
         // A pipe that does not read is one that has ended.
-        let _ = pipe.take(OUTPUT_LIMIT as u64 + 1).read_to_end(&mut written).await;
+        let _ = pipe.take(OUTPUT_LIMIT as u64 + 1).read_to_end(written).await;
     }
-    (written.len() <= OUTPUT_LIMIT).then_some(written)
 }
 
-fn ended(status: std::io::Result<ExitStatus>, out: &Option<Vec<u8>>, err: &Option<Vec<u8>>) -> Result<(), Undelivered> {
-    let (Some(out), Some(err)) = (out, err) else {
+fn ended(status: std::io::Result<ExitStatus>, out: &[u8], err: &[u8]) -> Result<(), Undelivered> {
+    if out.len().max(err.len()) > OUTPUT_LIMIT {
         return Err(Undelivered::now(format!("it wrote more than {} KiB", OUTPUT_LIMIT >> 10)));
-    };
+    }
     let status = status.map_err(|fault| Undelivered::now(format!("its end is not known: {fault}")))?;
     if status.success() {
         return Ok(());
@@ -178,6 +193,17 @@ mod tests {
         let fault = sh(&format!("env -i {own} wait"), Duration::from_secs(5), "").await.unwrap_err();
         assert!(fault.reason.contains("did not end within"), "{fault}");
         gone(&file).await;
+    }
+
+    /// It is done, whatever it left behind: run again, it would be done twice.
+    #[tokio::test]
+    async fn what_ended_well_is_done_though_something_holds_its_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("child");
+        let own = format!("env -i setsid sh -c 'echo $$ > {}; exec sleep 1000' &", file.display());
+        sh(&format!("{own} until [ -s {} ]; do :; done", file.display()), LONG, "").await.unwrap();
+        let left = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        kill_process_group(Pid::from_raw(left).unwrap(), Signal::KILL).unwrap();
     }
 
     /// With all that it started: none of it holds a pipe, or a lock, for ever.

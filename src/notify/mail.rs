@@ -23,6 +23,8 @@ pub struct Sheet<'a> {
     /// The names of earlier mails of the same case to the same person, the first one first.
     pub thread: Vec<String>,
     pub fields: Fields,
+    /// The Message-ID of somebody's mail that this one answers.
+    pub answers: Option<String>,
     /// Where answers go, in place of what the settings say.
     pub reply_to: Option<String>,
     pub at: Timestamp,
@@ -71,25 +73,28 @@ pub(super) fn letter(settings: &Mail, site: SiteId, sheet: &Sheet<'_>, text: Tex
     if let Some(reply_to) = signed.as_ref().or(settings.reply_to.as_ref()) {
         message = message.reply_to(mailbox("", reply_to)?);
     }
-    if let Some(last) = sheet.thread.last() {
-        let earlier: Vec<String> = sheet.thread.iter().map(|name| message_id(name)).collect();
-        message = message.in_reply_to(message_id(last)).references(earlier.join(" "));
+    let answered = sheet.answers.iter().map(|id| format!("<{id}>"));
+    let earlier: Vec<String> = answered.chain(sheet.thread.iter().map(|name| message_id(name))).collect();
+    if let Some(last) = earlier.last() {
+        message = message.in_reply_to(last.clone()).references(earlier.join(" "));
     }
-    let message = automatic(message);
+    let message = automatic(message, if sheet.notice == Notice::Form { "auto-replied" } else { "auto-generated" });
     let fault = |fault: lettre::error::Error| LetterFault::Message(fault.to_string());
     let message = message.multipart(MultiPart::alternative_plain_html(text.plain, text.html)).map_err(fault)?;
     Ok(Letter::of(&message))
 }
 
-/// The headers of a mail that no person wrote.
-pub(super) fn automatic(message: MessageBuilder) -> MessageBuilder {
+/// The headers of a mail that no person wrote: on its own account, or as an answer.
+pub(super) fn automatic(message: MessageBuilder, how: &'static str) -> MessageBuilder {
     let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
-    AUTOMATIC.into_iter().fold(message, |message, (name, value)| message.raw_header(header(name, value)))
+    [("Auto-Submitted", how)]
+        .into_iter()
+        .chain(AUTOMATIC)
+        .fold(message, |message, (name, value)| message.raw_header(header(name, value)))
 }
 
 /// What tells auto-responders that nobody is there to read them.
-const AUTOMATIC: [(&str, &str); 3] =
-    [("Auto-Submitted", "auto-generated"), ("Precedence", "bulk"), ("X-Auto-Response-Suppress", "All")];
+const AUTOMATIC: [(&str, &str); 2] = [("Precedence", "bulk"), ("X-Auto-Response-Suppress", "All")];
 
 pub(super) fn mailbox(name: &str, address: &MailAddress) -> Result<Mailbox, LetterFault> {
     let address: Address = address.as_str().parse().map_err(|_| LetterFault::Message("the address is none".into()))?;

@@ -42,7 +42,7 @@ pub(super) fn letter(settings: &Mail, report: Report<'_>) -> Result<Letter, Lett
     for address in report.to {
         message = message.to(mailbox("", address)?);
     }
-    let message = automatic(message);
+    let message = automatic(message, "auto-generated");
     let message = if report.enclosures.is_empty() {
         message.singlepart(SinglePart::plain(report.text)).map_err(fault)?
     } else {

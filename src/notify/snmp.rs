@@ -1,5 +1,7 @@
 //! SNMP traps of version 2c (RFC 3416): one datagram, which nobody confirms.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::UdpSocket;
 
@@ -7,6 +9,8 @@ use super::Undelivered;
 
 /// The longest text in a trap, in bytes: all of them together fit into one packet of any network.
 const TEXT: usize = 128;
+/// For the name of the receiver.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A trap: its number under the node, and the texts that go with it, each with its own number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,10 @@ pub struct Trap<'a> {
 pub async fn send(address: &str, community: &SecretString, node: &[u32], trap: &Trap<'_>) -> Result<(), Undelivered> {
     let packet = packet(community.expose_secret(), node, trap);
     let unsent = |fault: std::io::Error| Undelivered::now(format!("the trap is not sent: {fault}"));
-    let found = tokio::net::lookup_host(address).await.map_err(unsent)?.next();
+    let looked = tokio::time::timeout(LOOK_WITHIN, tokio::net::lookup_host(address)).await;
+    let late =
+        |_| Undelivered::now(format!("the name of the receiver was not looked up within {} s", LOOK_WITHIN.as_secs()));
+    let found = looked.map_err(late)?.map_err(unsent)?.next();
     let to = found.ok_or_else(|| Undelivered::now("the name of the receiver stands for no address"))?;
     let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(from).await.map_err(unsent)?;

@@ -119,6 +119,12 @@ pub trait HistoryStore: Send + Sync {
     /// Adds an entry about the site itself.
     async fn note(&self, note: Note) -> Result<(), StoreError>;
 
+    /// The tokens that the history tells of, each by its ID, and whether they were revoked.
+    async fn noted_tokens(&self) -> Result<Vec<(String, bool)>, StoreError>;
+
+    /// Adds the entries about tokens, and remembers of which they tell.
+    async fn note_tokens(&self, noted: Vec<(String, bool)>, notes: Vec<Note>) -> Result<(), StoreError>;
+
     /// Up to `limit` operations of `peer` behind the entry numbered `after`, oldest first.
     async fn arrived(&self, peer: &Alias, after: u64, limit: usize) -> Result<Vec<Arrived>, StoreError>;
 

@@ -35,6 +35,8 @@ pub enum PartyAdded {
 pub struct MailCursor {
     pub milestone: i64,
     pub comment: i64,
+    /// Among the comments that became public later.
+    pub shown: i64,
 }
 
 /// What people may have to be told.
@@ -47,6 +49,8 @@ pub struct MailNews {
     pub ungreeted: Vec<(IncidentId, MailAddress)>,
     /// Whether there was anything behind the cursor, or anybody to greet.
     pub is_news: bool,
+    /// Where this reading began, and where it ended.
+    pub since: MailCursor,
     pub cursor: MailCursor,
 }
 
@@ -86,9 +90,26 @@ pub struct Telling {
     pub audience: Audience,
 }
 
+impl Telling {
+    /// Comments of it alone, for one person; none where there are none.
+    pub fn comments_apart(&self, comments: Vec<Uuid>, party: &Party) -> Option<Self> {
+        let first = comments.first()?;
+        Some(Self {
+            incident: self.incident,
+            reason: format!("comment {}", first.simple()),
+            notice: Notice::Comment,
+            about: About { comments, ..About::default() },
+            audience: Audience::Only(party.address.clone()),
+        })
+    }
+}
+
 /// What the news came to.
 #[derive(Debug, Clone, Default)]
 pub struct NewsTaken {
+    /// Where the reading began, if it was one. Nothing is written when another one moved on from there: what both read would be told
+    /// under reasons that are taken, and the rest with it of nobody.
+    pub since: Option<MailCursor>,
     pub cursor: MailCursor,
     pub tellings: Vec<Telling>,
     /// Their state went on: what still waits and tells of an earlier one, or asks for something, is withdrawn, but for what was
@@ -109,14 +130,17 @@ pub struct DueMail {
     pub made_at: Timestamp,
     /// Tries in vain.
     pub attempts: u32,
-    /// Mails of the same case that the same person has: the first, and the last ones.
-    pub thread: Vec<i64>,
+    /// Mails of the same case that the same person has: the first, and the last ones; each with its name, where that is known.
+    pub thread: Vec<(i64, Option<String>)>,
 }
 
 /// What became of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailOutcome {
-    Sent,
+    Sent {
+        /// What its Message-ID was made of.
+        name: String,
+    },
     /// Tried again then.
     Later {
         next: Timestamp,
@@ -253,7 +277,7 @@ pub trait MailStore: Send + Sync {
     async fn mails(&self, query: &MailQuery) -> Result<Vec<MailRow>, StoreError>;
 
     /// Has one mail that was refused tried again, or all of them; not those of people who are not in the case any more. It
-    /// stands in the history of each case that `who` wanted it. Returns how many there were.
+    /// stands in the history of each case, or of the site where a mail is about no case, that `who` wanted it. Returns how many there were.
     async fn retry_mails(&self, mail: Option<i64>, who: &str, at: Timestamp) -> Result<u64, StoreError>;
 
     /// How many mails wait, and how many were refused, counted up to `limit`.

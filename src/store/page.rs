@@ -12,6 +12,8 @@ use crate::case::{Deposit, IncidentId, Language, MailAddress, Party, PassTag, Pu
 pub struct Intake {
     /// At most 998 bytes; a second mail of the same ID is the same mail.
     pub message_id: String,
+    /// The Message-ID itself, where an answer can name it.
+    pub answerable: Option<String>,
     /// The directory that it came into.
     pub inbox: String,
     pub sender: MailAddress,

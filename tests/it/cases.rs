@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::wire::free_port;
-use crate::support::{Pair, Site, eventually};
+use crate::support::{Pair, Site, eventually, operator};
 
 /// The roles of A-16.
 const ROLES: &str = r#"
@@ -175,8 +175,8 @@ async fn m_01_every_attribute_survives_store_and_wire() {
     let lines = hear(site.request("GET", "/v1/cases/1/activities")).await.body;
     let whose: Vec<&str> =
         lines["activities"].as_array().unwrap().iter().map(|line| line["who"].as_str().unwrap()).collect();
-    for who in ["operator olga", "operator bert", "operator ann"] {
-        assert!(whose.contains(&who), "{who}: {whose:?}");
+    for who in ["olga", "bert", "ann"].map(operator) {
+        assert!(whose.contains(&who.as_str()), "{who}: {whose:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::pair::Plan;
-use crate::support::{Fault, Pair, Site, casebridge, eventually, finish, program};
+use crate::support::{Fault, Pair, Site, casebridge, eventually, finish, operator, program};
 
 /// The commands that ask the daemon, each with arguments that make it do so.
 const ASKING: &[&[&str]] = &[
@@ -438,7 +438,7 @@ async fn an_operator_works_a_case_with_commands_alone() {
     assert_eq!((&closed["solution"], &closed["phase"]), (&json!("Card reseated"), &json!("close")));
     assert_eq!(closed["completion_code"], "fulfilled");
     let who: Vec<&str> = closed["history"].as_array().unwrap().iter().filter_map(|line| line["who"].as_str()).collect();
-    assert!(who.contains(&"operator anna") && who.contains(&"peer partner"), "{who:?}");
+    assert!(who.contains(&operator("anna").as_str()) && who.contains(&"peer partner"), "{who:?}");
 
     for site in [north, partner] {
         // A client's next poll acknowledges, and what it acknowledged is told to the histories first.

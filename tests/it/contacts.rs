@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::pair::{ACCEPT_ALL, Plan};
-use crate::support::{Pair, Site, eventually};
+use crate::support::{Pair, Site, eventually, operator};
 
 const ANNA: &str = "anna@north.example";
 const RITA: &str = "rita@partner.example";
@@ -236,18 +236,25 @@ async fn h_05_each_hand_over_is_one_entry_with_old_and_new_contact_and_its_statu
             entry("acknowledged", "casebridge", "pending", anna_is, pending),
             entry("case_accepted", "peer partner", "approved", anna_is, rita_is),
             entry("operation_applied", "peer partner", "returned", rita_is, anna_is),
-            entry("assigned", "operator anna", "pending", anna_is, rita_is),
+            entry("assigned", &operator("anna"), "pending", anna_is, rita_is),
         ]
     );
     assert_eq!(
         hand_overs(partner, 1).await,
         [
             entry("incident_opened", "peer north", "pending", anna_is, pending),
-            entry("case_accepted", "operator bert", "approved", anna_is, rita_is),
-            entry("assigned", "operator bert", "returned", rita_is, anna_is),
+            entry("case_accepted", &operator("bert"), "approved", anna_is, rita_is),
+            entry("assigned", &operator("bert"), "returned", rita_is, anna_is),
             entry("operation_applied", "peer north", "pending", anna_is, rita_is),
         ]
     );
+
+    // Somebody else has it in hand from now on, which hands nothing over to the other site.
+    let rob = json!({"address": "rob@partner.example", "first_name": "Rob", "last_name": "Ray"});
+    partner.act("/v1/incidents/1/update", json!({"operator": "bert", "contact": rob})).await;
+    let entries = hand_overs(partner, 1).await;
+    let rob_is = "Rob Ray <rob@partner.example>";
+    assert_eq!(entries.last(), Some(&entry("edited", &operator("bert"), "approved", rita_is, rob_is)));
 
     submit(&pair, 2, anna(), "otto@partner.example").await;
     partner.act("/v1/incidents/2/reject", json!({"operator": "bert", "comment": "Not ours"})).await;
@@ -267,7 +274,7 @@ async fn h_05_each_hand_over_is_one_entry_with_old_and_new_contact_and_its_statu
         hand_overs(partner, 2).await,
         [
             entry("incident_opened", "peer north", "pending", anna_is, otto),
-            entry("edited", "operator bert", "rejected", otto, anna_is),
+            entry("edited", &operator("bert"), "rejected", otto, anna_is),
         ]
     );
     // The author of a comment stays who wrote it.

@@ -1,6 +1,8 @@
 //! What is promised on cases, and the jobs that watch over it (M-05 to M-10): once each, whatever dies in between, and the same
 //! instants at both sites.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
@@ -16,7 +18,7 @@ const ALWAYS: &str =
     "[schedule]\nauto_close = \"* * * * * *\"\ndue_date_check = \"* * * * * *\"\nsla_check = \"* * * * * *\"\n";
 
 /// An hour until the solution, and until a resolved case is closed.
-const PROMISES: &str = r#"
+pub const PROMISES: &str = r#"
 [[sla]]
 name = "mend"
 within = "1h"
@@ -34,7 +36,7 @@ due_within = "90m"
 due_warn_before = "15m"
 slas = ["mend"]
 "#;
-const WITH_DUE_DATES: &str = "[job.due_date_check]\ncase_types = [\"Chassis\"]\n";
+pub const WITH_DUE_DATES: &str = "[job.due_date_check]\ncase_types = [\"Chassis\"]\n";
 
 fn partner(more: &str) -> Site {
     Site::new("partner", &partner_config(free_port(), &format!("{PROMISES}{more}")))
@@ -143,6 +145,65 @@ async fn m_07_m_08_m_10_a_run_by_hand_says_case_by_case_what_happens_and_does_it
         .await;
 }
 
+/// What the jobs have warned of and what people put to a case is shown at both sites.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_01_slas_that_were_warned_of_marks_of_the_due_date_and_documents_are_shown_at_both_sites() {
+    // Warned of from the first second on.
+    let promises = PROMISES
+        .replace("warn_before = \"30m\"", "warn_before = \"3599s\"")
+        .replace("due_warn_before = \"15m\"", "due_warn_before = \"5399s\"")
+        .replace("slas = [\"mend\"]", "slas = [\"mend\", \"some day\"]");
+    let some_day = "[[sla]]\nname = \"some day\"\nwithin = \"8h\"\nwarn_before = \"1h\"\n";
+    let at_partner = format!("{ACCEPT_ALL}{some_day}{promises}{BY_HAND}{WITH_DUE_DATES}");
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: &at_partner }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    let shown = async |site: &Site| site.get("/v1/cases/1").await.body;
+    let before = eventually("the promises", || async {
+        let case = shown(&pair.partner).await;
+        (case["slaInstanceIds"].as_array()?.len() == 2 && case["dueDate"].is_string()).then_some(case)
+    })
+    .await;
+    assert_eq!((&before["messageWarnedSLAs"], &before["documents"]), (&json!([]), &json!([])), "nobody looked yet");
+    eventually("what comes near to be noted", || async {
+        pair.partner.act("/v1/jobs/sla_check/run", json!({})).await;
+        pair.partner.act("/v1/jobs/due_date_check/run", json!({})).await;
+        (noted(&pair.partner, "warned").await == (2, 2)).then_some(())
+    })
+    .await;
+    let put = pair.partner.request("PUT", "/v1/cases/1/documents/photo.jpg").header("content-type", "image/jpeg");
+    assert_eq!(put.body("fan tray").send().await.unwrap().status(), 200);
+    let pool = pair.partner.store().await;
+    let mend: String = sqlx::query_scalar("SELECT uid FROM deadline WHERE promise ->> '$.name' = 'mend'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    for site in [&pair.end_user, &pair.partner] {
+        let case = eventually(&format!("all of it at {}", site.alias), || async {
+            let case = shown(site).await;
+            (case["markedDueDateWarning"] == true && case["documents"][0]["state"] == "stored").then_some(case)
+        })
+        .await;
+        let warned: Vec<String> = case["messageWarnedSLAs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_str().unwrap().replace('-', ""))
+            .collect();
+        assert_eq!(warned, [mend.as_str()], "the other one has hours left: {case}");
+        assert_eq!(case["markedDueDateExceeded"], false, "{case}");
+        assert_eq!(case["slaInstanceIds"].as_array().map(Vec::len), Some(2), "{case}");
+        let document = &case["documents"][0];
+        assert_eq!(
+            (&document["name"], &document["bytes"], &document["mediaType"]),
+            (&json!("photo.jpg"), &json!(8), &json!("image/jpeg")),
+            "{case}"
+        );
+        let content = site.request("GET", document["link"].as_str().unwrap()).send().await.unwrap();
+        assert_eq!(content.bytes().await.unwrap(), "fan tray");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m_07_where_no_case_type_is_configured_no_due_date_is_looked_at() {
     let mut site = partner(BY_HAND);
@@ -223,11 +284,13 @@ async fn fails_at_one_case(job: &str, settings: &str) {
     assert_eq!((&stopped["stopped"], &stopped["found"]), (&json!(true), &json!(0)), "{stopped}");
     assert_eq!(stopped["failed"][0]["incident"], 1);
     assert!(site.log().contains("job_case_failed"));
+    site.command(&["job", "run", job]).refused(1, &["stopped before its end", "incident 1", "continue = true"]);
     assert_eq!(noted(&site, "violated").await, (0, 0), "it stopped at the first error");
 
     site.stop().await;
     site.edit_config("continue = false", "continue = true");
     site.start().await;
+    site.command(&["job", "run", job, "--dry-run"]).ok();
     let done = site.act(&run, json!({})).await;
     assert_eq!((&done["stopped"], &done["failed"][0]["incident"]), (&json!(null), &json!(1)), "{done}");
     eventually("the sound case", || async { (noted(&site, "violated").await == (1, 1)).then_some(()) }).await;
@@ -252,11 +315,18 @@ async fn m_06_m_08_who_dies_between_two_steps_closes_and_warns_once() {
             site.start().await;
             promised(&site, 4).await;
             site.kill();
-            site.execute("INSERT INTO milestone (incident, fact) VALUES (1, '{\"named\":\"Technician on site\"}')")
-                .await;
         }
         site.crash_at(point);
         site.spawn();
+        // Any other write computes the deadlines along with its own; this point is passed where none was first.
+        for _ in 0..100 {
+            if point != "DeadlinesRefreshed" || !site.is_running() {
+                break;
+            }
+            site.execute("INSERT INTO milestone (incident, fact) VALUES (1, '{\"named\":\"Technician on site\"}')")
+                .await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         site.exited().await;
         site.start().await;
         eventually(point, || async {

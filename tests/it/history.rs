@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::support::caller::Caller;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
-use crate::support::{Pair, Site, eventually};
+use crate::support::{Pair, Site, eventually, operator};
 
 /// The entries of an incident, as the daemon hands them out.
 async fn entries(site: &Site, incident: i64) -> Vec<Value> {
@@ -122,7 +122,7 @@ async fn h_05_every_hand_over_leaves_one_entry_with_who_when_and_the_holder_befo
     let of = |action: &str| at_partner.iter().find(|line| line["entry"]["action"] == action).unwrap()["entry"].clone();
     assert_eq!(of("incident_opened")["context"]["holder"], json!([null, "us"]));
     assert_eq!(of("incident_opened")["context"]["standing"], json!([null, "acknowledged"]));
-    assert_eq!(of("case_accepted")["who"], "operator bert");
+    assert_eq!(of("case_accepted")["who"], operator("bert"));
     assert_eq!(of("assigned")["context"]["holder"], json!(["us", "peer"]));
     assert_eq!(of("assigned")["context"]["assignment"], json!([null, "north"]));
     assert!(of("assigned")["context"]["hand_over"][1].as_str().unwrap().starts_with("to north, "));
@@ -133,38 +133,6 @@ async fn h_05_every_hand_over_leaves_one_entry_with_who_when_and_the_holder_befo
     let given_back = entries(north, 2).await;
     let back = given_back.iter().find(|line| line["entry"]["context"]["standing"][1] == "rejected").unwrap();
     assert_eq!(back["entry"]["who"], "peer partner");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_54_every_command_of_an_operator_leaves_a_line_with_user_time_and_machine() {
-    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: "" }).await;
-    pair.end_user.insert(0, 1).await;
-    eventually("it to be there", || async {
-        (pair.partner.count("SELECT count(*) FROM incident").await == 1).then_some(())
-    })
-    .await;
-    let by = json!({"operator": "bert"});
-    let work = json!({"operator": "bert", "solution": "Replaced"});
-    for (verb, body) in [
-        ("accept", by.clone()),
-        ("update", json!({"operator": "bert", "status": "In Progress"})),
-        ("override", json!({"operator": "bert", "status": "Taken"})),
-        ("comments", json!({"operator": "bert", "text": "On it"})),
-        ("assign", json!({"operator": "bert", "group": "night shift"})),
-        ("active", json!({"operator": "bert", "active": false})),
-        ("active", json!({"operator": "bert", "active": true})),
-        ("resolve", work.clone()),
-        ("reopen", by.clone()),
-        ("close", work),
-    ] {
-        let lines = "SELECT count(*) FROM history WHERE who = 'operator bert' AND node <> '' AND at <> ''";
-        let before = pair.partner.count(lines).await;
-        pair.partner.act(&format!("/v1/incidents/1/{verb}"), body).await;
-        assert_eq!(pair.partner.count(lines).await, before + 1, "{verb}");
-    }
-    pair.partner.act("/v1/keys/rotate", by).await;
-    let about_the_site = "SELECT count(*) FROM history WHERE incident IS NULL AND who = 'operator bert'";
-    assert_eq!(pair.partner.count(about_the_site).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

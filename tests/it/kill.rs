@@ -165,13 +165,13 @@ async fn strike(pair: &mut Pair, next: &mut impl FnMut(u64) -> u64) {
     }
 }
 
-/// One person's round at a site: a remark, an edit of the last one, a field, a step, a file.
+/// One person's round at a site: a remark, an edit of the last one, a field, a step, a hand-over, the switch, a file.
 async fn work_on(site: &Site, count: i64, round: u64, next: &mut impl FnMut(u64) -> u64) {
     let store = site.store().await;
     let say = |sql: &'static str| sqlx::query(sql);
     for incident in 1..=count {
         let text = format!("{} {round}", site.alias);
-        let change = match next(9) {
+        let change = match next(13) {
             0 | 1 => say("INSERT INTO comment (incident, author, text) VALUES (?1, 'a person', ?2)"),
             2 => say("UPDATE comment SET text = ?2 WHERE id = (SELECT max(id) FROM comment \
                  WHERE incident = ?1 AND origin IS NULL AND author = 'a person' AND deleted = 0)"),
@@ -182,6 +182,10 @@ async fn work_on(site: &Site, count: i64, round: u64, next: &mut impl FnMut(u64)
             6 => say("UPDATE incident SET phase = 'initial_support', solution = NULL, completion_code = NULL \
                  WHERE id = ?1 AND phase <> 'initial_support' AND ?2 <> ''"),
             7 => say("UPDATE incident SET phase = 'close' WHERE id = ?1 AND phase = 'review' AND ?2 <> ''"),
+            8 => say("UPDATE incident SET assignment = 'partner' WHERE id = ?1 AND ?2 <> ''"),
+            9 => say("UPDATE incident SET assignment = 'north' WHERE id = ?1 AND ?2 <> ''"),
+            10 => say("UPDATE incident SET active = 0 WHERE id = ?1 AND ?2 <> ''"),
+            11 => say("UPDATE incident SET active = 1 WHERE id = ?1 AND ?2 <> ''"),
             _ => {
                 site.attach(incident, &format!("{} {}", site.alias, next(3)), &noise(next(u64::MAX), 40_000)).await;
                 continue;
@@ -243,6 +247,9 @@ async fn a_storm_of_kills_among_edits_and_files_ends_with_the_same_cases_at_both
     }
     pair.partner.ready().await;
     pair.end_user.ready().await;
+    for site in [&pair.end_user, &pair.partner] {
+        site.execute("UPDATE incident SET active = 1 WHERE active = 0").await;
+    }
     let mut apart = Vec::new();
     for _ in 0..300 {
         let (ours, theirs) = (shared_story(&pair.end_user).await, shared_story(&pair.partner).await);
@@ -270,4 +277,9 @@ async fn a_storm_of_kills_among_edits_and_files_ends_with_the_same_cases_at_both
         assert!(site.log().contains("operation_"), "{} took part", site.alias);
     }
     assert!(last.iter().any(|line| line.contains(" stored ")), "files took part");
+    let kinds = "SELECT count(DISTINCT substr(detail, 1, 6)) FROM history WHERE action = 'operation_applied' \
+                 AND substr(detail, 1, 6) IN ('assign', 'accept')";
+    for site in [&pair.end_user, &pair.partner] {
+        assert_eq!(site.count(kinds).await, 2, "cases were handed over to {}, and given back", site.alias);
+    }
 }

@@ -354,7 +354,8 @@ async fn r_05_the_people_of_both_sites_are_asked_reminded_and_warned_before_the_
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn r_09_a_site_that_dies_over_a_mail_sends_it_once() {
-    for point in ["PartyChanged", "MailQueued", "MailAccepted", "MailSettled", "ReminderMoved", "StepTaken"] {
+    // The reminders are counted anew at each start, too.
+    for point in ["PartyChanged", "MailQueued", "MailAccepted", "MailSettled", "ReminderMoved:2", "StepTaken"] {
         let office = PostOffice::open().await;
         let config = format!("{}[mail.reminders]\ninput = [\"1s\"]\n", office.config());
         let mut site = Pair::new(Plan { partner: &config, ..Plan::default() }).await.partner;
@@ -743,4 +744,23 @@ async fn r_07_auto_close_leaves_a_case_to_its_people_and_their_notice() {
     joins(&engine, id, HELP).await;
     assert_eq!(engine.work_closings().await.unwrap(), 0, "somebody joined since");
     assert_eq!(engine.show(id).await.unwrap().row.phase, "review");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_shorter_times_count_from_the_next_start_on() {
+    let office = PostOffice::open().await;
+    let mut site = desk(&office).await;
+    site.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+    let due = "SELECT coalesce(max(due), 0) / 1000 - strftime('%s', 'now') FROM reminder_due";
+    eventually("the first reminder, a day from now", || async {
+        (23..25).contains(&(site.count(due).await / 3600)).then_some(())
+    })
+    .await;
+    site.stop().await;
+    site.edit_config("[mail]", "[mail.reminders]\ninput = [\"2h\", \"2h\", \"2h\"]\n[mail]");
+    site.start().await;
+    eventually("the first reminder, two hours from now", || async {
+        (1..2).contains(&(site.count(due).await / 3600)).then_some(())
+    })
+    .await;
 }

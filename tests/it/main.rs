@@ -57,5 +57,6 @@ mod superseded;
 mod support;
 mod tenants;
 mod tls;
+mod who;
 mod why;
 mod wire;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::pair::{Plan, SUBMIT_ALL};
-use crate::support::{Pair, eventually};
+use crate::support::{Pair, eventually, operator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_25_a_case_opened_by_hand_takes_the_same_path_as_any_other() {
@@ -48,7 +48,7 @@ async fn a_25_a_case_opened_by_hand_takes_the_same_path_as_any_other() {
     partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;
     let closed = waits("closed").await;
     let lines = closed["history"].as_array().unwrap();
-    assert!(lines.iter().any(|line| line["action"] == "opened_by_hand" && line["who"] == "operator anna"), "{closed}");
+    assert!(lines.iter().any(|line| line["action"] == "opened_by_hand" && line["who"] == operator("anna")), "{closed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -296,7 +296,9 @@ async fn r_06_confirm_closes_and_not_solved_reopens_and_each_link_works_once() {
     }
     assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "close");
     assert!(desk.get(&confirm).await.1.contains("role=\"status\""));
-    assert_eq!(desk.post(&late, &[("text", "No.")]).await.0, 409, "it is closed, and stays so");
+    let (status, page) = desk.post(&late, &[("text", "No. It <b>hums</b>.")]).await;
+    assert_eq!(status, 409, "it is closed, and stays so");
+    assert!(page.contains("No. It &#60;b&#62;hums&#60;/b&#62;."), "what was written is not lost: {page}");
     assert_eq!(desk.text("SELECT phase FROM incident WHERE id = 1").await, "close");
 
     let (not_solved, late) = (desk.link(Purpose::NotSolved, 2).await, desk.link(Purpose::Confirm, 2).await);

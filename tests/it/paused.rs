@@ -1,6 +1,7 @@
 //! A case whose exchange is switched off, and what comes first when it goes on (C-59).
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ async fn what_was_held_comes_before_our_own_changes_whoever_switches_the_exchang
         let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
         pair.end_user.insert(0, 1).await;
         pair.end_user.step(1, "partner", "open").await;
-        pair.end_user.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+        switch_off(&pair.end_user).await;
         pair.partner.act("/v1/incidents/1/update", by(json!({"solution": "theirs"}))).await;
         eventually("the update to be held", || async {
             (pair.end_user.get("/v1/parked").await.body["total"] == 1).then_some(())
@@ -53,6 +54,52 @@ async fn what_was_held_comes_before_our_own_changes_whoever_switches_the_exchang
             (pair.end_user.get("/v1/parked").await.body["total"] == 0).then_some(())
         })
         .await;
+    }
+}
+
+/// Until the detector has seen it, operations pass.
+async fn switch_off(site: &Site) {
+    site.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+    eventually("the exchange to be off", || async {
+        let why = site.get("/v1/incidents/1/why").await.body;
+        why["line"].as_str().unwrap().contains("switched off").then_some(())
+    })
+    .await;
+}
+
+async fn held(site: &Site) -> u64 {
+    site.get("/v1/parked").await.body["total"].as_u64().unwrap()
+}
+
+/// It dies at one step after the other of letting in two operations, and takes up the rest at its next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_while_letting_in_what_was_held_goes_on_at_the_next_start() {
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    for count in 1..=8 {
+        switch_off(&pair.end_user).await;
+        let behind = |site: &Site| site.log().matches("it waits behind operation").count();
+        let before = behind(&pair.end_user);
+        let (first, last) = (format!("first of round {count}"), format!("last of round {count}"));
+        pair.partner.act("/v1/incidents/1/update", by(json!({"solution": first}))).await;
+        eventually("an update to be held", || async { (held(&pair.end_user).await == 1).then_some(()) }).await;
+        pair.partner.act("/v1/incidents/1/update", by(json!({"solution": last}))).await;
+        eventually("the one behind it", || async { (behind(&pair.end_user) > before).then_some(()) }).await;
+        pair.end_user.kill();
+        pair.end_user.execute("UPDATE incident SET active = 1 WHERE id = 1").await;
+        pair.end_user.crash_at(&format!("StateFlushed:{count}"));
+        pair.end_user.spawn();
+        for _ in 0..50 {
+            if !pair.end_user.is_running() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        pair.end_user.kill();
+        pair.end_user.start().await;
+        pair.end_user.when(1, "the last update", |shown| shown["solution"] == last.as_str()).await;
+        eventually("nothing to be held", || async { (held(&pair.end_user).await == 0).then_some(()) }).await;
     }
 }
 

@@ -9,6 +9,7 @@ use casebridge::config::token::{self, Holder, Operator};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::deadlines::{PROMISES, WITH_DUE_DATES};
 use crate::support::caller::{Caller, Reply, assert_problem, hear};
 use crate::support::pair::{ACCEPT_ALL, partner_config};
 use crate::support::site::write_secret;
@@ -39,7 +40,7 @@ fn token_of(site: &Site, name: &str, groups: &[&str], permissions: Permissions) 
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
     let operator = Operator { name: name.into(), groups, scopes: permissions, role: None };
     let (kept, text) = token::new(Holder::Operator(operator), Timestamp::now(), None, None);
-    token::change(&site.path("tokens.json"), |tokens| tokens.push(kept)).unwrap();
+    token::change(&site.path("tokens.json"), "operator ann", Timestamp::now(), |tokens| tokens.push(kept)).unwrap();
     token::shown(&text).to_owned()
 }
 
@@ -286,6 +287,64 @@ async fn m_03_the_permissions_to_view_narrow_lists_single_cases_and_what_is_done
     assert_ne!(send(&caller, &blind.0, "POST", "/v1/cases/2/hold", json!({})).await.status, 404);
     let other = send(&caller, &mine.0, "POST", "/v1/cases/1/hold", json!({"operator": "fred"})).await;
     assert_problem(&other, 403, "forbidden", &["CASE_INSTANCE_PROXY_SAVE"]);
+}
+
+/// Nothing runs by itself.
+const NEVER: &str =
+    "[schedule]\nauto_close = \"0 0 0 29 2 *\"\ndue_date_check = \"0 0 0 29 2 *\"\nsla_check = \"0 0 0 29 2 *\"\n";
+
+/// The jobs are for all cases; whoever asks for them is told of those that it sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_m_07_m_08_whoever_asks_what_the_jobs_find_is_told_of_the_cases_that_it_sees() {
+    use Permission::*;
+    let (mut site, caller) = partner(&format!("{NEVER}{PROMISES}{WITH_DUE_DATES}"));
+    let of = |name: &str, groups: &[&str], more: &[Permission]| {
+        let permissions = [AutocloseView, CheckSla, CheckDueDates].iter().chain(more).copied().collect();
+        token_of(&site, name, groups, permissions)
+    };
+    let (all, tenant, mine) = (of("alba", &[], &[]), of("tina", &["tenant-a"], &[View]), of("max", &[], &[ViewMine]));
+    start(&mut site, &caller).await;
+    let ago = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours')";
+    let cases = [(1, "tenant-a"), (2, "tenant-b"), (3, "tenant-a"), (4, "tenant-b"), (5, "tenant-b")];
+    for (number, group) in cases {
+        site.execute(format!(
+            "INSERT INTO incident (id, host_event_id, synopsis, device_group, created_at) \
+             VALUES ({number}, 'edge-{number}', 'Chassis alarm', '{group}', {ago})"
+        ))
+        .await;
+    }
+    site.execute(format!("UPDATE incident SET phase = 'review', state_since = {ago} WHERE id IN (3, 4)")).await;
+    eventually("the promises", || async { (site.count("SELECT count(*) FROM deadline").await == 10).then_some(()) })
+        .await;
+    site.execute("UPDATE incident SET form = '{\"nonsense\": 1}' WHERE id = 5").await;
+    let asked = async |token: &str, method: &str, path: &str| {
+        let reply = ask(&caller, token, method, path).await;
+        assert_eq!(reply.status, 200, "{method} {path}: {reply:?}");
+        let numbers = |list: &Value| -> Vec<i64> {
+            list.as_array().into_iter().flatten().map(|one| one["incident"].as_i64().unwrap()).collect()
+        };
+        let (cases, failed) = (numbers(&reply.body["cases"]), numbers(&reply.body["failed"]));
+        assert_eq!(reply.body["found"], cases.len(), "{path} counts no other: {reply:?}");
+        (cases, failed)
+    };
+    let none = || (vec![], vec![]);
+    let closings = "/v1/cases/auto-close";
+    assert_eq!(asked(&all, "GET", closings).await, (vec![3, 4], vec![]));
+    assert_eq!(asked(&tenant, "GET", closings).await, (vec![3], vec![]));
+    assert_eq!(asked(&mine, "GET", closings).await, none());
+    assert_eq!(site.count("SELECT count(*) FROM closing").await, 0, "it only tells");
+    let noted = async || site.count("SELECT count(*) FROM milestone WHERE fact ->> '$.deadline' IS NOT NULL").await;
+    for (path, done) in [("/v1/checks/slas", 4), ("/v1/checks/due-dates", 8)] {
+        let dry = format!("{path}?dry_run=true");
+        assert_eq!(asked(&all, "POST", &dry).await, (vec![1, 1, 2, 2], vec![5]), "a warning and a violation each");
+        assert_eq!(asked(&tenant, "POST", &dry).await, (vec![1, 1], vec![]));
+        assert_eq!(asked(&mine, "POST", &dry).await, none());
+        assert_eq!(noted().await, done - 4, "{path}: a dry run notes nothing");
+        assert_eq!(asked(&tenant, "POST", path).await, (vec![1, 1], vec![]));
+        assert_eq!(noted().await, done, "{path} ran for all, whoever asked");
+        assert_eq!(asked(&all, "POST", path).await, (vec![], vec![5]), "each once");
+        assert_eq!(ask(&caller, &all, "POST", &format!("{path}?dry_run=maybe")).await.status, 400);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -317,10 +317,10 @@ async fn a_54_who_changes_reactions_and_what_runs_stands_in_the_history_and_what
     site.command(&["token", "new", "--owner", "eve", "--scope", "CASE_ALL"]).ok();
     site.signal("HUP");
     for count in [
-        "SELECT count(*) FROM history WHERE who = 'operator anna' AND detail = 'added new'",
-        "SELECT count(*) FROM history WHERE who = 'operator mallory' AND action = 'reactions_changed'",
-        "SELECT count(*) FROM history WHERE who = 'operator bert' AND action = 'job_run'",
-        "SELECT count(*) FROM history WHERE action = 'tokens_changed' AND detail LIKE '% made'",
+        "SELECT count(*) FROM history WHERE who LIKE 'operator anna (uid %)' AND detail = 'added new'",
+        "SELECT count(*) FROM history WHERE who LIKE 'operator mallory (uid %)' AND action = 'reactions_changed'",
+        "SELECT count(*) FROM history WHERE who LIKE 'operator bert (uid %)' AND action = 'job_run'",
+        "SELECT count(*) FROM history WHERE action = 'tokens_changed' AND who LIKE 'operator anna (uid %)' AND detail LIKE '% of operator eve made at %'",
         "SELECT count(*) FROM history WHERE action = 'settings_read'",
     ] {
         eventually(count, || async { (site.count(count).await == 1).then_some(()) }).await;

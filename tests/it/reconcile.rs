@@ -9,7 +9,7 @@ use crate::support::caller::{Caller, SECOND_CLIENT, exchange, second_client};
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
 use crate::support::relay::{Call, Relayed, Said, Twist, operates};
 use crate::support::wire::free_port;
-use crate::support::{Site, eventually};
+use crate::support::{Site, eventually, operator};
 
 /// Another program's statement, as the store's triggers see it, or behind their backs.
 async fn execute(site: &Site, sql: &str) {
@@ -135,7 +135,7 @@ async fn whatever_differs_is_repaired_also_by_a_site_that_dies_over_it() {
     let third = pair.end_user.get("/v1/incidents/3").await.body;
     assert_eq!((&third["phase"], &third["exchanges"][0]["step"]), (&json!("initial_support"), &json!("open")));
     let lines = first["history"].as_array().unwrap();
-    assert!(lines.iter().any(|line| line["action"] == "reconciled" && line["who"] == "operator anna"), "{first}");
+    assert!(lines.iter().any(|line| line["action"] == "reconciled" && line["who"] == operator("anna")), "{first}");
     // And the case goes on.
     pair.partner.act("/v1/incidents/3/close", json!({"operator": "bert"})).await;
     eventually("the end", || async {

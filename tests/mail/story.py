@@ -13,12 +13,14 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 PROGRAM, SITE = sys.argv[1], sys.argv[2]
-ANNA, HELP = "anna@customer.example", "help@integrator.example"
+ANNA, HELP, ZOE = "anna@customer.example", "help@integrator.example", "zoe@customer.example"
 SYNOPSIS = "Lüfter <b>1</b> & \"2\" failed"
 COMMENT = "Bitte <script>alert(1)</script>\n.\nFrom the second line"
 RIGHT, WRONG = "correct horse battery", "wrong horse"
@@ -83,20 +85,22 @@ class Page(html.parser.HTMLParser):
         self.tags.add(tag)
         if tag == "html":
             self.language = dict(attributes).get("lang")
+        if tag == "a":
+            self.text += f" {dict(attributes)['href']} "
 
     def handle_data(self, data):
         self.text += data
 
 
-def look_at(mail, language):
+def look_at(mail, language, case="[CMpartner-1] ", about=SYNOPSIS, submitted="auto-generated"):
     """A mail as it has to be, whatever it tells."""
     assert not mail.defects, mail.defects
-    assert mail["Auto-Submitted"] == "auto-generated" and mail["X-Auto-Response-Suppress"] == "All"
+    assert mail["Auto-Submitted"] == submitted and mail["X-Auto-Response-Suppress"] == "All"
     assert mail["Precedence"] == "bulk" and mail["List-Id"] is None
     assert str(mail["From"]) == "Support <support@partner.example>"
     assert abs(mail["Date"].datetime.timestamp() - time.time()) < 600
     assert re.fullmatch(r"<[^<>@\s]+@partner\.example>", mail["Message-ID"]), mail["Message-ID"]
-    assert mail["Subject"].startswith("[CMpartner-1] ") and mail["Subject"].endswith(SYNOPSIS), mail["Subject"]
+    assert mail["Subject"].startswith(case) and mail["Subject"].endswith(about), mail["Subject"]
     assert mail.get_content_type() == "multipart/alternative"
     plain, page = mail.iter_parts()
     assert (plain.get_content_type(), page.get_content_type()) == ("text/plain", "text/html")
@@ -104,12 +108,20 @@ def look_at(mail, language):
     text, seen = plain.get_content(), Page()
     seen.feed(page.get_content())
     assert hello in text and hello in seen.text and seen.language == language, text
-    assert SYNOPSIS in text and SYNOPSIS in seen.text, seen.text
+    assert case == "" or about in text and about in seen.text, seen.text
     assert not seen.tags & {"script", "b"}, seen.tags
     return text, seen.text
 
 
-port = free_port()
+def in_one_thread(mails):
+    ids = [mail["Message-ID"] for mail in mails]
+    assert len(set(ids)) == len(ids), ids
+    for before, mail in zip(mails, mails[1:]):
+        assert mail["In-Reply-To"] == before["Message-ID"], mail["Subject"]
+        assert mail["References"].split()[0] == ids[0] and mail["References"].split()[-1] == before["Message-ID"]
+
+
+port, door = free_port(), free_port()
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 context.load_cert_chain(f"{SITE}/cert.pem", f"{SITE}/key.pem")
 server = Controller(
@@ -119,15 +131,14 @@ server = Controller(
 server.start()
 secret("password", RIGHT)
 secret("mail.password", WRONG)
-with open(f"{SITE}/config.toml", "w") as file:
-    file.write(f"""
+CONFIG = f"""
 [site]
 alias = "partner"
 data_dir = "{SITE}"
 socket = "{SITE}/s"
 reread_secrets = "1s"
 [listen]
-address = "127.0.0.1:{free_port()}"
+address = "127.0.0.1:{door}"
 [[client]]
 alias = "north"
 user = "north"
@@ -142,11 +153,43 @@ from = "Support <support@partner.example>"
 [mail.retry]
 first = "100ms"
 max = "1s"
-""")
+"""
+# What takes days takes seconds.
+PAGES = f"""
+[mail.reminders]
+input = ["1s", "1s", "1s"]
+input_notice = "1s"
+input_close = "2s"
+closing = ["1s"]
+closing_notice = "1s"
+closing_close = "2s"
+[pages]
+address = "http://127.0.0.1:{door}"
+[[mail_inbox]]
+dir = "{SITE}/mail"
+poll_interval = "100ms"
+settle = "0s"
+"""
 log = open(f"{SITE}/log", "w")
-daemon = subprocess.Popen([PROGRAM, "run", "--config", f"{SITE}/config.toml"], stderr=log)
+
+
+def start(config):
+    with open(f"{SITE}/config.toml", "w") as file:
+        file.write(config)
+    started = subprocess.Popen([PROGRAM, "run", "--config", f"{SITE}/config.toml"], stderr=log)
+    eventually("the daemon", lambda: subprocess.run(
+        [PROGRAM, "status", "--config", f"{SITE}/config.toml"], capture_output=True).returncode == 0)
+    return started
+
+
+def deliver(name, text):
+    with open(f"{SITE}/mail/{name}.tmp", "w") as file:
+        file.write(text)
+    os.rename(f"{SITE}/mail/{name}.tmp", f"{SITE}/mail/{name}")
+
+
+daemon = start(CONFIG)
 try:
-    eventually("the daemon", lambda: os.path.exists(f"{SITE}/s"))
     run("open", "--synopsis", SYNOPSIS)
     run("party", "add", "1", ANNA, "--name", "Änna, \"Chief\" <x>", "--language", "fr")
     run("party", "add", "1", HELP, "--role", "integrator")
@@ -171,14 +214,53 @@ try:
     run("close", "1")
     for address in (ANNA, HELP):
         mails = gets(address, 4)
-        ids = [mail["Message-ID"] for mail in mails]
-        assert len(set(ids)) == len(ids) == 4, ids
         assert mails[0]["In-Reply-To"] is None and mails[0]["References"] is None
-        for before, mail in zip(mails, mails[1:]):
-            assert mail["In-Reply-To"] == before["Message-ID"]
-            assert mail["References"].split()[0] == ids[0] and mail["References"].split()[-1] == before["Message-ID"]
+        assert len(mails) == 4
+        in_one_thread(mails)
     assert not [1 for _, content in taken if b"nobody may read" in content]
     print("ok  comments, the solution and the end are told in one thread, escaped, and nothing internal")
+
+    daemon.terminate()
+    daemon.wait()
+    os.mkdir(f"{SITE}/mail")
+    daemon = start(CONFIG + PAGES)
+    deliver("1", f"From: {ZOE}\r\nMessage-ID: <first@customer.example>\r\nSubject: Hello\r\n\r\nNo dial tone.\r\n")
+    form = gets(ZOE, 1)[0]
+    text, page = look_at(form, "en", case="", about="problem", submitted="auto-replied")
+    assert form["In-Reply-To"] == form["References"] == "<first@customer.example>", form["References"]
+    link = re.search(r"http://127\.0\.0\.1:\d+/p/\S+", text).group()
+    assert link in page, page
+    about = "Ton <b>fehlt</b> & \"3\""
+    fields = {"title": about, "description": "Since ten.", "device": "pbx-7", "priority": "2", "contact": "", "also": ""}
+    with urllib.request.urlopen(link, urllib.parse.urlencode(fields).encode()) as answer:
+        assert answer.status == 200 and "incident number 2" in answer.read().decode()
+    gets(ZOE, 2)
+    run("case", "request-input", "2", "--comment", "Which line?")
+    told = ["Incident 2 received", "Case opened", "Your answer is needed", *[f"Reminder {n} of 3: your answer is needed" for n in (1, 2, 3)],
+            "The case will be closed in 1 minute", "Closed, since no answer came"]
+    mails = gets(ZOE, len(told) + 1)[1:]
+    for mail, subject in zip(mails, told):
+        text, _ = look_at(mail, "en", "[CMpartner-2] " + subject, about)
+        asks = "answer" in subject and "Closed" not in subject or "1 minute" in subject
+        assert (re.search(r"http://127\.0\.0\.1:\d+/p/\S+", text) is not None) == asks, text
+    assert "Which line?" in look_at(mails[2], "en", "[CMpartner-2] ", about)[0]
+    in_one_thread(mails)
+    print("ok  a mail is answered with a form, in its thread; request, reminders, notice and end are told in one thread")
+
+    about = "Disk is loud"
+    run("open", "--synopsis", about)
+    run("party", "add", "3", ZOE)
+    gets(ZOE, len(told) + 2)
+    run("resolve", "3", "--solution", "Screwed it down")
+    told = ["Case opened", "Resolved: may the case be closed?", "Reminder: may the case be closed?",
+            "The case will be closed in 1 minute", "Completed"]
+    mails = eventually("the end", lambda: [mail for mail in of(ZOE) if "CMpartner-3" in mail["Subject"]][:5][4:] and
+                       [mail for mail in of(ZOE) if "CMpartner-3" in mail["Subject"]])
+    assert len(mails) == len(told), [mail["Subject"] for mail in mails]
+    for mail, subject in zip(mails, told):
+        look_at(mail, "en", "[CMpartner-3] " + subject, about)
+    in_one_thread(mails)
+    print("ok  whether a case may be closed, the reminder, the notice and the end are told in one thread")
 except BaseException:
     print(open(f"{SITE}/log").read(), file=sys.stderr)
     raise

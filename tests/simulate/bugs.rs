@@ -18,6 +18,8 @@ pub enum Bug {
     MovesOnBeforeItQueues,
     /// That a mail was sent is not always written.
     ForgetsThatItWasSent,
+    /// The store does not look on which revision of a case somebody took it in hand.
+    TakesStaleClaims,
     /// A site believes that it has one receipt more than it was given.
     PassesOverAReceipt,
 }

@@ -10,6 +10,9 @@ pub const PERSON: &str = "a person";
 /// What people at the top did, as their lines of the history tell it.
 pub const RESOLVED: &str = "resolved";
 pub const REOPENED: &str = "reopened";
+/// By command, in the engine's words.
+pub const COMPLETED: &str = "closed";
+pub const CANCELED: &str = "canceled";
 pub const STATUS: &str = "status";
 /// What a site did whose people did not answer, in its own words.
 pub const UNANSWERED: &str = "closed, since nobody answered";

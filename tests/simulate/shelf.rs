@@ -1,13 +1,13 @@
 //! What stands in a simulated store, and the rules by which it changes: those of the SQL schema, over a map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use casebridge::case::evidence::{Travelled, Way};
 use casebridge::case::{
-    Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Milestone,
-    Priority, Reference, Submission, Work,
+    Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Instance,
+    Milestone, PassTag, Priority, Reference, Submission, Work,
 };
-use casebridge::store::{Deposited, Open, Opened, PageSeen, PeopleTold, StoreError, Write, Writer, Written};
+use casebridge::store::{Deposited, Open, Opened, PageSeen, PeopleTold, StoreError, UsedPass, Write, Writer, Written};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ pub struct Shelf {
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// The number of each record's last change by somebody other than the bridge.
     pub changes: BTreeMap<IncidentId, i64>,
+    /// What cases have beside their records.
+    pub instances: BTreeMap<IncidentId, Instance>,
     pub history: BTreeMap<IncidentId, Vec<HistoryLine>>,
     /// The same lines in the order of their commits, and how far each reader of them has come.
     pub events: Vec<HistoryLine>,
@@ -33,6 +35,8 @@ pub struct Shelf {
     pub deeds: Deeds,
     pub mails: Mails,
     pub chain: Chain,
+    /// The links that were used.
+    pub passes: HashMap<PassTag, UsedPass>,
     /// Whether a record changed since somebody looked.
     pub touched: bool,
     /// Tells the milestones of one site from those of another.
@@ -168,8 +172,16 @@ impl Shelf {
                 return Written::AlreadyApplied;
             }
         }
-        if is_overtaken || write.expected_revision.is_some_and(|expected| expected != incident.revision) {
+        let is_stale = write.expected_revision.is_some_and(|expected| expected != incident.revision);
+        let is_looked_at = write.instance.is_none() || bug != Some(Bug::TakesStaleClaims);
+        if is_overtaken || is_stale && is_looked_at {
             return Written::Stale;
+        }
+        if let Some(used) = write.pass {
+            if self.passes.contains_key(&used.tag) {
+                return Written::Used;
+            }
+            self.passes.insert(used.tag, UsedPass { purpose: used.purpose, incident: write.incident, at: used.at });
         }
         self.touched = true;
         let mut news = false;
@@ -190,6 +202,12 @@ impl Shelf {
             set(&mut incident.own_case, &write.own_case);
             set(&mut incident.case, &edit.case.clone().map(Some));
             set(&mut incident.upstream_case, &write.upstream_case.clone().map(Some));
+        }
+        if let Some(edit) = &write.instance {
+            let instance = self.instances.entry(write.incident).or_default();
+            set(&mut instance.assigned_users, &edit.assigned_users);
+            set(&mut instance.assigned_groups, &edit.assigned_groups);
+            set(&mut instance.tags, &edit.tags);
         }
         if let Some(reference) = write.reference {
             match find(incident, &reference) {
@@ -301,6 +319,7 @@ fn revises(write: &Write) -> bool {
         || write.generation.is_some()
         || write.upstream_case.is_some()
         || write.own_case.is_some()
+        || write.instance.is_some()
 }
 
 fn plain(id: IncidentId, event: Event, form: Form, at: Timestamp) -> Incident {

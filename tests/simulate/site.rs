@@ -1,6 +1,6 @@
 //! One site of a story: what outlives its process, and how a process comes up on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use casebridge::case::evidence::SigningKey;
-use casebridge::case::{Alias, Deed, Filter, Owned, Reaction, Reactions, Scope, SiteId, Trigger};
+use casebridge::case::{Alias, Deed, Filter, IncidentId, Owned, Reaction, Reactions, Scope, SiteId, Tag, Trigger};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
 use casebridge::config::settings::Reminders;
@@ -26,6 +26,7 @@ use super::disk::Disk;
 use super::executor::Gates;
 use super::model::PERSON;
 use super::network::{Network, Wire};
+use super::people::People;
 use super::shelf::Shelf;
 use super::store::Store;
 
@@ -35,6 +36,10 @@ pub struct Site {
     pub store: Store,
     pub disk: Disk,
     pub clock: Clock,
+    /// What people here were told that a case has from now on.
+    pub tagged: Arc<Mutex<BTreeSet<(IncidentId, Tag)>>>,
+    /// What those who have to do with its cases say.
+    pub people: Arc<Mutex<People>>,
     settings: Settings,
     post: Arc<Post>,
     /// Its own for good, as a file on the disk is.
@@ -76,10 +81,17 @@ impl Site {
             store,
             disk,
             clock: Clock::manual(noon),
+            tagged: Arc::default(),
+            people: Arc::default(),
             settings,
             state: None,
             starting: false,
         }
+    }
+
+    /// What stands for the solution of a case that was completed without one.
+    pub fn default_solution(&self) -> &str {
+        &self.settings.exchange.default_solution
     }
 
     /// When this site's people are reminded.

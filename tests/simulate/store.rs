@@ -2,6 +2,7 @@
 //! of its site has taken effect, or has not.
 
 mod absent;
+mod cases;
 pub mod deadline;
 pub mod evidence;
 pub mod mail;

@@ -1,15 +1,19 @@
 //! The world: at each step one thing happens, and the dice say which.
 
+mod overlap;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use casebridge::case::{
-    Action, Case, CaseAction, Comment, Deposit, Edit, Event, HistoryLine, Incident, IncidentId, Phase, Priority,
+    Action, Case, CaseAction, CaseState, Comment, Deposit, Edit, Event, HistoryLine, Incident, IncidentId, Permissions,
+    Phase, Priority, Tag,
 };
-use casebridge::exchange::{Engine, EngineError, Pushed};
+use casebridge::exchange::{CaseCall, Engine, EngineError, Pushed};
 use casebridge::protocol::PartyRequest;
+use casebridge::protocol::operator::WorkRequest;
 use casebridge::store::{Write, Writer};
 use uuid::Uuid;
 
@@ -20,6 +24,7 @@ use super::dice::Dice;
 use super::executor::{Executor, Gates};
 use super::model::{Expected, Model, PERSON, REOPENED, RESOLVED, STATUS};
 use super::network::Network;
+use super::people::{self, People, Said, Way};
 use super::shelf::Shelf;
 use super::site::{Site, at_once};
 use super::store::mail::Stands;
@@ -37,6 +42,11 @@ const PATIENCE: usize = 60;
 const HOUR: i64 = 3_600_000;
 /// Who may have to do with a case.
 const PEOPLE: [&str; 2] = ["customer@home.example", "integrator@away.example"];
+/// In the stories with such a seed cases are withdrawn at the top, in the others at the lowest site: how a case ends that one
+/// withdraws while the other reopens and withdraws it is left to people.
+const WITHDRAWS_ABOVE: u64 = 0;
+/// Who works on cases, at each site.
+const STAFF: [&str; 2] = ["anna", "bert"];
 /// What is promised differs between them.
 const PRIORITIES: [Priority; 2] = [Priority::Critical, Priority::Low];
 
@@ -51,7 +61,7 @@ pub struct World {
 }
 
 /// What a daemon's loops do, each as often as the dice say.
-const DUTIES: [&str; 16] = [
+const DUTIES: [&str; 18] = [
     "detect",
     "probe",
     "push",
@@ -68,9 +78,11 @@ const DUTIES: [&str; 16] = [
     "carry out",
     "mail",
     "receipts",
+    "answers",
+    "answers too",
 ];
 
-async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, name: &'static str) {
+async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, said: Arc<Mutex<People>>, name: &'static str) {
     // What a loop does before each pass: it looks when something is due. Nobody lets the time pass in between.
     match name {
         "push" | "push too" => drop(at_once(engine.wait_for_due(Duration::ZERO))),
@@ -105,6 +117,7 @@ async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, name: &'static str) {
             }
         },
         "receipts" => engine.exchange_receipts().await,
+        "answers" | "answers too" => people::answer(&engine, &said, name == "answers").await,
         "carry out" => carry_out(&engine, &shelf).await,
         "mail" => match engine.remind().await {
             Ok(_) => engine.send_mails().await.map(|_| ()),
@@ -218,8 +231,8 @@ impl World {
         };
         let name = DUTIES[self.dice.below(DUTIES.len() as u64) as usize];
         if !self.executor.is_busy(index, name) {
-            let shelf = Arc::clone(&self.network.shelves[index]);
-            self.executor.spawn(index, name, duty(engine, shelf, name));
+            let (shelf, said) = (Arc::clone(&self.network.shelves[index]), Arc::clone(&self.sites[index].people));
+            self.executor.spawn(index, name, duty(engine, shelf, said, name));
         }
     }
 
@@ -234,7 +247,7 @@ impl World {
     /// Something that nobody at the sites' daemons has asked for.
     fn fate(&mut self) {
         let index = self.dice.below(self.sites.len() as u64) as usize;
-        match self.dice.below(35) {
+        match self.dice.below(43) {
             0..4 => self.deposit(),
             4..10 => self.comment(index),
             10..13 => self.work_on(),
@@ -271,6 +284,9 @@ impl World {
             }
             28 => self.prioritize(index),
             29..32 => self.join(index),
+            32..35 => self.take_in_hand(index),
+            35..37 => self.withdraw(),
+            37..40 => self.answer(index),
             _ => self.sites.iter().for_each(|site| site.clock.advance(self.dice.below(5000) as i64)),
         }
     }
@@ -339,6 +355,60 @@ impl World {
         });
     }
 
+    /// Somebody claims a case, gives it back, hands it to somebody, or puts a tag to it. Such things stay at the site.
+    fn take_in_hand(&mut self, index: usize) {
+        let (incident, person, other) = (self.some_incident(index), self.dice.pick(&STAFF), self.dice.pick(&STAFF));
+        let (choice, number) = (self.dice.below(5), self.dice.below(1000));
+        let engine = self.network.engines.lock().unwrap()[index].clone();
+        let (Some(incident), Some(person), Some(other), Some(engine)) = (incident, person, other, engine) else {
+            return;
+        };
+        let alias = self.sites[index].alias.clone();
+        let name = ["claim", "claim", "unclaim", "assign", "tag"][choice as usize];
+        self.tell(|| format!("{person} at {alias}: {name} {}", incident.event.host_event_id));
+        let call = CaseCall {
+            case: incident.id,
+            revision: None,
+            operator: person.into(),
+            person: person.parse().expect("a name"),
+            may: Permissions::EVERYTHING,
+        };
+        let tagged = Arc::clone(&self.sites[index].tagged);
+        // What is refused, or fails, is not done; what dies may be.
+        self.executor.spawn(index, name, async move {
+            let request = WorkRequest::default();
+            match name {
+                "claim" => drop(engine.act_on_case(&call, CaseAction::Claim, request).await),
+                "unclaim" => drop(engine.act_on_case(&call, CaseAction::Unclaim, request).await),
+                "assign" => {
+                    let users = if number % 3 == 0 { Vec::new() } else { vec![other.parse().expect("a name")] };
+                    drop(engine.assign_case(&call, users, Vec::new()).await);
+                }
+                _ => {
+                    let tag: Tag = format!("{alias}-{number}").parse().expect("a tag");
+                    if engine.tag_case(&call, tag.clone()).await.is_ok() {
+                        tagged.lock().unwrap().insert((call.case, tag));
+                    }
+                }
+            }
+        });
+    }
+
+    /// One of a case's people answers: by mail, or by the button of a page.
+    fn answer(&mut self, index: usize) {
+        let site = &self.sites[index];
+        let shelf = site.store.shelf.lock().unwrap();
+        let Some((incident, party)) = shelf.mails.someone(&self.dice) else { return };
+        let event = shelf.incidents[&incident].event.host_event_id.clone();
+        drop(shelf);
+        let number = self.dice.below(u64::MAX);
+        let way = if self.dice.one_in(2) { Way::Mail } else { Way::Link };
+        let text = format!("answer {number:x} by {way:?} at {}, of {event}", site.alias);
+        self.tell(|| text.clone());
+        let said = Said { incident, party: party.id, address: party.address, way, text, number };
+        site.people.lock().unwrap().waiting.push(said);
+    }
+
     /// Another program says how urgent an incident is, and with that what is promised on it.
     fn prioritize(&mut self, index: usize) {
         let Some(incident) = self.some_incident(index) else { return };
@@ -373,24 +443,32 @@ impl World {
         let Some(case) = incident.case.clone() else { return };
         let expected = self.model.0.get_mut(&incident.event.host_event_id).expect("it was deposited");
         let number = self.dice.below(1000);
+        let withdraws = self.seed % 2 == WITHDRAWS_ABOVE;
         let mut edit = Edit::default();
-        let what = match self.dice.below(4) {
-            0 => {
-                expected.solution = Some(format!("solution {number}"));
-                edit.solution = Some(expected.solution.clone());
+        let mut solve = |edit: &mut Edit| {
+            expected.solution = Some(format!("solution {number}"));
+            edit.solution = Some(expected.solution.clone());
+        };
+        let what = match self.dice.below(10) {
+            0..2 => {
+                solve(&mut edit);
                 "solution"
             }
-            1 if incident.work.phase == Phase::InitialSupport => {
-                expected.solution = Some(format!("solution {number}"));
-                edit.solution = Some(expected.solution.clone());
+            2..4 if incident.work.phase == Phase::InitialSupport => {
+                solve(&mut edit);
                 edit.phase = Some(Phase::Review);
                 RESOLVED
             }
-            1 => {
-                edit.phase = Some(Phase::InitialSupport);
-                edit.completion_code = Some(None);
+            2..4 => {
+                edit = reopening();
+                // What a Cancel left at the other site gives way to what is said here.
+                if is_canceled(&incident) {
+                    solve(&mut edit);
+                }
                 REOPENED
             }
+            4 => return self.act(index, &incident, CaseAction::Complete),
+            5 if withdraws => return self.act(index, &incident, CaseAction::Cancel),
             _ => {
                 let status = format!("status {number}");
                 expected.status = Some(status.clone());
@@ -402,11 +480,50 @@ impl World {
         self.edit(index, incident.id, what.into(), edit);
     }
 
+    /// Somebody at the lowest site does not want a case any more.
+    fn withdraw(&mut self) {
+        let Some(incident) = self.some_incident(0) else { return };
+        if incident.case.is_some() && self.seed % 2 != WITHDRAWS_ABOVE {
+            self.act(0, &incident, CaseAction::Cancel);
+        }
+    }
+
+    /// What was canceled is taken up again: only then is told what was said since (C-13). Says whether there was any.
+    fn take_up_again(&mut self) -> bool {
+        let index = self.sites.len() - 1;
+        let mut any = false;
+        let all: Vec<Incident> = self.sites[index].store.shelf.lock().unwrap().incidents.values().cloned().collect();
+        for incident in all.into_iter().filter(is_canceled) {
+            let expected = self.model.0.get_mut(&incident.event.host_event_id).expect("it was deposited");
+            expected.solution = Some("taken up again".into());
+            let edit = Edit { solution: Some(expected.solution.clone()), ..reopening() };
+            self.tell(|| format!("{} is taken up again", incident.event.host_event_id));
+            self.edit(index, incident.id, REOPENED.into(), edit);
+            any = true;
+        }
+        any
+    }
+
+    /// The same by command: the engine decides whether it may be.
+    fn act(&mut self, index: usize, incident: &Incident, asked: CaseAction) {
+        let Some(engine) = self.network.engines.lock().unwrap()[index].clone() else { return };
+        let (event, alias) = (&incident.event.host_event_id, &self.sites[index].alias);
+        self.tell(|| format!("{} of {event} at {alias}, by command", asked.as_str()));
+        let (id, request) = (incident.id, WorkRequest { operator: STAFF[0].into(), ..WorkRequest::default() });
+        // What is refused, or fails, is not done; what dies may be.
+        self.executor.spawn(index, asked.as_str(), async move {
+            let _ = engine.act(id, asked, &request).await;
+        });
+    }
+
     /// Somebody at any site puts a case on hold, asks for input, goes on with it.
     fn move_on(&mut self, index: usize) {
         let Some(incident) = self.some_incident(index) else { return };
         let actions = [CaseAction::Open, CaseAction::Process, CaseAction::RequestInput, CaseAction::Hold];
         let asked = actions[self.dice.below(actions.len() as u64) as usize];
+        if self.dice.one_in(2) {
+            return self.act(index, &incident, asked);
+        }
         let Ok(state) = asked.leads_to(incident.state()) else { return };
         let alias = &self.sites[index].alias;
         self.tell(|| format!("{} of {} at {alias}", asked.as_str(), incident.event.host_event_id));
@@ -461,6 +578,24 @@ impl World {
             site.disk.heal();
             self.network.cut[index].store(false, Ordering::SeqCst);
         }
+        self.rest();
+        if self.take_up_again() {
+            self.rest();
+        }
+        check::once(&self.sites);
+        check::at_the_end(&self.sites, &self.model);
+        for (index, site) in self.sites.iter().enumerate() {
+            let engine = self.network.engines.lock().unwrap()[index].clone().expect("it runs");
+            let parked = at_once(engine.parked(10)).expect("the state does not wait").expect("it reads");
+            assert_eq!(parked.total, 0, "{}: {:?}", site.alias, parked.parked);
+            let outbox = at_once(engine.outbox(10)).expect("the state does not wait").expect("it reads");
+            assert_eq!(outbox.total, 0, "{}: something is left in the outbox", site.alias);
+        }
+        self.dice.digest()
+    }
+
+    /// Goes on until nobody has anything to say.
+    fn rest(&mut self) {
         self.finish();
         let mut quiet = 0;
         for _ in 0..PATIENCE {
@@ -473,7 +608,8 @@ impl World {
                     match engine {
                         Some(engine) => {
                             let shelf = Arc::clone(&self.network.shelves[index]);
-                            self.executor.spawn(index, name, duty(engine, shelf, name));
+                            let said = Arc::clone(&self.sites[index].people);
+                            self.executor.spawn(index, name, duty(engine, shelf, said, name));
                         }
                         None => self.start(index),
                     }
@@ -488,16 +624,6 @@ impl World {
             }
         }
         assert_eq!(quiet, 2, "seed {}: it does not come to rest: {:?}", self.seed, self.waits());
-        check::once(&self.sites);
-        check::at_the_end(&self.sites, &self.model);
-        for (index, site) in self.sites.iter().enumerate() {
-            let engine = self.network.engines.lock().unwrap()[index].clone().expect("it runs");
-            let parked = at_once(engine.parked(10)).expect("the state does not wait").expect("it reads");
-            assert_eq!(parked.total, 0, "{}: {:?}", site.alias, parked.parked);
-            let outbox = at_once(engine.outbox(10)).expect("the state does not wait").expect("it reads");
-            assert_eq!(outbox.total, 0, "{}: something is left in the outbox", site.alias);
-        }
-        self.dice.digest()
     }
 
     /// How many lines of history there are at all sites.
@@ -532,4 +658,13 @@ impl World {
         }
         assert!(self.executor.is_idle(), "each waits for the other: {:?}", self.executor.waiting());
     }
+}
+
+/// By another program, at the site above all others.
+fn reopening() -> Edit {
+    Edit { phase: Some(Phase::InitialSupport), completion_code: Some(None), ..Edit::default() }
+}
+
+fn is_canceled(incident: &Incident) -> bool {
+    incident.state() == CaseState::Canceled
 }

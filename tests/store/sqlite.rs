@@ -197,6 +197,9 @@ conformance! { super::bench:
         r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once,
         r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted,
         r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
+        r_03_a_comment_is_not_lost_under_a_reason_that_is_taken,
+        r_03_what_another_reading_took_is_not_taken_again,
+        r_03_a_comment_that_becomes_public_later_is_news_then,
         r_09_a_mail_is_written_once_for_its_reason_and_settled_once;
     opening:
         an_exchange_is_opened_once,
@@ -268,6 +271,7 @@ conformance! { super::bench:
         a_store_that_is_open_twice_is_one_store;
     evidence:
         a_54_an_entry_has_the_machine_and_the_old_and_the_new_values,
+        a_54_the_tokens_that_the_history_tells_of_are_remembered,
         h_07_everything_that_writes_history_is_chained,
         a_receipt_stands_beside_what_it_proves_once_and_a_wrong_one_is_told,
         what_arrived_is_signed_for_and_what_nobody_signed_for_is_found_once,

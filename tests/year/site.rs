@@ -1,5 +1,6 @@
 //! One site: a store and a state on the disk, an engine over them, and a clock that is moved by hand.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,16 +8,19 @@ use std::time::Duration;
 
 use casebridge::case::{CaseState, Deposit, Event, HistoryLine, Incident, IncidentId, Priority};
 use casebridge::clock::Clock;
-use casebridge::config::Settings;
+use casebridge::config::{Cron, Settings};
 use casebridge::exchange::{Engine, Parts, Pushed};
+use casebridge::jobs::is_due;
 use casebridge::peer::Upstream;
 use casebridge::state::State;
 use casebridge::store::{DeadlineStore, IncidentStore, SqliteStore};
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tempfile::TempDir;
 
 use super::line::{End, Line};
+use super::{DAY, DAYS, START, WRONG, at};
 
 const PARTNER: &str = r#"
 [listen]
@@ -79,6 +83,7 @@ sunday = ["00:00-03:00", "12:00-24:00"]
 [[sla]]
 name = "promised to the floor"
 within = "60h"
+warn_before = "12h"
 calendar = "shop"
 [[solution]]
 name = "Floor"
@@ -91,7 +96,11 @@ process = "Floor"
 slas = ["promised to the floor"]
 "#;
 
+/// Those of case management, by the names that the scheduler knows them by.
+pub const JOBS: [&str; 3] = ["sla_check", "due_date_check", "auto_close"];
+
 pub struct Site {
+    pub alias: &'static str,
     dir: TempDir,
     settings: Settings,
     store: SqliteStore,
@@ -100,25 +109,29 @@ pub struct Site {
     state: Option<State>,
     pub engine: Option<Engine>,
     pub clock: Clock,
+    /// How many seconds ahead it is.
+    wrong: i64,
+    /// When its jobs have something to do, as the rules say; and the end of each day, when all of them run.
+    pub wakes: BTreeSet<i64>,
     /// From north to the partner.
     pub line: Arc<Line>,
     up: bool,
 }
 
 impl Site {
-    pub async fn partner(now: Timestamp) -> Self {
-        let mut site = Self::new("partner", PARTNER, now, Arc::default()).await;
+    pub async fn partner() -> Self {
+        let mut site = Self::new("partner", PARTNER, 0, Arc::default()).await;
         site.start().await;
         site
     }
 
-    pub async fn north(now: Timestamp, partner: &Site) -> Self {
-        let mut site = Self::new("north", NORTH, now, Arc::clone(&partner.line)).await;
+    pub async fn north(partner: &Site) -> Self {
+        let mut site = Self::new("north", NORTH, WRONG, Arc::clone(&partner.line)).await;
         site.start().await;
         site
     }
 
-    async fn new(alias: &str, text: &str, now: Timestamp, line: Arc<Line>) -> Self {
+    async fn new(alias: &'static str, text: &str, wrong: i64, line: Arc<Line>) -> Self {
         // In memory where the machine has such a place: a year of flushes is no part of the story.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -132,8 +145,9 @@ impl Site {
         let store = SqliteStore::open(&settings.store).await.unwrap();
         let options = SqliteConnectOptions::new().filename(&settings.store.path).busy_timeout(Duration::from_secs(60));
         let rows = SqlitePool::connect_with(options).await.unwrap();
-        let clock = Clock::manual(now);
-        Self { dir, settings, store, rows, state: None, engine: None, clock, line, up: false }
+        let clock = Clock::manual(at(START + wrong));
+        let wakes = (1..=DAYS).map(|day| START + day * DAY).collect();
+        Self { alias, dir, settings, store, rows, state: None, engine: None, clock, wrong, wakes, line, up: false }
     }
 
     /// A process comes up.
@@ -235,18 +249,43 @@ impl Site {
         self.detect().await;
     }
 
-    /// The jobs whose schedules fire at this second: every 5 minutes, every 15, every hour.
-    pub async fn run_jobs(&self, second: i64) {
-        let Some(engine) = &self.engine else { return };
-        assert_eq!(second % 300, 0);
-        assert_eq!(engine.check_slas(false).await.unwrap().failed, []);
-        if second % 900 == 0 {
-            assert_eq!(engine.check_due_dates(false).await.unwrap().failed, []);
+    /// The jobs whose schedules fire now.
+    pub async fn run_jobs(&self, crons: &[Cron; 3]) {
+        let now = self.clock.now();
+        let before = now.checked_sub(SignedDuration::from_secs(1)).unwrap();
+        for (job, cron) in JOBS.into_iter().zip(crons) {
+            if cron.next_after(before, &TimeZone::UTC) == Some(now) {
+                self.run_if_due(job, cron).await;
+            }
         }
-        if second % 3600 == 0 {
-            engine.queue_closings(false).await.unwrap();
-            engine.work_closings().await.unwrap();
+    }
+
+    /// What the scheduler does when the process has come up. Returns how many jobs had missed a run.
+    pub async fn catch_up(&self, crons: &[Cron; 3]) -> usize {
+        let mut ran = 0;
+        for (job, cron) in JOBS.into_iter().zip(crons) {
+            ran += usize::from(self.run_if_due(job, cron).await);
         }
+        ran
+    }
+
+    /// Runs a job if the last run that the state remembers says so.
+    async fn run_if_due(&self, job: &'static str, cron: &Cron) -> bool {
+        let Some(engine) = &self.engine else { return false };
+        let last = engine.last_run(job).await.unwrap();
+        if !is_due(cron, &TimeZone::UTC, last, self.clock.now()) {
+            return false;
+        }
+        match job {
+            "sla_check" => assert_eq!(engine.check_slas(false).await.unwrap().failed, []),
+            "due_date_check" => assert_eq!(engine.check_due_dates(false).await.unwrap().failed, []),
+            _ => {
+                engine.queue_closings(false).await.unwrap();
+                engine.work_closings().await.unwrap();
+            }
+        }
+        engine.ran(job).await.unwrap();
+        true
     }
 
     /// What has been done is done once.
@@ -257,8 +296,18 @@ impl Site {
         assert_eq!(engine.queue_closings(true).await.unwrap().found, 0);
     }
 
+    /// The runs that have something to do by the rules, from now on: each job's own instant, at its next tick.
+    pub async fn plan(&mut self, crons: &[Cron; 3]) {
+        let now = self.clock.now();
+        for (next, cron) in self.next().await.into_iter().zip(crons) {
+            let Some(next) = next else { continue };
+            let from = if next > now { next.checked_sub(SignedDuration::from_secs(1)).unwrap() } else { now };
+            self.wakes.extend(cron.next_after(from, &TimeZone::UTC).map(|tick| tick.as_second() - self.wrong));
+        }
+    }
+
     /// When SLAs, due dates and closing have something to do next.
-    pub async fn next(&self) -> [Option<Timestamp>; 3] {
+    async fn next(&self) -> [Option<Timestamp>; 3] {
         if self.engine.is_none() {
             return [None; 3];
         }
@@ -266,7 +315,8 @@ impl Site {
         let next: (Option<i64>, Option<i64>, Option<i64>) = sqlx::query_as(
             "SELECT (SELECT min(next_at) FROM deadline WHERE kind = 'sla' AND origin IS NULL), \
                (SELECT min(next_at) FROM deadline WHERE kind = 'due' AND origin IS NULL), \
-               (SELECT 1000 * min(unixepoch(state_since) + 5 * 86400) FROM incident WHERE state = 'resolved')",
+               (SELECT 1000 * min(unixepoch(state_since) + 5 * 86400) FROM incident \
+                WHERE state = 'resolved' AND case_type = 'Chassis')",
         )
         .fetch_one(&self.rows)
         .await
@@ -275,7 +325,16 @@ impl Site {
     }
 
     pub async fn all(&self) -> Vec<Incident> {
-        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM incident").fetch_all(&self.rows).await.unwrap();
+        self.load("SELECT id FROM incident").await
+    }
+
+    /// Those that are not over.
+    pub async fn open(&self) -> Vec<Incident> {
+        self.load("SELECT id FROM incident WHERE state NOT IN ('completed', 'canceled')").await
+    }
+
+    async fn load(&self, which: &'static str) -> Vec<Incident> {
+        let ids: Vec<i64> = sqlx::query_scalar(which).fetch_all(&self.rows).await.unwrap();
         let ids: Vec<IncidentId> = ids.into_iter().map(IncidentId).collect();
         self.store.load(&ids).await.unwrap().incidents
     }

@@ -14,7 +14,7 @@ use crate::config::item::{Item, quoted};
 use crate::config::origin::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings::{Log, LogFormat, OnDamage, Site, State, Store};
-use crate::config::token::{self, Token};
+use crate::config::token::{self, Tokens};
 use crate::config::units;
 
 /// The longest path of a Unix socket, in bytes (unix(7): 108 with the final zero).
@@ -47,7 +47,7 @@ pub fn site(mut table: Reader<'_>, origin: &Origin, aliases: &mut Claims) -> Res
 }
 
 /// What stands in `site.tokens_file`; nothing where there is no such file.
-pub fn tokens(site: &Site, file: &Reader<'_>, origin: &Origin) -> Result<Vec<Token>, Refused> {
+pub fn tokens(site: &Site, file: &Reader<'_>, origin: &Origin) -> Result<Tokens, Refused> {
     origin.holds_secret(&site.tokens_file);
     token::read(&site.tokens_file).map_err(|fault| {
         let spot = file.spot_of("site").unwrap_or(file.spot.clone());

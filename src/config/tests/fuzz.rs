@@ -100,7 +100,7 @@ fn tokens() {
         Ok(tokens) => {
             let text = token::text(&tokens).unwrap();
             assert_eq!(token::parse(&text, path).unwrap(), tokens, "what is taken reads back as written");
-            format!("{} tokens", tokens.len())
+            format!("{} tokens", tokens.list.len())
         }
         Err(fault) => {
             assert_harmless(&fault.to_string(), 400);

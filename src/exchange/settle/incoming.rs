@@ -135,26 +135,62 @@ pub fn passed_over(transaction: &mut Transaction<'_>, key: &ExchangeKey, seq: u6
     Ok(transaction.put_exchange(key, &record)?)
 }
 
-/// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up.
+/// Why an operation of a peer's is held on its way in.
+#[derive(Debug, Clone)]
+pub enum Hold {
+    /// Nothing is to pass for now (C-59).
+    Paused,
+    /// The operation of this number is held, and comes first.
+    Behind(u64),
+    /// It cannot take effect here; the reason is for people.
+    Refused(String),
+}
+
+impl std::fmt::Display for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Paused => f.write_str(PAUSED),
+            Self::Behind(seq) => write!(f, "it waits behind operation {seq}"),
+            Self::Refused(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Of what came while nothing was to pass.
+const PAUSED: &str = "the exchange of this case is switched off at this site";
+/// Of what nothing is wrong with: the one before it was.
+const BEHIND: &str = "it waited behind another operation";
+
+/// Whether an operation is held that nothing keeps back any more: it is to be let in.
+pub fn is_free(record: &ExchangeRecord) -> bool {
+    let reason = record.held.as_ref().map(|held| held.reason.as_str());
+    !record.paused && reason.is_some_and(|reason| [PAUSED, BEHIND].contains(&reason))
+}
+
+/// An operation of the peer's cannot take effect here; it is kept for a person, and the peer is not held up. Whether what it was to
+/// wait for is over by now: then it is to be let in at once.
 pub fn parked_incoming(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     kind: OperationKind,
     entry: InboundEntry,
-    reason: &str,
-) -> Result<(), EngineError> {
-    let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
+    why: &Hold,
+) -> Result<bool, EngineError> {
+    let Some(mut record) = transaction.exchange(key)? else { return Ok(false) };
     let (seq, now) = (entry.seq, entry.received_at);
     if seq <= record.applied {
-        return Ok(());
+        return Ok(false);
     }
     record.applied = seq;
     record.applied_digest = None;
     // What comes later waits behind the first one, in order.
-    record.held.get_or_insert(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
+    if record.held.is_none() {
+        let reason = if matches!(why, Hold::Behind(_)) { BEHIND.to_owned() } else { why.to_string() };
+        record.held = Some(Parked { since: now, seq, operation: kind, reason });
+    }
     transaction.put_inbound(key, &entry)?;
     transaction.put_exchange(key, &record)?;
-    Ok(())
+    Ok(is_free(&record))
 }
 
 /// An operation that was held on its way in took effect after all; its number was counted when it came. Hands back the
@@ -187,7 +223,7 @@ pub fn applied_late(
         since: entry.received_at,
         seq: entry.seq,
         operation: OperationKind::Update,
-        reason: "it waited behind another operation".to_owned(),
+        reason: BEHIND.to_owned(),
     });
     let withheld = match &taken.after {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,

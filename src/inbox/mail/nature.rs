@@ -60,7 +60,7 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
 /// Responders that set no header begin their subject so, with a colon behind it or nothing at all: a person who writes about
 /// automatic replies has more to say.
 fn is_automatic(subject: &str) -> bool {
-    const BEGINNINGS: [&str; 16] = [
+    const BEGINNINGS: [&str; 21] = [
         "automatic reply",
         "automatic response",
         "auto reply",
@@ -77,6 +77,11 @@ fn is_automatic(subject: &str) -> bool {
         "message d’absence",
         "absence du bureau",
         "absent du bureau",
+        "automatische antwort",
+        "abwesenheitsnotiz",
+        "respuesta automática",
+        "risposta automatica",
+        "automatisch antwoord",
     ];
     let follows = |beginning: &&str| subject.trim_start().strip_prefix(*beginning);
     BEGINNINGS.iter().filter_map(follows).any(|rest| {

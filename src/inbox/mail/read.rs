@@ -16,6 +16,8 @@ pub struct Letter {
     /// What it is known by: a digest of its Message-ID and of what it says, or of the whole where it has none. Whoever gives two
     /// mails one ID has written two mails.
     pub id: String,
+    /// Its Message-ID, where it is one that an answer can name.
+    pub answerable: Option<String>,
     pub nature: Nature,
     pub from: MailAddress,
     /// The name beside the address, at most 128 bytes.
@@ -126,6 +128,7 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
     let subject = shortened(&one_line(header.subject().unwrap_or_default()), 200);
     Ok(Letter {
         id: id(&header, bytes, [from.as_str(), &subject, &paragraphs([text.clone(), quoted.clone()])]),
+        answerable: answerable(&header),
         is_from_elsewhere: origin::is_elsewhere(&header, &from),
         nature,
         from,
@@ -183,6 +186,15 @@ fn id(header: &Message<'_>, bytes: &[u8], says: [&str; 3]) -> String {
         None => Sha256::new_with_prefix(bytes),
     };
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// It goes into a header of ours, and what is no Message-ID there could be anything.
+fn answerable(header: &Message<'_>) -> Option<String> {
+    const LONG: usize = 250;
+    let id = header.message_id()?.trim();
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '(' | ')' | '"' | '\\' | ',' | ';');
+    let has_sides = id.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
+    (id.len() <= LONG && has_sides && id.chars().all(is_plain)).then(|| id.to_owned())
 }
 
 /// Where the mail went, by the fields that mail programs and mail servers write.

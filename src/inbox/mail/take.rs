@@ -120,6 +120,7 @@ impl MailTaker for Postman {
         }
         let intake = Intake {
             message_id: letter.id,
+            answerable: letter.answerable,
             inbox: self.inbox.dir.to_string_lossy().into_owned(),
             sender: letter.from,
             name: letter.name,

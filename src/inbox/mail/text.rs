@@ -16,22 +16,24 @@ pub fn of_html(html: &str) -> String {
 fn with_lines(html: &str) -> String {
     const ENDS: [&str; 9] = ["</div", "</li", "</tr", "</h1", "</h2", "</h3", "</h4", "</pre", "</ul"];
     let mut text = String::with_capacity(html.len());
-    let mut quoted = 0usize;
+    let (quotations, mut blocks, mut open, mut quoted) = (quotations(html), 0, Vec::new(), 0usize);
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         let (before, tag) = rest.split_at(at);
         if quoted == 0 {
             text.push_str(before);
         }
-        let is = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        if is("<blockquote") {
+        if is_tag(tag, BLOCK) {
+            let quotes = quotations.get(blocks).is_some_and(|quotes| *quotes);
             if quoted == 0 {
-                text.push_str("<br>&gt; <br>");
+                text.push_str(if quotes { "<br>&gt; <br>" } else { "<br>" });
             }
-            quoted += 1;
-        } else if is("</blockquote") {
-            quoted = quoted.saturating_sub(1);
-        } else if quoted == 0 && ENDS.iter().any(|end| is(end)) {
+            quoted += usize::from(quotes);
+            open.push(quotes);
+            blocks += 1;
+        } else if is_tag(tag, BLOCK_END) {
+            quoted -= usize::from(open.pop().unwrap_or_default());
+        } else if quoted == 0 && ENDS.iter().any(|end| is_tag(tag, end)) {
             text.push_str("<br>");
         }
         if quoted == 0 {
@@ -43,6 +45,42 @@ fn with_lines(html: &str) -> String {
         text.push_str(rest);
     }
     text
+}
+
+const BLOCK: &str = "<blockquote";
+const BLOCK_END: &str = "</blockquote";
+
+fn is_tag(tag: &str, name: &str) -> bool {
+    tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+/// Which of the `blockquote`s quote a mail, in their order. An indentation is made with the same element, and what stands behind
+/// one that does not end may be its writer's own.
+fn quotations(html: &str) -> Vec<bool> {
+    let (mut quotations, mut open) = (Vec::new(), Vec::new());
+    let tags = html.match_indices('<').map(|(at, _)| &html[at..]);
+    for tag in tags {
+        if is_tag(tag, BLOCK) {
+            open.push((quotations.len(), says_that_it_quotes(tag)));
+            quotations.push(false);
+        } else if is_tag(tag, BLOCK_END)
+            && let Some((place, quotes)) = open.pop()
+            && let Some(one) = quotations.get_mut(place)
+        {
+            *one = quotes;
+        }
+    }
+    quotations
+}
+
+/// By its type, by the class that mail programs give it, or by the line at its side.
+fn says_that_it_quotes(tag: &str) -> bool {
+    /// Longer than what any mail program writes.
+    const LONG: usize = 400;
+    let attributes = tag.get(BLOCK.len()..tag.floor_char_boundary(LONG)).unwrap_or_default();
+    let attributes = attributes.split('>').next().unwrap_or_default().to_ascii_lowercase();
+    let plain: String = attributes.chars().filter(|c| !matches!(c, '"' | '\'') && !c.is_whitespace()).collect();
+    plain.contains("type=cite") || plain.contains("quote") || plain.contains("border-left")
 }
 
 /// The text of a mail.
@@ -110,9 +148,12 @@ fn without_quotes(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut own: Vec<&str> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        let trimmed = line.trim_start();
-        if is_signature(line) || begins_quoted_mail(trimmed, &lines[at + 1..]) {
+        let (trimmed, below) = (line.trim_start(), &lines[at + 1..]);
+        if is_signature(line, below) || begins_quoted_mail(trimmed, below) {
             break;
+        }
+        if is_of_a_telephone(trimmed) && is_the_end(below) {
+            continue;
         }
         if trimmed.starts_with('>') {
             if own.last() != Some(&LEFT_OUT) {
@@ -122,7 +163,7 @@ fn without_quotes(text: &str) -> String {
                 }
                 if own.last().is_some_and(|line| introduces(line)) {
                     own.pop();
-                    if own.last().is_some_and(|line| line.starts_with("On ") || line.starts_with("Le ")) {
+                    if own.last().is_some_and(|line| begins_introduction(line)) {
                         own.pop();
                     }
                     while own.last().is_some_and(|line| line.is_empty()) {
@@ -151,10 +192,40 @@ fn introduces(line: &str) -> bool {
     line.strip_suffix(':').is_some_and(|line| WROTE.iter().any(|word| line.contains(word)))
 }
 
-/// Two dashes, with the blank that belongs to them or without, and what telephones put below every mail.
-fn is_signature(line: &str) -> bool {
-    const SENT: [&str; 4] = ["Sent from my ", "Envoyé de mon ", "Envoyé depuis mon ", "Get Outlook for "];
-    matches!(line, "-- " | "--") || SENT.iter().any(|words| line.starts_with(words) && line.len() < 60)
+/// The first line of such an introduction in two.
+fn begins_introduction(line: &str) -> bool {
+    ["On ", "Le ", "Am ", "El ", "Il ", "Op ", "Em "].iter().any(|word| line.starts_with(word))
+}
+
+/// Two dashes and a blank. Without the blank they may also part one thing from another, with more below than a signature has.
+fn is_signature(line: &str, below: &[&str]) -> bool {
+    const LINES: usize = 8;
+    let rest = || below.iter().take_while(|line| !line.starts_with('>') && !introduces(line));
+    line == "-- " || line == "--" && rest().filter(|line| !line.is_empty()).count() <= LINES
+}
+
+/// What telephones put below every mail.
+fn is_of_a_telephone(line: &str) -> bool {
+    const SENT: [&str; 9] = [
+        "Sent from ",
+        "Get Outlook for ",
+        "Envoyé de mon ",
+        "Envoyé depuis ",
+        "Envoyé à partir de ",
+        "Téléchargez Outlook ",
+        "Télécharger Outlook ",
+        "Von meinem ",
+        "Gesendet ",
+    ];
+    line.len() < 80 && SENT.iter().any(|words| line.starts_with(words))
+}
+
+/// Whether nothing more of the writer's own can follow: these are the last lines, or a quotation begins.
+fn is_the_end(below: &[&str]) -> bool {
+    let Some(at) = below.iter().position(|line| !line.is_empty()) else { return true };
+    let (next, rest) = (below[at], &below[at + 1..]);
+    let is_wrote = introduces(next) || begins_introduction(next) && rest.first().is_some_and(|line| introduces(line));
+    next.starts_with('>') || is_wrote || is_signature(next, rest) || begins_quoted_mail(next, rest)
 }
 
 /// What mail programs put over a mail that they append as it is.
@@ -235,10 +306,43 @@ mod tests {
 
     #[test]
     fn what_a_telephone_or_a_hasty_writer_puts_below_is_left_out() {
-        for below in ["--\nAnna", "Sent from my iPhone", "Envoyé de mon iPhone"] {
+        for below in [
+            "--\nAnna",
+            "Sent from my iPhone",
+            "Envoyé de mon iPhone",
+            "Von meinem iPhone gesendet",
+            "Get Outlook for iOS",
+        ] {
             assert_eq!(own(&format!("It rings.\n\n{below}\n")), "It rings.");
+            let quoted = format!("It rings.\n\n{below}\n\nOn Monday,\nSupport wrote:\n> Does it?\n");
+            assert_eq!(own(&quoted), "It rings.");
         }
         assert_eq!(own("Ja.\n\nAm Mo., 23. Nov. 2026 schrieb Support <s@desk.example>:\n> x\n"), "Ja.");
+        assert_eq!(own("Ja.\n\nAm Mo., 23. Nov. 2026 um 10:00\nschrieb Support:\n> x\n"), "Ja.");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_signature_is_its_writers_own() {
+        let text = "Sent from my side: the log.\nIt rings.";
+        assert_eq!(own(text), text);
+        let parted = format!("First\n--\n{}", ["line"; 9].join("\n"));
+        assert_eq!(own(&parted), parted);
+        assert_eq!(own("First\n-- \nAnna"), "First");
+    }
+
+    #[test]
+    fn an_indentation_is_its_writers_own_and_so_is_what_stands_behind_a_quotation_that_does_not_end() {
+        let indented = "<div>See:</div><blockquote style=\"margin:0 0 0 40px;border:none\"><div>error 5</div></blockquote>\
+                        <div>Thanks</div>";
+        assert_eq!(own(&of_html(indented)), "See:\n\nerror 5\nThanks");
+        let gmail = "<div>Yes</div><div class=\"gmail_quote\"><div class=\"gmail_attr\">On Monday, Support wrote:<br></div>\
+                     <blockquote class=\"gmail_quote\" style=\"margin:0\">Does it <blockquote>x</blockquote> ring?</blockquote></div>";
+        assert_eq!(own(&of_html(gmail)), "Yes");
+        let open = "<div><blockquote type=\"cite\">Does it ring?</div><div>It rings.</div>";
+        assert!(own(&of_html(open)).contains("It rings."));
+        let line = "<p>Yes</p><blockquote style='border-left: 1px solid #00f'>old</blockquote>";
+        assert_eq!(own(&of_html(line)), "Yes");
+        assert!(own(&of_html(&"<blockquote type=cite>".repeat(50_000))).is_empty(), "and ends in time");
     }
 
     #[test]

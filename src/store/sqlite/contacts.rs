@@ -230,6 +230,7 @@ async fn introduce(
     people: &mut People,
     told: &mut Told,
 ) -> Result<(), StoreError> {
+    let recipient = people.known.get(&CaseRole::Recipient).map(|known| known.id);
     let before = people.known.get(&CaseRole::Recipient).map(ToString::to_string);
     let mut introduced: Vec<(CaseRole, Person, Option<Alias>)> = Vec::new();
     // A policy at the other site may have taken the case before the store heard that it was handed over.
@@ -267,8 +268,24 @@ async fn introduce(
         }
         None => (before, name(CaseRole::Recipient)),
     };
+    let is_another = people.known.get(&CaseRole::Recipient).map(|known| known.id) != recipient;
+    if telling.hand_over.is_none() && is_another {
+        told.context.note("distribution", None, standing(connection, telling).await?.as_deref());
+    }
     told.context.note("contact", old.as_deref(), new.as_deref());
     Ok(())
+}
+
+/// How the hand-over of a case stands whose recipient is another one from now on, by who has it in hand.
+async fn standing(connection: &mut SqliteConnection, telling: &Telling<'_>) -> Result<Option<String>, StoreError> {
+    let towards = if telling.teller.is_some() { Towards::Upstream } else { Towards::Client };
+    let standing = sqlx::query_scalar(
+        "SELECT iif((towards = 'client') = (holder = 'us'), ?3, ?4) FROM reference \
+         WHERE incident = ?1 AND towards = ?2 ORDER BY exchange DESC LIMIT 1",
+    );
+    let bound = standing.bind(telling.incident.0).bind(towards.as_str());
+    let bound = bound.bind(HandOver::Approved.as_str()).bind(HandOver::Returned.as_str());
+    Ok(bound.fetch_optional(&mut *connection).await?)
 }
 
 /// The contact of that address, as it stands once this was told.

@@ -69,8 +69,8 @@ pub async fn deposit(
             seq: None,
             detail: format!("deposited as {} with {} files", deposit.event.kind.as_str(), deposit.files.len()),
         });
-        if let Some(operator) = &deposit.opened_by {
-            opened.push(by_hand(incident, operator, deposit.instance.clone(), at));
+        if let Some(who) = &deposit.opened_by {
+            opened.push(by_hand(incident, who, deposit.instance.clone(), at));
         }
         results.push(Deposited { incident, new: true });
     }
@@ -80,11 +80,11 @@ pub async fn deposit(
 }
 
 /// What a person says of a case who opens it.
-fn by_hand(incident: IncidentId, operator: &str, instance: Option<Box<InstanceEdit>>, at: Timestamp) -> Write {
+fn by_hand(incident: IncidentId, who: &str, instance: Option<Box<InstanceEdit>>, at: Timestamp) -> Write {
     let line = HistoryLine {
         incident,
         at,
-        who: format!("operator {operator}"),
+        who: who.to_owned(),
         action: Action::OpenedByHand.as_str().into(),
         exchange: None,
         seq: None,

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::SqliteStore;
 use super::read::json as to_json;
+use super::{SqliteStore, rows};
 use crate::case::evidence::{Context, Entry, Head, Kept, PublicKey, Receipt, Received, Way, chained, root_of};
 use crate::case::{Action, Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId};
 use crate::store::history::{
@@ -155,20 +155,31 @@ pub async fn append(connection: &mut SqliteConnection, entries: Vec<NewEntry>) -
         };
         let (_, hash) = chained(&entry).map_err(unwritable)?;
         previous = hash.clone();
-        rows.push((
-            (number, entry.incident, entry.at, entry.who, entry.action, entry.exchange, entry.seq, entry.detail),
-            (entry.node, entry.peer, entry.way, entry.sha256, context, hash, content),
-        ));
+        rows.push([
+            number.into(),
+            entry.incident.into(),
+            entry.at.into(),
+            entry.who.into(),
+            entry.action.into(),
+            entry.exchange.into(),
+            entry.seq.into(),
+            entry.detail.into(),
+            entry.node.into(),
+            entry.peer.into(),
+            entry.way.into(),
+            entry.sha256.into(),
+            context.into(),
+            hash.to_string().into(),
+            content.into(),
+        ]);
     }
-    sqlx::query(
-        "WITH j (a, b) AS MATERIALIZED (SELECT value -> 0, value -> 1 FROM json_each(?1)) \
-         INSERT INTO history (id, incident, at, who, action, exchange, seq, detail, \
-           node, peer, way, sha256, context, hash, content) \
-         SELECT a ->> 0, a ->> 1, a ->> 2, a ->> 3, a ->> 4, a ->> 5, a ->> 6, a ->> 7, \
-           b ->> 0, b ->> 1, b ->> 2, b ->> 3, b ->> 4, b ->> 5, b ->> 6 FROM j",
+    rows::execute(
+        connection,
+        "INSERT INTO history (id, incident, at, who, action, exchange, seq, detail, \
+           node, peer, way, sha256, context, hash, content) VALUES",
+        "",
+        rows,
     )
-    .bind(to_json(&rows))
-    .execute(&mut *connection)
     .await?;
     Ok(number)
 }
@@ -392,11 +403,12 @@ async fn take_receipt(
         disputes.push((None, 0, detail));
     }
     let exchanges: HashSet<String> = receipt.operations.iter().map(|one| one.exchange.to_string()).collect();
+    // In this order: SQLite would begin with all references of the peer.
     let rows = sqlx::query(
         "WITH j (exchange) AS MATERIALIZED (SELECT value FROM json_each(?1)) \
          SELECT h.exchange, h.seq, h.id, h.sha256, EXISTS (SELECT 1 FROM receipted d WHERE d.entry = h.id), h.incident \
-         FROM j JOIN reference r ON r.peer = ?2 AND r.exchange = j.exchange \
-         JOIN history h ON h.incident = r.incident AND h.exchange = j.exchange AND h.peer = ?2 AND h.way = 'out'",
+         FROM j CROSS JOIN reference r ON r.peer = ?2 AND r.exchange = j.exchange \
+         CROSS JOIN history h ON h.incident = r.incident AND h.exchange = j.exchange AND h.peer = ?2 AND h.way = 'out'",
     )
     .bind(to_json(&exchanges))
     .bind(peer.as_str())
@@ -643,6 +655,27 @@ impl HistoryStore for SqliteStore {
     async fn note(&self, note: Note) -> Result<(), StoreError> {
         self.in_transaction(CrashPoint::StoreWritten, move |connection| {
             Box::pin(async move { append_note(connection, &note).await })
+        })
+        .await
+    }
+
+    async fn noted_tokens(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        Ok(sqlx::query_as("SELECT id, revoked FROM noted_token").fetch_all(&mut *connection).await?)
+    }
+
+    async fn note_tokens(&self, noted: Vec<(String, bool)>, notes: Vec<Note>) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::StoreWritten, move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO noted_token SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true \
+                     ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked",
+                )
+                .bind(to_json(&noted))
+                .execute(&mut *connection)
+                .await?;
+                append(connection, notes.iter().map(NewEntry::about_the_site).collect()).await.map(|_| ())
+            })
         })
         .await
     }

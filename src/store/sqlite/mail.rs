@@ -7,9 +7,11 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::history::insert_history;
+use super::history::{append_note, insert_history};
 use super::write;
+use crate::case::evidence::Context;
 use crate::case::{Action, Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
+use crate::store::history::Note;
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
     NewsTaken, PartyAdded, StepTaken, Telling,
@@ -276,8 +278,8 @@ async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Res
 
 async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews, StoreError> {
     let row = sqlx::query("SELECT milestone, comment FROM mail_cursor").fetch_one(&mut *connection).await?;
-    let mut news =
-        MailNews { cursor: MailCursor { milestone: row.try_get(0)?, comment: row.try_get(1)? }, ..MailNews::default() };
+    let since = MailCursor { milestone: row.try_get(0)?, comment: row.try_get(1)?, shown: 0 };
+    let mut news = MailNews { since, cursor: since, ..MailNews::default() };
     let milestones =
         sqlx::query("SELECT incident, id, uid, n, at, fact FROM milestone WHERE id > ? ORDER BY id LIMIT ?")
             .bind(news.cursor.milestone)
@@ -315,6 +317,21 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
             news.comments.push((IncidentId(row.try_get(0)?), comment));
         }
     }
+    let shown = sqlx::query(
+        "SELECT c.incident, s.id, c.uid, c.party FROM comment_shown s JOIN comment c ON c.id = s.comment \
+         WHERE c.deleted = 0 ORDER BY s.id LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    news.is_news |= !shown.is_empty();
+    for row in shown {
+        news.cursor.shown = row.try_get(1)?;
+        if let Ok(id) = Uuid::try_parse(row.try_get(2)?) {
+            let comment = Comment { id, party: row.try_get(3)?, ..Comment::default() };
+            news.comments.push((IncidentId(row.try_get(0)?), comment));
+        }
+    }
     // A client's incident is open once this site has taken it; one that came by a form, once somebody here works on it.
     let ungreeted = sqlx::query(
         "SELECT p.incident, p.address FROM party p JOIN incident i ON i.id = p.incident \
@@ -335,6 +352,12 @@ async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews,
 }
 
 async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Timestamp) -> Result<(), StoreError> {
+    if let Some(since) = taken.since {
+        let row = sqlx::query("SELECT milestone, comment FROM mail_cursor").fetch_one(&mut *connection).await?;
+        if (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) != (since.milestone, since.comment) {
+            return Ok(());
+        }
+    }
     for (incident, kept) in &taken.moved_on {
         let passing: Vec<&str> = Notice::ALL.into_iter().filter(|one| one.passes()).map(Notice::as_str).collect();
         // What was written with a request is news all the same.
@@ -365,7 +388,34 @@ async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Time
         .bind(taken.cursor.comment)
         .execute(&mut *connection)
         .await?;
+    sqlx::query("DELETE FROM comment_shown WHERE id <= ?").bind(taken.cursor.shown).execute(&mut *connection).await?;
     Ok(())
+}
+
+/// The comments of a telling that the mail which stands under its reason does not have, for one person: a request is written as
+/// soon as it is seen, and what was said with it may come to be read later.
+async fn left_over(
+    connection: &mut SqliteConnection,
+    telling: &Telling,
+    party: &Party,
+) -> Result<Option<Telling>, StoreError> {
+    if telling.notice == Notice::Comment || telling.about.comments.is_empty() {
+        return Ok(None);
+    }
+    // And those that they wrote themselves.
+    let known: Vec<String> = sqlx::query_scalar(
+        "SELECT replace(c.value, '-', '') FROM mail m, json_each(m.about, '$.comments') c \
+         WHERE m.incident = ?1 AND m.reason = ?2 AND m.address = ?3 \
+         UNION ALL SELECT uid FROM comment WHERE incident = ?1 AND party = ?4",
+    )
+    .bind(telling.incident.0)
+    .bind(&telling.reason)
+    .bind(party.address.as_str())
+    .bind(party.id)
+    .fetch_all(&mut *connection)
+    .await?;
+    let is_new = |id: &&Uuid| !known.contains(&id.simple().to_string());
+    Ok(telling.comments_apart(telling.about.comments.iter().filter(is_new).copied().collect(), party))
 }
 
 /// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is. Whoever was
@@ -380,7 +430,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         if !is_meant {
             continue;
         }
-        sqlx::query(
+        let written = sqlx::query(
             "INSERT INTO mail \
                (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) \
@@ -399,6 +449,11 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         .bind(at.as_millisecond())
         .execute(&mut *connection)
         .await?;
+        if written.rows_affected() == 0
+            && let Some(apart) = left_over(connection, telling, &party).await?
+        {
+            Box::pin(tell(connection, &apart, at)).await?;
+        }
         if telling.notice == Notice::Opened {
             sqlx::query("UPDATE party SET greeted = 1 WHERE incident = ? AND address = ?")
                 .bind(telling.incident.0)
@@ -450,10 +505,10 @@ async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: i64) -> R
     let mut due = Vec::with_capacity(rows.len());
     for row in rows {
         let (id, incident): (i64, Option<i64>) = (row.try_get(5)?, row.try_get(6)?);
-        let thread: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM (SELECT id FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 AND state = 'sent' \
+        let thread: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "SELECT id, message FROM (SELECT id, message FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 AND state = 'sent' \
                ORDER BY id LIMIT 1) \
-             UNION SELECT id FROM (SELECT id FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 \
+             UNION SELECT id, message FROM (SELECT id, message FROM mail WHERE incident = ?1 AND address = ?2 AND id < ?3 \
                AND state = 'sent' ORDER BY id DESC LIMIT ?4) ORDER BY 1",
         )
         .bind(incident)
@@ -484,15 +539,16 @@ async fn settle(
     line: Option<HistoryLine>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let (state, reason, next) = match outcome {
-        MailOutcome::Sent => ("sent", None, None),
-        MailOutcome::Later { next, reason } => ("waiting", Some(reason), Some(next)),
-        MailOutcome::Refused { reason } => ("refused", Some(reason), None),
-        MailOutcome::Withdrawn { reason } => ("withdrawn", Some(reason), None),
+    let (state, reason, next, name) = match outcome {
+        MailOutcome::Sent { name } => ("sent", None, None, Some(name)),
+        MailOutcome::Later { next, reason } => ("waiting", Some(reason), Some(next), None),
+        MailOutcome::Refused { reason } => ("refused", Some(reason), None, None),
+        MailOutcome::Withdrawn { reason } => ("withdrawn", Some(reason), None, None),
     };
     let settled: Option<Option<i64>> = sqlx::query_scalar(
         "UPDATE mail SET state = ?2, last_error = ?3, attempts = attempts + (?2 IN ('waiting', 'refused')), \
-           next_attempt = coalesce(?4, next_attempt), settled_at = iif(?2 = 'waiting', NULL, ?5) \
+           next_attempt = coalesce(?4, next_attempt), settled_at = iif(?2 = 'waiting', NULL, ?5), \
+           message = coalesce(?6, message) \
          WHERE id = ?1 AND state = 'waiting' RETURNING incident",
     )
     .bind(id)
@@ -500,6 +556,7 @@ async fn settle(
     .bind(reason)
     .bind(next.map(Timestamp::as_millisecond))
     .bind(at.as_millisecond())
+    .bind(name)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(incident) = settled else { return Ok(()) };
@@ -529,7 +586,13 @@ async fn retry(
     .fetch_all(&mut *connection)
     .await?;
     for (id, incident, notice, address) in &rows {
-        let Some(incident) = incident else { continue };
+        let detail = format!("mail {id} ({notice}) to {address} is tried again");
+        let Some(incident) = incident else {
+            let context = Context::default();
+            let note = Note { at, who: who.clone(), action: Action::MailRetried, peer: None, detail, context };
+            append_note(connection, &note).await?;
+            continue;
+        };
         let line = HistoryLine {
             incident: IncidentId(*incident),
             at,
@@ -537,7 +600,7 @@ async fn retry(
             action: Action::MailRetried.as_str().into(),
             exchange: None,
             seq: None,
-            detail: format!("mail {id} ({notice}) to {address} is tried again"),
+            detail,
         };
         insert_history(connection, [&line]).await?;
         look(connection, IncidentId(*incident), Some(at)).await?;

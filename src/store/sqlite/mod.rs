@@ -3,6 +3,7 @@
 
 mod cases;
 mod claim;
+mod columns;
 mod contacts;
 mod content;
 mod deadline;
@@ -16,6 +17,7 @@ mod open;
 mod page;
 mod reaction;
 mod read;
+mod rows;
 mod sharing;
 mod values;
 mod write;

@@ -9,10 +9,11 @@ use sqlx::{Row, SqliteConnection};
 use super::contacts::{self, Telling};
 use super::history::{NewEntry, append};
 use super::read::{self, json as to_json};
+use super::rows::{self, Cell};
 use super::write::{comment_rows, insert_comments};
 use crate::case::{
-    Action, Alias, Case, Comment, ContentDigest, Event, ExchangeId, Form, HandOver, HistoryLine, Holder, Incident,
-    IncidentId, Person, Reference, Standing, Submission, Towards, Work,
+    Action, Alias, Case, Comment, ContentDigest, ExchangeId, HandOver, HistoryLine, Holder, Incident, IncidentId,
+    Person, Priority, Reference, Standing, Submission, Towards, Work,
 };
 use crate::store::{Open, Opened, StoreError};
 
@@ -137,71 +138,72 @@ async fn insert(connection: &mut SqliteConnection, made: &[&(Incident, ContentDi
         return Ok(());
     }
     let incidents: Vec<&Incident> = made.iter().map(|(incident, _)| incident).collect();
-    /// A row of the statement, by reference.
-    #[derive(serde::Serialize)]
-    struct Row<'a> {
-        id: IncidentId,
-        at: jiff::Timestamp,
-        client: &'a Option<Alias>,
-        trace: &'a [Alias],
-        event: &'a Event,
-        submission: Submission,
-        bridge: bool,
-        form: &'a Form,
-        case: &'a Option<Case>,
-    }
-    let row = |incident: &&'_ Incident| -> String {
-        to_json(&Row {
-            id: incident.id,
-            at: incident.created_at,
-            client: &incident.client,
-            trace: &incident.trace_route,
-            event: &incident.event,
-            submission: incident.submission,
-            bridge: incident.submission == Submission::Held,
-            form: &incident.form,
-            case: &incident.case,
-        })
-    };
-    let rows: Vec<String> = incidents.iter().map(row).collect();
     // Who asks is the client: of its people nothing is told. `bridge` is 1 where the detector has no news in what the bridge opened.
-    sqlx::query(
-        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
+    let row = |incident: &&Incident| -> [Cell; 28] {
+        let (event, case, at) = (&incident.event, incident.case.as_ref(), incident.created_at.to_string());
+        let client = incident.client.as_ref().map(Alias::as_str);
+        [
+            incident.id.0.into(),
+            (incident.submission == Submission::Held).into(),
+            client.into(),
+            to_json(&incident.trace_route).into(),
+            at.as_str().into(),
+            at.as_str().into(),
+            event.host_event_id.as_str().into(),
+            event.kind.as_str().into(),
+            event.synopsis.as_str().into(),
+            event.description.as_str().into(),
+            event.priority.map(Priority::as_str).into(),
+            event.severity.as_deref().into(),
+            event.problem_class.as_deref().into(),
+            event.service_type.as_deref().into(),
+            event.event_type.as_deref().into(),
+            event.event_type_group.as_deref().into(),
+            event.occurred_at.map(|at| at.to_string()).into(),
+            event.device.as_deref().into(),
+            event.serial.as_deref().into(),
+            to_json(&event.manifest).into(),
+            incident.submission.as_str().into(),
+            to_json(&incident.form).into(),
+            case.map(|case| case.id.to_string()).into(),
+            case.and_then(|case| case.link.as_ref()).map(ToString::to_string).into(),
+            case.map(|case| case.status.as_str()).into(),
+            case.and_then(|case| case.contact.as_ref()).map(to_json).into(),
+            client.into(),
+            client.map(|_| "CUSTOMER").into(),
+        ]
+    };
+    rows::execute(
+        connection,
+        "INSERT INTO incident (id, bridge, client, trace_route, created_at, updated_at, host_event_id, kind, synopsis, \
            description, priority, severity, problem_class, service_type, event_type, event_type_group, occurred_at, \
            device, serial, manifest, submission, form, case_id, case_link, case_status, case_contact, \
-           initiator, initiator_type) \
-         SELECT v ->> 'id', v ->> 'bridge', v ->> 'client', v -> 'trace', v ->> 'at', v ->> 'at', \
-           v ->> '$.event.host_event_id', v ->> '$.event.kind', v ->> '$.event.synopsis', \
-           coalesce(v ->> '$.event.description', ''), v ->> '$.event.priority', v ->> '$.event.severity', \
-           v ->> '$.event.problem_class', v ->> '$.event.service_type', v ->> '$.event.event_type', \
-           v ->> '$.event.event_type_group', v ->> '$.event.occurred_at', v ->> '$.event.device', \
-           v ->> '$.event.serial', coalesce(v -> '$.event.manifest', '{}'), v ->> 'submission', v -> 'form', \
-           v ->> '$.case.id', v ->> '$.case.link', v ->> '$.case.status', v -> '$.case.contact', \
-           v ->> 'client', iif(v ->> 'client' IS NULL, NULL, 'CUSTOMER') \
-         FROM j",
+           initiator, initiator_type) VALUES",
+        "",
+        incidents.iter().map(row).collect(),
     )
-    .bind(format!("[{}]", rows.join(",")))
-    .execute(&mut *connection)
     .await?;
 
-    let references: Vec<_> = incidents
-        .iter()
-        .flat_map(|incident| {
-            let id = incident.id;
-            incident
-                .references
-                .iter()
-                .map(move |r| json!([r.peer, r.exchange, id, r.applied, r.standing, r.peer_incident]))
-        })
-        .collect();
-    sqlx::query(
-        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO reference (peer, exchange, incident, towards, holder, applied, standing, peer_incident) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, 'client', 'us', v ->> 3, v ->> 4, v ->> 5 FROM j",
+    let reference = |incident: IncidentId| {
+        move |one: &Reference| -> [Cell; 8] {
+            [
+                one.peer.as_str().into(),
+                one.exchange.to_string().into(),
+                incident.0.into(),
+                "client".into(),
+                "us".into(),
+                one.applied.into(),
+                one.standing.as_str().into(),
+                one.peer_incident.map(|incident| incident.0).into(),
+            ]
+        }
+    };
+    rows::execute(
+        connection,
+        "INSERT INTO reference (peer, exchange, incident, towards, holder, applied, standing, peer_incident) VALUES",
+        "",
+        incidents.iter().flat_map(|one| one.references.iter().map(reference(one.id))).collect(),
     )
-    .bind(to_json(&references))
-    .execute(&mut *connection)
     .await?;
 
     let comments = incidents.iter().flat_map(|incident| comment_rows(incident.id, &incident.comments)).collect();

@@ -89,8 +89,8 @@ async fn take_mail(
         return Ok(TakenMail::TooManyOfAll);
     }
     let id = sqlx::query_scalar(
-        "INSERT INTO intake (message_id, inbox, at, sender, name, language, subject, text) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO intake (message_id, inbox, at, sender, name, language, subject, text, answerable) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(&mail.message_id)
     .bind(&mail.inbox)
@@ -100,6 +100,7 @@ async fn take_mail(
     .bind(mail.language.map(Language::as_str))
     .bind(&mail.subject)
     .bind(&mail.text)
+    .bind(&mail.answerable)
     .fetch_one(&mut *connection)
     .await?;
     sqlx::query(
@@ -122,10 +123,12 @@ async fn take_mail(
 }
 
 async fn intake(connection: &mut SqliteConnection, id: i64) -> Result<Option<Intake>, StoreError> {
-    let row = sqlx::query("SELECT message_id, sender, name, language, subject, text, inbox FROM intake WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut *connection)
-        .await?;
+    let row = sqlx::query(
+        "SELECT message_id, sender, name, language, subject, text, inbox, answerable FROM intake WHERE id = ?",
+    )
+    .bind(id)
+    .fetch_optional(&mut *connection)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     let sender: String = row.try_get(1)?;
     let language: Option<String> = row.try_get(3)?;
@@ -137,6 +140,7 @@ async fn intake(connection: &mut SqliteConnection, id: i64) -> Result<Option<Int
         subject: row.try_get(4)?,
         text: row.try_get(5)?,
         inbox: row.try_get(6)?,
+        answerable: row.try_get(7)?,
     }))
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::columns::revises;
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
+use super::rows::{self, Cell};
 use super::values::{Values, Wanted};
-use super::{cases, contacts, deadline, mail, page, sharing};
-use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone, Phase};
-use crate::store::{ReferenceWrite, StoreError, Write, Writer, Written};
+use super::{cases, columns, contacts, deadline, mail, page, sharing};
+use crate::case::{Comment, ExchangeId, Holder, IncidentId, Milestone};
+use crate::store::{ReferenceWrite, StoreError, Write, Written};
 
 pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
     let (mut outcomes, mut values) = outcomes(connection, &writes).await?;
@@ -39,7 +41,7 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
     for round in rounds {
         let contexts: Vec<_> =
             round.iter().map(|write| values.entry(write.incident).or_default().follow(write)).collect();
-        update_incidents(connection, &round).await?;
+        columns::update(connection, &round).await?;
         upsert_references(connection, &round).await?;
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
@@ -161,169 +163,29 @@ async fn outcomes(
     Ok((outcomes, values))
 }
 
-async fn update_incidents(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
-    let rows: Vec<Value> = writes.iter().filter_map(|write| row(write)).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // A column that is named is checked and indexed anew in every row, whether it changes or not.
-    let named =
-        SETTERS.iter().chain(&cases::SETTERS).filter(|(name, _)| rows.iter().any(|row| row.get(name).is_some()));
-    let setters: String = named.map(|(_, setter)| *setter).collect();
-    let statement = format!(
-        "WITH rows (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         UPDATE incident SET \
-           revision = revision + 1, \
-           bridge = incident.bridge + j.writes, \
-           {setters}\
-           updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
-         FROM (SELECT v, v ->> 'id' AS id, v ->> 'bridge' AS writes FROM rows) j \
-         WHERE incident.id = j.id"
-    );
-    // Made of literals only.
-    sqlx::query(AssertSqlSafe(statement)).bind(to_json(&rows)).execute(&mut *connection).await?;
-    Ok(())
-}
-
-/// What may stand in a row, and how it sets its columns.
-const SETTERS: [(&str, &str); 14] = [
-    ("state", "state = coalesce(j.v ->> 'state', state), "),
-    ("since", "state_since = coalesce(j.v ->> 'since', state_since), "),
-    ("phase", "phase = coalesce(j.v ->> 'phase', phase), "),
-    ("submission", "submission = coalesce(j.v ->> 'submission', submission), "),
-    ("form", "form = coalesce(j.v -> 'form', form), "),
-    ("active", "active = coalesce(j.v ->> 'active', active), "),
-    ("assignment", "assignment = iif(json_type(j.v, '$.assignment') IS NULL, assignment, j.v ->> 'assignment'), "),
-    ("generation", "generation = coalesce(j.v ->> 'generation', generation), "),
-    ("solution", "solution = iif(json_type(j.v, '$.solution') IS NULL, solution, j.v ->> 'solution'), "),
-    ("code", "completion_code = iif(json_type(j.v, '$.code') IS NULL, completion_code, j.v ->> 'code'), "),
-    (
-        "expected",
-        "expected_resolution = iif(json_type(j.v, '$.expected') IS NULL, expected_resolution, j.v ->> 'expected'), ",
-    ),
-    (
-        "case",
-        "case_id = iif(json_type(j.v, '$.case') IS NULL, case_id, j.v ->> '$.case.id'), \
-         case_link = iif(json_type(j.v, '$.case') IS NULL, case_link, j.v ->> '$.case.link'), \
-         case_status = iif(json_type(j.v, '$.case') IS NULL, case_status, j.v ->> '$.case.status'), \
-         case_contact = iif(json_type(j.v, '$.case') IS NULL, case_contact, j.v -> '$.case.contact'), ",
-    ),
-    (
-        "theirs",
-        "upstream_case_id = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_id, j.v ->> '$.theirs.id'), \
-         upstream_case_link = iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_link, j.v ->> '$.theirs.link'), \
-         upstream_case_status = \
-           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_status, j.v ->> '$.theirs.status'), \
-         upstream_case_contact = \
-           iif(json_type(j.v, '$.theirs') IS NULL, upstream_case_contact, j.v -> '$.theirs.contact'), ",
-    ),
-    ("own", "case_own = coalesce(j.v -> 'own', case_own), "),
-];
-
-/// Whether a write sets columns, and does not only have a reference, comments or history.
-fn revises(write: &Write) -> bool {
-    let edit = &write.edit;
-    edit.phase.is_some()
-        || edit.solution.is_some()
-        || edit.completion_code.is_some()
-        || edit.expected_resolution.is_some()
-        || edit.case.is_some()
-        || edit.assignment.is_some()
-        || edit.active.is_some()
-        || edit.state.is_some()
-        || write.submission.is_some()
-        || write.form.is_some()
-        || write.generation.is_some()
-        || write.upstream_case.is_some()
-        || write.own_case.is_some()
-        || write.instance.as_deref().is_some_and(cases::revises)
-}
-
-/// The columns that one write sets.
-fn row(write: &Write) -> Option<Value> {
-    if !revises(write) {
-        return None;
-    }
-    let mut row = Map::new();
-    let edit = &write.edit;
-    if let Some(phase) = edit.phase {
-        row.insert("phase".into(), phase.as_str().into());
-    }
-    if let Some(solution) = &edit.solution {
-        row.insert("solution".into(), json!(solution));
-    }
-    if let Some(code) = edit.completion_code {
-        row.insert("code".into(), json!(code.map(|code| code.as_str())));
-    }
-    if let Some(expected) = edit.expected_resolution {
-        row.insert("expected".into(), json!(expected));
-    }
-    if let Some(case) = &edit.case {
-        row.insert("case".into(), json!(case));
-    }
-    if let Some(assignment) = &edit.assignment {
-        row.insert("assignment".into(), json!(assignment));
-    }
-    if let Some(active) = edit.active {
-        row.insert("active".into(), i64::from(active).into());
-    }
-    if let Some(state) = edit.state {
-        row.insert("state".into(), state.as_str().into());
-    }
-    if let Some(since) = edit.since {
-        row.insert("since".into(), json!(since));
-    }
-    if let Some(submission) = write.submission {
-        row.insert("submission".into(), submission.as_str().into());
-    }
-    if let Some(form) = &write.form {
-        row.insert("form".into(), json!(form));
-    }
-    if let Some(generation) = write.generation {
-        row.insert("generation".into(), generation.into());
-    }
-    if let Some(case) = &write.upstream_case {
-        row.insert("theirs".into(), json!(case));
-    }
-    if let Some(own) = &write.own_case {
-        row.insert("own".into(), json!(own));
-    }
-    if let Some(instance) = &write.instance {
-        cases::row(instance, &mut row);
-    }
-    if let (Some(Phase::Review), Some(line)) = (edit.phase, write.history.first()) {
-        let by = line.who.strip_prefix("operator ").unwrap_or(&line.who);
-        row.insert("resolved".into(), json!({ "by": by, "at": edit.since.unwrap_or(line.at) }));
-    }
-    row.insert("id".into(), write.incident.0.into());
-    row.insert("bridge".into(), i64::from(write.writer == Writer::Bridge).into());
-    Some(Value::Object(row))
-}
-
 async fn upsert_references(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
     let references = || writes.iter().filter_map(|write| Some((write.incident, write.reference.as_ref()?)));
-    let rows: Vec<_> = references()
-        .map(|(incident, r)| {
-            let applied = r.recount.or(r.applies).unwrap_or(0);
-            let holder = r.holder.unwrap_or(Holder::at_first(r.towards));
-            (&r.peer, r.exchange, incident, r.towards.as_str(), &r.transaction, applied, r.standing, holder)
-        })
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
-         INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing, holder) \
-         SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, v ->> 7 \
-         FROM j WHERE true \
-         ON CONFLICT (peer, exchange) DO UPDATE SET \
+    let row = |(incident, one): (IncidentId, &ReferenceWrite)| -> [Cell; 8] {
+        [
+            one.peer.as_str().into(),
+            one.exchange.to_string().into(),
+            incident.0.into(),
+            one.towards.as_str().into(),
+            one.transaction.as_ref().map(ToString::to_string).into(),
+            one.recount.or(one.applies).unwrap_or(0).into(),
+            one.standing.as_str().into(),
+            one.holder.unwrap_or(Holder::at_first(one.towards)).as_str().into(),
+        ]
+    };
+    rows::execute(
+        connection,
+        "INSERT INTO reference (peer, exchange, incident, towards, transaction_id, applied, standing, holder) VALUES",
+        "ON CONFLICT (peer, exchange) DO UPDATE SET \
            transaction_id = coalesce(excluded.transaction_id, transaction_id), \
            applied = max(applied, excluded.applied), \
            standing = excluded.standing",
+        references().map(row).collect(),
     )
-    .bind(to_json(&rows))
-    .execute(&mut *connection)
     .await?;
     let set = |one: &&ReferenceWrite| one.recount.is_some() || one.holder.is_some();
     let rows: Vec<_> = references()

@@ -50,6 +50,11 @@ pub fn program(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comman
     command
 }
 
+/// Somebody at the site's socket, as the history tells of them: whatever they call themselves, the user is this one.
+pub fn operator(name: &str) -> String {
+    format!("operator {name} (uid {})", rustix::process::getuid().as_raw())
+}
+
 /// Runs a command to its end. One that does not come to it is killed, and its code is -1.
 pub fn finish(mut command: Command) -> Done {
     const LIMIT: Duration = Duration::from_secs(60);

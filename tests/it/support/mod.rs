@@ -17,7 +17,7 @@ pub mod wait;
 pub mod wire;
 pub mod workload;
 
-pub use command::{casebridge, finish, program};
+pub use command::{casebridge, finish, operator, program};
 pub use pair::Pair;
 pub use site::{Site, write_secret};
 pub use wait::eventually;

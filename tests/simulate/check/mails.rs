@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use casebridge::case::reminder::reason;
-use casebridge::case::{Action, Fact, HistoryLine, Incident, Milestone, Notice, Phase};
+use casebridge::case::reminder::{ANSWERED, reason};
+use casebridge::case::{Action, Comment, Fact, HistoryLine, Incident, Milestone, Notice, Phase};
 use casebridge::config::settings::Reminders;
 
 use super::promises::is;
@@ -27,8 +27,8 @@ pub fn told_once(site: &Site, shelf: &Shelf) {
 /// This site took no step of a round that its record had already, by whichever site.
 fn chased_alone(incident: &Incident, site: &Site) {
     let rank = |one: &Milestone| (one.n, one.id);
-    // Each site says for itself that its own people are to be waited for, and that they had their time.
-    let of_one_site = |name: &str| name.ends_with("-held") || name.ends_with("-close");
+    // Each site says for itself that its own people are to be waited for, that they had their time, and that one answered.
+    let of_one_site = |name: &str| name.ends_with("-held") || name.ends_with("-close") || name == ANSWERED;
     let is_step = |one: &&Milestone| matches!(&one.fact, Fact::Notice(name) if !of_one_site(name));
     let steps = || incident.milestones.iter().filter(is_step);
     for ours in steps().filter(|one| one.origin.is_none()) {
@@ -58,7 +58,8 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
         let greeted = mails().any(|one| one.notice == Notice::Opened);
         let is_over = incident.work.phase == Phase::Close;
         assert!(greeted == is_open(incident) || is_over && !greeted, "{whose} is told that the case is open");
-        for comment in incident.comments.iter().filter(|one| one.position > person.since) {
+        let is_news = |one: &&Comment| one.position > person.since && one.party != Some(person.party.id);
+        for comment in incident.comments.iter().filter(is_news) {
             let told = mails().any(|one| one.about.comments.contains(&comment.id) && one.stands != Stands::Withdrawn);
             assert!(told, "{whose} was not told of the comment {}", comment.id);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use casebridge::case::{Action, Alias, Case, Deadline, Fact, HistoryLine, Incident, Instants, PhaseGroup};
 
-use crate::model::{Expected, REOPENED, RESOLVED, STATUS, UNANSWERED, UNANSWERED_BELOW};
+use crate::model::{CANCELED, COMPLETED, Expected, REOPENED, RESOLVED, STATUS, UNANSWERED, UNANSWERED_BELOW};
 
 /// Whether the line tells of this.
 pub fn is(line: &HistoryLine, action: Action) -> bool {
@@ -36,6 +36,8 @@ pub fn noted_once(incident: &Incident, lines: &[HistoryLine], alias: &Alias) {
             (resolved, closed) = (false, true);
         } else if line.detail == RESOLVED || line.detail == REOPENED {
             (resolved, closed) = (line.detail == RESOLVED, false);
+        } else if line.detail == COMPLETED || line.detail == CANCELED {
+            (resolved, closed) = (false, true);
         } else if is(line, Action::OperationApplied) {
             closed = false;
         }
@@ -47,6 +49,8 @@ pub struct Ending {
     pub phase: PhaseGroup,
     /// The people of a site below have not answered either: that may have closed it.
     pub or_done: bool,
+    /// Somebody at the lowest site did not want it any more, which counts or does not, by what the one above knew.
+    pub withdrawn: bool,
     pub status: Option<String>,
 }
 
@@ -54,18 +58,22 @@ impl Ending {
     /// What stays resolved is closed in the end.
     pub fn allows(&self, phase: PhaseGroup) -> bool {
         let done = self.or_done || self.phase == PhaseGroup::Validation;
-        phase != PhaseGroup::Validation && (phase == self.phase || (done && phase == PhaseGroup::Done))
+        let allowed = phase == self.phase || (done && phase == PhaseGroup::Done);
+        phase != PhaseGroup::Validation && (allowed || self.withdrawn)
     }
 }
 
 /// By what the lines at the top say, in their order, and those of the other sites.
 pub fn ending(lines: &[HistoryLine], elsewhere: &[HistoryLine], expected: &Expected) -> Ending {
     let or_done = elsewhere.iter().any(closes);
-    let mut ending = Ending { phase: PhaseGroup::Resolution, or_done, status: None };
+    let withdrawn = elsewhere.iter().any(|line| line.detail == CANCELED);
+    let mut ending = Ending { phase: PhaseGroup::Resolution, or_done, withdrawn, status: None };
     for line in lines {
         match line.detail.as_str() {
             RESOLVED => ending.phase = PhaseGroup::Validation,
             REOPENED => ending.phase = PhaseGroup::Resolution,
+            COMPLETED => ending = Ending { phase: PhaseGroup::Done, status: Some(Case::CLOSED.into()), ..ending },
+            CANCELED => ending = Ending { phase: PhaseGroup::Done, status: Some(Case::CANCELED.into()), ..ending },
             STATUS => ending.status = expected.status.clone(),
             _ if closes(line) => {
                 ending = Ending { phase: PhaseGroup::Done, status: Some(Case::CLOSED.into()), ..ending };
@@ -73,7 +81,7 @@ pub fn ending(lines: &[HistoryLine], elsewhere: &[HistoryLine], expected: &Expec
             _ => {}
         }
     }
-    Ending { status: ending.status.filter(|_| !or_done), ..ending }
+    Ending { status: ending.status.filter(|_| !or_done && !withdrawn), ..ending }
 }
 
 /// Both sites know the same promises, which fall on the same instants, and the same that happened.

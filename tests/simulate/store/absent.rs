@@ -1,22 +1,18 @@
-//! What there is none of in this world: files, pages, people's own view of cases.
+//! What there is none of in this world: files, forms, contacts.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use casebridge::case::{
-    Alias, CaseRole, Contact, ContentDigest, ExchangeId, HistoryLine, IncidentId, Instance, Party, PassTag, Transfer,
-    UserName,
-};
+use casebridge::case::{Alias, CaseRole, Contact, ContentDigest, ExchangeId, IncidentId, Party, PassTag, Transfer};
 use casebridge::store::{
-    Appended, AttachmentStore, Begun, CasePage, CaseQuery, CaseStore, ContactDetail, ContactQuery, ContactStore,
-    Document, DueAttachment, Expected, FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, Put,
-    SentMail, StoreError, StoredDocument, TakenMail, UsedPass,
+    Appended, AttachmentStore, Begun, ContactDetail, ContactQuery, ContactStore, DueAttachment, Expected, FilledForm,
+    Intake, LinkRule, Moving, Offered, PageStore, Prepared, SentMail, StoreError, TakenMail, UsedPass,
 };
 use jiff::Timestamp;
 
 use super::Store;
 
-fn no_files<T>() -> Result<T, StoreError> {
+pub fn no_files<T>() -> Result<T, StoreError> {
     Err(StoreError::Failed("there are no files in this world".into()))
 }
 
@@ -97,8 +93,8 @@ impl PageStore for Store {
         Err(StoreError::Failed("there are no forms here".into()))
     }
 
-    async fn party(&self, _: IncidentId, _: i64) -> Result<Option<Party>, StoreError> {
-        Ok(None)
+    async fn party(&self, incident: IncidentId, party: i64) -> Result<Option<Party>, StoreError> {
+        Ok(self.read(|shelf| shelf.mails.party(incident, party)))
     }
 
     async fn sent_mails(&self, _: &[i64]) -> Result<Vec<SentMail>, StoreError> {
@@ -109,35 +105,8 @@ impl PageStore for Store {
         Ok(false)
     }
 
-    async fn used_pass(&self, _: PassTag) -> Result<Option<UsedPass>, StoreError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl CaseStore for Store {
-    async fn cases(&self, _: &CaseQuery) -> Result<CasePage, StoreError> {
-        Ok(CasePage::default())
-    }
-
-    async fn instances(&self, _: &[IncidentId]) -> Result<HashMap<IncidentId, Result<Instance, String>>, StoreError> {
-        Ok(HashMap::new())
-    }
-
-    async fn looked_at(&self, _: IncidentId, _: &UserName, _: Option<i64>) -> Result<Option<i64>, StoreError> {
-        Ok(None)
-    }
-
-    async fn document(&self, _: IncidentId, _: &str) -> Result<Option<StoredDocument>, StoreError> {
-        Ok(None)
-    }
-
-    async fn put_document(&self, _: Document, _: HistoryLine) -> Result<Put, StoreError> {
-        no_files()
-    }
-
-    async fn remove_document(&self, _: IncidentId, _: &str, _: Option<i64>, _: HistoryLine) -> Result<Put, StoreError> {
-        no_files()
+    async fn used_pass(&self, tag: PassTag) -> Result<Option<UsedPass>, StoreError> {
+        Ok(self.read(|shelf| shelf.passes.get(&tag).copied()))
     }
 }
 

@@ -11,6 +11,7 @@ use casebridge::store::{
 use jiff::Timestamp;
 
 use super::Store;
+use crate::check::answers;
 use crate::shelf::Shelf;
 
 /// A page of a test must not hold everything.
@@ -75,7 +76,8 @@ pub fn runs(shelf: &Shelf, closes: bool) -> Option<String> {
         return Some(format!("incident {} waits to be closed", one.incident));
     }
     shelf.incidents.values().find_map(|incident| {
-        if closes && incident.state() == CaseState::Resolved && !promises.is_queued(incident) {
+        let is_left = answers::is_left(incident);
+        if closes && incident.state() == CaseState::Resolved && !is_left && !promises.is_queued(incident) {
             return Some(format!("incident {} is resolved", incident.id));
         }
         let (_, next) = own(incident).find_map(|(_, one)| one.next(&incident.milestones, incident.state()))?;

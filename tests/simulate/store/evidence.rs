@@ -109,6 +109,14 @@ impl HistoryStore for Store {
         Ok(())
     }
 
+    async fn noted_tokens(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn note_tokens(&self, _: Vec<(String, bool)>, _: Vec<Note>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn arrived(&self, peer: &Alias, after: u64, limit: usize) -> Result<Vec<Arrived>, StoreError> {
         Ok(self.read(|shelf| shelf.chain.arrived(peer, after, limit)))
     }

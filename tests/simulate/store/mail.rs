@@ -10,10 +10,12 @@ use casebridge::store::mail::{
 };
 use casebridge::store::{MailStore, StoreError, Written};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::Store;
 use crate::bugs::Bug;
 use crate::carrier::Carried;
+use crate::dice::Dice;
 use crate::shelf::Shelf;
 
 #[derive(Default)]
@@ -66,6 +68,17 @@ impl Mails {
         &mut self.all[id as usize]
     }
 
+    /// Somebody of some case.
+    pub fn someone(&self, dice: &Dice) -> Option<(IncidentId, Party)> {
+        let all: Vec<(IncidentId, Party)> = self.people.iter().map(|one| (one.incident, one.party.clone())).collect();
+        dice.pick(&all)
+    }
+
+    /// Somebody of a case, by number.
+    pub fn party(&self, incident: IncidentId, number: i64) -> Option<Party> {
+        self.of(incident).map(|one| &one.party).find(|party| party.id == number).cloned()
+    }
+
     fn of(&self, incident: IncidentId) -> impl Iterator<Item = &Person> {
         self.people.iter().filter(move |one| one.incident == incident)
     }
@@ -103,7 +116,8 @@ pub fn is_open(incident: &Incident) -> bool {
 }
 
 fn news(shelf: &Shelf, limit: usize) -> MailNews {
-    let mut news = MailNews { cursor: shelf.mails.cursor, ..MailNews::default() };
+    let since = shelf.mails.cursor;
+    let mut news = MailNews { since, cursor: since, ..MailNews::default() };
     for incident in shelf.incidents.values() {
         let milestones = incident.milestones.iter().filter(|one| one.position > news.cursor.milestone);
         news.milestones.extend(milestones.map(|one| (incident.id, one.clone())));
@@ -125,12 +139,16 @@ fn news(shelf: &Shelf, limit: usize) -> MailNews {
     news.cursor = MailCursor {
         milestone: last(news.cursor.milestone, news.milestones.last().map(|(_, one)| one.position)),
         comment: last(news.cursor.comment, news.comments.last().map(|(_, one)| one.position)),
+        shown: 0,
     };
     news.comments.retain(|(_, one)| !one.internal && !one.deleted);
     news
 }
 
 fn take_news(shelf: &mut Shelf, taken: NewsTaken, at: Timestamp) {
+    if taken.since.is_some_and(|since| since != shelf.mails.cursor) {
+        return;
+    }
     for (incident, kept) in &taken.moved_on {
         let is_kept = |one: &Mail| kept.as_ref().is_some_and(|kept| one.reason.starts_with(kept.as_str()));
         for one in &mut shelf.mails.all {
@@ -153,6 +171,8 @@ fn take_news(shelf: &mut Shelf, taken: NewsTaken, at: Timestamp) {
 fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
     let made = shelf.events.len();
     let Mails { people, all, .. } = &mut shelf.mails;
+    let mut apart = Vec::new();
+    let comments = &shelf.incidents[&telling.incident].comments;
     for person in people.iter_mut().filter(|one| one.incident == telling.incident) {
         let party = &person.party;
         let is_meant = match &telling.audience {
@@ -171,6 +191,11 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
             if same.stands == Stands::Withdrawn {
                 (same.stands, same.settled_at, same.next) = (Stands::Waiting, None, at);
                 (same.made_at, same.attempts) = (at, 0);
+            } else if telling.notice != Notice::Comment {
+                let is_own = |id: &Uuid| comments.iter().any(|one| one.id == *id && one.party == Some(party.id));
+                let is_new = |id: &&Uuid| !same.about.comments.contains(id) && !is_own(id);
+                let left = telling.about.comments.iter().filter(is_new).copied().collect();
+                apart.extend(telling.comments_apart(left, party));
             }
             continue;
         }
@@ -189,6 +214,7 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
             next: at,
         });
     }
+    apart.into_iter().for_each(|telling| tell(shelf, telling, at));
 }
 
 fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<HistoryLine>, at: Timestamp) {
@@ -202,7 +228,7 @@ fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<History
             (one.next, one.attempts) = (next, one.attempts + 1);
             return;
         }
-        MailOutcome::Sent => one.stands = Stands::Sent,
+        MailOutcome::Sent { .. } => one.stands = Stands::Sent,
         MailOutcome::Refused { .. } => one.stands = Stands::Refused,
         MailOutcome::Withdrawn { .. } => one.stands = Stands::Withdrawn,
     }
@@ -289,7 +315,7 @@ impl MailStore for Store {
                 let before = all[..id].iter().enumerate().filter(|(_, one)| {
                     one.incident == mail.incident && one.to.address == mail.to.address && one.stands == Stands::Sent
                 });
-                before.map(|(id, _)| id as i64).collect()
+                before.map(|(id, _)| (id as i64, None)).collect()
             };
             let mut due: Vec<(usize, &Mail)> = shelf.mails.firsts().filter(|(_, one)| one.next <= now).collect();
             due.sort_by_key(|(id, one)| (one.next, *id));
@@ -321,7 +347,7 @@ impl MailStore for Store {
         line: Option<HistoryLine>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.bug == Some(Bug::ForgetsThatItWasSent) && outcome == MailOutcome::Sent && id % 4 == 0 {
+        if self.bug == Some(Bug::ForgetsThatItWasSent) && matches!(outcome, MailOutcome::Sent { .. }) && id % 4 == 0 {
             return Ok(());
         }
         let settled = self

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use casebridge::case::evidence::SigningKey;
 use casebridge::case::{
     AttachmentNote, ContentDigest, Deposit, DepositedFile, Edit, FileContent, Holder, IncidentId, Person, Phase,
 };
+use casebridge::store::history::OnTheWay;
 use casebridge::store::{Cursor, Incoming, ListFilter, ListQuery, Place, ReferenceWrite, Timing, Write, Writer};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
@@ -14,6 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::{Bench, at, bench, client, deposit, open_of};
+use crate::suite::evidence::{receipt, received};
 use crate::suite::{comment, content, deadline, exchange, peer, reference};
 
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -106,6 +109,8 @@ async fn what_runs_all_the_time_searches_an_index() {
     let resolved = store.resolved("repair", at(1), Place::default(), 10).await.unwrap();
     store.queue_closings(resolved, at(1)).await.unwrap();
     store.closings(at(1), 10).await.unwrap();
+    let receipt = receipt(&SigningKey::make().unwrap(), vec![received(2, "2")], 20);
+    store.take_receipt(&peer(), &receipt, &OnTheWay::new(), at(4)).await.unwrap();
     let filters = vec![(ListFilter::TrackingNumber, "T-1".into())];
     store.list(&ListQuery { filters, limit: 10, ..ListQuery::default() }).await.unwrap();
 
@@ -131,7 +136,17 @@ async fn what_runs_all_the_time_searches_an_index() {
             &["SELECT j.key, i.revision"],
             &["SEARCH i USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)"],
         ),
-        (&["UPDATE incident SET revision", "solution = iif"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (
+            &["UPDATE incident SET revision", "solution = j.column3"],
+            &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"],
+        ),
+        (
+            &["FROM j CROSS JOIN reference r"],
+            &[
+                "SEARCH r USING PRIMARY KEY (peer=? AND exchange=?)",
+                "SEARCH h USING INDEX history_incident (incident=?)",
+            ],
+        ),
         (&["SELECT id FROM incident WHERE host_event_id"], &["USING INDEX incident_host_event (host_event_id=?)"]),
         (&["FROM attachment a JOIN"], &["SEARCH a USING INDEX attachment_awaited (id>?)", "SEARCH i USING INTEGER"]),
         (&["SELECT name, media_type, state", "FROM attachment WHERE incident"], &["SEARCH attachment USING INDEX"]),

@@ -522,7 +522,7 @@ pub async fn a_case_opened_by_hand_is_there_with_all_that_was_said_of_it(bench: 
     let form = Form { priority: Some(Priority::Low), ..Form::default() };
     let deposit = Deposit {
         hold: true,
-        opened_by: Some("ann".into()),
+        opened_by: Some("operator ann".into()),
         instance: Some(Box::new(said)),
         form,
         ..deposit("manual-1")

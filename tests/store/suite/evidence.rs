@@ -36,7 +36,7 @@ fn sent(incident: IncidentId, seq: u64) -> Write {
     }
 }
 
-fn received(seq: u64, text: &str) -> Received {
+pub fn received(seq: u64, text: &str) -> Received {
     Received {
         exchange: exchange(1),
         towards: Towards::Upstream,
@@ -47,7 +47,7 @@ fn received(seq: u64, text: &str) -> Received {
     }
 }
 
-fn receipt(key: &SigningKey, operations: Vec<Received>, head: u64) -> Receipt {
+pub fn receipt(key: &SigningKey, operations: Vec<Received>, head: u64) -> Receipt {
     let head = Head { number: head, hash: ContentDigest::of(b"theirs") };
     Receipt::sign(key, (SiteId(Uuid::from_u128(8)), peer()), at(3), head, operations, Vec::new()).unwrap()
 }
@@ -115,6 +115,29 @@ pub async fn h_07_everything_that_writes_history_is_chained(bench: &dyn Bench) {
     store.note(note).await.unwrap();
     let report = verified(&store, Keys::default()).await.unwrap();
     assert_eq!((report.entries, report.sent, report.unproved), (6, 2, Some(4)));
+}
+
+pub async fn a_54_the_tokens_that_the_history_tells_of_are_remembered(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert_eq!(store.noted_tokens().await.unwrap(), []);
+    let note = |detail: &str| Note {
+        at: at(1),
+        who: "operator ida".into(),
+        action: Action::TokensChanged,
+        peer: None,
+        detail: detail.into(),
+        context: Context::default(),
+    };
+    let noted = |id: &str, revoked| (id.to_owned(), revoked);
+    store.note_tokens(vec![noted("1", false), noted("2", false)], vec![note("1 made"), note("2 made")]).await.unwrap();
+    store.note_tokens(vec![noted("2", true)], vec![note("2 revoked")]).await.unwrap();
+    let mut kept = store.noted_tokens().await.unwrap();
+    kept.sort();
+    assert_eq!(kept, [noted("1", false), noted("2", true)]);
+    let entries = store.entries(&Of::All, 0, 10).await.unwrap();
+    let told: Vec<&str> = entries.iter().map(|one| one.entry.detail.as_str()).collect();
+    assert_eq!(told, ["1 made", "2 made", "2 revoked"]);
+    assert_eq!(verified(&store, Keys::default()).await.unwrap().entries, 3);
 }
 
 pub async fn a_receipt_stands_beside_what_it_proves_once_and_a_wrong_one_is_told(bench: &dyn Bench) {

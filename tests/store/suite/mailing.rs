@@ -6,7 +6,7 @@ use casebridge::case::{
     CaseState, Comment, Edit, Fact, HistoryLine, IncidentId, Language, Milestone, Notice, Party, Phase, Role,
 };
 use casebridge::store::mail::{
-    About, Audience, Deliveries, MailOutcome, MailQuery, NewParty, NewsTaken, PartyAdded, StepTaken, Telling,
+    About, Audience, Deliveries, MailNews, MailOutcome, MailQuery, NewParty, NewsTaken, PartyAdded, StepTaken, Telling,
 };
 use casebridge::store::{IncidentStore, PeopleTold, Write, Writer, Written};
 use uuid::Uuid;
@@ -97,6 +97,71 @@ pub async fn r_03_news_are_milestones_public_comments_and_people_each_once(bench
     assert!(!reopened.mail_news(10).await.unwrap().is_news, "a restart tells nothing anew");
 }
 
+pub async fn r_03_a_comment_is_not_lost_under_a_reason_that_is_taken(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    let with = |numbers: &[u128]| {
+        let comments = numbers.iter().map(|number| Uuid::from_u128(*number)).collect();
+        let about = About { state: Some(CaseState::InputRequested), comments, ..About::default() };
+        Telling { about, ..telling(incident, "request 1", Notice::InputRequested) }
+    };
+    tells(&store, vec![with(&[1])], 5).await;
+    tells(&store, vec![with(&[1, 2])], 6).await;
+    tells(&store, vec![with(&[2])], 7).await;
+    let due = store.due_mails(at(10), 10).await.unwrap();
+    let first = due.iter().map(|mail| (mail.notice, mail.about.comments.clone())).collect::<Vec<_>>();
+    assert_eq!(first, [(Notice::InputRequested, vec![Uuid::from_u128(1)])], "one after the other");
+    store.settle_mail(due[0].id, MailOutcome::Sent { name: "a".into() }, None, at(11)).await.unwrap();
+    let due = store.due_mails(at(12), 10).await.unwrap();
+    let second = due.iter().map(|mail| (mail.notice, mail.about.comments.clone())).collect::<Vec<_>>();
+    assert_eq!(second, [(Notice::Comment, vec![Uuid::from_u128(2)])], "once");
+}
+
+/// Of two readings that began at one place, the second writes nothing.
+pub async fn r_03_what_another_reading_took_is_not_taken_again(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    let said = Edit { comments: vec![comment(1, "said")], ..Edit::default() };
+    write(&store, Write { edit: said, ..Write::to(incident, Writer::Operator) }).await;
+    let news = store.mail_news(10).await.unwrap();
+    for reason in ["first", "second"] {
+        let tellings = vec![telling(incident, reason, Notice::Comment)];
+        let taken = NewsTaken { since: Some(news.since), cursor: news.cursor, tellings, ..NewsTaken::default() };
+        store.take_mail_news(taken, at(6)).await.unwrap();
+    }
+    let mails = store.mails(&MailQuery { limit: 10, ..MailQuery::default() }).await.unwrap();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+}
+
+pub async fn r_03_a_comment_that_becomes_public_later_is_news_then(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let internal = |number| Comment { internal: true, ..comment(number, "note") };
+    let said = Edit { comments: vec![internal(1), internal(2), internal(3)], ..Edit::default() };
+    write(&store, Write { edit: said, ..Write::to(incident, Writer::Operator) }).await;
+    let publish = |number, deleted| {
+        // A comment that is there already is edited.
+        let edited = Comment { edits: 1, deleted, ..comment(number, "note") };
+        let edit = Edit { comments: vec![edited], ..Edit::default() };
+        write(&store, Write { edit, ..Write::to(incident, Writer::Operator) })
+    };
+    // Before anybody has looked it is a comment like any other.
+    publish(1, false).await;
+    let told = |news: &MailNews| news.comments.iter().map(|(_, one)| one.id.as_u128()).collect::<Vec<_>>();
+    let news = store.mail_news(10).await.unwrap();
+    assert_eq!(told(&news), [1]);
+    store.take_mail_news(NewsTaken { cursor: news.cursor, ..NewsTaken::default() }, at(6)).await.unwrap();
+    assert!(!store.mail_news(10).await.unwrap().is_news);
+    publish(2, false).await;
+    publish(3, true).await;
+    let news = store.mail_news(10).await.unwrap();
+    assert_eq!((told(&news), news.is_news), (vec![2], true), "what is taken back at once is told nobody");
+    store.take_mail_news(NewsTaken { cursor: news.cursor, ..NewsTaken::default() }, at(7)).await.unwrap();
+    assert!(!bench.open().await.mail_news(10).await.unwrap().is_news, "once");
+}
+
 pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;
@@ -120,7 +185,10 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
     store.settle_mail(due[0].id, later, None, at(5)).await.unwrap();
     let sent = line(incident, "mail_sent");
     for second in [6, 7] {
-        store.settle_mail(due[1].id, MailOutcome::Sent, Some(sent.clone()), at(second)).await.unwrap();
+        store
+            .settle_mail(due[1].id, MailOutcome::Sent { name: "first".into() }, Some(sent.clone()), at(second))
+            .await
+            .unwrap();
     }
     let refused = MailOutcome::Refused { reason: "550".into() };
     store.settle_mail(behind, refused, None, at(8)).await.unwrap();
@@ -137,7 +205,8 @@ pub async fn r_09_a_mail_is_written_once_for_its_reason_and_settled_once(bench: 
     tells(&store, vec![telling(incident, "closed", Notice::Closed)], 9).await;
     let due_now = store.due_mails(at(9), 10).await.unwrap();
     let threads: Vec<_> = due_now.iter().map(|mail| mail.thread.clone()).collect();
-    assert_eq!(threads, [vec![due[1].id]], "Bert's waits for the one before");
+    let named = Some("first".to_owned());
+    assert_eq!(threads, [vec![(due[1].id, named)]], "as it went out; Bert's waits for the one before");
     let listed = |state: &str| {
         let store = Arc::clone(&store);
         let query = MailQuery { incident: Some(incident), state: Some(state.to_owned()), limit: 10 };
@@ -196,7 +265,7 @@ pub async fn r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_sto
     store.take_mail_news(moved_on, at(33)).await.unwrap();
     let due = store.due_mails(at(40), 10).await.unwrap();
     assert_eq!(due.iter().map(|one| (one.notice, one.about.state)).collect::<Vec<_>>(), [(Notice::Comment, None)]);
-    store.settle_mail(due[0].id, MailOutcome::Sent, None, at(40)).await.unwrap();
+    store.settle_mail(due[0].id, MailOutcome::Sent { name: "first".into() }, None, at(40)).await.unwrap();
     store.look_again(incident, None).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
 }
@@ -264,7 +333,7 @@ pub async fn r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_pe
     assert_eq!(write(&store, close(nobody.clone())).await, Written::Stale, "there was nobody to be told");
     tells(&store, vec![telling(incident, "notice", Notice::InputNotice)], 1).await;
     let due = store.due_mails(at(1), 10).await.unwrap();
-    store.settle_mail(due[0].id, MailOutcome::Sent, None, at(1)).await.unwrap();
+    store.settle_mail(due[0].id, MailOutcome::Sent { name: "first".into() }, None, at(1)).await.unwrap();
     let told = PeopleTold { deliveries: store.deliveries(incident, &reasons).await.unwrap(), reasons };
     joins(&store, incident, "bert@customer.example", None).await;
     let step = StepTaken { seen: 0, write: close(told.clone()), telling: None, at: at(2) };

@@ -10,6 +10,7 @@ use super::{Bench, at, comment, deposited, event, load, write};
 fn mail(number: u8) -> Intake {
     Intake {
         message_id: format!("{number}@north.example"),
+        answerable: Some(format!("{number}@north.example")),
         inbox: "/var/mail/support".into(),
         sender: "anna@north.example".parse().unwrap(),
         name: Some("Anna".into()),

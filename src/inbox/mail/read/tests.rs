@@ -20,6 +20,22 @@ fn a_usual_mail_is_read() {
     assert_eq!((letter.name.as_deref(), letter.language), (Some("Anna"), Some(Language::French)));
     assert_eq!((letter.subject.as_str(), letter.text.as_str()), ("Pas de tonalité", "Bonjour,\npas de tonalité."));
     assert_eq!((letter.nature, letter.to, letter.answers), (Nature::Person, Vec::new(), Vec::new()));
+    assert_eq!(letter.answerable.as_deref(), Some("1@north.example"));
+}
+
+#[test]
+fn a_message_id_that_would_be_something_else_in_a_header_is_not_repeated() {
+    let given = |id: &str| read(format!("From: anna@north.example\r\nMessage-ID: {id}\r\n\r\nx").as_bytes()).unwrap();
+    assert_eq!(given("<a.b+1@north.example>").answerable.as_deref(), Some("a.b+1@north.example"));
+    let long = format!("<{}@x>", "a".repeat(300));
+    for id in ["<a@b> <c@d>", "<a b@c>", "<@c>", "<a>", "<a@b\u{e9}>", "<a@b\r\n Bcc: all@x>", long.as_str()] {
+        let answerable = given(id).answerable;
+        assert!(
+            answerable.as_ref().is_none_or(|one| !one.contains([' ', '<', '>', '\r', '\n'])),
+            "{id}: {answerable:?}"
+        );
+    }
+    assert_eq!(given(&long).answerable, None);
 }
 
 #[test]
@@ -62,6 +78,8 @@ fn programs_are_recognised() {
         "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n",
         // Responders that set no header.
         "Subject: Automatic reply: [CM-1] Closed?\r\n",
+        "Subject: Automatische Antwort: [CM-1] Closed?\r\n",
+        "Subject: Abwesenheitsnotiz\r\n",
         "Subject: Out of Office\r\n",
         "Subject: =?utf-8?Q?R=C3=A9ponse_automatique_:_[CM-1]?=\r\n",
         "Subject: Absence du bureau : [CM-1]\r\n",

@@ -16,7 +16,7 @@ use crate::case::{HistoryLine, IncidentId, Instance, UserName};
 use crate::store::{CasePage, CaseQuery, CaseStore, Document, Put, StoreError, StoredDocument};
 use crate::telemetry::CrashPoint;
 
-pub use write::{SETTERS, edit, revises, row};
+pub use write::{edit, revises, set_columns};
 
 #[async_trait]
 impl CaseStore for SqliteStore {

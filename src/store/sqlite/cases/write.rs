@@ -2,55 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
 use sqlx::SqliteConnection;
 
 use super::documents::moved_on;
 use crate::case::{IncidentId, InstanceEdit, UserName};
 use crate::store::StoreError;
+use crate::store::sqlite::columns::Columns;
 use crate::store::sqlite::read::json as to_json;
-
-/// What may stand in a row of a write, and how it sets its columns.
-pub const SETTERS: [(&str, &str); 12] = [
-    ("details", "synopsis = coalesce(j.v ->> 'details', synopsis), "),
-    ("description", "description = coalesce(j.v ->> 'description', description), "),
-    (
-        // A form that names one as well goes before the event's.
-        "priority",
-        "priority = coalesce(j.v ->> 'priority', priority), \
-         form = iif(j.v ->> 'priority' IS NULL OR form ->> 'priority' IS NULL, form, \
-           json_set(form, '$.priority', j.v ->> 'priority')), ",
-    ),
-    ("type", "case_type = iif(json_type(j.v, '$.type') IS NULL, case_type, j.v ->> 'type'), "),
-    (
-        "initiator",
-        "initiator = coalesce(j.v ->> '$.initiator.initiatorId', initiator), \
-         initiator_type = coalesce(j.v ->> '$.initiator.initiatorType', initiator_type), \
-         initiator_first_name = iif(j.v -> 'initiator' IS NULL, initiator_first_name, j.v ->> '$.initiator.firstName'), \
-         initiator_last_name = iif(j.v -> 'initiator' IS NULL, initiator_last_name, j.v ->> '$.initiator.lastName'), ",
-    ),
-    ("created_by", "created_by = coalesce(j.v ->> 'created_by', created_by), "),
-    (
-        "place",
-        "location = iif(json_type(j.v, '$.place.name') IS NULL, location, j.v ->> '$.place.name'), \
-         location_id = iif(json_type(j.v, '$.place.id') IS NULL, location_id, j.v ->> '$.place.id'), \
-         location_code = iif(json_type(j.v, '$.place.code') IS NULL, location_code, j.v ->> '$.place.code'), ",
-    ),
-    ("percent", "completed_percent = coalesce(j.v ->> 'percent', completed_percent), "),
-    ("relation", "relation = iif(json_type(j.v, '$.relation') IS NULL, relation, nullif(j.v -> 'relation', 'null')), "),
-    (
-        "owner",
-        "owner = iif(json_type(j.v, '$.owner') IS NULL, owner, j.v ->> '$.owner.user'), \
-         owner_status = iif(json_type(j.v, '$.owner') IS NULL, owner_status, j.v ->> '$.owner.status'), ",
-    ),
-    ("deleted", "deleted = coalesce(j.v ->> 'deleted', deleted), "),
-    (
-        // Whoever says once more what is resolved already is not who resolved it.
-        "resolved",
-        "resolved_by = iif(j.v -> 'resolved' IS NULL OR phase = 'review', resolved_by, j.v ->> '$.resolved.by'), \
-         resolution_date = iif(phase = 'review', resolution_date, coalesce(j.v ->> '$.resolved.at', resolution_date)), ",
-    ),
-];
 
 /// Whether it changes the record's own row, or what counts as it.
 pub fn revises(edit: &InstanceEdit) -> bool {
@@ -58,38 +16,53 @@ pub fn revises(edit: &InstanceEdit) -> bool {
 }
 
 /// The columns that it sets.
-pub fn row(edit: &InstanceEdit, row: &mut Map<String, Value>) {
-    let InstanceEdit { details, description, priority, case_type, initiator, created_by, completed, .. } = edit;
-    let mut set = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            row.insert(name.into(), value);
-        }
-    };
-    set("details", details.as_ref().map(|text| json!(text)));
-    set("description", description.as_ref().map(|text| json!(text)));
-    set("priority", priority.map(|priority| json!(priority)));
-    set("type", case_type.as_ref().map(|name| json!(name)));
-    set("initiator", initiator.as_ref().map(|initiator| json!(initiator)));
-    set("created_by", created_by.as_ref().map(|name| json!(name)));
-    set("percent", completed.map(|percent| json!(percent)));
-    set("relation", edit.relation.as_ref().map(|relation| json!(relation)));
-    let owner = |owner: &Option<crate::case::CaseOwner>| match owner {
-        Some(owner) => json!({ "user": owner.user, "status": owner.status }),
-        None => Value::Null,
-    };
-    set("owner", edit.owner.as_ref().map(owner));
-    set("deleted", edit.deleted.map(|deleted| i64::from(deleted).into()));
-    let mut place = Map::new();
-    for (name, value) in [
-        ("name", edit.location_name.as_ref().map(|name| json!(name))),
-        ("id", edit.location_id.as_ref().map(|id| json!(id))),
-        ("code", edit.location_code.as_ref().map(|code| json!(code))),
-    ] {
-        if let Some(value) = value {
-            place.insert(name.into(), value);
-        }
+pub fn set_columns(edit: &InstanceEdit, columns: &mut Columns) {
+    if let Some(details) = &edit.details {
+        columns.set("synopsis = ?", details.as_str());
     }
-    set("place", (!place.is_empty()).then_some(Value::Object(place)));
+    if let Some(description) = &edit.description {
+        columns.set("description = ?", description.as_str());
+    }
+    if let Some(priority) = edit.priority {
+        columns.set("priority = ?", priority.as_str());
+        // A form that names one as well goes before the event's.
+        columns
+            .set("form = iif(form ->> 'priority' IS NULL, form, json_set(form, '$.priority', ?))", priority.as_str());
+    }
+    if let Some(case_type) = &edit.case_type {
+        columns.set("case_type = ?", case_type.as_ref().map(|name| name.as_str()));
+    }
+    if let Some(initiator) = &edit.initiator {
+        columns.set("initiator = ?", initiator.id.as_str());
+        columns.set("initiator_type = ?", initiator.kind.as_str());
+        columns.set("initiator_first_name = ?", initiator.first_name.as_deref());
+        columns.set("initiator_last_name = ?", initiator.last_name.as_deref());
+    }
+    if let Some(name) = &edit.created_by {
+        columns.set("created_by = ?", name.as_str());
+    }
+    if let Some(name) = &edit.location_name {
+        columns.set("location = ?", name.as_deref());
+    }
+    if let Some(id) = edit.location_id {
+        columns.set("location_id = ?", id.map(|id| id.to_string()));
+    }
+    if let Some(code) = &edit.location_code {
+        columns.set("location_code = ?", code.as_deref());
+    }
+    if let Some(percent) = edit.completed {
+        columns.set("completed_percent = ?", i64::from(percent.get()));
+    }
+    if let Some(relation) = &edit.relation {
+        columns.set("relation = ?", relation.as_ref().map(to_json));
+    }
+    if let Some(owner) = &edit.owner {
+        columns.set("owner = ?", owner.as_ref().map(|owner| owner.user.as_str()));
+        columns.set("owner_status = ?", owner.as_ref().map(|owner| owner.status.as_str()));
+    }
+    if let Some(deleted) = edit.deleted {
+        columns.set("deleted = ?", deleted);
+    }
 }
 
 /// Its sets and its flags.

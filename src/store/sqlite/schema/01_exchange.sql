@@ -65,7 +65,12 @@ CREATE TABLE incident (
   upstream_case_link   TEXT,
   upstream_case_status TEXT,
   upstream_case_contact TEXT CHECK (upstream_case_contact IS NULL OR json_valid(upstream_case_contact)),
-  case_own             TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(case_own))
+  case_own             TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(case_own)),
+  -- By which lists are ordered: other programs write times in other zones and forms, which would not compare as text. Stored, since
+  -- they are in many indexes, each of which would compute them anew.
+  sort_created TEXT AS (iif(created_at LIKE '____-__-__%', strftime('%Y-%m-%d %H:%M:%f', created_at), NULL)) STORED,
+  sort_updated TEXT AS (iif(updated_at LIKE '____-__-__%', strftime('%Y-%m-%d %H:%M:%f', updated_at), NULL)) STORED,
+  sort_priority TEXT AS (coalesce(iif(json_valid(form), form ->> 'priority', NULL), priority, '9')) STORED
 ) STRICT;
 
 CREATE UNIQUE INDEX incident_host_event ON incident (host_event_id) WHERE client IS NULL;

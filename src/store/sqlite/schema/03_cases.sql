@@ -19,10 +19,6 @@ ALTER TABLE incident ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0 CHECK (delete
 ALTER TABLE incident ADD COLUMN resolved_by TEXT;
 ALTER TABLE incident ADD COLUMN resolution_date TEXT;
 ALTER TABLE incident ADD COLUMN assigned INTEGER NOT NULL DEFAULT 0;        -- how many users and groups it is assigned to
--- By which lists are ordered: other programs write times in other zones and forms, which would not compare as text.
-ALTER TABLE incident ADD COLUMN sort_created TEXT AS (iif(created_at LIKE '____-__-__%', strftime('%Y-%m-%d %H:%M:%f', created_at), NULL)) VIRTUAL;
-ALTER TABLE incident ADD COLUMN sort_updated TEXT AS (iif(updated_at LIKE '____-__-__%', strftime('%Y-%m-%d %H:%M:%f', updated_at), NULL)) VIRTUAL;
-ALTER TABLE incident ADD COLUMN sort_priority TEXT AS (coalesce(iif(json_valid(form), form ->> 'priority', NULL), priority, '9')) VIRTUAL;
 
 -- Another program says that it is resolved, and not who did it.
 CREATE TRIGGER incident_resolved AFTER UPDATE OF phase ON incident

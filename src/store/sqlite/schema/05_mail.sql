@@ -40,7 +40,8 @@ CREATE TABLE mail (
   attempts     INTEGER NOT NULL DEFAULT 0,
   next_attempt INTEGER NOT NULL,
   settled_at   INTEGER,
-  last_error   TEXT
+  last_error   TEXT,
+  message      TEXT                                           -- what its Message-ID was made of, once it went out
 ) STRICT;
 CREATE UNIQUE INDEX mail_once ON mail (coalesce(incident, 0), reason, address);
 CREATE INDEX mail_waiting ON mail (next_attempt, id) WHERE state = 'waiting';
@@ -54,6 +55,17 @@ CREATE TABLE mail_cursor (
   comment   INTEGER NOT NULL
 ) STRICT;
 INSERT INTO mail_cursor VALUES (1, 0, 0);
+
+-- Comments that were kept back until now: they are news, though they are old.
+CREATE TABLE comment_shown (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  comment INTEGER NOT NULL REFERENCES comment (id)
+) STRICT;
+
+CREATE TRIGGER comment_becomes_public AFTER UPDATE OF internal ON comment
+WHEN NEW.internal < OLD.internal AND NEW.id <= (SELECT comment FROM mail_cursor) BEGIN
+  INSERT INTO comment_shown (comment) VALUES (NEW.id);
+END;
 
 -- When the people of a case are to be looked after again: reminded, warned, or left alone.
 CREATE TABLE reminder_due (

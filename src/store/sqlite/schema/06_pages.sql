@@ -1,7 +1,8 @@
 -- Mails of people that were answered with a link to a form, each once. The bridge's own.
 CREATE TABLE intake (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
-  message_id TEXT NOT NULL UNIQUE CHECK (length(message_id) BETWEEN 1 AND 998),
+  message_id TEXT NOT NULL UNIQUE CHECK (length(message_id) BETWEEN 1 AND 998),  -- a digest, with what the mail says
+  answerable TEXT,                                            -- the Message-ID itself, which the mail with the link names
   inbox      TEXT NOT NULL,                                   -- the directory that it came into
   at         TEXT NOT NULL,
   sender     TEXT NOT NULL COLLATE NOCASE,

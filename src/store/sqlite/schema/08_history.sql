@@ -37,3 +37,9 @@ CREATE TABLE receipt_mark (
   looked INTEGER NOT NULL DEFAULT 0,
   head   TEXT                                                 -- the last one that the peer has signed, JSON
 ) STRICT, WITHOUT ROWID;
+
+-- The tokens that the history tells of.
+CREATE TABLE noted_token (
+  id      TEXT PRIMARY KEY,
+  revoked INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
