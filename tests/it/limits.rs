@@ -60,7 +60,9 @@ async fn a_client_with_too_many_requests_under_way_is_told_so_and_no_other_notic
     let (site, port) = partner("", "[client.limits]\nat_once = 2\n").await;
     let (north, south) = (Caller::north(port), Caller::south(port));
     let cursor = north.get("/v1/exchanges").await.body["cursor"].as_str().unwrap().to_owned();
-    let wait = |caller: Caller, path: String| tokio::spawn(async move { caller.get(&path).await.status });
+    // The question below may be the second one under way: whoever is refused for it asks again.
+    let wait =
+        |caller: Caller, path: String| tokio::spawn(async move { while caller.get(&path).await.status == 429 {} });
     let path = format!("/v1/updates?after={cursor}&wait=600");
     let waiting = [wait(north.clone(), path.clone()), wait(north.clone(), path.clone())];
     let refused = eventually("both to be under way", || async {
