@@ -1,4 +1,4 @@
-//! `GET /v1/digests?after=&through=`
+//! `GET /v1/digests?after=&through=&whole=`
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::Door;
 use super::auth::Caller;
 use super::body::Answer;
-use super::exchanges::bound;
+use super::exchanges::{asked, bound};
 use super::problem::Refusal;
 use crate::protocol::{self, DigestPage, ProblemType};
 
@@ -22,6 +22,9 @@ pub struct DigestQuery {
     /// Exchanges up to this one; empty for the end.
     #[param(pattern = "^([0-9a-f]{32})?$")]
     through: Option<String>,
+    /// Compares texts word by word; of a site with `whole_texts`.
+    #[serde(default)]
+    whole: bool,
 }
 
 /// Digests over the calling client's exchanges, for a comparison of both stores.
@@ -35,7 +38,9 @@ pub async fn digests(
     Extension(Caller(client)): Extension<Caller>,
     query: Result<Query<DigestQuery>, QueryRejection>,
 ) -> Result<Answer<DigestPage>, Refusal> {
-    let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("`after` and `through` are exchange IDs"))?;
+    let Query(query) = query.map_err(|_| {
+        ProblemType::BadRequest.with("`after` and `through` are exchange IDs, `whole` is true or false")
+    })?;
     let (after, through) = (bound("after", query.after.as_deref())?, bound("through", query.through.as_deref())?);
-    Ok(Answer(door.engine.digests(&client, after, through).await?))
+    Ok(Answer(door.engine.digests(&client, after, through, asked(query.whole)).await?))
 }

@@ -11,7 +11,7 @@ use super::auth::Caller;
 use super::body::Answer;
 use super::problem::Refusal;
 use super::query::{count, within};
-use crate::case::ExchangeId;
+use crate::case::{ExchangeId, Texts};
 use crate::protocol::{self, BATCH_LIMIT, ExchangePage, ProblemType, TRANSACTION_LIMIT};
 
 #[derive(Deserialize, IntoParams)]
@@ -26,6 +26,9 @@ pub struct ExchangeQuery {
     /// These exchanges alone: IDs with commas between them, at most 100.
     #[param(pattern = "^[0-9a-f]{32}(,[0-9a-f]{32}){0,99}$")]
     exchange: Option<String>,
+    /// Compares the texts of these word by word; of a site with `whole_texts`.
+    #[serde(default)]
+    whole: bool,
 }
 
 /// How every exchange of the calling client stands, for re-adoption after lost state; or how some stand, for a comparison.
@@ -41,13 +44,18 @@ pub async fn exchanges(
     Extension(Caller(client)): Extension<Caller>,
     query: Result<Query<ExchangeQuery>, QueryRejection>,
 ) -> Result<Answer<ExchangePage>, Refusal> {
-    let Query(query) = query.map_err(|_| ProblemType::BadRequest.with("`limit` is a whole number"))?;
+    let Query(query) =
+        query.map_err(|_| ProblemType::BadRequest.with("`limit` is a whole number, `whole` is true or false"))?;
     if let Some(exchanges) = &query.exchange {
         let exchanges = listed(exchanges)?;
-        return Ok(Answer(door.engine.exchanges_of(&client, &exchanges).await?));
+        return Ok(Answer(door.engine.exchanges_of(&client, &exchanges, asked(query.whole)).await?));
     }
     let after = bound("after", query.after.as_deref())?;
     Ok(Answer(door.engine.exchanges(&client, after, within(query.limit, BATCH_LIMIT)).await?))
+}
+
+pub(super) fn asked(whole: bool) -> Texts {
+    if whole { Texts::Whole } else { Texts::Hidden }
 }
 
 /// The end of a range; an empty one is open.

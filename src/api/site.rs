@@ -23,13 +23,14 @@ pub async fn site(State(door): State<Door>, Extension(Caller(client)): Extension
     let settings = door.engine.settings();
     let (key, endorsements) = door.engine.public_key();
     let reopen = settings.case.reopen_closed.then_some(capability::REOPEN);
+    let whole = (!settings.hides_addresses_from(&client)).then_some(capability::WHOLE_TEXTS);
     Answer(SiteAnswer {
         alias: settings.site.alias.clone(),
         client,
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: protocol::VERSION.into(),
         time: Timestamp::now(),
-        capabilities: CAPABILITIES.into_iter().chain(reopen).map(str::to_owned).collect(),
+        capabilities: CAPABILITIES.into_iter().chain(reopen).chain(whole).map(str::to_owned).collect(),
         key: Some(key),
         endorsements,
     })

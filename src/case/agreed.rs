@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::apply::{RESOLVED_ELSEWHERE, is_remark};
 use super::attachment::ContentDigest;
 use super::derive::Towards;
+use super::ending::Ending;
 use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
 use super::id::{Alias, ExchangeId};
@@ -22,8 +23,7 @@ use super::ownership::Field;
 use super::phase::{CompletionCode, PhaseGroup};
 use super::state::CaseState;
 
-/// One exchange's record, as both sites should have it. Addresses are hidden in it, since they may be hidden from one of
-/// the two.
+/// One exchange's record, as both sites should have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Agreed {
     /// `resolution`, `validation` or `done`.
@@ -116,6 +116,24 @@ fn travelling(fields: &FieldMap, field: FieldName, value: &str) -> String {
     fields.word(field, value).unwrap_or_else(|| value.to_owned())
 }
 
+/// How texts are compared: part of the wire protocol, and the same at both sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Texts {
+    /// Word by word: neither site hides anything from the other.
+    Whole,
+    /// Without addresses, since they may be hidden from one of the two.
+    Hidden,
+}
+
+impl Texts {
+    fn of(self, text: &str) -> String {
+        match self {
+            Texts::Whole => text.to_owned(),
+            Texts::Hidden => hide_addresses(text),
+        }
+    }
+}
+
 /// The exchange whose two sides are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Between<'a> {
@@ -123,6 +141,7 @@ pub struct Between<'a> {
     pub exchange: ExchangeId,
     pub towards: Towards,
     pub fields: &'a FieldMap,
+    pub texts: Texts,
 }
 
 impl Between<'_> {
@@ -135,12 +154,15 @@ impl Between<'_> {
 impl Agreed {
     /// The record as it is held alike with the site on the other side, in the words that travel between the two.
     pub fn of(incident: &Incident, between: Between<'_>) -> Self {
-        let Between { towards, fields, .. } = between;
+        let Between { towards, fields, texts, .. } = between;
         let work = &incident.work;
         let group = work.phase.group();
         let in_resolution = group == PhaseGroup::Resolution;
-        let withdrawn = !in_resolution
-            && matches!(work.completion_code, Some(CompletionCode::WithdrawnByUser | CompletionCode::AbandonedByUser));
+        // Where the solution does not pass, the one that a Cancel leaves is not to be seen.
+        let abandoned = !fields.is_shared(FieldName::Solution)
+            && !in_resolution
+            && work.completion_code == Some(CompletionCode::AbandonedByUser);
+        let withdrawn = abandoned || Ending::of(work) == Some(Ending::Cancel);
         // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
         let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
@@ -176,19 +198,22 @@ impl Agreed {
                 .as_ref()
                 .filter(is_given)
                 .filter(|_| both_ways(FieldName::Solution))
-                .map(|text| hide_addresses(text)),
+                .map(|text| texts.of(text)),
             completion_code: code.filter(|_| both_ways(FieldName::CompletionCode)),
             expected_resolution: work
                 .expected_resolution
                 .filter(|_| in_resolution && both_ways(FieldName::ExpectedResolution)),
-            case: case.filter(|_| is_told_on).cloned().map(told).map(hide_in_case),
+            case: case.filter(|_| is_told_on).cloned().map(told).map(|case| match texts {
+                Texts::Whole => case,
+                Texts::Hidden => hide_in_case(case),
+            }),
             comments: incident
                 .comments
                 .iter()
                 .filter(shared)
                 .filter(|_| is_told_on && both_ways(FieldName::Comments))
                 .map(|comment| {
-                    (comment.id, hex(&if comment.deleted { String::new() } else { hide_addresses(&comment.text) }))
+                    (comment.id, hex(&if comment.deleted { String::new() } else { texts.of(&comment.text) }))
                 })
                 .collect(),
             files: BTreeMap::new(),
@@ -300,7 +325,8 @@ mod tests {
     use super::*;
     use crate::case::example::{comment, incident, peer};
     use crate::case::{
-        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
+        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, Work, apply,
+        derive_operations,
     };
 
     const DOWN: Towards = Towards::Client;
@@ -310,7 +336,11 @@ mod tests {
     }
 
     fn of(incident: &Incident, towards: Towards, fields: &FieldMap) -> Agreed {
-        Agreed::of(incident, Between { peer: &peer(), exchange: exchange(), towards, fields })
+        between(incident, towards, fields, Texts::Hidden)
+    }
+
+    fn between(incident: &Incident, towards: Towards, fields: &FieldMap, texts: Texts) -> Agreed {
+        Agreed::of(incident, Between { peer: &peer(), exchange: exchange(), towards, fields, texts })
     }
 
     /// What one site does, and what the other makes of the operations.
@@ -388,6 +418,24 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_was_closed_as_abandoned_is_compared_whole() {
+        let mut ours = incident();
+        ours.work = Work {
+            phase: Phase::Close,
+            completion_code: Some(CompletionCode::AbandonedByUser),
+            solution: Some("Nobody answered".into()),
+            ..Work::default()
+        };
+        ours.comments = vec![comment(9, None)];
+        let mut theirs = ours.clone();
+        theirs.work.solution = Some("Reseated".into());
+        theirs.comments.clear();
+        let differences = of(&ours, DOWN, FieldMap::plain()).differences(&of(&theirs, DOWN, FieldMap::plain()));
+        let fields: Vec<_> = differences.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["solution", "comment"]);
+    }
+
+    #[test]
     fn what_is_hidden_from_one_of_the_two_is_no_difference() {
         let (mut ours, mut theirs) = (incident(), incident());
         ours.work.solution = Some("Rerouted by 192.0.2.7.".into());
@@ -400,6 +448,13 @@ mod tests {
         );
         let told = serde_json::to_string(&of(&ours, DOWN, FieldMap::plain())).unwrap();
         assert!(!told.contains("192.0.2.7"), "{told}");
+        // Where neither hides anything, another address is another text.
+        let whole = |record: &Incident| between(record, DOWN, FieldMap::plain(), Texts::Whole);
+        let mut other = ours.clone();
+        other.work.solution = Some("Rerouted by 192.0.2.8.".into());
+        other.comments[0].text = "See 192.0.2.8".into();
+        let fields: Vec<_> = whole(&ours).differences(&whole(&other)).iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["solution", "comment"]);
     }
 
     #[test]

@@ -68,10 +68,24 @@ pub fn is_canceled_elsewhere(work: &Work) -> bool {
         && work.solution.as_deref() == Some(CANCELED_ELSEWHERE)
 }
 
+/// Who signs what the daemon writes into a case by itself.
+pub const OWN_AUTHOR: &str = "casebridge";
+
 /// How the comments begin that the rules below write.
 const ASSIGNED: &str = "Incident was assigned locally from external system";
 const REJECTED: &str = "Incident was rejected by the external fulfillment system";
 const REOPENED: &str = "Incident was reopened. Previous solution was: ";
+
+/// What a reopening leaves of the old solution, where it is made and where it arrives (C-16).
+pub fn reopened_remark(solution: &str) -> String {
+    format!("{REOPENED}{solution}.")
+}
+
+/// Whether a site wrote this comment for its own people alone: what keeps a case, and the solution that it reopened, which
+/// a rule writes where the Reopen arrives.
+pub fn is_own_remark(comment: &Comment) -> bool {
+    comment.internal && comment.origin.is_none() && (comment.author == OWN_AUTHOR || comment.text.starts_with(REOPENED))
+}
 
 /// Whether a rule wrote this comment here when an operation came in. It is not told to a third site: where the operation
 /// goes on, the same rule writes it there, and where it does not, nothing of it is that site's affair (C-49).
@@ -214,7 +228,7 @@ fn reopened(changes: &Changes, work: &Work, arrival: Arrival<'_>) -> Edit {
     };
     let kept = edit.solution.as_ref().and_then(Option::as_ref);
     match work.solution.as_ref().filter(|solution| kept != Some(*solution)) {
-        Some(solution) => edit.with_comment(arrival, format!("{REOPENED}{solution}.")),
+        Some(solution) => edit.with_comment(arrival, reopened_remark(solution)),
         None => edit,
     }
 }

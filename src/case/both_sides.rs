@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use uuid::Uuid;
 
-use super::agreed::{Agreed, Between};
+use super::agreed::{Agreed, Between, Texts};
 use super::conflict::{Meeting, Touched, Winner};
 use super::derive::{Counterpart, Towards, derive_operations};
 use super::ending::Ending;
@@ -388,8 +388,13 @@ impl Site {
     }
 
     fn agreed(&self) -> Agreed {
-        let between =
-            Between { peer: &self.peer(), exchange: exchange(), towards: self.towards, fields: FieldMap::plain() };
+        let between = Between {
+            peer: &self.peer(),
+            exchange: exchange(),
+            towards: self.towards,
+            fields: FieldMap::plain(),
+            texts: Texts::Whole,
+        };
         Agreed::of(&self.record, between)
     }
 }

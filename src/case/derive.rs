@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::is_remark;
+use super::apply::{is_own_remark, is_remark};
 use super::deadline::Deadline;
 use super::ending::Ending;
 use super::fields::{FieldMap, FieldName};
@@ -68,6 +68,7 @@ impl Counterpart<'_> {
     fn may_have(&self, comment: &Comment) -> bool {
         self.fields.sends(FieldName::Comments)
             && !is_remark(comment)
+            && !is_own_remark(comment)
             && comment.origin.as_ref() != Some(self.peer)
             && (self.internal || !comment.internal)
     }
@@ -354,7 +355,7 @@ fn difference(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::apply::CANCELED_ELSEWHERE;
+    use crate::case::apply::{CANCELED_ELSEWHERE, OWN_AUTHOR, reopened_remark};
     use crate::case::example::{announced, comment, incident, peer};
     use crate::case::incident::Case;
     use crate::case::milestone::Fact;
@@ -646,6 +647,13 @@ mod tests {
         assert!(create.comments.is_empty());
         let allowed = Counterpart { internal: true, ..denied };
         assert_eq!(derive_operations(&shadow, &record, allowed)[0].changes().unwrap().comments.len(), 1);
+        // What a rule writes at the other site itself, and what keeps the case here, stay here all the same.
+        let remark = Comment { text: reopened_remark("Reseated"), internal: true, ..comment(9, None) };
+        let why = Comment { author: OWN_AUTHOR.into(), internal: true, ..comment(9, None) };
+        for own in [remark, why] {
+            record.comments = vec![own];
+            assert!(derive_operations(&shadow, &record, allowed).is_empty());
+        }
     }
 
     #[test]

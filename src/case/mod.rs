@@ -60,8 +60,10 @@ mod both_sides;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use agreed::{Agreed, Between, Difference, Subject};
-pub use apply::{Arrival, Edit, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark};
+pub use agreed::{Agreed, Between, Difference, Subject, Texts};
+pub use apply::{
+    Arrival, Edit, OWN_AUTHOR, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark, reopened_remark,
+};
 pub use attachment::{Announced, AttachmentNote, ContentDigest, NotADigest, NoteFault, Transfer};
 pub use calendar::Calendar;
 pub use case_name::CaseName;

@@ -184,6 +184,8 @@ pub enum ContentFault {
     Case(#[from] CaseFault),
     #[error("trace_route holds {given} sites; at most {limit} are allowed")]
     TraceRoute { given: usize, limit: usize },
+    #[error("trace_route holds {0} twice; a case that comes to a site again goes in a circle")]
+    PassedTwice(Alias),
     #[error("{given} comments in one operation; at most {limit} are allowed")]
     TooManyComments { given: usize, limit: usize },
     #[error("comment {0} stands in one operation twice")]
@@ -265,6 +267,10 @@ impl Operation {
                     let given = create.trace_route.len();
                     return Err(ContentFault::TraceRoute { given, limit: Self::TRACE_ROUTE_LIMIT });
                 }
+                let mut passed = HashSet::new();
+                if let Some(twice) = create.trace_route.iter().find(|alias| !passed.insert(*alias)) {
+                    return Err(ContentFault::PassedTwice(twice.clone()));
+                }
                 instant(create.created_at).map_err(|fault| ContentFault::Text { field: "created_at", fault })?;
                 &create.comments
             }
@@ -300,7 +306,21 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::example::{announced, comment, peer};
+    use crate::case::example::{announced, comment, incident, peer};
+    use crate::case::{Counterpart, FieldMap, Form, Groups, Holder, Towards, derive_create};
+
+    #[test]
+    fn a_33_a_case_passes_no_site_twice() {
+        let (peer, groups, fields) = (peer(), Groups::default(), FieldMap::plain());
+        let (towards, holder) = (Towards::Upstream, Holder::Peer);
+        let above = Counterpart { peer: &peer, towards, holder, groups: &groups, internal: false, fields };
+        let mut operations = derive_create(&incident(), Form::default(), vec![peer.clone()], above);
+        let Operation::Create(mut create) = operations.remove(0) else { panic!() };
+        assert_eq!(Operation::Create(create.clone()).check(), Ok(()));
+        create.trace_route.extend(["x".parse().unwrap(), peer.clone()]);
+        let fault = Operation::Create(create).check();
+        assert_eq!(fault, Err(ContentFault::PassedTwice(peer)));
+    }
 
     #[test]
     fn what_contradicts_itself_is_refused_by_name() {

@@ -69,9 +69,11 @@ impl Arriving {
     }
 
     /// Whether it comes from below and was sent in knowledge of all that this site had said, and takes up where this site
-    /// was not made to begin anew: two honest changes that cross, and what comes after a loss, are never at fault.
+    /// was not made to begin anew: two honest changes that cross, and what comes after a loss, are never at fault. Who
+    /// says that it has seen more than there is claims to know all.
     fn knows_all(&self) -> bool {
-        decides(self) && self.seen == Some(self.record.sent) && self.record.applied_digest.is_some()
+        let knows = self.seen.is_some_and(|seen| seen >= self.record.sent);
+        decides(self) && knows && self.record.applied_digest.is_some()
     }
 }
 
@@ -603,16 +605,13 @@ fn with_left(told: String, left: &[FieldName]) -> String {
     format!("{told}; left alone, by this site's field map: {}", names.join(", "))
 }
 
-/// Both values, the one that is kept and the one that is not (C-47).
+/// Both values whole, the one that is kept and the one that is not (C-47): nowhere else the loser is sure to stay.
 fn told_conflict(conflict: &Conflict) -> String {
-    /// Characters of each value; a solution can be long, and the whole of ours stands in the record.
-    const SHOWN: usize = 2000;
-    let short = |text: &str| text.chars().take(SHOWN).collect::<String>();
     format!(
         "{}: both sites changed it; here \"{}\", there \"{}\"; kept: {}",
         conflict.field.as_str(),
-        short(&conflict.ours),
-        short(&conflict.theirs),
+        conflict.ours,
+        conflict.theirs,
         kept(conflict.winner)
     )
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use super::{Engine, EngineError, settle};
 use crate::case::agreed::together;
 use crate::case::{
-    Agreed, Alias, Between, ContentDigest, ExchangeId, FieldMap, Incident, IncidentId, Standing, Towards,
+    Agreed, Alias, Between, ContentDigest, ExchangeId, FieldMap, Incident, IncidentId, Standing, Texts, Towards,
 };
-use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT};
+use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord};
 
 /// Records read in one go.
@@ -37,9 +37,9 @@ pub(super) struct Digests {
 
 impl Picture {
     /// The record, as both sites should have it.
-    pub fn agreed(&self, incident: &Incident, fields: &FieldMap) -> Agreed {
+    pub fn agreed(&self, incident: &Incident, fields: &FieldMap, texts: Texts) -> Agreed {
         let ExchangeKey { peer, exchange } = &self.key;
-        let between = Between { peer, exchange: *exchange, towards: self.record.leg.towards(), fields };
+        let between = Between { peer, exchange: *exchange, towards: self.record.leg.towards(), fields, texts };
         Agreed::of(incident, between).with_files(Some(&self.files))
     }
 }
@@ -51,21 +51,31 @@ impl Engine {
         client: &Alias,
         after: Option<ExchangeId>,
         through: Option<ExchangeId>,
+        texts: Texts,
     ) -> Result<DigestPage, EngineError> {
+        self.may_compare(client, texts)?;
         // It reads much of the store: for one client after the other.
         let _one_at_a_time = self.0.digesting.lock().await;
-        let digests = self.store_digests(client, Towards::Client, after, through).await?.all;
+        let digests = self.store_digests(client, (Towards::Client, texts), after, through).await?.all;
         Ok(match digests.len() > BATCH_LIMIT {
             true => DigestPage { parts: parts(&digests, through), ..DigestPage::default() },
             false => DigestPage { exchanges: digests.iter().map(one).collect(), ..DigestPage::default() },
         })
     }
 
+    /// What is hidden from a client is not compared with it word by word: the answer would tell of it.
+    pub(super) fn may_compare(&self, client: &Alias, texts: Texts) -> Result<(), EngineError> {
+        if texts == Texts::Whole && self.settings().hides_addresses_from(client) {
+            return Err(ProblemType::BadRequest.with("addresses are hidden here; ask without `whole`").into());
+        }
+        Ok(())
+    }
+
     /// Every exchange with `peer` in a range, in order, with the digest of its record.
     pub(super) async fn store_digests(
         &self,
         peer: &Alias,
-        towards: Towards,
+        (towards, texts): (Towards, Texts),
         after: Option<ExchangeId>,
         through: Option<ExchangeId>,
     ) -> Result<Digests, EngineError> {
@@ -101,7 +111,7 @@ impl Engine {
                             0
                         }
                         _ => {
-                            let between = Between { peer, exchange, towards, fields };
+                            let between = Between { peer, exchange, towards, fields, texts };
                             Agreed::of(&incident, between).with_files(files.get(&incident.id)).digest()
                         }
                     };

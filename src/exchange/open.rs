@@ -123,14 +123,20 @@ impl Engine {
     }
 
     pub(super) fn to_open(&self, key: &ExchangeKey, create: &Create, raw: &RawValue) -> Open {
+        let mut create = create.clone();
+        // Whoever hands it on has to be seen by the next site, whatever it calls itself.
+        if create.trace_route.last() != Some(&key.peer) {
+            create.trace_route.retain(|alias| *alias != key.peer);
+            create.trace_route.push(key.peer.clone());
+        }
         Open {
             peer: key.peer.clone(),
             exchange: key.exchange,
-            create: create.clone(),
             sha256: ContentDigest::of(raw.get().as_bytes()),
-            accept: self.accept_template(&key.peer, create),
+            accept: self.accept_template(&key.peer, &create),
             submission: self.opened_submission(),
             at: self.now(),
+            create,
         }
     }
 

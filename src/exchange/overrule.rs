@@ -2,7 +2,7 @@
 
 use super::work::{action, check_not_given_back, client_reference, form};
 use super::{Engine, EngineError};
-use crate::case::{Action, Case, CaseId, CaseLink, Edit, Incident, IncidentId, OwnCase};
+use crate::case::{Action, Case, CaseId, CaseLink, Edit, Incident, IncidentId, OwnCase, PhaseGroup};
 use crate::protocol::operator::OverrideRequest;
 use crate::store::{Write, Writer};
 
@@ -11,7 +11,7 @@ impl Engine {
     /// the case as the client sees it.
     pub async fn overrule(&self, id: IncidentId, request: &OverrideRequest) -> Result<Case, EngineError> {
         let incident = self.incident(id).await?;
-        client_reference(&incident)?;
+        let client = &client_reference(&incident)?.peer;
         check_not_given_back(&incident)?;
         let Some(shown) = incident.case.clone() else {
             return Err(action(format!("incident {id} has no case yet; accept it with a case ID of its own")));
@@ -23,11 +23,13 @@ impl Engine {
             (false, true) if incident.own_case == OwnCase::default() => {
                 return Err(action(format!("nothing of the case of incident {id} is overridden")));
             }
-            (false, true) => (
-                incident.upstream_case.clone().unwrap_or(shown),
-                OwnCase::default(),
-                "the upstream's case is shown again",
-            ),
+            (false, true) => match incident.upstream_case.clone() {
+                Some(case) => (case, OwnCase::default(), "the upstream's case is shown again"),
+                None => {
+                    let case = restored(&incident, shown, self.filled_template(id, client)?);
+                    (case, OwnCase::default(), "the case as the settings fill it in is shown again")
+                }
+            },
             (true, false) => {
                 let (case, own_case) = overridden(&incident, shown, request)?;
                 (case, own_case, "the case is shown in our own words")
@@ -43,6 +45,19 @@ impl Engine {
         self.write_decision(write).await?;
         Ok(case)
     }
+}
+
+/// The case that no upstream has, with the parts that are ours taken from the template and the state.
+fn restored(incident: &Incident, shown: Case, template: Case) -> Case {
+    let own = incident.own_case;
+    let status = match (own.status, incident.work.phase.group()) {
+        (false, _) => shown.status,
+        (true, PhaseGroup::Resolution) => template.status,
+        (true, PhaseGroup::Validation) => Case::RESOLVED.to_owned(),
+        (true, PhaseGroup::Done) => Case::CLOSED.to_owned(),
+    };
+    let (id, link) = (if own.id { template.id } else { shown.id }, if own.link { template.link } else { shown.link });
+    Case { id, link, status, contact: shown.contact }
 }
 
 /// The case with the values that are given, and which parts are ours then. An ID of ours never stands with a link to

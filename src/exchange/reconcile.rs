@@ -18,7 +18,7 @@ use crate::case::agreed::together;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
-    Incident, IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Towards, Upward, told,
+    Incident, IncidentId, Leg, Milestone, Operation, Phase, Relayed, Subject, Texts, Towards, Upward, told,
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
@@ -54,6 +54,7 @@ impl Engine {
         operator: Option<&str>,
     ) -> Result<ReconcileAnswer, EngineError> {
         let (alias, upstream) = self.upstream_with(capability::RECONCILE).await?;
+        let texts = self.compared_texts(&alias).await?;
         self.detect_all().await?;
         let mut answer = ReconcileAnswer::default();
         let suspects = match incident {
@@ -62,13 +63,22 @@ impl Engine {
                 answer.compared = 1;
                 vec![exchange]
             }
-            None => self.suspects(&alias, upstream.as_ref(), &mut answer).await?,
+            None => self.suspects(&alias, upstream.as_ref(), texts, &mut answer).await?,
         };
         for page in suspects.chunks(TRANSACTION_LIMIT) {
-            self.look_closely(&alias, upstream.as_ref(), page, operator, &mut answer).await?;
+            self.look_closely(&alias, upstream.as_ref(), page, (operator, texts), &mut answer).await?;
         }
         self.tell_drift(&alias, &answer);
         Ok(answer)
+    }
+
+    /// Word by word, where neither of the two hides addresses from the other.
+    async fn compared_texts(&self, alias: &Alias) -> Result<Texts, EngineError> {
+        let peer = alias.clone();
+        let record = self.state().read(move |view| view.peer(&peer)).await?;
+        let shows = record.capabilities.iter().any(|one| one == capability::WHOLE_TEXTS);
+        let hides = self.settings().hides_addresses_from(alias);
+        Ok(if shows && !hides { Texts::Whole } else { Texts::Hidden })
     }
 
     /// The exchange of an incident with the upstream.
@@ -85,9 +95,11 @@ impl Engine {
         &self,
         alias: &Alias,
         upstream: &dyn Upstream,
+        texts: Texts,
         answer: &mut ReconcileAnswer,
     ) -> Result<Vec<ExchangeId>, EngineError> {
-        let Digests { all: ours, superseded } = self.store_digests(alias, Towards::Upstream, None, None).await?;
+        let Digests { all: ours, superseded } =
+            self.store_digests(alias, (Towards::Upstream, texts), None, None).await?;
         answer.compared = (ours.len() - superseded.len()) as u64;
         let mut suspects = Vec::new();
         let mut ranges = vec![(None, None)];
@@ -98,7 +110,7 @@ impl Engine {
                 break;
             }
             requests += 1;
-            let page = upstream.digests(after, through).await?;
+            let page = upstream.digests(after, through, texts).await?;
             if page.parts.is_empty() {
                 let theirs = page.exchanges.iter().map(|one| (one.exchange, one.digest.clone()));
                 let mut found = differing(within(&ours, after, through), theirs.collect());
@@ -133,18 +145,18 @@ impl Engine {
         alias: &Alias,
         upstream: &dyn Upstream,
         exchanges: &[ExchangeId],
-        operator: Option<&str>,
+        (operator, texts): (Option<&str>, Texts),
         answer: &mut ReconcileAnswer,
     ) -> Result<(), EngineError> {
         let mut pictures: HashMap<ExchangeId, Picture> =
             self.pictures(alias, exchanges).await?.into_iter().map(|one| (one.key.exchange, one)).collect();
-        let theirs = upstream.exchanges_of(exchanges).await?.exchanges;
+        let theirs = upstream.exchanges_of(exchanges, texts).await?.exchanges;
         let mut theirs: HashMap<ExchangeId, ExchangeSnapshot> =
             theirs.into_iter().map(|one| (one.exchange, one)).collect();
         let settings = self.settings();
         for exchange in exchanges {
             match (pictures.remove(exchange), theirs.remove(exchange)) {
-                (Some(picture), Some(snapshot)) => match drift(picture, snapshot, settings.fields(alias)) {
+                (Some(picture), Some(snapshot)) => match drift(picture, snapshot, settings.fields(alias), texts) {
                     Compared::InMotion => answer.in_motion += 1,
                     Compared::Alike => {}
                     Compared::Drift(mut drift) => {
@@ -295,13 +307,13 @@ enum Compared {
 }
 
 /// Two pictures of one exchange. They are compared when both sites have got everything from each other.
-fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compared {
+fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap, texts: Texts) -> Compared {
     let record = &picture.record;
     let at_rest = !picture.in_motion && (record.sent, record.applied) == (theirs.applied, theirs.sent);
     match (&picture.incident, &theirs.agreed) {
         _ if is_given_back(&picture) => Compared::Alike,
         (Some(incident), Some(agreed)) if at_rest => {
-            let differences = picture.agreed(incident, fields).differences(agreed);
+            let differences = picture.agreed(incident, fields, texts).differences(agreed);
             match differences.is_empty() {
                 true => Compared::Alike,
                 false => {

@@ -4,7 +4,7 @@
 use super::poll_case::FORGOTTEN;
 use super::work::{action, check_not_given_back};
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, IncidentId, Leg, Reference, Towards, Upward};
+use crate::case::{Action, IncidentId, Leg, Reference, Texts, Towards, Upward};
 use crate::protocol::ProblemType;
 use crate::protocol::site::capability;
 use crate::state::ExchangeKey;
@@ -39,7 +39,7 @@ impl Engine {
                 ))
                 .into());
         }
-        let page = upstream.exchanges_of(&[key.exchange]).await?.exchanges;
+        let page = upstream.exchanges_of(&[key.exchange], Texts::Hidden).await?.exchanges;
         if !page.iter().any(|one| one.exchange == key.exchange) {
             self.park(vec![(key, FORGOTTEN.to_owned())]).await?;
             return Err(ProblemType::Action.with(format!("{alias} does not know the exchange; it is parked")).into());

@@ -10,8 +10,8 @@ use super::{Engine, EngineError};
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Alias, Case, Changes, Downward, ExchangeId, FieldName, Holder, Incident, IncidentId, Leg, Phase, Shadow, Towards,
-    TransactionId,
+    Alias, Case, Changes, Downward, ExchangeId, FieldName, Holder, Incident, IncidentId, Leg, Phase, Shadow, Texts,
+    Towards, TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, PAGE_BYTES, ProblemType, SnapshotStep, TransactionAnswer, TransactionList,
@@ -51,7 +51,13 @@ impl Engine {
     }
 
     /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out.
-    pub async fn exchanges_of(&self, client: &Alias, exchanges: &[ExchangeId]) -> Result<ExchangePage, EngineError> {
+    pub async fn exchanges_of(
+        &self,
+        client: &Alias,
+        exchanges: &[ExchangeId],
+        texts: Texts,
+    ) -> Result<ExchangePage, EngineError> {
+        self.may_compare(client, texts)?;
         let cursor = self.feed_end(client).await?.to_string();
         let settings = self.settings();
         let pictures = self.pictures(client, exchanges).await?;
@@ -62,7 +68,7 @@ impl Engine {
                 .incident
                 .as_ref()
                 .filter(|_| !one.in_motion)
-                .map(|incident| one.agreed(incident, settings.fields(client))),
+                .map(|incident| one.agreed(incident, settings.fields(client), texts)),
             ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
         });
         Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })

@@ -9,8 +9,8 @@ use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
 use super::{Engine, EngineError, settle};
 use crate::case::{
-    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, Standing,
-    Submission, Towards, Upward,
+    Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, OWN_AUTHOR,
+    PhaseGroup, Standing, Submission, Towards, Upward,
 };
 use crate::protocol::{ProblemType, WhyAnswer};
 use crate::store::{Write, Writer};
@@ -54,8 +54,10 @@ impl Engine {
         let is_open =
             |known: &&Known| !known.record.leg.is_over() || known.needs_a_person() || !known.pending.is_empty();
         let asked_again = incident.client.is_none() && incident.submission != Submission::Requested;
+        // A site between two waits for the one that has to act, and for its own people where neither has.
         let chosen = exchanges.iter().filter(|known| is_open(known) || !asked_again).min_by_key(|known| {
-            (!known.needs_a_person(), !is_open(known), known.record.leg.towards() == Towards::Client)
+            let is_here = of_exchange(known).side == Side::Here;
+            (!known.needs_a_person(), !is_open(known), is_here, known.record.leg.towards() == Towards::Client)
         });
         if let Some(known) = chosen {
             return Ok(told(id, Some(known.key.exchange), of_exchange(known)));
@@ -79,7 +81,7 @@ impl Engine {
             let line = self.why(id).await?.line;
             let note = Comment {
                 id: note_id(id, &line),
-                author: "casebridge".into(),
+                author: OWN_AUTHOR.into(),
                 written_at: self.now(),
                 text: line,
                 internal: true,
@@ -253,6 +255,7 @@ pub(super) fn of_exchange(known: &Known) -> Answer {
 fn step(known: &Known) -> Answer {
     let (record, pending) = (&known.record, known.pending.len());
     let (peer, since) = (&known.key.peer, Some(record.since));
+    let is_solved = record.shadow.phase.group() == PhaseGroup::Validation;
     let theirs = |what: String| Answer::new(what, Side::Peer(peer.clone()), since);
     let ours = |what: String, remedy: &str| {
         let id = record.incident().map_or_else(|| "ID".to_owned(), |id| id.to_string());
@@ -270,6 +273,13 @@ fn step(known: &Known) -> Answer {
         }
         Leg::Upward { step: Upward::AwaitingCase { .. }, .. } => {
             theirs(carried(format!("the case ID and link: a person at {peer} decides")))
+        }
+        Leg::Upward { step: Upward::Open { .. }, .. } if is_solved => {
+            ours(carried("a person here: the case is solved".into()), "casebridge close ID, or casebridge reopen ID")
+        }
+        Leg::Downward(Downward::Open { .. }) if is_solved => {
+            theirs(carried(format!("{peer} to close the case, or to reopen it: it is solved")))
+                .remedied_by("nothing, or close it here")
         }
         Leg::Upward { step: Upward::Open { .. }, .. } if record.holder == Holder::Us => ours(
             carried(format!("a person here, who has the case in hand and not {peer}")),

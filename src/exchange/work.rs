@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Engine, EngineError};
 use crate::case::text::line;
 use crate::case::{
-    Action, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Ending, Field, HandOver, Incident,
-    IncidentId, Person, Phase, PhaseGroup, Reference, Standing, Submission, Towards,
+    Action, Alias, Case, CaseAction, CaseId, CaseLink, Comment, CompletionCode, Edit, Ending, Field, HandOver,
+    Incident, IncidentId, Person, Phase, PhaseGroup, Reference, Standing, Submission, Towards, reopened_remark,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::operator::{AcceptRequest, WorkRequest};
@@ -64,10 +64,7 @@ impl Engine {
         if !client.standing.is_open() {
             return Err(action(format!("the exchange is {}", client.standing.as_str())));
         }
-        let mut case = self
-            .case_template()
-            .fill(id, &client.peer)
-            .map_err(|fault| action(format!("the case template of the settings gives no case ID or link: {fault}")))?;
+        let mut case = self.filled_template(id, &client.peer)?;
         if let Some(given) = &request.case_id {
             case.id = given.parse::<CaseId>().map_err(|fault| form(format!("case ID {fault}")))?;
             case.link = None;
@@ -124,6 +121,17 @@ impl Engine {
             return Err(action(format!("incident {id} was submitted to nobody; there is nothing to cancel")));
         }
         let decision = decision.meant(&incident, request);
+        let ends = matches!(decision, Decision::Resolve | Decision::Close);
+        let incident = if ends && is_untaken(&incident) {
+            // Who solves a case here has taken it; what is refused of it changes nothing.
+            let case = Some(self.filled_template(id, &client_reference(&incident)?.peer)?);
+            self.edit_for(&Incident { case, ..incident }, decision, request)?;
+            let taken = AcceptRequest { operator: request.operator.clone(), ..AcceptRequest::default() };
+            self.accept_once(id, &taken).await?;
+            self.incident(id).await?
+        } else {
+            incident
+        };
         let edit = self.edit_for(&incident, decision, request)?;
         if decision == Decision::Reopen && self.stays_closed(&incident).await? {
             return self.submit_anew(&incident, edit, &request.operator).await;
@@ -223,9 +231,7 @@ impl Engine {
         let reopens = decision == Decision::Reopen;
         let mut comments = self.comment(&request.comment, &request.operator)?;
         if let Some(solution) = incident.work.solution.as_ref().filter(|_| reopens) {
-            // Where the Reopen arrives a rule keeps it (C-16): told there as well, it would stand there twice.
-            let text = format!("Reopened. Previous solution was: {solution}");
-            let kept = self.comment(&Some(text), &request.operator)?;
+            let kept = self.comment(&Some(reopened_remark(solution)), &request.operator)?;
             comments.extend(kept.into_iter().map(|comment| Comment { internal: true, ..comment }));
         }
         let edit = Edit {
@@ -239,6 +245,12 @@ impl Engine {
         };
         self.check_ownership(incident, decision, &edit)?;
         Ok(edit)
+    }
+
+    /// The case as the settings fill it in for a client's incident.
+    pub(super) fn filled_template(&self, id: IncidentId, client: &Alias) -> Result<Case, EngineError> {
+        let filled = self.case_template().fill(id, client);
+        filled.map_err(|fault| action(format!("the case template of the settings gives no case ID or link: {fault}")))
     }
 
     /// Whether the upstream has it, or is to have it: an exchange begins before the store knows of it.
@@ -386,6 +398,12 @@ pub(super) fn check_not_given_back(incident: &Incident) -> Result<(), EngineErro
         return Err(action(format!("incident {} was rejected; its client submits it anew", incident.id)));
     }
     Ok(())
+}
+
+/// Whether it is a client's, and nobody here has decided about it yet.
+fn is_untaken(incident: &Incident) -> bool {
+    let open = |one: &Reference| one.towards == Towards::Client && one.standing.is_open();
+    incident.case.is_none() && incident.references.iter().any(open)
 }
 
 pub(super) fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {

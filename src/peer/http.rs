@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{PeerError, Upstream};
 use crate::case::evidence::Receipt;
 use crate::case::text::shown;
-use crate::case::{ContentDigest, ExchangeId};
+use crate::case::{ContentDigest, ExchangeId, Texts};
 use crate::config::certificate;
 use crate::config::settings::{self, Login};
 use crate::protocol::attachment::OFFSET;
@@ -250,17 +250,22 @@ impl Upstream for HttpUpstream {
         Ok(page)
     }
 
-    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+    async fn exchanges_of(&self, exchanges: &[ExchangeId], texts: Texts) -> Result<ExchangePage, PeerError> {
         let ids: Vec<String> = exchanges.iter().map(ExchangeId::to_string).collect();
-        let path = format!("/v1/exchanges?exchange={}", ids.join(","));
+        let path = format!("/v1/exchanges?{}exchange={}", whole(texts), ids.join(","));
         let page: ExchangePage = self.call_for(self.get(&path), self.settings.request_timeout, RECORDS_LIMIT).await?;
         check_length(page.exchanges.len(), exchanges.len())?;
         Ok(page)
     }
 
-    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+    async fn digests(
+        &self,
+        after: Option<ExchangeId>,
+        through: Option<ExchangeId>,
+        texts: Texts,
+    ) -> Result<DigestPage, PeerError> {
         let bound = |name, id: Option<ExchangeId>| id.map(|id| format!("{name}={id}&")).unwrap_or_default();
-        let path = format!("/v1/digests?{}{}", bound("after", after), bound("through", through));
+        let path = format!("/v1/digests?{}{}{}", bound("after", after), bound("through", through), whole(texts));
         self.call(self.get(path.trim_end_matches(['?', '&'])), self.settings.request_timeout).await
     }
 
@@ -307,6 +312,14 @@ impl Upstream for HttpUpstream {
         }
         let limit = usize::try_from(most).unwrap_or(BODY_LIMIT);
         read(answer, limit, &self.large).await.map(|(piece, _)| piece)
+    }
+}
+
+/// What asks for texts word by word, before another parameter or at the end.
+fn whole(texts: Texts) -> &'static str {
+    match texts {
+        Texts::Whole => "whole=true&",
+        Texts::Hidden => "",
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::case::evidence::Receipt;
-use crate::case::{ContentDigest, ExchangeId};
+use crate::case::{ContentDigest, ExchangeId, Texts};
 use crate::protocol::{
     ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, ReceiptAnswer, ReceiptTaken, SiteAnswer,
     TransactionList, UpdateAnswer,
@@ -50,10 +50,15 @@ pub trait Upstream: Send + Sync {
     async fn exchanges(&self, after: Option<ExchangeId>, limit: usize) -> Result<ExchangePage, PeerError>;
 
     /// At most [`crate::protocol::TRANSACTION_LIMIT`] exchanges with their records; asked of a peer that has `reconcile`.
-    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError>;
+    async fn exchanges_of(&self, exchanges: &[ExchangeId], texts: Texts) -> Result<ExchangePage, PeerError>;
 
     /// Digests over the exchanges after the first and up to the second; asked of a peer that has `reconcile`.
-    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError>;
+    async fn digests(
+        &self,
+        after: Option<ExchangeId>,
+        through: Option<ExchangeId>,
+        texts: Texts,
+    ) -> Result<DigestPage, PeerError>;
 
     /// How many bytes of a file it has; none where the exchange awaits no such file.
     async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError>;

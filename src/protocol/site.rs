@@ -13,6 +13,9 @@ pub mod capability {
     pub const REOPEN: &str = "reopen";
     /// `GET /v1/digests`, and `GET /v1/exchanges?exchange=` with `agreed`.
     pub const RECONCILE: &str = "reconcile";
+    /// Texts are compared word by word where they are asked for with `whole=true`, since this site hides nothing from the
+    /// client; else, as by older sites, without addresses.
+    pub const WHOLE_TEXTS: &str = "whole_texts";
     /// A Create whose form has `link`.
     pub const LINK: &str = "link";
     /// `GET` and `POST /v1/receipts`.

@@ -47,7 +47,7 @@ pub(super) fn split_peer(key: &[u8]) -> Option<(Alias, &[u8])> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExchangeRecord {
     pub leg: Leg,
-    /// When the leg came to its present step.
+    /// When the exchange came to where it stands: its step, who has the case in hand, and whether that is solved.
     pub since: Timestamp,
     /// When the peer last gave news of this exchange.
     pub heard: Timestamp,

@@ -201,6 +201,8 @@ async fn c_20_what_the_phase_does_not_allow_is_refused_with_its_reason_and_chang
     };
     refused(2, "reopen", "open").await;
     refused(2, "assign", "in this site's hands already").await;
+    // Whoever says that it has seen more than there is knows all.
+    assert_refused(&caller.operate(knowing(99, 2, "reopen", json!({}))).await, 409, "illegal", &["reopen", "open"]);
     assert_eq!(caller.operate(knowing(1, 2, "close", json!({}))).await["outcome"], "applied");
     refused(3, "resolve", "closed").await;
     // One that had not heard of everything may have crossed something, and is borne.

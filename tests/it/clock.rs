@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use casebridge::case::{ContentDigest, Deposit, Event, ExchangeId};
+use casebridge::case::{ContentDigest, Deposit, Event, ExchangeId, Texts};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
 use casebridge::exchange::{Engine, Parts, Pushed, SiteKey};
@@ -188,11 +188,11 @@ impl Upstream for Fake {
         Ok(ExchangePage { cursor: "c-0".into(), exchanges: Vec::new(), more: false })
     }
 
-    async fn exchanges_of(&self, _: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+    async fn exchanges_of(&self, _: &[ExchangeId], _: Texts) -> Result<ExchangePage, PeerError> {
         self.exchanges(None, 0).await
     }
 
-    async fn digests(&self, _: Option<ExchangeId>, _: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+    async fn digests(&self, _: Option<ExchangeId>, _: Option<ExchangeId>, _: Texts) -> Result<DigestPage, PeerError> {
         Ok(DigestPage::default())
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use casebridge::case::{
     Agreed, Alias, Between, Case, Comment, CompletionCode, ContentDigest, Deposit, Edit, Ending, Event, ExchangeId,
-    FieldMap, Incident, IncidentId, Phase, Standing, Towards,
+    FieldMap, Incident, IncidentId, Phase, Standing, Texts, Towards,
 };
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
@@ -164,12 +164,17 @@ impl Upstream for Wire {
         self.partner.exchanges(&north(), after, limit).await.map_err(refused)
     }
 
-    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
-        self.partner.exchanges_of(&north(), exchanges).await.map_err(refused)
+    async fn exchanges_of(&self, exchanges: &[ExchangeId], texts: Texts) -> Result<ExchangePage, PeerError> {
+        self.partner.exchanges_of(&north(), exchanges, texts).await.map_err(refused)
     }
 
-    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
-        self.partner.digests(&north(), after, through).await.map_err(refused)
+    async fn digests(
+        &self,
+        after: Option<ExchangeId>,
+        through: Option<ExchangeId>,
+        texts: Texts,
+    ) -> Result<DigestPage, PeerError> {
+        self.partner.digests(&north(), after, through, texts).await.map_err(refused)
     }
 
     async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {
@@ -429,7 +434,8 @@ fn is_rejected(record: &Incident) -> bool {
 
 fn agreed(record: &Incident) -> Agreed {
     let one = &record.references[0];
-    let between = Between { peer: &one.peer, exchange: one.exchange, towards: one.towards, fields: FieldMap::plain() };
+    let (peer, exchange, towards, fields) = (&one.peer, one.exchange, one.towards, FieldMap::plain());
+    let between = Between { peer, exchange, towards, fields, texts: Texts::Whole };
     Agreed::of(record, between)
 }
 

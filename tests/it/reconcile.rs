@@ -283,6 +283,24 @@ async fn a_client_is_told_of_its_own_exchanges_alone() {
     assert_eq!(north.get("/v1/digests?after=x").await.status, 400);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_changed_in_silence_is_named_where_neither_site_hides_any() {
+    for (hides, named) in [("", 1), ("[upstream.attachments]\nhide_addresses = true\n", 0)] {
+        let end_user = format!("{hides}{SUBMIT_ALL}");
+        let pair = Relayed::start(Plan { end_user: &end_user, partner: ACCEPT_ALL }).await;
+        pair.end_user.insert(0, 1).await;
+        pair.open(1).await;
+        execute(&pair.partner, "UPDATE incident SET solution = 'Rerouted by 192.0.2.7'").await;
+        pair.end_user.when(1, "the solution", |shown| shown["solution"].is_string()).await;
+        settled(&pair).await;
+        silently(&pair.partner, "solution = 'Rerouted by 192.0.2.8'").await;
+        let answer = reconcile(&pair.end_user, false).await;
+        let rows = answer["differences"].as_array().unwrap();
+        assert_eq!((&answer["compared"], rows.len()), (&json!(1), named), "{answer}");
+        assert!(rows.iter().all(|row| row["field"] == "solution"), "{answer}");
+    }
+}
+
 /// A batch or a feed without what came with a later version.
 fn older(mut told: Value) -> Value {
     for one in told["operations"].as_array_mut().into_iter().flatten() {

@@ -40,6 +40,16 @@ async fn a_case_that_is_handed_on_is_the_same_at_three_sites() {
     row.vendor.act("/v1/incidents/1/resolve", by(json!({"solution": "Replaced the routing engine"}))).await;
     let solved = row.north.when(1, "the solution", |shown| shown["phase"] == "review").await;
     assert_eq!(solved["solution"], "Replaced the routing engine");
+    for (site, side) in [(&row.north, "here"), (&row.partner, "north"), (&row.vendor, "partner")] {
+        let waits = site.get("/v1/incidents/1/why").await.body;
+        assert_eq!(
+            (&waits["side"], waits["waits_for"].to_string().contains("solved")),
+            (&json!(side), true),
+            "{waits}"
+        );
+        let shown = site.get("/v1/incidents/1").await.body;
+        assert_ne!(waits["since"], shown["created_at"], "since it was solved");
+    }
     row.north.act("/v1/incidents/1/close", json!({"operator": "anna"})).await;
     row.vendor.step(1, "partner", "closed").await;
     row.at_rest().await;
@@ -53,10 +63,12 @@ async fn a_case_that_is_handed_on_is_the_same_at_three_sites() {
 async fn a_34_what_is_handled_here_makes_no_traffic_upstream() {
     let row = Row::start(RowPlan::default()).await;
     row.submitted().await;
-    row.partner.act("/v1/incidents/1/accept", by(json!({}))).await;
     row.north.act("/v1/incidents/1/update", json!({"comment": "Still down", "operator": "anna"})).await;
     row.partner.when(1, "the comment", |shown| comments(shown).len() == 1).await;
+    // Who solves it has taken it.
     row.partner.act("/v1/incidents/1/resolve", by(json!({"solution": "Reseated the card"}))).await;
+    let solved = row.north.when(1, "the solution", |shown| shown["phase"] == "review").await;
+    assert_eq!((&solved["case_id"], &solved["solution"]), (&json!("partner-1"), &json!("Reseated the card")));
     row.partner.act("/v1/incidents/1/close", by(json!({}))).await;
     row.north.step(1, "partner", "closed").await;
     row.at_rest().await;
@@ -238,6 +250,8 @@ async fn c_54_a_question_travels_down_two_hops_and_its_answer_up_two() {
     assert!(comments(&asked).contains(&"bert: Which firmware runs there?".to_owned()), "{asked}");
     row.at_rest().await;
     row.held_by(["us", "peer", "us", "peer"]).await;
+    let waits = row.partner.get("/v1/incidents/1/why").await.body;
+    assert_eq!(waits["side"], "north", "the one that was asked, and not the vendor: {waits}");
 
     row.partner.kill();
     let answer = json!({"group": "partner", "comment": "22.4R3", "operator": "anna"});
@@ -392,6 +406,38 @@ async fn a_32_an_override_survives_what_the_upstream_says_later_and_can_be_clear
     assert_eq!(case(&seen), [Some("vendor-1"), Some("https://vendor.example/vendor-1"), Some("Waiting")]);
     row.partner.command(&["override", "1", "--clear"]).refused(6, &["nothing of the case of incident 1"]);
     row.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_32_without_an_upstream_what_was_overridden_is_as_the_settings_fill_it_in_again() {
+    let row = Row::start(RowPlan::default()).await;
+    row.submitted().await;
+    row.partner.act("/v1/incidents/1/accept", by(json!({}))).await;
+    let before = row.north.step(1, "partner", "open").await;
+    row.partner.command(&["override", "1", "--case-id", "T-17", "--status", "Odd"]).ok();
+    let seen = row.north.when(1, "our own ID", |shown| shown["case_id"] == "T-17").await;
+    assert_eq!(case(&seen), [Some("T-17"), None, Some("Odd")]);
+    row.partner.act("/v1/incidents/1/resolve", by(json!({"solution": "Reseated", "status": "Odd"}))).await;
+    row.partner.command(&["override", "1", "--clear"]).ok();
+    let seen = row.north.when(1, "the template's ID", |shown| shown["case_id"] == "partner-1").await;
+    assert_eq!(case(&seen), [Some("partner-1"), case(&before)[1], Some("Resolved")]);
+    row.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_23_a_test_is_marked_once_though_each_site_on_its_way_is_in_test_mode() {
+    let plan = RowPlan { north: SUBMIT_ALL, partner: ESCALATE_ALL, vendor: ACCEPT_ALL };
+    let mut row = Row::new(plan).await;
+    for site in [&mut row.north, &mut row.partner] {
+        site.edit_config("[site]\n", "[site]\ntest_mode = true\n");
+    }
+    row.vendor.start().await;
+    row.partner.start().await;
+    row.north.start().await;
+    row.north.insert(0, 1).await;
+    let theirs = row.vendor.when(1, "the incident", |shown| shown["synopsis"].is_string()).await;
+    let synopsis = row.north.get("/v1/incidents/1").await.body["synopsis"].as_str().unwrap().to_owned();
+    assert_eq!(theirs["synopsis"], format!("[TEST] {synopsis}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

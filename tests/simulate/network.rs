@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use casebridge::case::evidence::Receipt;
-use casebridge::case::{Alias, ContentDigest, ExchangeId};
+use casebridge::case::{Alias, ContentDigest, ExchangeId, Texts};
 use casebridge::exchange::{Engine, EngineError};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::site::capability;
@@ -217,14 +217,19 @@ impl Upstream for Wire {
         self.call(move |engine| Box::pin(async move { engine.exchanges(&client, after, limit).await })).await
     }
 
-    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
+    async fn exchanges_of(&self, exchanges: &[ExchangeId], texts: Texts) -> Result<ExchangePage, PeerError> {
         let (client, exchanges) = (self.client(), exchanges.to_vec());
-        self.call(move |engine| Box::pin(async move { engine.exchanges_of(&client, &exchanges).await })).await
+        self.call(move |engine| Box::pin(async move { engine.exchanges_of(&client, &exchanges, texts).await })).await
     }
 
-    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
+    async fn digests(
+        &self,
+        after: Option<ExchangeId>,
+        through: Option<ExchangeId>,
+        texts: Texts,
+    ) -> Result<DigestPage, PeerError> {
         let client = self.client();
-        self.call(move |engine| Box::pin(async move { engine.digests(&client, after, through).await })).await
+        self.call(move |engine| Box::pin(async move { engine.digests(&client, after, through, texts).await })).await
     }
 
     async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {

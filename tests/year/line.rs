@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use casebridge::case::{ContentDigest, ExchangeId};
+use casebridge::case::{ContentDigest, ExchangeId, Texts};
 use casebridge::exchange::{Engine, EngineError};
 use casebridge::peer::{PeerError, Upstream};
 use casebridge::protocol::{
@@ -79,12 +79,17 @@ impl Upstream for End {
         self.0.partner()?.exchanges(&north(), after, limit).await.map_err(failed)
     }
 
-    async fn exchanges_of(&self, exchanges: &[ExchangeId]) -> Result<ExchangePage, PeerError> {
-        self.0.partner()?.exchanges_of(&north(), exchanges).await.map_err(failed)
+    async fn exchanges_of(&self, exchanges: &[ExchangeId], texts: Texts) -> Result<ExchangePage, PeerError> {
+        self.0.partner()?.exchanges_of(&north(), exchanges, texts).await.map_err(failed)
     }
 
-    async fn digests(&self, after: Option<ExchangeId>, through: Option<ExchangeId>) -> Result<DigestPage, PeerError> {
-        self.0.partner()?.digests(&north(), after, through).await.map_err(failed)
+    async fn digests(
+        &self,
+        after: Option<ExchangeId>,
+        through: Option<ExchangeId>,
+        texts: Texts,
+    ) -> Result<DigestPage, PeerError> {
+        self.0.partner()?.digests(&north(), after, through, texts).await.map_err(failed)
     }
 
     async fn attachment_offset(&self, _: ExchangeId, _: &ContentDigest) -> Result<Option<u64>, PeerError> {

@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::case::example::{comment, incident, peer};
 use crate::case::{
-    Agreed, Arrival, Between, Changes, Counterpart, ExchangeId, Groups, Holder, Incident, Operation, Phase, Towards,
-    apply, derive_create, derive_operations,
+    Agreed, Arrival, Between, Changes, Counterpart, ExchangeId, Groups, Holder, Incident, Operation, Phase, Texts,
+    Towards, apply, derive_create, derive_operations,
 };
 
 fn map(field: FieldName, direction: Direction, words: &[(&str, &str)], keep: bool) -> FieldMap {
@@ -233,7 +233,7 @@ fn what_is_not_taken_stays_also_where_a_rule_would_change_it() {
 
 fn agreed(incident: &Incident, towards: Towards, fields: &FieldMap) -> Agreed {
     let exchange = ExchangeId::from_bytes([7; 16]);
-    Agreed::of(incident, Between { peer: &peer(), exchange, towards, fields })
+    Agreed::of(incident, Between { peer: &peer(), exchange, towards, fields, texts: Texts::Hidden })
 }
 
 #[test]

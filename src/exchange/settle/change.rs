@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::{Scene, enqueue, is_superseded, step, upward_exchange};
+use super::{Scene, enqueue, is_superseded, stand, step, upward_exchange};
 use crate::case::{
     Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Reference, Shadow, Towards, Upward,
     derive_create, derive_operations,
@@ -128,6 +128,7 @@ pub(super) fn difference(
         }
         record.parked = None;
     }
+    let stood = stand(record);
     let after = record.shadow.after(&operations, incident, counterpart.has(incident), counterpart.fields);
     let before = std::mem::replace(&mut record.shadow, after);
     if operations.is_empty() {
@@ -147,6 +148,9 @@ pub(super) fn difference(
                 step(record, leg, scene.now);
             }
         }
+    }
+    if stand(record) != stood {
+        record.since = scene.now;
     }
     enqueue(transaction, key, record, operations, &before, scene)?;
     Ok(None)

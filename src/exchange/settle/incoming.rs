@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::answer::{forget, transacted};
 use super::change::difference;
-use super::{Changed, Scene, enqueue, step};
+use super::{Changed, Scene, enqueue, stand, step};
 use crate::case::{
     Changes, Holder, Incident, IncidentId, Leg, Merged, Operation, OperationKind, TransactionId, Upward,
 };
@@ -71,7 +71,7 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     if let Some(id) = &taken.transaction {
         transacted(&mut record, id, now)?;
     }
-    let sent = record.sent;
+    let (sent, stood) = (record.sent, stand(&record));
     // Said as if the detector had come first: what met is known to both histories then, whoever's value stays (C-47).
     let untold = match &taken.before {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
@@ -120,6 +120,9 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
     });
     if let Some(parked) = &stopped {
         record.park(parked.clone());
+    }
+    if stand(&record) != stood {
+        record.since = now;
     }
     transaction.put_exchange(&taken.key, &record)?;
     let queued = (record.sent > sent).then_some(Changed { leg: record.leg, holder: record.holder });

@@ -19,7 +19,7 @@ use tracing::debug;
 use super::fields::{Encoded, encode};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
-    Alias, Counterpart, ExchangeId, Holder, Incident, Leg, Operation, Shadow, SiteId, Towards, Upward, told,
+    Alias, Counterpart, ExchangeId, Holder, Incident, Leg, Operation, PhaseGroup, Shadow, SiteId, Towards, Upward, told,
 };
 use crate::config::Settings;
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, StateError, Transaction};
@@ -126,6 +126,11 @@ fn step(record: &mut ExchangeRecord, leg: Leg, now: Timestamp) {
         record.since = now;
     }
     record.leg = leg;
+}
+
+/// Who has the case in hand, and whether it is solved, beside the step.
+fn stand(record: &ExchangeRecord) -> (Holder, PhaseGroup) {
+    (record.holder, record.shadow.phase.group())
 }
 
 /// The key of an incident's exchange with the upstream.

@@ -83,6 +83,19 @@ fn who_has_the_case_in_hand_and_a_switch_are_told() {
 }
 
 #[test]
+fn what_is_solved_waits_for_whoever_submitted_it() {
+    let case = || "CASE-7".parse().unwrap();
+    let mut above = known(up(Upward::Open { transaction: transaction(), case: case() }));
+    let mut below = known(Leg::Downward(Downward::Open { incident: IncidentId(7), case: case() }));
+    for (one, side) in [(&mut above, Side::Here), (&mut below, Side::Peer(peer()))] {
+        one.record.shadow.phase = crate::case::Phase::Review;
+        let answer = of_exchange(one);
+        assert_eq!(answer.side, side, "{answer:?}");
+        assert!(answer.waits_for.contains("solved"), "{answer:?}");
+    }
+}
+
+#[test]
 fn what_is_pending_is_told() {
     let open = up(Upward::AwaitingCase { transaction: transaction() });
     let busy = Known { pending: vec![(1, entry()), (2, entry())], ..known(open) };
