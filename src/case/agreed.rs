@@ -17,7 +17,7 @@ use super::ending::Ending;
 use super::fields::{FieldMap, FieldName};
 use super::hide::{hide_addresses, hide_in_case};
 use super::id::{Alias, ExchangeId};
-use super::incident::{Case, Comment, Incident};
+use super::incident::{Case, Comment, Incident, Work};
 use super::milestone::{Fact, Milestone};
 use super::ownership::Field;
 use super::phase::{CompletionCode, PhaseGroup};
@@ -142,6 +142,15 @@ pub struct Between<'a> {
     pub towards: Towards,
     pub fields: &'a FieldMap,
     pub texts: Texts,
+    /// Whether a Cancel ended it, also where the record does not show that any more; see [`may_be_canceled`].
+    pub canceled: bool,
+}
+
+/// Whether a record that does not look canceled may be: nobody hears of another solution or code after a Cancel.
+pub fn may_be_canceled(work: &Work) -> bool {
+    work.phase.group() != PhaseGroup::Resolution
+        && work.completion_code == Some(CompletionCode::AbandonedByUser)
+        && Ending::of(work).is_none()
 }
 
 impl Between<'_> {
@@ -159,10 +168,8 @@ impl Agreed {
         let group = work.phase.group();
         let in_resolution = group == PhaseGroup::Resolution;
         // Where the solution does not pass, the one that a Cancel leaves is not to be seen.
-        let abandoned = !fields.is_shared(FieldName::Solution)
-            && !in_resolution
-            && work.completion_code == Some(CompletionCode::AbandonedByUser);
-        let withdrawn = abandoned || Ending::of(work) == Some(Ending::Cancel);
+        let unseen = may_be_canceled(work) && (between.canceled || !fields.is_shared(FieldName::Solution));
+        let withdrawn = unseen || Ending::of(work) == Some(Ending::Cancel);
         // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
         let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).
@@ -325,8 +332,7 @@ mod tests {
     use super::*;
     use crate::case::example::{comment, incident, peer};
     use crate::case::{
-        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, Work, apply,
-        derive_operations,
+        Arrival, Changes, Counterpart, Groups, Holder, Operation, Phase, Shadow, Towards, apply, derive_operations,
     };
 
     const DOWN: Towards = Towards::Client;
@@ -340,7 +346,7 @@ mod tests {
     }
 
     fn between(incident: &Incident, towards: Towards, fields: &FieldMap, texts: Texts) -> Agreed {
-        Agreed::of(incident, Between { peer: &peer(), exchange: exchange(), towards, fields, texts })
+        Agreed::of(incident, Between { peer: &peer(), exchange: exchange(), towards, fields, texts, canceled: false })
     }
 
     /// What one site does, and what the other makes of the operations.
@@ -433,6 +439,11 @@ mod tests {
         let differences = of(&ours, DOWN, FieldMap::plain()).differences(&of(&theirs, DOWN, FieldMap::plain()));
         let fields: Vec<_> = differences.iter().map(|one| one.field.as_str()).collect();
         assert_eq!(fields, ["solution", "comment"]);
+        // One that a Cancel ended is over, whatever was written into it since.
+        let (peer, fields) = (peer(), FieldMap::plain());
+        let canceled =
+            Between { peer: &peer, exchange: exchange(), towards: DOWN, fields, texts: Texts::Whole, canceled: true };
+        assert_eq!(Agreed::of(&ours, canceled), Agreed::of(&theirs, canceled));
     }
 
     #[test]

@@ -394,6 +394,7 @@ impl Site {
             towards: self.towards,
             fields: FieldMap::plain(),
             texts: Texts::Whole,
+            canceled: true,
         };
         Agreed::of(&self.record, between)
     }

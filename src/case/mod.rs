@@ -60,7 +60,7 @@ mod both_sides;
 #[cfg(test)]
 pub(crate) mod example;
 
-pub use agreed::{Agreed, Between, Difference, Subject, Texts};
+pub use agreed::{Agreed, Between, Difference, Subject, Texts, may_be_canceled};
 pub use apply::{
     Arrival, Edit, OWN_AUTHOR, apply, completed, depends_on_record, is_canceled_elsewhere, is_remark, reopened_remark,
 };

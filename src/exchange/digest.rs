@@ -7,6 +7,7 @@ use super::{Engine, EngineError, settle};
 use crate::case::agreed::together;
 use crate::case::{
     Agreed, Alias, Between, ContentDigest, ExchangeId, FieldMap, Incident, IncidentId, Standing, Texts, Towards,
+    may_be_canceled,
 };
 use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord};
@@ -39,7 +40,8 @@ impl Picture {
     /// The record, as both sites should have it.
     pub fn agreed(&self, incident: &Incident, fields: &FieldMap, texts: Texts) -> Agreed {
         let ExchangeKey { peer, exchange } = &self.key;
-        let between = Between { peer, exchange: *exchange, towards: self.record.leg.towards(), fields, texts };
+        let (towards, canceled) = (self.record.leg.towards(), self.record.shadow.is_canceled());
+        let between = Between { peer, exchange: *exchange, towards, fields, texts, canceled };
         Agreed::of(incident, between).with_files(Some(&self.files))
     }
 }
@@ -90,6 +92,7 @@ impl Engine {
             }
             let ids: Vec<IncidentId> = page.iter().map(|incident| incident.id).collect();
             let files = self.store().announced_files(peer, &ids).await?;
+            let canceled = self.canceled(peer, &page).await?;
             for incident in page {
                 // A record comes once for each of its references, in the order of these.
                 let of_peer = incident.references.iter().filter(|one| one.peer == *peer);
@@ -111,7 +114,14 @@ impl Engine {
                             0
                         }
                         _ => {
-                            let between = Between { peer, exchange, towards, fields, texts };
+                            let between = Between {
+                                peer,
+                                exchange,
+                                towards,
+                                fields,
+                                texts,
+                                canceled: canceled.contains(&exchange),
+                            };
                             Agreed::of(&incident, between).with_files(files.get(&incident.id)).digest()
                         }
                     };
@@ -119,6 +129,19 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Those of records that do not show by themselves whether a Cancel ended them.
+    async fn canceled(&self, peer: &Alias, page: &[Incident]) -> Result<HashSet<ExchangeId>, EngineError> {
+        let doubtful = page.iter().filter(|one| may_be_canceled(&one.work)).flat_map(|one| &one.references);
+        let keys: Vec<ExchangeKey> =
+            doubtful.filter(|one| one.peer == *peer).map(|one| ExchangeKey::new(peer, one.exchange)).collect();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let records = self.records(&keys).await?;
+        let ended = |record: &Option<ExchangeRecord>| record.as_ref().is_some_and(|one| one.shadow.is_canceled());
+        Ok(keys.iter().zip(&records).filter(|(_, record)| ended(record)).map(|(key, _)| key.exchange).collect())
     }
 
     /// These exchanges, each in one picture of state and store; unknown ones are left out.

@@ -435,7 +435,7 @@ fn is_rejected(record: &Incident) -> bool {
 fn agreed(record: &Incident) -> Agreed {
     let one = &record.references[0];
     let (peer, exchange, towards, fields) = (&one.peer, one.exchange, one.towards, FieldMap::plain());
-    let between = Between { peer, exchange, towards, fields, texts: Texts::Whole };
+    let between = Between { peer, exchange, towards, fields, texts: Texts::Whole, canceled: true };
     Agreed::of(record, between)
 }
 

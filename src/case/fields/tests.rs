@@ -233,7 +233,7 @@ fn what_is_not_taken_stays_also_where_a_rule_would_change_it() {
 
 fn agreed(incident: &Incident, towards: Towards, fields: &FieldMap) -> Agreed {
     let exchange = ExchangeId::from_bytes([7; 16]);
-    Agreed::of(incident, Between { peer: &peer(), exchange, towards, fields, texts: Texts::Hidden })
+    Agreed::of(incident, Between { peer: &peer(), exchange, towards, fields, texts: Texts::Hidden, canceled: false })
 }
 
 #[test]
