@@ -80,6 +80,10 @@ impl Engine {
         if let Some(step) = round.step_elsewhere() {
             let told = self.store().deliveries(id, &[round.reason_of(step)]).await?;
             if told.sent + told.waiting + told.refused == 0 {
+                let at = round.last.map_or(self.now(), |(_, milestone)| milestone.at);
+                if let Some(again) = self.unheard(&incident, at) {
+                    return self.look_later(id, Some(again)).await;
+                }
                 return self.take_step_along(&incident, &round, step).await;
             }
         }
@@ -92,7 +96,14 @@ impl Engine {
         }
         let pace = mail.reminders.pace(round.asked);
         let delivery = delivery(counted);
-        match round.next(pace, delivery, has_in_hand(&incident)) {
+        let next = round.next(pace, delivery, has_in_hand(&incident));
+        if let Next::At(_, at) = next
+            && at <= self.now()
+            && let Some(again) = self.unheard(&incident, at)
+        {
+            return self.look_later(id, Some(again)).await;
+        }
+        match next {
             // Those of the other site had the notice; they are not kept waiting for addresses that are wrong.
             Next::Wait
                 if delivery == Delivery::Refused
@@ -234,6 +245,7 @@ impl Engine {
             },
             reasons,
         };
+        let mut due = round.last.map_or(self.now(), |(_, milestone)| milestone.at);
         if let Some(pace) = &pace {
             if people.deliveries.missing > 0 {
                 let tellings = vec![telling(incident, round, Step::Notice)];
@@ -247,6 +259,7 @@ impl Engine {
                     if end > self.now() {
                         return self.look_later(incident.id, Some(end)).await;
                     }
+                    due = due.max(end);
                 }
                 Delivery::Waiting => return self.look_later(incident.id, None).await,
                 Delivery::Refused | Delivery::None => return self.leave(incident.id, UNREACHABLE).await,
@@ -254,6 +267,9 @@ impl Engine {
         }
         if round.awaits_a_word() {
             return self.look_later(incident.id, None).await;
+        }
+        if let Some(again) = self.unheard(incident, due) {
+            return self.look_later(incident.id, Some(again)).await;
         }
         let people = pace.map(|_| people);
         match self.closing_of(incident, round.asked) {

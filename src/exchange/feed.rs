@@ -59,6 +59,7 @@ impl Engine {
         }
         let news = self.feed(client);
         self.acknowledge(client, after.number, lost).await?;
+        self.in_touch(client, wait);
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             // Listening begins before looking, so nothing is missed in between.
@@ -152,6 +153,8 @@ impl Engine {
         let mut contacts = self.0.contacts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contact = contacts.entry(client.clone()).or_default();
         contact.last_contact = Some(at);
+        drop(contacts);
+        self.in_touch(client, Duration::ZERO);
     }
 
     /// The client's version, as its requests name it.

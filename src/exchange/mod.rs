@@ -9,7 +9,7 @@
 //! - after a kill: `behind`; after lost state: `adopt`; after a jump of the clock: `clock_back`;
 //! - clocks: `timing` (what is promised on a case), `deadlines`, `closing`, `jobs`;
 //! - what else a site does when something happens: `react`, `carry_out`, `report`; kept by `reactions`;
-//! - for people: `caller` (who gives a command), `inspect`, `why`, `cases`, `contacts`, `story`; by mail: `parties`, `tell`, `chase`, `post`.
+//! - for people: `caller` (who gives a command), `inspect`, `why`, `cases`, `contacts`, `story`; by mail: `parties`, `tell`, `chase`, `hearing`, `post`.
 //!
 //! `settle` alone writes state.
 
@@ -37,6 +37,7 @@ mod forward;
 mod fuzz;
 mod hand_over;
 mod health;
+mod hearing;
 mod inspect;
 mod intake;
 mod jobs;
@@ -215,6 +216,7 @@ struct Inner {
     mail_trouble: Mutex<Option<String>>,
     to_mail: Notify,
     silence: intake::Silence,
+    hearing: hearing::Hearing,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
@@ -292,6 +294,7 @@ impl Engine {
             mail_trouble: Mutex::default(),
             to_mail: Notify::new(),
             silence: intake::Silence::default(),
+            hearing: hearing::Hearing::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),

@@ -18,8 +18,20 @@ use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
 impl Engine {
-    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was.
+    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was. After a pause
+    /// it is asked at once first whether anything waits there.
     pub async fn poll_updates(&self, wait: Duration) -> Result<usize, EngineError> {
+        let is_away = || self.upstream().is_some_and(|(alias, _)| !self.is_in_touch(&alias));
+        if !wait.is_zero() && is_away() {
+            let count = self.poll_once(Duration::ZERO).await?;
+            if count > 0 || is_away() {
+                return Ok(count);
+            }
+        }
+        self.poll_once(wait).await
+    }
+
+    async fn poll_once(&self, wait: Duration) -> Result<usize, EngineError> {
         let Some((alias, upstream)) = self.upstream() else { return Ok(0) };
         let peer = alias.clone();
         let record = self.state().read(move |view| view.peer(&peer)).await?;
@@ -29,7 +41,13 @@ impl Engine {
         match upstream.updates(&cursor, wait, limit).await {
             Ok(answer) => {
                 crash_point(CrashPoint::FeedAnswered);
-                self.take_updates(&alias, &cursor, answer).await
+                let count = self.take_updates(&alias, &cursor, answer).await?;
+                if count < limit {
+                    // Its feed is read to the end.
+                    let longest = self.settings().upstream.as_ref().map_or(wait, |upstream| upstream.poll_interval);
+                    self.in_touch(&alias, longest);
+                }
+                Ok(count)
             }
             Err(PeerError::Refused { problem, .. }) if problem.is(ProblemType::CursorLost) => {
                 match self.0.restarts_told.note(alias.clone(), Instant::now()) {

@@ -252,6 +252,7 @@ impl Engine {
             warnings.push(format!("{waiting} mails wait, and there is no [mail] in the settings"));
         }
         warnings.extend(self.0.silence.warning(self.now()));
+        warnings.extend(self.deafness());
         Ok(warnings)
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Watched {
     print: Print,
     /// The first pass that may read it.
     from_pass: u64,
+    /// The last look at which it was not there; none when it may have been there before the first one.
+    since: Option<SystemTime>,
 }
 
 /// The files of the directory as the last look left them.
@@ -51,6 +53,8 @@ pub(super) struct Candidate {
 pub(super) struct Moment {
     pub pass: u64,
     pub now: SystemTime,
+    /// When it was looked before.
+    pub before: Option<SystemTime>,
     pub settle: Duration,
 }
 
@@ -64,6 +68,8 @@ pub(super) struct Look {
     pub more: bool,
     /// Files that are not ready yet.
     pub waiting: usize,
+    /// All files that were there at this instant are ready, or rest; none when there is no such instant.
+    pub through: Option<SystemTime>,
     /// Links, directories, sockets and pipes; our own folders left out.
     pub others: Vec<OsString>,
 }
@@ -71,7 +77,7 @@ pub(super) struct Look {
 /// Looks at everything in `dir`; `before` is the table of the last look. A file is ready when it looks as it did then, and
 /// was left alone for the time that the settings say.
 pub(super) fn look(dir: &Path, mut before: Table, moment: Moment) -> io::Result<Look> {
-    let mut look = Look::default();
+    let mut look = Look { through: Some(moment.now), ..Look::default() };
     let mut ready = Lowest::of(PASS_LIMIT);
     let mut unknown = Lowest::of(WATCH_LIMIT);
     for entry in fs::read_dir(dir)? {
@@ -95,19 +101,25 @@ pub(super) fn look(dir: &Path, mut before: Table, moment: Moment) -> io::Result<
         };
         let Ok(metadata) = entry.metadata() else { continue };
         let print = Print::of(&metadata);
-        let watched = if print == earlier.print { earlier } else { Watched { print, from_pass: 0 } };
+        let watched = if print == earlier.print { earlier } else { Watched { print, from_pass: 0, ..earlier } };
         if print != earlier.print || !rests(&metadata, moment.settle, moment.now) {
             look.waiting += 1;
+            look.through = look.through.min(watched.since);
         } else if watched.from_pass <= moment.pass {
             ready.push(name.clone());
         }
         look.table.0.insert(name, watched);
     }
     let room = WATCH_LIMIT.saturating_sub(look.table.0.len());
+    if unknown.overflowed || unknown.names.len() > room {
+        look.through = None;
+    }
     for name in unknown.into_sorted().into_iter().take(room) {
         if let Ok(metadata) = fs::symlink_metadata(dir.join(&name)) {
             look.waiting += 1;
-            look.table.0.insert(name, Watched { print: Print::of(&metadata), from_pass: 0 });
+            look.through = look.through.min(moment.before);
+            let watched = Watched { print: Print::of(&metadata), from_pass: 0, since: moment.before };
+            look.table.0.insert(name, watched);
         }
     }
     look.more = ready.overflowed;

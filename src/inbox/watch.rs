@@ -154,7 +154,7 @@ impl Inbox {
 
     async fn look(&mut self, now: SystemTime) -> io::Result<Look> {
         let (dir, folders, before) = (self.dir.clone(), self.folders.clone(), std::mem::take(&mut self.table));
-        let moment = Moment { pass: self.passes, now, settle: self.settings.settle };
+        let moment = Moment { pass: self.passes, now, before: None, settle: self.settings.settle };
         blocking(move || {
             folders.make()?;
             look(&dir, before, moment)

@@ -471,6 +471,11 @@ impl Bench {
         }
     }
 
+    /// The mails of every directory were read.
+    pub fn listens(&self, engine: &Engine) {
+        self.settings.mail_inboxes.iter().for_each(|inbox| engine.heard_mails(&inbox.dir, self.clock.now()));
+    }
+
     /// Goes on hour by hour.
     async fn hours(&self, engine: &Engine, hours: i64) {
         for _ in 0..hours {

@@ -22,6 +22,7 @@ mod flow;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod given_back;
+mod heard;
 mod history;
 mod hostile;
 mod inbox;

@@ -3,8 +3,10 @@
 //! subject, which anybody can write.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::Nature;
 use super::read::{Letter, MailFault, paragraphs};
@@ -43,6 +45,9 @@ pub enum Untaken {
 pub trait MailTaker: Send + Sync {
     /// Answers once what it says is durable. The same mail again changes nothing. `file` is where it will be found.
     async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken>;
+
+    /// Every mail that stood in the inbox then was taken, or held.
+    fn heard(&self, through: SystemTime);
 }
 
 /// The engine, as the mail inbox sees it.
@@ -134,6 +139,12 @@ impl MailTaker for Postman {
             TakenMail::Known(_) => Ok(Taken::Known),
             TakenMail::TooMany => Ok(Taken::Unanswered(Unanswered::Sender)),
             TakenMail::TooManyOfAll => Ok(Taken::Unanswered(Unanswered::All)),
+        }
+    }
+
+    fn heard(&self, through: SystemTime) {
+        if let Ok(through) = Timestamp::try_from(through) {
+            self.engine.heard_mails(&self.inbox.dir, through);
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct MailInbox {
     taker: Arc<dyn MailTaker>,
     table: Table,
     passes: u64,
+    /// When it was looked last.
+    looked: Option<SystemTime>,
     mentioned: Mentioned,
     blocked: bool,
     delayed: bool,
@@ -62,6 +64,7 @@ impl MailInbox {
             taker,
             table: Table::default(),
             passes: 0,
+            looked: None,
             mentioned: Mentioned::default(),
             blocked: false,
             delayed: false,
@@ -90,6 +93,7 @@ impl MailInbox {
         let (dir, found) = match self.look(now).await {
             Ok(found) => found,
             Err(error) => {
+                self.looked = None;
                 if !std::mem::replace(&mut self.blocked, true) {
                     tracing::error!(
                         event = "mail_inbox_blocked",
@@ -102,6 +106,7 @@ impl MailInbox {
             }
         };
         self.blocked = false;
+        self.looked = Some(now);
         self.table = found.table;
         for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
             tracing::warn!(
@@ -111,15 +116,24 @@ impl MailInbox {
             );
         }
         let mut summary = MailSummary { waiting: found.waiting, more: found.more, ..MailSummary::default() };
+        let mut is_whole = !found.more;
         for file in found.ready {
             if stop.is_cancelled() {
+                is_whole = false;
                 break;
             }
+            let waiting = summary.waiting;
             if !self.take(&dir, &file, now, &mut summary).await {
                 summary.delayed = true;
                 summary.more = false;
+                is_whole = false;
                 break;
             }
+            // One that was changed in between is read at another pass.
+            is_whole &= summary.waiting == waiting;
+        }
+        if let Some(through) = found.through.filter(|_| is_whole) {
+            self.taker.heard(through);
         }
         summary
     }
@@ -128,7 +142,7 @@ impl MailInbox {
     async fn look(&mut self, now: SystemTime) -> io::Result<(PathBuf, Look)> {
         let (root, before) = (self.settings.dir.clone(), std::mem::take(&mut self.table));
         let (done, quarantine) = (self.done.clone(), self.quarantine.clone());
-        let moment = Moment { pass: self.passes, now, settle: self.settings.settle };
+        let moment = Moment { pass: self.passes, now, before: self.looked, settle: self.settings.settle };
         blocking(move || {
             make_folder(&done)?;
             make_folder(&quarantine)?;

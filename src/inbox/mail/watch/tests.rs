@@ -13,6 +13,7 @@ use crate::inbox::mail::Letter;
 struct Taker {
     taken: Mutex<Vec<String>>,
     failures: Mutex<VecDeque<Untaken>>,
+    heard: Mutex<Vec<SystemTime>>,
 }
 
 #[async_trait::async_trait]
@@ -23,6 +24,10 @@ impl MailTaker for Taker {
         }
         self.taken.lock().unwrap().push(letter.id);
         Ok(Taken::Comment(IncidentId(1)))
+    }
+
+    fn heard(&self, through: SystemTime) {
+        self.heard.lock().unwrap().push(through);
     }
 }
 
@@ -122,4 +127,40 @@ async fn no_mail_is_read_through_a_link() {
     std::os::unix::fs::symlink(elsewhere.path(), place.dir.path().join("1")).unwrap();
     assert_eq!(place.pass().await.taken, 0);
     assert!(fs::symlink_metadata(place.dir.path().join("1")).unwrap().is_symlink(), "it stays, and is told of");
+}
+
+/// A look says up to when everything was read: not past a mail that was seen and not taken yet.
+#[tokio::test]
+async fn r_05_what_stands_in_the_directory_is_heard_once_it_was_taken() {
+    let mut place = Place::new();
+    let stop = CancellationToken::new();
+    let heard = |place: &Place| place.taker.heard.lock().unwrap().last().copied();
+    let now = SystemTime::now();
+    place.put("1", &mail("one"));
+    place.inbox.pass(&stop).await;
+    assert_eq!(heard(&place), None, "it was there before the first look");
+    place.taker.failures.lock().unwrap().push_back(Untaken::Later("busy".into()));
+    assert!(place.inbox.pass(&stop).await.delayed);
+    assert_eq!(heard(&place), None, "it was not taken");
+    place.inbox.pass(&stop).await;
+    let first = heard(&place).unwrap();
+    assert!(first >= now, "everything is taken");
+    place.put("2", &mail("two"));
+    place.inbox.pass(&stop).await;
+    assert_eq!(heard(&place), Some(first), "another one came since");
+    // Whatever came meanwhile, what was there before is taken.
+    place.put("3", &mail("three"));
+    place.inbox.pass(&stop).await;
+    let second = heard(&place).unwrap();
+    assert!(second > first);
+    fs::rename(place.dir.path(), place.dir.path().with_extension("away")).unwrap();
+    fs::write(place.dir.path(), "no directory").unwrap();
+    place.inbox.pass(&stop).await;
+    assert_eq!(heard(&place), Some(second), "it cannot be read");
+    fs::remove_file(place.dir.path()).unwrap();
+    fs::rename(place.dir.path().with_extension("away"), place.dir.path()).unwrap();
+    place.inbox.pass(&stop).await;
+    assert_eq!(heard(&place), Some(second), "nobody knows since when they are there");
+    place.inbox.pass(&stop).await;
+    assert!(heard(&place).unwrap() > second);
 }
