@@ -186,7 +186,7 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
     let who = "SELECT group_concat(DISTINCT who) FROM history WHERE action IN ('deposited', 'party_added')";
     assert_eq!(desk.text(who).await, "person Anna", "H-05: who sent the form");
     let told = "SELECT count(*) FROM mail WHERE notice = 'received' AND incident = 1";
-    assert_eq!(desk.site.count(told).await, 2, "one acknowledgement for each of the two people");
+    assert_eq!(desk.site.count(told).await, 1, "one acknowledgement, for who wrote");
     let opened = "SELECT count(*) FROM mail WHERE notice = 'opened'";
     assert_eq!(desk.site.count(opened).await, 0, "support has not accepted it yet");
 
@@ -200,6 +200,47 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
     store.close().await;
     let log = desk.site.log();
     assert!(!log.contains("north.example") && !log.contains("dial tone"), "no address and no text in the log");
+}
+
+/// Else anybody could have this site write to anybody, in their own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_who_is_named_on_a_form_is_told_nothing_before_somebody_here_works_on_it() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until_done("1").await;
+    let link = desk.form_link().await;
+    assert_eq!(desk.post(&link, &FILLED).await.0, 303);
+    let reply = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let answer = |id: &str, text: &str| {
+        format!("From: anna@north.example\r\nTo: {reply}\r\nMessage-ID: <{id}@x>\r\n\r\n{text}\r\n")
+    };
+    for (file, text) in [("a", "Buy at evil.example."), ("b", "It hums.")] {
+        desk.deliver(file, &answer(file, text));
+        desk.until_done(file).await;
+    }
+    desk.until("both to be looked at", "SELECT comment = (SELECT max(id) FROM comment) FROM mail_cursor", 1).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 2);
+    let to = "SELECT count(*) FROM mail WHERE address = 'help@integrator.example'";
+    assert_eq!(desk.site.count(to).await, 0);
+
+    desk.site.execute("UPDATE incident SET state = 'in_process' WHERE id = 1").await;
+    let state = "SELECT count(*) FROM mail WHERE address = 'help@integrator.example' AND notice = 'state'";
+    desk.until("what comes after", state, 1).await;
+    let opened = "SELECT group_concat(json_array_length(about, '$.comments')) FROM mail \
+                  WHERE address = 'help@integrator.example' AND notice = 'opened'";
+    assert_eq!(desk.text(opened).await, "2", "with what was said until then");
+    assert_eq!(desk.site.count(to).await, 2, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_an_incident_of_a_form_that_is_canceled_is_told_of_to_nobody_but_its_sender() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until_done("1").await;
+    assert_eq!(desk.post(&desk.form_link().await, &FILLED).await.0, 303);
+    desk.site.execute("UPDATE incident SET phase = 'close', completion_code = 'withdrawn_by_user'").await;
+    desk.until("the end", "SELECT count(*) FROM mail WHERE notice = 'closed'", 1).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE address <> 'anna@north.example'").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -621,7 +662,7 @@ async fn r_02_a_mail_and_a_form_are_taken_once_whenever_the_site_dies_over_them(
     desk.run().await;
     assert_eq!(desk.post(&link, &FILLED).await.0, 303, "pressed again");
     assert_eq!(desk.site.count("SELECT count(*) FROM incident").await, 1);
-    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'received'").await, 2);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'received'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

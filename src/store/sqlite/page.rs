@@ -174,6 +174,7 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         language,
         otherwise: form.language,
     };
+    let sender_address = mail.sender.clone();
     let sender = person(Role::Customer, mail.name, mail.sender, Some(form.language));
     let also = form.also.map(|address| person(Role::Integrator, None, address, None));
     for party in std::iter::once(sender).chain(also) {
@@ -188,6 +189,12 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         };
         mail::add_party(connection, one.incident, party, line).await?;
     }
+    // Who wrote the mail has the link from it; anybody else is a name that a stranger wrote down.
+    sqlx::query("UPDATE party SET by_form = 1 WHERE incident = ? AND address <> ?")
+        .bind(one.incident.0)
+        .bind(sender_address.as_str())
+        .execute(&mut *connection)
+        .await?;
     let telling = Telling {
         incident: one.incident,
         reason: Notice::Received.as_str().into(),
