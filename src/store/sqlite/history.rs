@@ -12,7 +12,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
 use super::{SqliteStore, rows};
-use crate::case::evidence::{Context, Entry, Head, Kept, PublicKey, Receipt, Received, Way, chained, root_of};
+use crate::case::evidence::{
+    Context, Entry, Head, Kept, PublicKey, Receipt, Received, ToldElsewhere, Way, chained, root_of,
+};
 use crate::case::{Action, Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId};
 use crate::store::history::{
     Arrived, HistoryStore, KeyStanding, KnownKey, Marks, Note, Of, OnTheWay, Taking, Unproved,
@@ -199,6 +201,42 @@ async fn end(connection: &mut SqliteConnection) -> Result<(String, Head), StoreE
         None => root_of(&site),
     };
     Ok((site, Head { number: row.try_get::<i64, _>(2)? as u64, hash }))
+}
+
+/// What other tables tell of the history. Whoever cuts its end off has to know all of them.
+async fn told_elsewhere(connection: &mut SqliteConnection) -> Result<ToldElsewhere, StoreError> {
+    let last: Option<(i64, String)> = sqlx::query_as(
+        "SELECT entry, place FROM (SELECT max(max(entry), max(receipt)) AS entry, 'a receipt' AS place FROM receipted \
+           UNION ALL SELECT max(given), 'what peers have receipts for' FROM receipt_mark \
+           UNION ALL SELECT max(looked), 'the search for receipts' FROM receipt_mark \
+           UNION ALL SELECT max(position), 'a reader' FROM consumer \
+           UNION ALL SELECT max(event), 'a reaction' FROM reaction_run) \
+         WHERE entry IS NOT NULL ORDER BY entry DESC LIMIT 1",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    // What was taken up anew from the peer counts on from there.
+    let applied: Option<(i64, String, i64)> = sqlx::query_as(
+        "SELECT r.incident, r.peer, r.applied FROM reference r WHERE r.applied > 0 AND NOT EXISTS \
+           (SELECT 1 FROM history h WHERE h.incident = r.incident AND h.exchange = r.exchange \
+              AND (h.way = 'in' AND h.seq >= r.applied OR h.action = ?)) ORDER BY r.incident LIMIT 1",
+    )
+    .bind(Action::Adopted.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let is_blank: bool = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM history) \
+           AND (EXISTS (SELECT 1 FROM incident) OR EXISTS (SELECT 1 FROM signing_key))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let untold = match applied {
+        Some((incident, peer, applied)) => {
+            Some(format!("operation {applied} of {peer} was applied to incident {incident}, and no entry tells of it"))
+        }
+        None => is_blank.then(|| "the site has worked, and its history is empty".to_owned()),
+    };
+    Ok(ToldElsewhere { last: last.map(|(entry, place)| (entry as u64, place)), untold })
 }
 
 /// Without what was told before.
@@ -637,6 +675,14 @@ fn known_key(row: &SqliteRow) -> Result<KnownKey, StoreError> {
         since: row.try_get::<&str, _>(3)?.parse().map_err(|_| damaged("an instant"))?,
         endorsement: endorsement.map(serde_json::from_str).transpose().map_err(|_| damaged("an endorsement"))?,
     })
+}
+
+impl SqliteStore {
+    /// What the store tells of its history beside it.
+    pub async fn told_elsewhere(&self) -> Result<ToldElsewhere, StoreError> {
+        let mut connection = self.readers.begin().await?;
+        told_elsewhere(&mut connection).await
+    }
 }
 
 #[async_trait]
