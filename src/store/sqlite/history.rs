@@ -23,7 +23,7 @@ use crate::store::{StoreError, Write};
 use crate::telemetry::CrashPoint;
 
 /// What is told once of one operation, or of one record that a peer reads as a whole.
-const TOLD_ONCE: [Action; 3] = [Action::Acknowledged, Action::OperationSent, Action::Adopted];
+const TOLD_ONCE: [Action; 4] = [Action::Acknowledged, Action::OperationSent, Action::Adopted, Action::Shown];
 
 /// The machine's own name.
 static NODE: LazyLock<String> = LazyLock::new(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
@@ -255,12 +255,13 @@ async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>)
     let told: Vec<i64> = sqlx::query_scalar(
         "SELECT j.key FROM jsonb_each(?1) j WHERE EXISTS (SELECT 1 FROM history h \
            WHERE h.incident = j.value ->> 0 AND h.exchange = j.value ->> 1 AND h.seq = j.value ->> 2 \
-             AND h.action IN (?2, ?3, ?4) AND h.sha256 IS j.value ->> 3)",
+             AND h.action IN (?2, ?3, ?4, ?5) AND h.sha256 IS j.value ->> 3)",
     )
     .bind(to_json(&keys))
     .bind(TOLD_ONCE[0].as_str())
     .bind(TOLD_ONCE[1].as_str())
     .bind(TOLD_ONCE[2].as_str())
+    .bind(TOLD_ONCE[3].as_str())
     .fetch_all(&mut *connection)
     .await?;
     let told: HashSet<i64> = told.into_iter().collect();
