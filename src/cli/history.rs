@@ -421,7 +421,7 @@ async fn disclosed(local: &Local, peer: String, incident: Option<i64>, output: O
         }
     }
     match is_empty && !output.json {
-        true => print::out(&print::safe(&format!("{peer} has seen nothing."))),
+        true => print::out(&print::safe(&format!("Nothing of it has gone to {peer}."))),
         false => Ok(()),
     }
 }

@@ -361,6 +361,11 @@ async fn the_chain_is_whole_and_the_receipts_come_after_a_kill_at_each_of_their_
     }
 }
 
+/// An incident that goes nowhere.
+async fn store_and_hold(site: &Site) {
+    site.execute("INSERT INTO incident (host_event_id, synopsis, submission) VALUES ('edge-2', 'Fan', 'held')").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_peer_has_seen_is_one_command_and_hidden_values_are_hidden() {
     let hide = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
@@ -374,8 +379,11 @@ async fn what_a_peer_has_seen_is_one_command_and_hidden_values_are_hidden() {
     let told = pair.end_user.command(&["history", "disclosed", "--peer", "partner", "1"]).ok();
     assert!(told.contains("event.synopsis") && told.contains("Fan of ***") && !told.contains("10.1.2.3"), "{told}");
     assert!(told.contains("(taken; entry ") && told.contains("signed for as received"), "{told}");
-    let nothing = pair.end_user.command(&["history", "disclosed", "--peer", "nobody"]).ok();
-    assert!(nothing.contains("nobody has seen nothing"), "{nothing}");
+    // Whoever mistypes the name is not told that all is well.
+    pair.end_user.command(&["history", "disclosed", "--peer", "nobody"]).refused(6, &["know a peer nobody"]);
+    store_and_hold(&pair.end_user).await;
+    let nothing = pair.end_user.command(&["history", "disclosed", "--peer", "partner", "2"]).ok();
+    assert!(nothing.contains("Nothing of it has gone to partner."), "{nothing}");
     let story = pair.end_user.command(&["history", "1"]).ok();
     assert!(story.contains("acknowledged") && story.contains("yes"), "{story}");
 }
