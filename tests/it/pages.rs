@@ -244,6 +244,37 @@ async fn r_02_an_incident_of_a_form_that_is_canceled_is_told_of_to_nobody_but_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_08_a_header_of_a_mail_program_takes_back_no_language_that_a_person_said() {
+    let desk = Desk::start().await;
+    desk.site.insert(0, 1).await;
+    desk.site.command(&["party", "add", "1", "anna@north.example", "--language", "fr"]).ok();
+    let remembered = "SELECT language FROM party_language WHERE address = 'anna@north.example'";
+    let english = |id: &str| format!("Content-Language: en-US\r\n{}", mail(id));
+    desk.deliver("1", &english("1"));
+    desk.until_done("1").await;
+    assert_eq!(desk.text("SELECT language FROM mail WHERE notice = 'form'").await, "fr");
+    let link = desk.form_link().await;
+    let (_, page) = desk.get(&link).await;
+    assert!(page.contains("<html lang=\"fr\">"), "{page}");
+    // As a browser sends the form: with the language that it was shown in.
+    assert_eq!(desk.post(&format!("{link}?lang=fr"), &FILLED).await.0, 303);
+    assert_eq!(desk.text("SELECT language FROM mail WHERE notice = 'received'").await, "fr");
+    assert_eq!(desk.text(remembered).await, "fr");
+
+    // Of somebody of whom nothing is known the header counts, and what they choose is remembered.
+    desk.deliver("2", &english("2").replace("anna@", "zoe@"));
+    desk.until_done("2").await;
+    let of_zoe = "SELECT language FROM mail WHERE notice = 'form' AND address = 'zoe@north.example'";
+    assert_eq!(desk.text(of_zoe).await, "en");
+    let made = desk.site.count("SELECT made_at FROM mail ORDER BY id DESC LIMIT 1").await;
+    let serial = desk.site.count("SELECT max(id) FROM mail").await as u64;
+    let expires_at = Timestamp::from_millisecond(made).unwrap() + SignedDuration::from_hours(7 * 24);
+    let pass = Pass { purpose: Purpose::Form, subject: Subject::Intake(2), expires_at, serial };
+    assert_eq!(desk.post(&format!("{}?lang=fr", desk.links.url(&pass)), &FILLED).await.0, 303);
+    assert_eq!(desk.text("SELECT language FROM party_language WHERE address = 'zoe@north.example'").await, "fr");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_02_a_link_that_is_forged_late_or_meant_for_something_else_opens_nothing() {
     let desk = Desk::start().await;
     desk.case(1, "phase = 'review', solution = 'Restarted.'").await;

@@ -3,7 +3,9 @@
 
 use casebridge::case::{Comment, Deposit, Edit, Form, IncidentId, Language, PassTag, Purpose};
 use casebridge::store::mail::MailQuery;
-use casebridge::store::{FilledForm, Intake, LinkRule, PassUse, SentMail, TakenMail, UsedPass, Write, Writer, Written};
+use casebridge::store::{
+    FilledForm, Intake, LinkRule, PassUse, SentMail, Spoken, TakenMail, UsedPass, Write, Writer, Written,
+};
 
 use super::{Bench, at, comment, deposited, event, load, write};
 
@@ -62,7 +64,7 @@ pub async fn r_02_a_form_makes_one_incident_with_its_people(bench: &dyn Bench) {
     let form = || FilledForm {
         intake,
         used: used(1, Purpose::Form),
-        language: Language::English,
+        language: Spoken { language: Language::English, is_chosen: true },
         also: Some("help@integrator.example".parse().unwrap()),
         deposit: Deposit { event: event("form-1"), form: Form::default(), hold: true, ..Deposit::default() },
     };
