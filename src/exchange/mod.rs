@@ -215,6 +215,7 @@ struct Inner {
     mail_trouble: Mutex<Option<String>>,
     to_mail: Notify,
     silence: intake::Silence,
+    overlooked: intake::Overlooked,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
@@ -292,6 +293,7 @@ impl Engine {
             mail_trouble: Mutex::default(),
             to_mail: Notify::new(),
             silence: intake::Silence::default(),
+            overlooked: intake::Overlooked::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),

@@ -699,6 +699,24 @@ async fn r_02_who_writes_in_the_names_of_many_makes_this_site_write_to_few_and_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_person_is_told_of_mails_that_a_mail_program_took_out_of_the_inbox() {
+    let desk = Desk::start().await;
+    for folder in ["new", "tmp", "cur"] {
+        std::fs::create_dir(desk.site.path("mail").join(folder)).unwrap();
+    }
+    std::fs::write(desk.site.path("mail/cur/1:2,S"), mail("1")).unwrap();
+    eventually("the line", || async { desk.site.log().contains("mail_overlooked").then_some(()) }).await;
+    let status = desk.site.command(&["status"]).ok();
+    assert!(status.contains("1 mails in ") && status.contains("move to new/ what is to be taken"), "{status}");
+    std::fs::rename(desk.site.path("mail/cur/1:2,S"), desk.site.path("mail/new/1")).unwrap();
+    desk.until_done("1").await;
+    eventually("nothing to be told", || async {
+        (!desk.site.command(&["status"]).ok().contains("mails in ")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_02_a_mail_and_a_form_are_taken_once_whenever_the_site_dies_over_them() {
     let mut desk = Desk::new("");
     desk.site.crash_at("MailTaken");

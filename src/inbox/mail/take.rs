@@ -43,6 +43,9 @@ pub enum Untaken {
 pub trait MailTaker: Send + Sync {
     /// Answers once what it says is durable. The same mail again changes nothing. `file` is where it will be found.
     async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken>;
+
+    /// So many mails of the inbox stand where they are not read.
+    fn overlooks(&self, mails: usize);
 }
 
 /// The engine, as the mail inbox sees it.
@@ -79,6 +82,10 @@ impl Postman {
 
 #[async_trait]
 impl MailTaker for Postman {
+    fn overlooks(&self, mails: usize) {
+        self.engine.overlooks(&self.inbox.dir, mails);
+    }
+
     async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken> {
         match &letter.nature {
             Nature::Program => return Ok(Taken::Program),

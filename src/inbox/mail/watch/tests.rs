@@ -13,6 +13,7 @@ use crate::inbox::mail::Letter;
 struct Taker {
     taken: Mutex<Vec<String>>,
     failures: Mutex<VecDeque<Untaken>>,
+    overlooked: Mutex<Vec<usize>>,
 }
 
 #[async_trait::async_trait]
@@ -23,6 +24,10 @@ impl MailTaker for Taker {
         }
         self.taken.lock().unwrap().push(letter.id);
         Ok(Taken::Comment(IncidentId(1)))
+    }
+
+    fn overlooks(&self, mails: usize) {
+        self.overlooked.lock().unwrap().push(mails);
     }
 }
 
@@ -122,4 +127,27 @@ async fn no_mail_is_read_through_a_link() {
     std::os::unix::fs::symlink(elsewhere.path(), place.dir.path().join("1")).unwrap();
     assert_eq!(place.pass().await.taken, 0);
     assert!(fs::symlink_metadata(place.dir.path().join("1")).unwrap().is_symlink(), "it stays, and is told of");
+}
+
+/// An IMAP server moves to `cur` whatever somebody has had a look at.
+#[tokio::test]
+async fn r_02_mails_of_a_maildir_that_somebody_has_looked_at_are_told_of_and_left_alone() {
+    let mut place = Place::new();
+    for folder in ["new", "tmp", "cur"] {
+        fs::create_dir(place.dir.path().join(folder)).unwrap();
+    }
+    place.put("new/1", &mail("one"));
+    assert_eq!(place.pass().await.taken, 1);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [0; 0]);
+    place.put("cur/2:2,S", &mail("two"));
+    place.put("cur/3:2,", &mail("three"));
+    place.put("cur/.index", "");
+    assert_eq!(place.pass().await.taken, 0);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [2], "once");
+    assert_eq!(place.names("cur"), [".index", "2:2,S", "3:2,"]);
+    for name in ["2:2,S", "3:2,"] {
+        fs::rename(place.dir.path().join("cur").join(name), place.dir.path().join("new").join(name)).unwrap();
+    }
+    assert_eq!(place.pass().await.taken, 2);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [2, 0]);
 }
