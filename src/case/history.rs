@@ -40,6 +40,8 @@ pub enum Action {
     AttachmentRefused,
     AttachmentFailed,
     Adopted,
+    /// A peer has read the record, and what no operation had told it.
+    Shown,
     Reconciled,
     Resynced,
     OpenedByHand,
@@ -101,6 +103,7 @@ impl Action {
             Action::AttachmentRefused => "attachment_refused",
             Action::AttachmentFailed => "attachment_failed",
             Action::Adopted => "adopted",
+            Action::Shown => "shown",
             Action::Reconciled => "reconciled",
             Action::Resynced => "resynced",
             Action::OpenedByHand => "opened_by_hand",

@@ -57,6 +57,13 @@ pub fn is_deceptive(c: char) -> bool {
     is_bidi_control(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
+/// What nobody sees of what a person wrote: controls but for line ends and tabs, what reorders or hides text, marks without
+/// width. It comes along when text is copied, from an address book for one, and is left out where text comes in from people.
+pub fn is_hidden(c: char) -> bool {
+    let separates = matches!(c, '\n' | '\t' | '\u{2028}' | '\u{2029}');
+    !separates && (c.is_control() || is_deceptive(c) || matches!(c, '\u{200B}' | '\u{FEFF}'))
+}
+
 /// Foreign text in our own sentences: what could move a cursor or hide text is escaped, and what is longer than `limit`
 /// bytes is cut.
 pub fn shown(text: &str, limit: usize) -> String {
@@ -88,6 +95,13 @@ mod tests {
             assert_eq!(line(&format!("a{hidden}b"), 64), Err(TextFault::Control(hidden.into())));
         }
         assert_eq!(line("abc", 2), Err(TextFault::TooLong { bytes: 3, limit: 2 }));
+    }
+
+    #[test]
+    fn what_people_wrote_without_what_nobody_sees_is_a_line() {
+        let copied: String = "\u{202a}+33\u{200b} 1\u{202c}\u{61c}\u{0}\r".chars().filter(|c| !is_hidden(*c)).collect();
+        assert_eq!(line(&copied, 64), Ok("+33 1"));
+        assert!(!"a b\n\té\u{a0}\u{2028}".chars().any(is_hidden));
     }
 
     #[test]

@@ -305,9 +305,10 @@ fn verify_export(path: &Path, keys: Keys, peer: Option<&Path>) -> Result<Verifie
 async fn verify_store(config: &Path, mut keys: Keys, peer: Option<&Path>) -> Result<Verified, Failure> {
     let settings = run::settings(config)?;
     let failed = |fault: crate::store::StoreError| {
-        Failure::new(Exit::Failed, "nothing is verified", fault, "run the command as root or as the daemon's user")
+        let remedy = "check [store] path, and run the command as root or as the daemon's user";
+        Failure::new(Exit::Failed, "nothing is verified", fault, remedy)
     };
-    let store = SqliteStore::open(&settings.store).await.map_err(failed)?;
+    let store = SqliteStore::open_to_read(&settings.store).await.map_err(failed)?;
     let site = crate::store::IncidentStore::site(&store).0.to_string();
     let alias = &settings.site.alias;
     let peers = settings.upstream.iter().map(|one| &one.alias).chain(settings.clients.iter().map(|one| &one.alias));
@@ -320,6 +321,7 @@ async fn verify_store(config: &Path, mut keys: Keys, peer: Option<&Path>) -> Res
     }
     // What is added from here on is not looked for. An end that does not read is named as what it is.
     let head = store.head().await;
+    let elsewhere = store.told_elsewhere().await.map_err(failed)?;
     let mut verifier = holding(|keys| Verifier::of_store(keys, &site, alias), keys, peer, (&site, alias))?;
     let mut after = 0;
     loop {
@@ -332,7 +334,7 @@ async fn verify_store(config: &Path, mut keys: Keys, peer: Option<&Path>) -> Res
             }
         }
     }
-    Ok(verifier.stored(&head.map_err(failed)?))
+    Ok(verifier.stored(&head.map_err(failed)?, &elsewhere))
 }
 
 fn told(report: &Report) -> String {
@@ -344,8 +346,13 @@ fn told(report: &Report) -> String {
     if let Some(held) = held.filter(|held| *held > 0) {
         told.push(format!("Entries that a peer holds this site's signature for: {held}."));
     }
-    if *end_is_signed == Some(true) {
-        told.push("The end is signed by a known key.".to_owned());
+    match end_is_signed {
+        Some(true) => told.push("The end is signed by a known key.".to_owned()),
+        Some(false) => {}
+        None if held.is_some() => {}
+        None => told.push(
+            "That nothing was cut off at the end, only a peer's export can prove: name it with --held FILE.".to_owned(),
+        ),
     }
     told.join("\n")
 }
@@ -414,7 +421,7 @@ async fn disclosed(local: &Local, peer: String, incident: Option<i64>, output: O
         }
     }
     match is_empty && !output.json {
-        true => print::out(&print::safe(&format!("{peer} has seen nothing."))),
+        true => print::out(&print::safe(&format!("Nothing of it has gone to {peer}."))),
         false => Ok(()),
     }
 }

@@ -8,13 +8,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use super::page::Fault;
+use crate::case::text::is_hidden;
 
 /// The longest form, in bytes: its fields are far below, and each of their letters may stand as three.
 const LIMIT: usize = 128 << 10;
 /// So much of a longer one is read and thrown away: a browser that is cut off while it sends shows no answer.
 const LINGER: usize = 4 << 20;
 
-/// The fields, in the order in which they came. Line ends are those of this system.
+/// The fields, in the order in which they came. Line ends are those of this system, and nothing is in them that nobody sees.
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
@@ -59,7 +60,8 @@ pub async fn read(headers: &HeaderMap, mut body: Body, within: Duration) -> Resu
     /// More than any of our pages has.
     const FIELDS: usize = 32;
     let field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
-        (name.into_owned(), value.replace("\r\n", "\n").replace('\r', "\n"))
+        let lines = value.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
+        (name.into_owned(), lines.chars().filter(|c| !is_hidden(*c)).collect())
     };
     Ok(Fields(form_urlencoded::parse(&bytes).take(FIELDS).map(field).collect()))
 }
@@ -79,6 +81,9 @@ mod tests {
         let fields =
             of("application/x-www-form-urlencoded", "text=a%0D%0Ab+%C3%A9&text=second&x=%FF").await.ok().unwrap();
         assert_eq!((fields.get("text"), fields.get("x"), fields.get("none")), ("a\nb é", "\u{fffd}", ""));
+        let copied = of("application/x-www-form-urlencoded", "text=%E2%80%AA%2B33+1%E2%80%AC%00&x=a%E2%80%A8b").await;
+        let fields = copied.ok().unwrap();
+        assert_eq!((fields.get("text"), fields.get("x")), ("+33 1", "a\nb"), "as it comes out of an address book");
         assert!(matches!(of("multipart/form-data", "text=a").await, Err(Fault::NoForm)));
         assert!(matches!(of("text/plain", "text=a").await, Err(Fault::NoForm)));
     }

@@ -42,14 +42,14 @@ impl Faults {
 
 impl IncidentForm {
     pub fn of(fields: &Fields) -> Self {
-        let text = |name| fields.get(name).trim().to_owned();
+        let line = |name| fields.get(name).trim().replace('\t', " ");
         Self {
-            title: text("title"),
-            description: text("description"),
-            device: text("device"),
-            priority: text("priority"),
-            contact: text("contact"),
-            also: text("also"),
+            title: line("title"),
+            description: fields.get("description").trim().to_owned(),
+            device: line("device"),
+            priority: line("priority"),
+            contact: line("contact"),
+            also: line("also"),
         }
     }
 

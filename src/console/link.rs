@@ -15,6 +15,7 @@ use super::{Console, body, tongue};
 use crate::case::{Language, Pass, PassTag, Purpose};
 use crate::config::Settings;
 use crate::exchange::Leads;
+use crate::store::Spoken;
 
 /// A request, and what is known before anybody is asked.
 struct Visit {
@@ -38,10 +39,17 @@ impl Visit {
 
     /// `theirs` is how the person is spoken to in mails.
     fn language(&self, theirs: Option<Language>) -> Language {
-        let query = self.query.as_deref();
+        self.chosen().unwrap_or_else(|| self.unasked(theirs))
+    }
+
+    fn chosen(&self) -> Option<Language> {
+        tongue::chosen(&self.settings, self.query.as_deref())
+    }
+
+    /// Where the person has chosen none.
+    fn unasked(&self, theirs: Option<Language>) -> Language {
         let theirs = theirs.filter(|language| tongue::offered(&self.settings).contains(language));
-        let chosen = tongue::chosen(&self.settings, query).or(theirs);
-        chosen.unwrap_or_else(|| tongue::of_request(&self.settings, query, &self.headers))
+        theirs.unwrap_or_else(|| tongue::of_request(&self.settings, None, &self.headers))
     }
 
     fn frame(&self, theirs: Option<Language>) -> Frame {
@@ -141,7 +149,10 @@ async fn carry_out(visit: &Visit, fields: &Fields) -> Result<Response, Fault> {
             if faults.any() {
                 return Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &FormPage { frame, form, faults }));
             }
-            engine.fill_form(&pass, tag, frame.words().language, |intake| (form.deposit(intake), form.also())).await?
+            // The form posts the language that it was shown in; only another one than it would have had is a choice.
+            let is_chosen = visit.chosen().is_some_and(|chosen| chosen != visit.unasked(intake.language));
+            let language = Spoken { language: frame.words().language, is_chosen };
+            engine.fill_form(&pass, tag, language, |intake| (form.deposit(intake), form.also())).await?
         }
         Leads::Case(case) => {
             let frame = visit.frame(case.language);

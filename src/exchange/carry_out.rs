@@ -1,8 +1,8 @@
 //! What reactions want done is done, from the queue: one deed at a time for each target, so that a receiver which hangs
 //! holds up nobody else and the exchange least of all.
 //!
-//! A deed is done and then entered as done. Who dies in between does it again: a receiver sees the same ID twice, never
-//! an event that was left out.
+//! Each attempt is entered before it is made, and then what became of it. Who dies in between does it again: a receiver sees the
+//! same ID twice, never an event that was left out; a command sees which attempt it is, and that the one before it is over.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -46,8 +46,10 @@ impl Engine {
         Ok(to_do)
     }
 
-    /// Does one deed, and enters what became of it.
+    /// Does one deed, unless it has ended since it was read, and enters what became of it.
     pub async fn carry_out(&self, run: &Run) -> Result<(), EngineError> {
+        let Some(attempts) = self.store().run_begun(run.id).await? else { return Ok(()) };
+        let run = &Run { attempts, ..run.clone() };
         let outcome = self.attempt(run).await;
         crash_point(CrashPoint::ReactionDone);
         let now = self.now();
@@ -58,7 +60,7 @@ impl Engine {
                     incident = run.incident.0,
                     reaction = run.name,
                     target = run.target,
-                    attempt = run.attempts + 1,
+                    attempt = run.attempts,
                     "done"
                 );
                 RunEnd::Done
@@ -69,7 +71,7 @@ impl Engine {
     }
 
     fn failed(&self, run: &Run, fault: Undelivered, now: Timestamp) -> RunEnd {
-        let attempts = run.attempts + 1;
+        let attempts = run.attempts;
         let backoff = Backoff::new(self.settings().retry);
         let reason = discreet(&fault.reason);
         if fault.is_final || backoff.is_over(run.queued_at, now, attempts) {
@@ -116,12 +118,12 @@ impl Engine {
             }
             ReactionTo::Command { program, arguments, within } => {
                 let environment = [
-                    ("CASEBRIDGE_MESSAGE_ID", id),
+                    ("CASEBRIDGE_MESSAGE_ID", id.clone()),
                     ("CASEBRIDGE_INCIDENT", run.incident.to_string()),
                     ("CASEBRIDGE_REACTION", run.name.clone()),
-                    ("CASEBRIDGE_ATTEMPT", (run.attempts + 1).to_string()),
+                    ("CASEBRIDGE_ATTEMPT", run.attempts.to_string()),
                 ];
-                command::run(program, arguments, *within, &environment, &run.message).await
+                command::run(&id, program, arguments, *within, &environment, &run.message).await
             }
         }
     }

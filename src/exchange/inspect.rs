@@ -93,6 +93,7 @@ impl Engine {
             ));
         }
         warnings.extend(self.mail_warnings().await?);
+        warnings.extend(self.0.overlooked.warnings(&settings.mail_inboxes));
         if self.state().has_blobs() {
             warnings.push("the state database writes files that it does not sync; please report this".into());
         }

@@ -1,5 +1,7 @@
 //! Mails that come in: a link to a form for whoever writes anew, a comment for whoever answers a mail of ours.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +11,7 @@ use uuid::Uuid;
 use super::work::TRIES;
 use super::{Engine, EngineError};
 use crate::case::{Action, Comment, Edit, IncidentId, Language, MailAddress, Phase};
+use crate::config::settings::MailInbox;
 use crate::protocol::ProblemType;
 use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
 
@@ -107,7 +110,32 @@ impl Silence {
     }
 }
 
+/// Mails of each Maildir that stand where they are not read.
+#[derive(Debug, Default)]
+pub(super) struct Overlooked(Mutex<BTreeMap<PathBuf, usize>>);
+
+impl Overlooked {
+    /// What a person sees of them in `status`.
+    pub(super) fn warnings(&self, inboxes: &[MailInbox]) -> Vec<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |inbox: &MailInbox| {
+            let (dir, mails) = (inbox.dir.join("cur"), known.get(&inbox.dir).filter(|mails| **mails > 0)?);
+            let dir = dir.display();
+            Some(format!(
+                "{mails} mails in {dir} are not read: a mail program put them there; move to new/ what is to be taken"
+            ))
+        };
+        inboxes.iter().filter_map(of).collect()
+    }
+}
+
 impl Engine {
+    /// So many mails of a Maildir stand where they are not read.
+    pub fn overlooks(&self, maildir: &Path, mails: usize) {
+        let mut known = self.0.overlooked.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(maildir.to_owned(), mails);
+    }
+
     /// A mail that came in gets no answer.
     pub fn left_unanswered(&self, why: Unanswered) {
         self.0.silence.note(why, self.now());

@@ -217,6 +217,7 @@ struct Inner {
     to_mail: Notify,
     silence: intake::Silence,
     hearing: hearing::Hearing,
+    overlooked: intake::Overlooked,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
@@ -295,6 +296,7 @@ impl Engine {
             to_mail: Notify::new(),
             silence: intake::Silence::default(),
             hearing: hearing::Hearing::default(),
+            overlooked: intake::Overlooked::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),

@@ -14,7 +14,7 @@ use crate::case::{
     Party, Pass, PassTag, Phase, PhaseGroup, Purpose, reminder,
 };
 use crate::protocol::operator::WorkRequest;
-use crate::store::{FilledForm, Intake, PassUse, Write, Writer, Written};
+use crate::store::{FilledForm, Intake, PassUse, Spoken, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// Where a link leads.
@@ -95,7 +95,7 @@ impl Engine {
         &self,
         pass: &Pass,
         tag: PassTag,
-        language: Language,
+        language: Spoken,
         form: impl FnOnce(i64) -> (Deposit, Option<MailAddress>),
     ) -> Result<Leads, EngineError> {
         let (Purpose::Form, Subject::Intake(intake)) = (pass.purpose, pass.subject) else {

@@ -7,17 +7,19 @@ use serde_json::value::RawValue;
 
 use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
+use crate::case::evidence::Travelled;
 use crate::case::hide::{hide_in_case, hide_in_changes};
 use crate::case::shadow::Mark;
 use crate::case::{
-    Alias, Case, Changes, Downward, ExchangeId, FieldName, Holder, Incident, IncidentId, Leg, Phase, Shadow, Texts,
-    Towards, TransactionId,
+    Action, Alias, Case, Changes, Downward, ExchangeId, FieldName, HistoryLine, Holder, Incident, IncidentId, Leg,
+    Phase, Shadow, Texts, Towards, TransactionId,
 };
 use crate::protocol::{
     ExchangePage, ExchangeSnapshot, PAGE_BYTES, ProblemType, SnapshotStep, TransactionAnswer, TransactionList,
     TransactionStep,
 };
 use crate::state::{ExchangeKey, ExchangeRecord};
+use crate::store::{Write, Writer};
 
 impl Engine {
     /// Up to `limit` exchanges of a client after the given one.
@@ -36,7 +38,7 @@ impl Engine {
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         let incidents: HashMap<IncidentId, Incident> =
             self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let (mut exchanges, mut bytes) = (Vec::with_capacity(records.len()), 0);
+        let (mut exchanges, mut bytes, mut news) = (Vec::with_capacity(records.len()), 0, Vec::new());
         for (key, record) in records.into_iter().filter(|(_, record)| record.leg.towards() == Towards::Client) {
             if bytes >= PAGE_BYTES {
                 more = true;
@@ -45,8 +47,10 @@ impl Engine {
             let incident = record.incident().and_then(|id| incidents.get(&id));
             let snapshot = self.snapshot(&key, &record, incident);
             bytes += snapshot.record.get().len();
+            news.extend(self.news_in(&key, &record, incident, &snapshot));
             exchanges.push(snapshot);
         }
+        self.store().write(news).await?;
         Ok(ExchangePage { cursor, exchanges, more })
     }
 
@@ -62,16 +66,43 @@ impl Engine {
         let settings = self.settings();
         let pictures = self.pictures(client, exchanges).await?;
         let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
-        let exchanges = ours.map(|one| ExchangeSnapshot {
+        let (mut exchanges, mut news) = (Vec::new(), Vec::new());
+        for one in ours {
+            let snapshot = self.snapshot(&one.key, &one.record, one.incident.as_ref());
+            news.extend(self.news_in(&one.key, &one.record, one.incident.as_ref(), &snapshot));
             // In motion there is nothing to compare.
-            agreed: one
-                .incident
-                .as_ref()
-                .filter(|_| !one.in_motion)
-                .map(|incident| one.agreed(incident, settings.fields(client), texts)),
-            ..self.snapshot(&one.key, &one.record, one.incident.as_ref())
-        });
-        Ok(ExchangePage { cursor, exchanges: exchanges.collect(), more: false })
+            let at_rest = one.incident.as_ref().filter(|_| !one.in_motion);
+            let agreed = at_rest.map(|incident| one.agreed(incident, settings.fields(client), texts));
+            exchanges.push(ExchangeSnapshot { agreed, ..snapshot });
+        }
+        self.store().write(news).await?;
+        Ok(ExchangePage { cursor, exchanges, more: false })
+    }
+
+    /// The entry of a history for what a client reads here and no operation has told it (H-07).
+    fn news_in(
+        &self,
+        key: &ExchangeKey,
+        record: &ExchangeRecord,
+        incident: Option<&Incident>,
+        snapshot: &ExchangeSnapshot,
+    ) -> Option<Write> {
+        let incident = incident?;
+        let told = self.told_whole(key, record.holder, record.shadow.case.as_ref(), &as_told(incident, &record.shadow));
+        // What is parked may never have come there.
+        if told.get() == snapshot.record.get() && record.parked.is_none() {
+            return None;
+        }
+        let client = &key.peer;
+        Some(Write {
+            history: vec![HistoryLine {
+                exchange: Some(key.exchange),
+                seq: Some(0),
+                ..self.line_of_daemon(incident.id, Action::Shown, format!("{client} has read the record as it stands"))
+            }],
+            travelled: Some(Travelled::shown(client, &snapshot.record)),
+            ..Write::to(incident.id, Writer::Bridge)
+        })
     }
 
     /// How an exchange stands, with what the client may know of the record.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{Engine, EngineError};
-use crate::case::IncidentId;
 use crate::case::evidence::{Begin, End, Exported, Head, Kept, Line, Proof, Way, Whose};
+use crate::case::{Alias, IncidentId};
 use crate::protocol::ProblemType;
 use crate::protocol::history::{Disclosed, DisclosedPage, HistoryEnd, HistoryPage, HistoryQuery, Seen};
 use crate::store::history::Of;
@@ -105,6 +105,11 @@ impl Engine {
         let incident = query.incident.map(IncidentId);
         let (limit, after) = (query.limit.unwrap_or(100).clamp(1, PAGE), query.after.unwrap_or(0));
         let kept = self.store().entries(&Of::Sent { peer: peer.clone(), incident }, after, limit).await?;
+        if kept.is_empty() && after == 0 && !self.has_met(&peer).await? {
+            return Err(ProblemType::Form
+                .with(format!("neither the settings nor the history know a peer {peer}"))
+                .into());
+        }
         let proofs = self.proofs(&kept, i64::MAX as u64).await?;
         let next = kept.last().filter(|_| kept.len() == limit).map(|last| last.entry.number);
         let mut operations: Vec<Disclosed> =
@@ -129,6 +134,18 @@ impl Engine {
             }
         }
         Ok(DisclosedPage { operations, files, next })
+    }
+
+    /// Whether the settings name a peer, or something ever went to it or came from it. One that is left out of the settings has
+    /// seen what it has.
+    async fn has_met(&self, peer: &Alias) -> Result<bool, EngineError> {
+        let settings = self.settings();
+        let clients = settings.clients.iter().map(|client| &client.alias);
+        if settings.upstream.iter().map(|upstream| &upstream.alias).chain(clients).any(|known| known == peer) {
+            return Ok(true);
+        }
+        let sent = Of::Sent { peer: peer.clone(), incident: None };
+        Ok(!self.store().entries(&sent, 0, 1).await?.is_empty() || !self.store().arrived(peer, 0, 1).await?.is_empty())
     }
 }
 

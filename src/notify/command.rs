@@ -33,15 +33,18 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command. Exit status 0 means that it is done.
+/// Runs a command. Exit status 0 means that it is done. `name` is that of the deed: what an attempt at it left running, over which
+/// the daemon was killed, ends first.
 pub async fn run(
+    name: &str,
     program: &Path,
     arguments: &[String],
     within: Duration,
     environment: &[(&str, String)],
     message: &str,
 ) -> Result<(), Undelivered> {
-    let mark = Mark::new();
+    let mark = Mark::of(name);
+    mark.kill(None).await;
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -131,9 +134,13 @@ fn ended(status: std::io::Result<ExitStatus>, out: &[u8], err: &[u8]) -> Result<
 mod tests {
     use super::*;
 
+    fn name() -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+
     async fn sh(script: &str, within: Duration, message: &str) -> Result<(), Undelivered> {
         let arguments = ["-c".to_owned(), script.to_owned()];
-        run(Path::new("/bin/sh"), &arguments, within, &[("CASEBRIDGE_TRIGGER", "x".into())], message).await
+        run(&name(), Path::new("/bin/sh"), &arguments, within, &[("CASEBRIDGE_TRIGGER", "x".into())], message).await
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -154,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x");
         let arguments = [format!("$(touch {})", file.display()), "; touch x".into()];
-        run(Path::new("/bin/echo"), &arguments, LONG, &[], "").await.unwrap();
+        run(&name(), Path::new("/bin/echo"), &arguments, LONG, &[], "").await.unwrap();
         assert!(!file.exists());
     }
 
@@ -162,7 +169,7 @@ mod tests {
     async fn a_command_that_fails_says_how() {
         let fault = sh("echo no such pager >&2; exit 3", LONG, "").await.unwrap_err();
         assert!(fault.reason.contains("exit status: 3") && fault.reason.contains("no such pager"), "{fault}");
-        let fault = run(Path::new("/no/such/program"), &[], LONG, &[], "").await.unwrap_err();
+        let fault = run(&name(), Path::new("/no/such/program"), &[], LONG, &[], "").await.unwrap_err();
         assert!(fault.reason.contains("/no/such/program does not start"), "{fault}");
         assert!(!fault.is_final);
     }

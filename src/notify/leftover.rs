@@ -7,7 +7,6 @@ use std::io::Read;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use uuid::Uuid;
 
 /// The variable that has the mark.
 pub const VARIABLE: &str = "CASEBRIDGE_RUN";
@@ -17,12 +16,12 @@ const ENVIRONMENT: u64 = 1 << 20;
 const LOOKS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(10);
 
-/// The mark of one run.
+/// The mark of what is run under one name.
 pub struct Mark(String);
 
 impl Mark {
-    pub fn new() -> Self {
-        Self(Uuid::now_v7().simple().to_string())
+    pub fn of(name: &str) -> Self {
+        Self(name.to_owned())
     }
 
     pub fn value(&self) -> &str {

@@ -1,8 +1,10 @@
 //! How the mails read. A template for each notice, as text and as HTML, in each language, is in the program; a directory of the
 //! site's may have others in their place. All are read and tried when the daemon starts.
 
+mod aliases;
 mod builtin;
 mod loops;
+mod probe;
 mod words;
 
 use std::collections::BTreeSet;
@@ -12,6 +14,7 @@ use std::path::Path;
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde::Serialize;
 
+use self::probe::Trial;
 use crate::case::text::shown;
 use crate::case::{Language, Notice};
 
@@ -21,6 +24,8 @@ const FILE_LIMIT: u64 = 64 << 10;
 const FUEL: u64 = 1_000_000;
 /// The longest subject, in letters.
 const SUBJECT_LIMIT: usize = 200;
+/// The most entries of a folder that are looked at.
+const ENTRIES: usize = 1000;
 /// The most faults that are told at once.
 const FAULT_LIMIT: usize = 20;
 /// With it a template of the text begins.
@@ -234,16 +239,20 @@ impl Templates {
     /// Tries every template with all fields and with few.
     fn check(&self) -> Vec<String> {
         let names = Fields::names();
+        let [full, bare] = [Fields::full(), Fields::bare()].map(|fields| serde_json::json!(fields));
         let mut faults = Vec::new();
         for (name, template) in self.environment.templates() {
             let source = template.source();
             // What is wrong with the loops of a template that does not parse without them, its trial shows.
             let (opened, each) = loops::opened(source);
+            let (opened, aliases) = aliases::opened(&opened);
             let opened = self.environment.template_from_str(&opened).map(|one| one.undeclared_variables(true));
             let named = opened.unwrap_or_else(|_| template.undeclared_variables(true));
             let mut unknown: Vec<String> = named.into_iter().collect();
-            let is_known = |field: &String| names.contains(field) || FUNCTIONS.contains(&field.as_str());
-            unknown.retain(|field| !is_known(field) && !loops::is_known(field, &each));
+            let is_known = |field: &String| {
+                names.contains(field) || FUNCTIONS.contains(&field.as_str()) || loops::is_known(field, &each)
+            };
+            unknown.retain(|field| !aliases::meant(field, &aliases).iter().any(is_known));
             unknown.sort();
             for field in &unknown {
                 let (line, column) = place(source, find(source, field));
@@ -266,8 +275,22 @@ impl Templates {
             if !unknown.is_empty() || !words.is_empty() {
                 continue;
             }
-            for fields in [Fields::full(), Fields::bare()] {
-                match template.render(context(&fields)) {
+            for fields in [&full, &bare] {
+                let trial = Trial::of(fields, &full);
+                let rendered = template.render(trial.context());
+                let asked = trial.unknown();
+                // What another template asks for, of which this one is made, is told of that one.
+                let mut own = asked.iter().filter_map(|(group, field)| Some((attribute(source, field)?, group, field)));
+                if let Some((at, group, field)) = own.next() {
+                    let (line, column) = place(source, at);
+                    let field = shown(&format!("{group}.{field}"), 80);
+                    faults.push(format!(
+                        "{name}, line {line}, column {column}: there is no field {field}; known are {}",
+                        names.iter().cloned().collect::<Vec<_>>().join(", "),
+                    ));
+                    break;
+                }
+                match rendered {
                     Err(error) => {
                         faults.push(told(name, source, &error));
                         break;
@@ -329,25 +352,56 @@ fn read(directory: &Path, name: &str) -> Result<Option<String>, String> {
 /// Files of the directory that stand for nothing: a misspelt name would leave the program's own template in use.
 fn strangers(directory: &Path) -> Vec<String> {
     let mut faults = Vec::new();
-    if let Err(error) = std::fs::read_dir(directory) {
-        return vec![format!("{} cannot be read: {error}", directory.display())];
-    }
-    for language in Language::ALL {
-        let Ok(entries) = std::fs::read_dir(directory.join(language.as_str())) else { continue };
-        for entry in entries.flatten().take(1000) {
-            let name = format!("{}/{}", language.as_str(), entry.file_name().to_string_lossy());
-            let is_template = name.ends_with(".txt") || name.ends_with(".html");
-            if is_template && !builtin::TEMPLATES.iter().any(|(known, _)| *known == name) {
-                let names: Vec<&str> = Notice::ALL.into_iter().map(Notice::as_str).collect();
-                faults.push(format!(
-                    "{} is no template of a mail; their names are layout.html, and with .txt and .html {}",
-                    shown(&name, 120),
-                    names.join(", ")
-                ));
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => return vec![format!("{} cannot be read: {error}", directory.display())],
+    };
+    let languages = Language::ALL.map(Language::as_str);
+    for entry in entries.flatten().take(ENTRIES) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_own = languages.contains(&name.as_str());
+        if entry.path().is_dir() {
+            let below = names_in(&entry.path());
+            match is_own {
+                true => {
+                    faults.extend(below.iter().map(|file| format!("{name}/{file}")).filter_map(|file| misnamed(&file)))
+                }
+                false => faults.extend(below.iter().find(|file| is_known(file)).map(|file| {
+                    format!(
+                        "{} is never used: mails are written in the languages {}",
+                        shown(&format!("{name}/{file}"), 120),
+                        languages.join(" and ")
+                    )
+                })),
             }
+        } else if is_known(&name) {
+            faults.push(format!("{name} is never used: put it into {}/", languages.join("/ or ")));
         }
     }
+    faults.sort();
     faults
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES);
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Whether a file is called like a template, in whichever folder.
+fn is_known(file: &str) -> bool {
+    builtin::TEMPLATES.iter().any(|(known, _)| known.rsplit('/').next() == Some(file))
+}
+
+fn misnamed(name: &str) -> Option<String> {
+    let is_template = name.ends_with(".txt") || name.ends_with(".html");
+    (is_template && !builtin::TEMPLATES.iter().any(|(known, _)| *known == name)).then(|| {
+        let names: Vec<&str> = Notice::ALL.into_iter().map(Notice::as_str).collect();
+        format!(
+            "{} is no template of a mail; their names are layout.html, and with .txt and .html {}",
+            shown(name, 120),
+            names.join(", ")
+        )
+    })
 }
 
 /// The fault of a template with its place.
@@ -365,18 +419,24 @@ fn told(name: &str, source: &str, error: &Error) -> String {
 
 /// Where a name stands in a tag of the template, in bytes from its beginning.
 fn find(source: &str, name: &str) -> usize {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let in_tag = |at: usize| {
-        let before = &source[..at];
-        let (opened, closed) = (before.rfind("{{").max(before.rfind("{%")), before.rfind("}}").max(before.rfind("%}")));
-        opened.is_some() && opened > closed
-    };
-    let whole = |at: &usize| {
-        !source[..*at].ends_with(|c: char| is_word(c) || c == '.')
-            && !source[at + name.len()..].starts_with(is_word)
-            && in_tag(*at)
-    };
+    let whole = |at: &usize| !source[..*at].ends_with(|c: char| is_word(c) || c == '.') && is_named(source, *at, name);
     source.match_indices(name).map(|(at, _)| at).find(whole).unwrap_or_default()
+}
+
+/// Where a tag of the template asks something for the field with this name.
+fn attribute(source: &str, name: &str) -> Option<usize> {
+    let below = |at: &usize| source[..*at].ends_with(['.', '\'', '"']) && is_named(source, *at, name);
+    source.match_indices(name).map(|(at, _)| at).find(below)
+}
+
+fn is_named(source: &str, at: usize, name: &str) -> bool {
+    let before = &source[..at];
+    let (opened, closed) = (before.rfind("{{").max(before.rfind("{%")), before.rfind("}}").max(before.rfind("%}")));
+    opened.is_some() && opened > closed && !source[at + name.len()..].starts_with(is_word)
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Line and column, counted from 1.

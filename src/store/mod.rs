@@ -31,7 +31,7 @@ pub use deadline::{Closed, Closing, DeadlineStore, Passing, Place, Resolved, Tim
 pub use events::{Event, EventPage, EventStore, PageSeen, Untold};
 pub use history::HistoryStore;
 pub use mail::{MailStore, PeopleTold};
-pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, SentMail, TakenMail, UsedPass};
+pub use page::{FilledForm, Intake, LinkRule, PageStore, PassUse, SentMail, Spoken, TakenMail, UsedPass};
 pub use reaction::{BundleFile, NewRun, ReactionList, ReactionStore, Run, RunEnd, RunPage, RunState};
 pub use sqlite::SqliteStore;
 

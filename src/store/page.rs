@@ -73,13 +73,20 @@ pub struct SentMail {
     pub reason: String,
 }
 
+/// The language in which a page was filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    pub language: Language,
+    /// By the person, instead of the one that the page would have had: it is remembered.
+    pub is_chosen: bool,
+}
+
 /// A form that was filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilledForm {
     pub intake: i64,
     pub used: PassUse,
-    /// The language in which it was filled in.
-    pub language: Language,
+    pub language: Spoken,
     /// Who is to be told as well.
     pub also: Option<MailAddress>,
     pub deposit: Deposit,

@@ -44,7 +44,7 @@ pub struct Run {
     pub attach_bundle: bool,
     pub message: String,
     pub queued_at: Timestamp,
-    /// Failed ones.
+    /// Those that were begun.
     pub attempts: u32,
     pub last_error: Option<String>,
 }
@@ -97,6 +97,10 @@ pub trait ReactionStore: Send + Sync {
 
     /// What is due first for a target.
     async fn due_run(&self, target: &str, now: Timestamp) -> Result<Option<Run>, StoreError>;
+
+    /// Enters that an attempt begins, and says which one it is, from 1: whoever dies over it has begun it all the same. None when
+    /// the deed has ended.
+    async fn run_begun(&self, id: i64) -> Result<Option<u32>, StoreError>;
 
     /// Enters what became of an attempt. Said of a deed that has ended, it changes nothing.
     async fn run_ended(&self, id: i64, end: RunEnd, now: Timestamp) -> Result<(), StoreError>;

@@ -22,6 +22,7 @@ pub enum CrashPoint {
     EventsPassed,
     ReactionsSet,
     ReactionsQueued,
+    ReactionBegun,
     ReactionDone,
     ReactionEnded,
     ReceiptKept,
@@ -75,7 +76,7 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    pub const ALL: [CrashPoint; 61] = [
+    pub const ALL: [CrashPoint; 62] = [
         CrashPoint::StoreCommitting,
         CrashPoint::StoreDeposited,
         CrashPoint::StoreOpened,
@@ -94,6 +95,7 @@ impl CrashPoint {
         CrashPoint::EventsPassed,
         CrashPoint::ReactionsSet,
         CrashPoint::ReactionsQueued,
+        CrashPoint::ReactionBegun,
         CrashPoint::ReactionDone,
         CrashPoint::ReactionEnded,
         CrashPoint::ReceiptKept,

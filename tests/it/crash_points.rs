@@ -49,7 +49,7 @@ const END_USER: [&str; 27] = [
 ];
 
 /// What a partner passes.
-const PARTNER: [&str; 21] = [
+const PARTNER: [&str; 22] = [
     "StoreCommitting:2",
     "StoreOpened",
     "StoreWritten",
@@ -69,6 +69,7 @@ const PARTNER: [&str; 21] = [
     "OperationApplied",
     "ApplyCommitted",
     "ReactionsQueued",
+    "ReactionBegun",
     "ReactionDone",
     "ReactionEnded",
 ];

@@ -274,7 +274,7 @@ impl Opened {
         let head = self.store.head().await;
         let entries = self.store.entries(&Of::All, 0, 10_000).await.unwrap();
         entries.iter().try_for_each(|one| verifier.kept(one))?;
-        verifier.stored(&head.unwrap())
+        verifier.stored(&head.unwrap(), &self.store.told_elsewhere().await.unwrap())
     }
 }
 

@@ -273,6 +273,58 @@ async fn h_07_what_is_changed_in_the_store_by_sql_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h_07_a_history_that_is_gone_or_cut_off_is_named_by_what_else_the_store_tells() {
+    let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 2).await;
+    pair.wait_all_open(2).await;
+    signed(&pair.end_user, 2).await;
+    signed(&pair.partner, 2).await;
+    let told = verified(&pair.end_user);
+    assert!(told.contains("only a peer's export can prove: name it with --held FILE"), "{told}");
+    pair.end_user.stop().await;
+    pair.partner.stop().await;
+    let site = &pair.end_user;
+    site.execute("DROP TRIGGER history_stays; DROP TRIGGER history_is_kept; PRAGMA foreign_keys = OFF").await;
+    let hide = |from: i64| {
+        let keep = format!("CREATE TABLE aside AS SELECT * FROM history WHERE id > {from}");
+        format!(
+            "PRAGMA foreign_keys = OFF; {keep}; DELETE FROM history WHERE id > {from}; \
+             UPDATE sqlite_sequence SET seq = {from} WHERE name = 'history'"
+        )
+    };
+    const SHOW: &str = "INSERT INTO history SELECT * FROM aside; DROP TABLE aside";
+    let (last, opened) =
+        (site.count("SELECT max(id) FROM history").await, "SELECT min(id) FROM history WHERE way = 'in'");
+    // By a receipt or a reader of the history that was behind the cut.
+    site.execute(&hide(last - 1)).await;
+    assert!(refused(site).contains(&format!("entry {last}: it is missing; ")));
+    site.execute(SHOW).await;
+    // With all of those set back as well, by what was applied.
+    let applied = site.count(opened).await;
+    site.execute(
+        "CREATE TABLE others AS SELECT * FROM receipted; DELETE FROM receipted; UPDATE receipt_mark SET given = 0, looked = 0; \
+         UPDATE consumer SET position = 0",
+    )
+    .await;
+    site.execute(&hide(applied - 1)).await;
+    let told = refused(site);
+    assert!(told.contains(&format!("entry {applied}: it is missing; operation ")), "{told}");
+    assert!(told.contains("of partner was applied to incident"), "{told}");
+    site.execute(SHOW).await;
+    site.execute("UPDATE reference SET applied = 0").await;
+    site.execute(&hide(0)).await;
+    let told = refused(site);
+    assert!(told.contains("the site has worked, and its history is empty"), "{told}");
+
+    // Without a store there is nothing to verify, and none is made.
+    std::fs::remove_file(pair.partner.path("incidents.db")).unwrap();
+    let told = pair.partner.command(&["history", "verify"]).refused(1, &["nothing is verified", "is not there"]);
+    assert!(!pair.partner.path("incidents.db").exists(), "{}", told.err);
+    std::fs::write(pair.partner.path("incidents.db"), "").unwrap();
+    pair.partner.command(&["history", "verify"]).refused(1, &["holds no incident store"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_chain_is_whole_and_the_receipts_come_after_a_kill_at_each_of_their_steps() {
     for point in ["ReceiptKept", "ReceiptMarked", "KeySet"] {
         for at_partner in [false, true] {
@@ -309,6 +361,11 @@ async fn the_chain_is_whole_and_the_receipts_come_after_a_kill_at_each_of_their_
     }
 }
 
+/// An incident that goes nowhere.
+async fn store_and_hold(site: &Site) {
+    site.execute("INSERT INTO incident (host_event_id, synopsis, submission) VALUES ('edge-2', 'Fan', 'held')").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_peer_has_seen_is_one_command_and_hidden_values_are_hidden() {
     let hide = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
@@ -322,8 +379,11 @@ async fn what_a_peer_has_seen_is_one_command_and_hidden_values_are_hidden() {
     let told = pair.end_user.command(&["history", "disclosed", "--peer", "partner", "1"]).ok();
     assert!(told.contains("event.synopsis") && told.contains("Fan of ***") && !told.contains("10.1.2.3"), "{told}");
     assert!(told.contains("(taken; entry ") && told.contains("signed for as received"), "{told}");
-    let nothing = pair.end_user.command(&["history", "disclosed", "--peer", "nobody"]).ok();
-    assert!(nothing.contains("nobody has seen nothing"), "{nothing}");
+    // Whoever mistypes the name is not told that all is well.
+    pair.end_user.command(&["history", "disclosed", "--peer", "nobody"]).refused(6, &["know a peer nobody"]);
+    store_and_hold(&pair.end_user).await;
+    let nothing = pair.end_user.command(&["history", "disclosed", "--peer", "partner", "2"]).ok();
+    assert!(nothing.contains("Nothing of it has gone to partner."), "{nothing}");
     let story = pair.end_user.command(&["history", "1"]).ok();
     assert!(story.contains("acknowledged") && story.contains("yes"), "{story}");
 }

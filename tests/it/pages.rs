@@ -186,7 +186,7 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
     let who = "SELECT group_concat(DISTINCT who) FROM history WHERE action IN ('deposited', 'party_added')";
     assert_eq!(desk.text(who).await, "person Anna", "H-05: who sent the form");
     let told = "SELECT count(*) FROM mail WHERE notice = 'received' AND incident = 1";
-    assert_eq!(desk.site.count(told).await, 2, "one acknowledgement for each of the two people");
+    assert_eq!(desk.site.count(told).await, 1, "one acknowledgement, for who wrote");
     let opened = "SELECT count(*) FROM mail WHERE notice = 'opened'";
     assert_eq!(desk.site.count(opened).await, 0, "support has not accepted it yet");
 
@@ -200,6 +200,102 @@ async fn r_02_a_mail_gets_a_form_the_form_makes_one_incident_and_its_acceptance_
     store.close().await;
     let log = desk.site.log();
     assert!(!log.contains("north.example") && !log.contains("dial tone"), "no address and no text in the log");
+}
+
+/// Else anybody could have this site write to anybody, in their own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_who_is_named_on_a_form_is_told_nothing_before_somebody_here_works_on_it() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until_done("1").await;
+    let link = desk.form_link().await;
+    assert_eq!(desk.post(&link, &FILLED).await.0, 303);
+    let reply = desk.links.reply_address("support@desk.example", &desk.pass(Purpose::Reply, 1)).unwrap();
+    let answer = |id: &str, text: &str| {
+        format!("From: anna@north.example\r\nTo: {reply}\r\nMessage-ID: <{id}@x>\r\n\r\n{text}\r\n")
+    };
+    for (file, text) in [("a", "Buy at evil.example."), ("b", "It hums.")] {
+        desk.deliver(file, &answer(file, text));
+        desk.until_done(file).await;
+    }
+    desk.until("both to be looked at", "SELECT comment = (SELECT max(id) FROM comment) FROM mail_cursor", 1).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM comment").await, 2);
+    let to = "SELECT count(*) FROM mail WHERE address = 'help@integrator.example'";
+    assert_eq!(desk.site.count(to).await, 0);
+
+    desk.site.execute("UPDATE incident SET state = 'in_process' WHERE id = 1").await;
+    let state = "SELECT count(*) FROM mail WHERE address = 'help@integrator.example' AND notice = 'state'";
+    desk.until("what comes after", state, 1).await;
+    let opened = "SELECT group_concat(json_array_length(about, '$.comments')) FROM mail \
+                  WHERE address = 'help@integrator.example' AND notice = 'opened'";
+    assert_eq!(desk.text(opened).await, "2", "with what was said until then");
+    assert_eq!(desk.site.count(to).await, 2, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_an_incident_of_a_form_that_is_canceled_is_told_of_to_nobody_but_its_sender() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until_done("1").await;
+    assert_eq!(desk.post(&desk.form_link().await, &FILLED).await.0, 303);
+    desk.site.execute("UPDATE incident SET phase = 'close', completion_code = 'withdrawn_by_user'").await;
+    desk.until("the end", "SELECT count(*) FROM mail WHERE notice = 'closed'", 1).await;
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE address <> 'anna@north.example'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_08_a_header_of_a_mail_program_takes_back_no_language_that_a_person_said() {
+    let desk = Desk::start().await;
+    desk.site.insert(0, 1).await;
+    desk.site.command(&["party", "add", "1", "anna@north.example", "--language", "fr"]).ok();
+    let remembered = "SELECT language FROM party_language WHERE address = 'anna@north.example'";
+    let english = |id: &str| format!("Content-Language: en-US\r\n{}", mail(id));
+    desk.deliver("1", &english("1"));
+    desk.until_done("1").await;
+    assert_eq!(desk.text("SELECT language FROM mail WHERE notice = 'form'").await, "fr");
+    let link = desk.form_link().await;
+    let (_, page) = desk.get(&link).await;
+    assert!(page.contains("<html lang=\"fr\">"), "{page}");
+    // As a browser sends the form: with the language that it was shown in.
+    assert_eq!(desk.post(&format!("{link}?lang=fr"), &FILLED).await.0, 303);
+    assert_eq!(desk.text("SELECT language FROM mail WHERE notice = 'received'").await, "fr");
+    assert_eq!(desk.text(remembered).await, "fr");
+
+    // Of somebody of whom nothing is known the header counts, and what they choose is remembered.
+    desk.deliver("2", &english("2").replace("anna@", "zoe@"));
+    desk.until_done("2").await;
+    let of_zoe = "SELECT language FROM mail WHERE notice = 'form' AND address = 'zoe@north.example'";
+    assert_eq!(desk.text(of_zoe).await, "en");
+    let made = desk.site.count("SELECT made_at FROM mail ORDER BY id DESC LIMIT 1").await;
+    let serial = desk.site.count("SELECT max(id) FROM mail").await as u64;
+    let expires_at = Timestamp::from_millisecond(made).unwrap() + SignedDuration::from_hours(7 * 24);
+    let pass = Pass { purpose: Purpose::Form, subject: Subject::Intake(2), expires_at, serial };
+    assert_eq!(desk.post(&format!("{}?lang=fr", desk.links.url(&pass)), &FILLED).await.0, 303);
+    assert_eq!(desk.text("SELECT language FROM party_language WHERE address = 'zoe@north.example'").await, "fr");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_what_nobody_sees_of_what_was_copied_into_a_page_keeps_nobody_from_sending_it() {
+    let desk = Desk::start().await;
+    desk.deliver("1", &mail("1"));
+    desk.until_done("1").await;
+    let filled = [
+        ("title", "No\u{200b} dial\ttone"),
+        ("description", "ok\u{202e}txt"),
+        ("device", "pbx-7\u{feff}"),
+        ("priority", "2"),
+        ("contact", "\u{202a}+33 1 23\u{202c}"),
+        ("also", "\u{2066}help@integrator.example\u{2069}"),
+    ];
+    assert_eq!(desk.post(&desk.form_link().await, &filled).await.0, 303);
+    let stored =
+        "SELECT synopsis || '/' || description || '/' || device || '/' || (manifest ->> 'contact') FROM incident";
+    assert_eq!(desk.text(stored).await, "No dial tone/oktxt/pbx-7/+33 1 23");
+
+    let desk = Desk::start().await;
+    desk.case(1, "state = 'input_requested'").await;
+    assert_eq!(desk.post(&desk.link(Purpose::Answer, 1).await, &[("text", "ok\u{202e}txt")]).await.0, 303);
+    assert_eq!(desk.text("SELECT text FROM comment").await, "oktxt");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +344,7 @@ async fn r_02_a_post_that_is_enormous_or_no_form_is_refused_in_words() {
     let long = "x".repeat(17_000);
     assert_eq!(desk.post(&link, &[("text", &long)]).await.0, 422);
     assert_eq!(desk.post(&link, &[("text", " \r\n")]).await.0, 422);
-    assert_eq!(desk.post(&link, &[("text", "a\u{202e}b")]).await.0, 422);
+    assert_eq!(desk.post(&link, &[("text", "\u{202e}\u{200b}")]).await.0, 422);
     let answer = desk.client.post(&link).header("content-type", "multipart/form-data").body("x").send().await.unwrap();
     assert_eq!(answer.status(), 400);
     assert_eq!(desk.client.put(&link).send().await.unwrap().status(), 405);
@@ -603,6 +699,24 @@ async fn r_02_who_writes_in_the_names_of_many_makes_this_site_write_to_few_and_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_02_a_person_is_told_of_mails_that_a_mail_program_took_out_of_the_inbox() {
+    let desk = Desk::start().await;
+    for folder in ["new", "tmp", "cur"] {
+        std::fs::create_dir(desk.site.path("mail").join(folder)).unwrap();
+    }
+    std::fs::write(desk.site.path("mail/cur/1:2,S"), mail("1")).unwrap();
+    eventually("the line", || async { desk.site.log().contains("mail_overlooked").then_some(()) }).await;
+    let status = desk.site.command(&["status"]).ok();
+    assert!(status.contains("1 mails in ") && status.contains("move to new/ what is to be taken"), "{status}");
+    std::fs::rename(desk.site.path("mail/cur/1:2,S"), desk.site.path("mail/new/1")).unwrap();
+    desk.until_done("1").await;
+    eventually("nothing to be told", || async {
+        (!desk.site.command(&["status"]).ok().contains("mails in ")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_02_a_mail_and_a_form_are_taken_once_whenever_the_site_dies_over_them() {
     let mut desk = Desk::new("");
     desk.site.crash_at("MailTaken");
@@ -621,7 +735,7 @@ async fn r_02_a_mail_and_a_form_are_taken_once_whenever_the_site_dies_over_them(
     desk.run().await;
     assert_eq!(desk.post(&link, &FILLED).await.0, 303, "pressed again");
     assert_eq!(desk.site.count("SELECT count(*) FROM incident").await, 1);
-    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'received'").await, 2);
+    assert_eq!(desk.site.count("SELECT count(*) FROM mail WHERE notice = 'received'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

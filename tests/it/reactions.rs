@@ -201,7 +201,7 @@ async fn a_49_failing_actions_hold_up_neither_the_exchange_nor_each_other() {
     pair.wait_all_open(COUNT as i64).await;
     pair.at_rest(COUNT as i64).await;
     eventually("every target to have failed", || async {
-        let failing = "SELECT count(DISTINCT target) FROM reaction_run WHERE attempts > 0 AND state = 'due'";
+        let failing = "SELECT count(DISTINCT target) FROM reaction_run WHERE last_error IS NOT NULL AND state = 'due'";
         (pair.end_user.count(failing).await == targets.len() as i64).then_some(())
     })
     .await;
@@ -253,7 +253,7 @@ async fn a_49_what_hundreds_of_cases_led_to_while_every_receiver_failed_is_deliv
     pair.wait_all_open(COUNT as i64).await;
     pair.at_rest(COUNT as i64).await;
     eventually("every target to have failed", || async {
-        let failing = "SELECT count(DISTINCT target) FROM reaction_run WHERE attempts > 0 AND state = 'due'";
+        let failing = "SELECT count(DISTINCT target) FROM reaction_run WHERE last_error IS NOT NULL AND state = 'due'";
         (pair.end_user.count(failing).await == 3).then_some(())
     })
     .await;
@@ -342,7 +342,7 @@ async fn a_49_a_mail_goes_to_the_listed_addresses_with_the_bundle_where_that_is_
     std::fs::write(pair.end_user.path("inbox/event.xml"), event).unwrap();
     pair.wait_all_open(1).await;
     eventually("the mail to fail", || async {
-        let failed = "SELECT count(*) FROM reaction_run WHERE attempts > 0 AND state = 'due'";
+        let failed = "SELECT count(*) FROM reaction_run WHERE last_error IS NOT NULL AND state = 'due'";
         (pair.end_user.count(failed).await == 1).then_some(())
     })
     .await;
@@ -476,8 +476,9 @@ async fn a_47_whoever_dies_between_event_and_deed_tells_it_all_the_same() {
     let change = json!({"operator": "anna", "change": {"do": "copy", "id": 1, "name": "copy"}});
     assert!(site.request("POST", "/v1/reactions").json(&change).send().await.is_err());
     site.exited().await;
-    for (round, point) in
-        ["ReactionsQueued", "ReactionDone", "ReactionEnded", "StoreCommitting:2"].into_iter().enumerate()
+    for (round, point) in ["ReactionsQueued", "ReactionBegun", "ReactionDone", "ReactionEnded", "StoreCommitting:2"]
+        .into_iter()
+        .enumerate()
     {
         site.crash_at(point);
         site.start().await;
@@ -491,7 +492,31 @@ async fn a_47_whoever_dies_between_event_and_deed_tells_it_all_the_same() {
     assert_eq!(site.count("SELECT count(*) FROM reaction").await, 2, "the copy is there");
     let ids = ids_by_event(&receiver.hits());
     assert!(ids.values().all(|ids| ids.len() == 1), "{ids:?}");
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 5);
+}
+
+/// Over the first attempt the site dies, and not the command.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_49_a_command_over_which_the_site_dies_runs_again_as_another_attempt_and_alone() {
+    const SCRIPT: &str = "echo $CASEBRIDGE_ATTEMPT $$ >> {dir}/runs; [ $CASEBRIDGE_ATTEMPT != 1 ] || exec sleep 1000";
+    let target =
+        format!("[[reaction_target.command]]\nname = \"script\"\ncommand = [\"/bin/sh\", \"-c\", \"{SCRIPT}\"]\n");
+    let mut pair = pair(&target, "").await;
+    let site = &mut pair.end_user;
+    site.start().await;
+    add(site, reaction("new", "incident_detected", "script")).await;
+    site.insert(0, 1).await;
+    let runs = site.path("runs");
+    let lines = || std::fs::read_to_string(&runs).unwrap_or_default();
+    eventually("the first attempt", || async { lines().ends_with('\n').then_some(()) }).await;
+    site.kill();
+    site.start().await;
+    done(site).await;
+    let text = lines();
+    let (numbers, processes): (Vec<&str>, Vec<&str>) = text.lines().filter_map(|line| line.split_once(' ')).unzip();
+    assert_eq!(numbers, ["1", "2"]);
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", processes[0])).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z"), "the first one is gone: {state}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

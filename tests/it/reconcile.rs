@@ -85,6 +85,30 @@ async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h_07_what_a_client_reads_by_a_comparison_and_was_never_told_stands_in_the_history() {
+    let pair = at_rest(2).await;
+    let shown = "SELECT count(*) FROM history WHERE way = 'shown'";
+    let disclosed = || pair.partner.command(&["history", "disclosed", "--peer", "north", "1"]).ok();
+    silently(&pair.end_user, "solution = 'Ours' WHERE id = 1").await;
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"].as_array().unwrap().len(), 1);
+    assert_eq!(pair.partner.count(shown).await, 0, "what was told before is no news");
+
+    silently(&pair.partner, "solution = 'Nobody saw this' WHERE id = 1").await;
+    assert!(!disclosed().contains("Nobody saw this"));
+    for _ in 0..2 {
+        let row = &reconcile(&pair.end_user, false).await["differences"][0];
+        assert_eq!((&row["incident"], &row["there"]), (&json!(1), &json!("Nobody saw this")), "{row}");
+    }
+    let told = disclosed();
+    assert!(told.contains("record 0 (to be read") && told.contains("Nobody saw this"), "{told}");
+    assert_eq!(pair.partner.count(shown).await, 1, "each content once");
+    eventually("everything to be signed for", || async {
+        (pair.partner.command(&["history", "verify"]).code == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_differs_is_repaired_also_by_a_site_that_dies_over_it() {
     let mut pair = at_rest(6).await;
     execute(&pair.end_user, "INSERT INTO comment (incident, author, text) VALUES (5, 'anna', 'from below')").await;

@@ -16,4 +16,4 @@ pub use entry::{Context, Entry, Kept, Travelled, Way, chained, hash_of, root_of}
 pub use export::{Begin, End, Exported, Line, Whose};
 pub use key::{Endorsement, KeyFault, PublicKey, Signature, SigningKey};
 pub use receipt::{Head, Proof, Receipt, ReceiptFault, Received, Statement};
-pub use verify::{Finding, Keys, Report, Verifier, heads_in};
+pub use verify::{Finding, Keys, Report, ToldElsewhere, Verifier, heads_in};

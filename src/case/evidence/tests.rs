@@ -271,7 +271,12 @@ fn h_07_whoever_writes_the_chain_anew_does_not_have_the_key_of_its_end_nor_what_
     let mut verifier = Verifier::of_store(Keys::default(), &site(), &alias("north")).held_by_a_peer(held);
     theirs.iter().for_each(|one| verifier.kept(one).unwrap());
     let head = Head { number: 7, hash: theirs[6].hash.parse().unwrap() };
-    assert_eq!(verifier.stored(&head).unwrap_err().entry, Some(8), "the peer holds the signature for entry 9");
+    let elsewhere = ToldElsewhere::default();
+    assert_eq!(
+        verifier.stored(&head, &elsewhere).unwrap_err().entry,
+        Some(8),
+        "the peer holds the signature for entry 9"
+    );
 }
 
 #[test]

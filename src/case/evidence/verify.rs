@@ -47,6 +47,15 @@ pub struct Report {
     pub held: Option<u64>,
 }
 
+/// What a store tells of its history beside it, by which an end that was cut off may show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToldElsewhere {
+    /// The last entry that something goes by, and what does.
+    pub last: Option<(u64, String)>,
+    /// Something that happened, and of which no entry tells; a sentence.
+    pub untold: Option<String>,
+}
+
 /// Public keys that are believed, each as that of one site, by the site's alias.
 #[derive(Debug, Clone, Default)]
 pub struct Keys(BTreeMap<String, BTreeSet<PublicKey>>);
@@ -489,11 +498,17 @@ impl Verifier {
         self.finish()
     }
 
-    /// After the last entry of a store that has given out numbers up to that of `head`.
-    pub fn stored(self, head: &Head) -> Result<Report, Finding> {
+    /// After the last entry of a store that has given out numbers up to that of `head`, and that tells `elsewhere` of entries.
+    pub fn stored(self, head: &Head, elsewhere: &ToldElsewhere) -> Result<Report, Finding> {
+        let missing = |reason: String| Err(self.fault(self.last + 1, format!("it is missing; {reason}")));
         if head.number > self.last {
-            let next = self.last + 1;
-            return Err(self.fault(next, format!("it is missing; entries up to {} were made", head.number)));
+            return missing(format!("entries up to {} were made", head.number));
+        }
+        if let Some((number, place)) = elsewhere.last.as_ref().filter(|(number, _)| *number > self.last) {
+            return missing(format!("{place} goes by entry {number}"));
+        }
+        if let Some(lost) = &elsewhere.untold {
+            return missing(lost.clone());
         }
         self.finish()
     }

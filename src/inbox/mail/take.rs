@@ -48,6 +48,9 @@ pub trait MailTaker: Send + Sync {
 
     /// Every mail that stood in the inbox then was taken, or held.
     fn heard(&self, through: SystemTime);
+
+    /// So many mails of the inbox stand where they are not read.
+    fn overlooks(&self, mails: usize);
 }
 
 /// The engine, as the mail inbox sees it.
@@ -84,6 +87,10 @@ impl Postman {
 
 #[async_trait]
 impl MailTaker for Postman {
+    fn overlooks(&self, mails: usize) {
+        self.engine.overlooks(&self.inbox.dir, mails);
+    }
+
     async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken> {
         match &letter.nature {
             Nature::Program => return Ok(Taken::Program),

@@ -2,6 +2,8 @@
 
 use mail_parser::decoders::html::html_to_text;
 
+use crate::case::text::is_hidden;
+
 /// The longest text, in bytes.
 const LIMIT: usize = 16_000;
 /// Stands where something was left out.
@@ -119,11 +121,6 @@ pub fn shortened(text: &str, limit: usize) -> String {
         end -= 1;
     }
     format!("{}{LEFT_OUT}", &text[..end])
-}
-
-fn is_hidden(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}' | '\u{FEFF}')
 }
 
 /// Lines that end at their last letter, never more than one empty one in a row.

@@ -36,6 +36,27 @@ pub struct MailSummary {
     pub delayed: bool,
 }
 
+/// Where a mail program puts what somebody has looked at.
+const SEEN: &str = "cur";
+/// The most mails that are counted there.
+const COUNTED: usize = 1000;
+
+/// The directory that mails come into, what is there, and how many mails of the Maildir nobody reads.
+struct Found {
+    dir: PathBuf,
+    look: Look,
+    overlooked: usize,
+}
+
+fn overlooked(maildir: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(maildir.join(SEEN)) else { return 0 };
+    let is_mail = |entry: &io::Result<std::fs::DirEntry>| {
+        let Ok(entry) = entry else { return false };
+        entry.file_type().is_ok_and(|kind| kind.is_file()) && !entry.file_name().as_encoded_bytes().starts_with(b".")
+    };
+    entries.filter(is_mail).take(COUNTED).count()
+}
+
 /// One watched directory.
 pub struct MailInbox {
     settings: settings::MailInbox,
@@ -51,6 +72,8 @@ pub struct MailInbox {
     mentioned: Mentioned,
     blocked: bool,
     delayed: bool,
+    /// Mails that stand where they are not read.
+    overlooked: usize,
     silent: Seldom<Unanswered>,
 }
 
@@ -68,6 +91,7 @@ impl MailInbox {
             mentioned: Mentioned::default(),
             blocked: false,
             delayed: false,
+            overlooked: 0,
             silent: Seldom::default(),
         }
     }
@@ -90,7 +114,7 @@ impl MailInbox {
     pub async fn pass(&mut self, stop: &CancellationToken) -> MailSummary {
         self.passes += 1;
         let now = SystemTime::now();
-        let (dir, found) = match self.look(now).await {
+        let Found { dir, look: found, overlooked } = match self.look(now).await {
             Ok(found) => found,
             Err(error) => {
                 self.looked = None;
@@ -107,6 +131,7 @@ impl MailInbox {
         };
         self.blocked = false;
         self.looked = Some(now);
+        self.overlooks(overlooked);
         self.table = found.table;
         for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
             tracing::warn!(
@@ -139,7 +164,7 @@ impl MailInbox {
     }
 
     /// The directory that mails come into, and what is there.
-    async fn look(&mut self, now: SystemTime) -> io::Result<(PathBuf, Look)> {
+    async fn look(&mut self, now: SystemTime) -> io::Result<Found> {
         let (root, before) = (self.settings.dir.clone(), std::mem::take(&mut self.table));
         let (done, quarantine) = (self.done.clone(), self.quarantine.clone());
         let moment = Moment { pass: self.passes, now, before: self.looked, settle: self.settings.settle };
@@ -148,11 +173,29 @@ impl MailInbox {
             make_folder(&quarantine)?;
             // A Maildir has what is new in a folder of its own; what is being written stands elsewhere.
             let new = root.join("new");
-            let dir = if new.is_dir() && root.join("tmp").is_dir() { new } else { root };
-            let look = look(&dir, before, moment)?;
-            Ok((dir, look))
+            let is_maildir = new.is_dir() && root.join("tmp").is_dir();
+            let overlooked = if is_maildir { overlooked(&root) } else { 0 };
+            let dir = if is_maildir { new } else { root };
+            Ok(Found { look: look(&dir, before, moment)?, dir, overlooked })
         })
         .await?
+    }
+
+    /// Mails that somebody has looked at with a mail program are in that person's hands, and may be years old: they are told
+    /// of, and not answered.
+    fn overlooks(&mut self, mails: usize) {
+        let before = std::mem::replace(&mut self.overlooked, mails);
+        if before != mails {
+            self.taker.overlooks(mails);
+        }
+        if before == 0 && mails > 0 {
+            tracing::warn!(
+                event = "mail_overlooked",
+                dir = %self.settings.dir.join(SEEN).display(),
+                mails,
+                "a mail program has moved mails there, and they are not read; move to `new` what is to be taken"
+            );
+        }
     }
 
     /// False when nothing can be taken at the moment.

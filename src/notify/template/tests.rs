@@ -89,6 +89,38 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
             "en/opened.txt",
         ),
         ("en/opened.html", "{% extends \"../../etc/passwd\" %}", "en/opened.html"),
+        // Behind another name, and where nothing would be printed.
+        (
+            "en/opened.txt",
+            "Subject: a\n\n{% set c = case %}{% if c.bogus %}x{% endif %}",
+            "en/opened.txt, line 3, column 25: there is no field c.bogus; known are",
+        ),
+        (
+            "en/opened.txt",
+            "Subject: a\n\n{%- set c = case -%}{% set d = c %}{% if site == 'y' %}{{ d.bogus }}{% endif %}",
+            "there is no field d.bogus",
+        ),
+        (
+            "en/opened.txt",
+            "Subject: a\n\n{% with c = case %}{% if c.bogus %}x{% endif %}{% endwith %}",
+            "no field case.bogus",
+        ),
+        (
+            "en/opened.txt",
+            "Subject: a\n\n{% macro of(c) %}{% if c['bogus'] %}x{% endif %}{% endmacro %}{{ of(party) }}",
+            "en/opened.txt, line 3, column 27: there is no field party.bogus",
+        ),
+        (
+            "en/comment.txt",
+            "Subject: a\n\n{% set all = comments %}{% for c in all %}{% if c.bogus %}x{% endif %}{% endfor %}",
+            "there is no field comments.bogus",
+        ),
+        ("opened.txt", "Subject: a\n\n", "opened.txt is never used: put it into en/ or fr/"),
+        (
+            "de/opened.txt",
+            "Subject: a\n\n",
+            "de/opened.txt is never used: mails are written in the languages en and fr",
+        ),
     ];
     for (name, source, expected) in rows {
         let dir = tempfile::tempdir().unwrap();
@@ -102,8 +134,13 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
     fs::create_dir(dir.path().join("en")).unwrap();
     let sound = "Subject: a\n\n{% for c in comments|reverse %}{% if loop.first %}{{ c.text }}{% else %}{{ c.author }}{% endif %}\
                  {% else %}none{% endfor %}{% for n in range(2) %}{{ n }}{% endfor %}\
-                 {% for g in comments|groupby('author') %}{{ g.grouper }}{% endfor %}";
+                 {% for g in comments|groupby('author') %}{{ g.grouper }}{% endfor %}\
+                 {% set c = case %}{% set d = c.device %}{{ c.id }}{% if d %}{{ d }}{% endif %}{{ links|length }}\
+                 {% for c in comments %}{{ c.text }}{% endfor %}{% set last = comments|last %}{{ last.author }}";
     fs::write(dir.path().join("en/comment.txt"), sound).unwrap();
+    // And what lies beside them.
+    fs::write(dir.path().join("README.txt"), "ours").unwrap();
+    fs::create_dir(dir.path().join(".git")).unwrap();
     Templates::load(Some(dir.path())).map(|_| ()).unwrap();
 
     let missing = Templates::load(Some(Path::new("/nonexistent"))).err().unwrap().to_string();

@@ -12,7 +12,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::read::json as to_json;
 use super::{SqliteStore, rows};
-use crate::case::evidence::{Context, Entry, Head, Kept, PublicKey, Receipt, Received, Way, chained, root_of};
+use crate::case::evidence::{
+    Context, Entry, Head, Kept, PublicKey, Receipt, Received, ToldElsewhere, Way, chained, root_of,
+};
 use crate::case::{Action, Alias, ContentDigest, ExchangeId, HistoryLine, IncidentId};
 use crate::store::history::{
     Arrived, HistoryStore, KeyStanding, KnownKey, Marks, Note, Of, OnTheWay, Taking, Unproved,
@@ -21,7 +23,7 @@ use crate::store::{StoreError, Write};
 use crate::telemetry::CrashPoint;
 
 /// What is told once of one operation, or of one record that a peer reads as a whole.
-const TOLD_ONCE: [Action; 3] = [Action::Acknowledged, Action::OperationSent, Action::Adopted];
+const TOLD_ONCE: [Action; 4] = [Action::Acknowledged, Action::OperationSent, Action::Adopted, Action::Shown];
 
 /// The machine's own name.
 static NODE: LazyLock<String> = LazyLock::new(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
@@ -201,6 +203,42 @@ async fn end(connection: &mut SqliteConnection) -> Result<(String, Head), StoreE
     Ok((site, Head { number: row.try_get::<i64, _>(2)? as u64, hash }))
 }
 
+/// What other tables tell of the history. Whoever cuts its end off has to know all of them.
+async fn told_elsewhere(connection: &mut SqliteConnection) -> Result<ToldElsewhere, StoreError> {
+    let last: Option<(i64, String)> = sqlx::query_as(
+        "SELECT entry, place FROM (SELECT max(max(entry), max(receipt)) AS entry, 'a receipt' AS place FROM receipted \
+           UNION ALL SELECT max(given), 'what peers have receipts for' FROM receipt_mark \
+           UNION ALL SELECT max(looked), 'the search for receipts' FROM receipt_mark \
+           UNION ALL SELECT max(position), 'a reader' FROM consumer \
+           UNION ALL SELECT max(event), 'a reaction' FROM reaction_run) \
+         WHERE entry IS NOT NULL ORDER BY entry DESC LIMIT 1",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    // What was taken up anew from the peer counts on from there.
+    let applied: Option<(i64, String, i64)> = sqlx::query_as(
+        "SELECT r.incident, r.peer, r.applied FROM reference r WHERE r.applied > 0 AND NOT EXISTS \
+           (SELECT 1 FROM history h WHERE h.incident = r.incident AND h.exchange = r.exchange \
+              AND (h.way = 'in' AND h.seq >= r.applied OR h.action = ?)) ORDER BY r.incident LIMIT 1",
+    )
+    .bind(Action::Adopted.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let is_blank: bool = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM history) \
+           AND (EXISTS (SELECT 1 FROM incident) OR EXISTS (SELECT 1 FROM signing_key))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let untold = match applied {
+        Some((incident, peer, applied)) => {
+            Some(format!("operation {applied} of {peer} was applied to incident {incident}, and no entry tells of it"))
+        }
+        None => is_blank.then(|| "the site has worked, and its history is empty".to_owned()),
+    };
+    Ok(ToldElsewhere { last: last.map(|(entry, place)| (entry as u64, place)), untold })
+}
+
 /// Without what was told before.
 async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>) -> Result<Vec<NewEntry>, StoreError> {
     if !entries.iter().any(NewEntry::is_told_once) {
@@ -217,12 +255,13 @@ async fn without_told(connection: &mut SqliteConnection, entries: Vec<NewEntry>)
     let told: Vec<i64> = sqlx::query_scalar(
         "SELECT j.key FROM jsonb_each(?1) j WHERE EXISTS (SELECT 1 FROM history h \
            WHERE h.incident = j.value ->> 0 AND h.exchange = j.value ->> 1 AND h.seq = j.value ->> 2 \
-             AND h.action IN (?2, ?3, ?4) AND h.sha256 IS j.value ->> 3)",
+             AND h.action IN (?2, ?3, ?4, ?5) AND h.sha256 IS j.value ->> 3)",
     )
     .bind(to_json(&keys))
     .bind(TOLD_ONCE[0].as_str())
     .bind(TOLD_ONCE[1].as_str())
     .bind(TOLD_ONCE[2].as_str())
+    .bind(TOLD_ONCE[3].as_str())
     .fetch_all(&mut *connection)
     .await?;
     let told: HashSet<i64> = told.into_iter().collect();
@@ -637,6 +676,14 @@ fn known_key(row: &SqliteRow) -> Result<KnownKey, StoreError> {
         since: row.try_get::<&str, _>(3)?.parse().map_err(|_| damaged("an instant"))?,
         endorsement: endorsement.map(serde_json::from_str).transpose().map_err(|_| damaged("an endorsement"))?,
     })
+}
+
+impl SqliteStore {
+    /// What the store tells of its history beside it.
+    pub async fn told_elsewhere(&self) -> Result<ToldElsewhere, StoreError> {
+        let mut connection = self.readers.begin().await?;
+        told_elsewhere(&mut connection).await
+    }
 }
 
 #[async_trait]

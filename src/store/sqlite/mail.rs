@@ -214,7 +214,7 @@ pub async fn add_party(
     sqlx::query(
         "INSERT INTO party (incident, role, name, address, language) VALUES (?, ?, ?, ?, ?) \
          ON CONFLICT (incident, address) DO UPDATE SET role = excluded.role, name = excluded.name, \
-           language = excluded.language, removed = 0",
+           language = excluded.language, removed = 0, by_form = 0",
     )
     .bind(incident.0)
     .bind(party.role.as_str())
@@ -419,9 +419,15 @@ async fn left_over(
 }
 
 /// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is. Whoever was
-/// taken out and comes again is told after all.
+/// taken out and comes again is told after all. Whom somebody else has named on a form is told nothing before the case is open,
+/// and then what was said until now: else anybody could write to anybody by this site.
 pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Timestamp) -> Result<(), StoreError> {
+    let kept_out = kept_out(connection, telling.incident).await?;
     for party in parties(connection, telling.incident).await? {
+        let is_first = kept_out.contains(&party.id);
+        if is_first && telling.notice != Notice::Opened {
+            continue;
+        }
         let is_meant = match &telling.audience {
             Audience::All => true,
             Audience::Except(author) => party.id != *author,
@@ -429,6 +435,10 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         };
         if !is_meant {
             continue;
+        }
+        let mut about = telling.about.clone();
+        if is_first {
+            about.comments = held_back(connection, telling.incident, &party).await?;
         }
         let written = sqlx::query(
             "INSERT INTO mail \
@@ -440,7 +450,7 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         .bind(telling.incident.0)
         .bind(&telling.reason)
         .bind(telling.notice.as_str())
-        .bind(serde_json::json!(telling.about).to_string())
+        .bind(serde_json::json!(about).to_string())
         .bind(party.id)
         .bind(party.role.as_str())
         .bind(&party.name)
@@ -463,6 +473,29 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         }
     }
     Ok(())
+}
+
+/// The people, by number, whom somebody else has named on a form and who were not told yet that their case is open.
+async fn kept_out(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<i64>, StoreError> {
+    let numbers = sqlx::query_scalar("SELECT id FROM party WHERE incident = ? AND by_form = 1 AND greeted = 0");
+    Ok(numbers.bind(incident.0).fetch_all(&mut *connection).await?)
+}
+
+/// The comments that all others were told of so far. What is news still is told to everybody.
+async fn held_back(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    party: &Party,
+) -> Result<Vec<Uuid>, StoreError> {
+    let said: Vec<String> = sqlx::query_scalar(
+        "SELECT uid FROM comment WHERE incident = ?1 AND internal = 0 AND deleted = 0 AND party IS NOT ?2 \
+           AND id <= (SELECT comment FROM mail_cursor) AND id NOT IN (SELECT comment FROM comment_shown) ORDER BY id",
+    )
+    .bind(incident.0)
+    .bind(party.id)
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(said.iter().filter_map(|uid| Uuid::try_parse(uid).ok()).collect())
 }
 
 /// What became of the last mail of each person who is in the case, of those that were written under any of these reasons.

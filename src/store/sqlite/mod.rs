@@ -93,31 +93,39 @@ impl SqliteStore {
             let path = settings.path.display();
             return Err(StoreError::Failed(format!("{path} cannot be opened: {error}; {MAY_WRITE}")));
         }
-        let options = SqliteConnectOptions::new()
-            .filename(&settings.path)
+        let options = options(settings)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // An acknowledged write survives a power cut (design, invariant 1).
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(settings.busy_timeout)
-            .foreign_keys(true)
-            // A page of rows comes over from SQLite's thread without a stop on the way.
-            .row_buffer_size(ROWS)
-            .pragma("cache_size", READERS_KIB)
-            .pragma("temp_store", "memory");
-        let acquire = settings.busy_timeout * 4;
-        let pool = |connections, options| {
-            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(acquire);
-            connect(pool.test_before_acquire(false), options, settings.busy_timeout)
-        };
-        let writer = pool(1, options.clone().pragma("cache_size", WRITER_KIB))
-            .await
-            .map_err(|fault| cannot_open(&settings.path, fault))?;
+            .synchronous(SqliteSynchronous::Full);
+        let writer = pool(settings, 1, options.clone().pragma("cache_size", WRITER_KIB)).await?;
         let site = {
             let mut connection = writer.acquire().await?;
             create_or_check(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))?
         };
-        let readers = pool(2, options).await.map_err(|fault| cannot_open(&settings.path, fault))?;
+        let readers = pool(settings, 2, options).await?;
+        Ok(Self { writer, readers, site, happened: Arc::default(), trouble: Arc::default(), _claim: None })
+    }
+
+    /// Opens a store that is there, to read it: nothing is made, and nothing can be written.
+    pub async fn open_to_read(settings: &settings::Store) -> Result<Self, StoreError> {
+        let failed = |reason: &str| StoreError::Failed(format!("{} {reason}", settings.path.display()));
+        if let Err(fault) = std::fs::metadata(&settings.path) {
+            return Err(match fault.kind() {
+                std::io::ErrorKind::NotFound => failed("is not there"),
+                _ => failed(&format!("cannot be opened: {fault}")),
+            });
+        }
+        let readers = pool(settings, 2, options(settings).read_only(true)).await?;
+        let site = {
+            let mut connection = readers.acquire().await?;
+            match version(&mut connection).await.map_err(|fault| cannot_open(&settings.path, fault))? {
+                0 => return Err(failed("holds no incident store")),
+                found if found > SCHEMA_VERSION => return Err(StoreError::Newer { found, known: SCHEMA_VERSION }),
+                _ => site(&mut connection).await?,
+            }
+        };
+        let writer = readers.clone();
         Ok(Self { writer, readers, site, happened: Arc::default(), trouble: Arc::default(), _claim: None })
     }
 
@@ -170,6 +178,28 @@ where
 }
 
 type Work<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+/// Of every connection.
+fn options(settings: &settings::Store) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&settings.path)
+        .busy_timeout(settings.busy_timeout)
+        .foreign_keys(true)
+        // A page of rows comes over from SQLite's thread without a stop on the way.
+        .row_buffer_size(ROWS)
+        .pragma("cache_size", READERS_KIB)
+        .pragma("temp_store", "memory")
+}
+
+async fn pool(
+    settings: &settings::Store,
+    connections: u32,
+    options: SqliteConnectOptions,
+) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(settings.busy_timeout * 4);
+    let pool = connect(pool.test_before_acquire(false), options, settings.busy_timeout).await;
+    pool.map_err(|fault| cannot_open(&settings.path, fault))
+}
 
 /// Several that make a new store WAL at the same moment do not wait for each other inside SQLite, so they do here.
 async fn connect(

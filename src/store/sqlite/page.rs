@@ -90,7 +90,8 @@ async fn take_mail(
     }
     let id = sqlx::query_scalar(
         "INSERT INTO intake (message_id, inbox, at, sender, name, language, subject, text, answerable) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         VALUES (?1, ?2, ?3, ?4, ?5, coalesce((SELECT language FROM party_language WHERE address = ?4), ?6), ?7, ?8, ?9) \
+         RETURNING id",
     )
     .bind(&mail.message_id)
     .bind(&mail.inbox)
@@ -106,7 +107,7 @@ async fn take_mail(
     sqlx::query(
         "INSERT INTO mail (reason, notice, about, role, name, address, language, made_at, next_attempt) \
          VALUES ('form ' || ?1, ?2, ?3, ?4, ?5, ?6, \
-           coalesce(?7, (SELECT language FROM party_language WHERE address = ?6), ?8), ?9, ?9)",
+           coalesce((SELECT language FROM intake WHERE id = ?1), ?7), ?8, ?8)",
     )
     .bind(id)
     .bind(Notice::Form.as_str())
@@ -114,7 +115,6 @@ async fn take_mail(
     .bind(Role::default().as_str())
     .bind(mail.name.as_deref().unwrap_or_default())
     .bind(mail.sender.as_str())
-    .bind(mail.language.map(Language::as_str))
     .bind(rule.otherwise.as_str())
     .bind(at.as_millisecond())
     .execute(&mut *connection)
@@ -162,7 +162,7 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
     let Some(one) = deposited.first() else { return Err(StoreError::Failed("nothing was stored".into())) };
     sqlx::query("UPDATE intake SET incident = ?, language = ? WHERE id = ?")
         .bind(one.incident.0)
-        .bind(form.language.as_str())
+        .bind(form.language.language.as_str())
         .bind(form.intake)
         .execute(&mut *connection)
         .await?;
@@ -172,9 +172,16 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         name: name.unwrap_or_default(),
         address,
         language,
-        otherwise: form.language,
+        otherwise: form.language.language,
     };
-    let sender = person(Role::Customer, mail.name, mail.sender, Some(form.language));
+    let sender_address = mail.sender.clone();
+    let remembered: Option<String> = sqlx::query_scalar("SELECT language FROM party_language WHERE address = ?")
+        .bind(sender_address.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    // A mail program's header, or a browser's, takes back nothing that a person said.
+    let said = (form.language.is_chosen || remembered.is_none()).then_some(form.language.language);
+    let sender = person(Role::Customer, mail.name, mail.sender, said);
     let also = form.also.map(|address| person(Role::Integrator, None, address, None));
     for party in std::iter::once(sender).chain(also) {
         let line = HistoryLine {
@@ -188,6 +195,12 @@ async fn take_form(connection: &mut SqliteConnection, form: FilledForm) -> Resul
         };
         mail::add_party(connection, one.incident, party, line).await?;
     }
+    // Who wrote the mail has the link from it; anybody else is a name that a stranger wrote down.
+    sqlx::query("UPDATE party SET by_form = 1 WHERE incident = ? AND address <> ?")
+        .bind(one.incident.0)
+        .bind(sender_address.as_str())
+        .execute(&mut *connection)
+        .await?;
     let telling = Telling {
         incident: one.incident,
         reason: Notice::Received.as_str().into(),

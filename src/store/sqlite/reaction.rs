@@ -194,6 +194,21 @@ impl ReactionStore for SqliteStore {
         row.as_ref().map(run).transpose()
     }
 
+    async fn run_begun(&self, id: i64) -> Result<Option<u32>, StoreError> {
+        self.in_transaction(CrashPoint::ReactionBegun, move |connection| {
+            Box::pin(async move {
+                let attempt: Option<i64> = sqlx::query_scalar(
+                    "UPDATE reaction_run SET attempts = attempts + 1 WHERE id = ? AND state = 'due' RETURNING attempts",
+                )
+                .bind(id)
+                .fetch_optional(connection)
+                .await?;
+                Ok(attempt.map(|attempt| u32::try_from(attempt).unwrap_or(u32::MAX)))
+            })
+        })
+        .await
+    }
+
     async fn run_ended(&self, id: i64, end: RunEnd, now: Timestamp) -> Result<(), StoreError> {
         let (state, at, reason) = match end {
             RunEnd::Done => ("done", None, None),
@@ -204,7 +219,7 @@ impl ReactionStore for SqliteStore {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE reaction_run SET state = ?1, due_at = coalesce(?2, due_at), last_error = ?3, \
-                       attempts = attempts + (?1 <> 'done'), ended_at = iif(?1 = 'due', NULL, ?4) \
+                       ended_at = iif(?1 = 'due', NULL, ?4) \
                      WHERE id = ?5 AND state = 'due'",
                 )
                 .bind(state)
@@ -245,7 +260,7 @@ impl ReactionStore for SqliteStore {
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            ", state, due_at FROM reaction_run WHERE state = 'given_up' OR (state = 'due' AND attempts > 0) \
+            ", state, due_at FROM reaction_run WHERE state = 'given_up' OR (state = 'due' AND last_error IS NOT NULL) \
              ORDER BY id DESC LIMIT ?"
         ))
         .bind(limit as i64)

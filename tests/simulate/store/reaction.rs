@@ -121,6 +121,18 @@ impl ReactionStore for Store {
         }))
     }
 
+    async fn run_begun(&self, id: i64) -> Result<Option<u32>, StoreError> {
+        self.commit(|shelf| {
+            let one = shelf.deeds.get(id);
+            if one.end.is_some() {
+                return Ok(None);
+            }
+            one.run.attempts += 1;
+            Ok(Some(one.run.attempts))
+        })
+        .await
+    }
+
     async fn run_ended(&self, id: i64, end: RunEnd, _: Timestamp) -> Result<(), StoreError> {
         let settled = self
             .commit(|shelf| {
@@ -128,8 +140,7 @@ impl ReactionStore for Store {
                 match end {
                     _ if one.end.is_some() => {}
                     RunEnd::Again { at, reason } => {
-                        one.due = at;
-                        (one.run.attempts, one.run.last_error) = (one.run.attempts + 1, Some(reason));
+                        (one.due, one.run.last_error) = (at, Some(reason));
                     }
                     end => one.end = Some(end),
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebridge::case::evidence::{
-    Context, Finding, Head, Keys, Proof, Receipt, Received, Report, SigningKey, Travelled, Verifier, Way,
+    Context, Finding, Head, Keys, Proof, Receipt, Received, Report, SigningKey, ToldElsewhere, Travelled, Verifier, Way,
 };
 use casebridge::case::{Action, ContentDigest, Edit, HistoryLine, IncidentId, Phase, SiteId, Towards};
 use casebridge::store::history::{KeyStanding, KnownKey, Note, Of, OnTheWay};
@@ -61,7 +61,7 @@ pub async fn verified(store: &Arc<dyn IncidentStore>, keys: Keys) -> Result<Repo
         after = last.entry.number;
         page.iter().try_for_each(|one| verifier.kept(one))?;
     }
-    verifier.stored(&store.head().await.unwrap())
+    verifier.stored(&store.head().await.unwrap(), &ToldElsewhere::default())
 }
 
 pub async fn a_54_an_entry_has_the_machine_and_the_old_and_the_new_values(bench: &dyn Bench) {

@@ -3,7 +3,9 @@
 
 use casebridge::case::{Comment, Deposit, Edit, Form, IncidentId, Language, PassTag, Purpose};
 use casebridge::store::mail::MailQuery;
-use casebridge::store::{FilledForm, Intake, LinkRule, PassUse, SentMail, TakenMail, UsedPass, Write, Writer, Written};
+use casebridge::store::{
+    FilledForm, Intake, LinkRule, PassUse, SentMail, Spoken, TakenMail, UsedPass, Write, Writer, Written,
+};
 
 use super::{Bench, at, comment, deposited, event, load, write};
 
@@ -62,7 +64,7 @@ pub async fn r_02_a_form_makes_one_incident_with_its_people(bench: &dyn Bench) {
     let form = || FilledForm {
         intake,
         used: used(1, Purpose::Form),
-        language: Language::English,
+        language: Spoken { language: Language::English, is_chosen: true },
         also: Some("help@integrator.example".parse().unwrap()),
         deposit: Deposit { event: event("form-1"), form: Form::default(), hold: true, ..Deposit::default() },
     };
@@ -81,7 +83,8 @@ pub async fn r_02_a_form_makes_one_incident_with_its_people(bench: &dyn Bench) {
     assert_eq!(store.party(incident, parties[0].id).await.unwrap().as_ref(), Some(&parties[0]));
     assert_eq!(store.party(IncidentId(incident.0 + 1), parties[0].id).await.unwrap(), None, "of another case");
     let told = store.mails(&MailQuery { incident: Some(incident), limit: 10, ..MailQuery::default() }).await.unwrap();
-    assert!(told.len() == 2 && told.iter().all(|mail| mail.notice == "received"), "{told:?}");
+    let to: Vec<_> = told.iter().map(|mail| (mail.notice.as_str(), mail.address.as_str())).collect();
+    assert_eq!(to, [("received", "anna@north.example")], "who was named by somebody else waits");
     let done = UsedPass { purpose: Purpose::Form, incident, at: at(100) };
     assert_eq!(store.used_pass(PassTag([1; 16])).await.unwrap(), Some(done));
     assert_eq!(store.used_pass(PassTag([2; 16])).await.unwrap(), None);

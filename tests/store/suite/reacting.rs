@@ -78,6 +78,8 @@ pub async fn a_49_a_deed_is_due_again_after_a_failure_and_ends_once(bench: &dyn 
     let first = store.due_run("desk", at(0)).await.unwrap().unwrap();
     assert_eq!((first.event, first.attempts, first.attach_bundle), (1, 0, true));
     let reason = "no answer".to_owned();
+    assert_eq!(store.run_begun(first.id).await.unwrap(), Some(1));
+    assert_eq!(store.due_run("desk", at(0)).await.unwrap().unwrap().attempts, 1, "whoever dies over it has begun it");
     store.run_ended(first.id, RunEnd::Again { at: at(60), reason: reason.clone() }, at(1)).await.unwrap();
     assert_eq!(store.due_run("desk", at(1)).await.unwrap().unwrap().event, 2, "the next one does not wait for it");
     assert_eq!(store.runs(10).await.unwrap().runs[0].0.last_error.as_ref(), Some(&reason));
@@ -88,6 +90,7 @@ pub async fn a_49_a_deed_is_due_again_after_a_failure_and_ends_once(bench: &dyn 
     assert_eq!((again.id, again.attempts, &again.message), (first.id, 1, &first.message));
     store.run_ended(first.id, RunEnd::GivenUp { reason: "gone".into() }, at(61)).await.unwrap();
     store.run_ended(first.id, RunEnd::Done, at(62)).await.unwrap();
+    assert_eq!(store.run_begun(first.id).await.unwrap(), None, "it has ended");
     assert_eq!(store.runs(10).await.unwrap().given_up, 1, "it ended once");
     assert_eq!(store.retry_runs(Some(7), at(70)).await.unwrap(), 0);
     assert_eq!(store.retry_runs(None, at(70)).await.unwrap(), 1);

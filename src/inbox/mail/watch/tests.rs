@@ -14,6 +14,7 @@ struct Taker {
     taken: Mutex<Vec<String>>,
     failures: Mutex<VecDeque<Untaken>>,
     heard: Mutex<Vec<SystemTime>>,
+    overlooked: Mutex<Vec<usize>>,
 }
 
 #[async_trait::async_trait]
@@ -28,6 +29,10 @@ impl MailTaker for Taker {
 
     fn heard(&self, through: SystemTime) {
         self.heard.lock().unwrap().push(through);
+    }
+
+    fn overlooks(&self, mails: usize) {
+        self.overlooked.lock().unwrap().push(mails);
     }
 }
 
@@ -163,4 +168,27 @@ async fn r_05_what_stands_in_the_directory_is_heard_once_it_was_taken() {
     assert_eq!(heard(&place), Some(second), "nobody knows since when they are there");
     place.inbox.pass(&stop).await;
     assert!(heard(&place).unwrap() > second);
+}
+
+/// An IMAP server moves to `cur` whatever somebody has had a look at.
+#[tokio::test]
+async fn r_02_mails_of_a_maildir_that_somebody_has_looked_at_are_told_of_and_left_alone() {
+    let mut place = Place::new();
+    for folder in ["new", "tmp", "cur"] {
+        fs::create_dir(place.dir.path().join(folder)).unwrap();
+    }
+    place.put("new/1", &mail("one"));
+    assert_eq!(place.pass().await.taken, 1);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [0; 0]);
+    place.put("cur/2:2,S", &mail("two"));
+    place.put("cur/3:2,", &mail("three"));
+    place.put("cur/.index", "");
+    assert_eq!(place.pass().await.taken, 0);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [2], "once");
+    assert_eq!(place.names("cur"), [".index", "2:2,S", "3:2,"]);
+    for name in ["2:2,S", "3:2,"] {
+        fs::rename(place.dir.path().join("cur").join(name), place.dir.path().join("new").join(name)).unwrap();
+    }
+    assert_eq!(place.pass().await.taken, 2);
+    assert_eq!(*place.taker.overlooked.lock().unwrap(), [2, 0]);
 }

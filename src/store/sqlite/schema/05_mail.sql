@@ -10,6 +10,7 @@ CREATE TABLE party (
   language TEXT NOT NULL CHECK (language IN ('en', 'fr')),
   greeted  INTEGER NOT NULL DEFAULT 0,                        -- 1: was told that the case is open
   removed  INTEGER NOT NULL DEFAULT 0,
+  by_form  INTEGER NOT NULL DEFAULT 0,                        -- 1: named on a form by somebody else; told nothing before `greeted`
   UNIQUE (incident, address)
 ) STRICT;
 CREATE INDEX party_to_greet ON party (id) WHERE greeted = 0 AND removed = 0;
