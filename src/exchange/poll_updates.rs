@@ -18,7 +18,7 @@ use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
 impl Engine {
-    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was.
+    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations were news here.
     pub async fn poll_updates(&self, wait: Duration) -> Result<usize, EngineError> {
         let Some((alias, upstream)) = self.upstream() else { return Ok(0) };
         let peer = alias.clone();
@@ -75,7 +75,7 @@ impl Engine {
         if count > 0 {
             self.0.receipts_due.notify_one();
         }
-        Ok(count)
+        Ok(news)
     }
 
     /// What the feed lacks is read from the peer. One that makes us do so twice in a minute is as good as away: the back-off
