@@ -4,7 +4,6 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -15,8 +14,9 @@ use super::read::{MailFault, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
 use crate::exchange::Unanswered;
+use crate::inbox::folder::Folder;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
-use crate::inbox::place::{make_folder, put, safe_name, set_apart};
+use crate::inbox::place::{put, safe_name, set_apart};
 use crate::inbox::settled::{Unread, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
 use crate::telemetry::{Seldom, discreet};
@@ -36,13 +36,17 @@ pub struct MailSummary {
     pub delayed: bool,
 }
 
+/// Where mails come in, and where they go.
+struct Folders {
+    root: Folder,
+    new: Folder,
+    done: Folder,
+    quarantine: Folder,
+}
+
 /// One watched directory.
 pub struct MailInbox {
     settings: settings::MailInbox,
-    done: PathBuf,
-    /// Where mails with files go.
-    with_files: PathBuf,
-    quarantine: PathBuf,
     taker: Arc<dyn MailTaker>,
     table: Table,
     passes: u64,
@@ -50,14 +54,13 @@ pub struct MailInbox {
     blocked: bool,
     delayed: bool,
     silent: Seldom<Unanswered>,
+    /// What was set apart, by what is to be done about it.
+    apart: Seldom<&'static str>,
 }
 
 impl MailInbox {
     pub fn new(settings: settings::MailInbox, taker: Arc<dyn MailTaker>) -> Self {
         Self {
-            done: settings.dir.join("done"),
-            with_files: settings.dir.join("with_files"),
-            quarantine: settings.dir.join("quarantine"),
             settings,
             taker,
             table: Table::default(),
@@ -66,6 +69,7 @@ impl MailInbox {
             blocked: false,
             delayed: false,
             silent: Seldom::default(),
+            apart: Seldom::default(),
         }
     }
 
@@ -87,7 +91,7 @@ impl MailInbox {
     pub async fn pass(&mut self, stop: &CancellationToken) -> MailSummary {
         self.passes += 1;
         let now = SystemTime::now();
-        let (dir, found) = match self.look(now).await {
+        let (folders, found) = match self.look(now).await {
             Ok(found) => found,
             Err(error) => {
                 if !std::mem::replace(&mut self.blocked, true) {
@@ -115,7 +119,7 @@ impl MailInbox {
             if stop.is_cancelled() {
                 break;
             }
-            if !self.take(&dir, &file, now, &mut summary).await {
+            if !self.take(&folders, &file, now, &mut summary).await {
                 summary.delayed = true;
                 summary.more = false;
                 break;
@@ -124,43 +128,42 @@ impl MailInbox {
         summary
     }
 
-    /// The directory that mails come into, and what is there.
-    async fn look(&mut self, now: SystemTime) -> io::Result<(PathBuf, Look)> {
+    /// The folders, and what came into them.
+    async fn look(&mut self, now: SystemTime) -> io::Result<(Folders, Look)> {
         let (root, before) = (self.settings.dir.clone(), std::mem::take(&mut self.table));
-        let (done, quarantine) = (self.done.clone(), self.quarantine.clone());
         let moment = Moment { pass: self.passes, now, settle: self.settings.settle };
         blocking(move || {
-            make_folder(&done)?;
-            make_folder(&quarantine)?;
+            let root = Folder::open(&root)?;
+            let (done, quarantine) = (root.made("done")?, root.made("quarantine")?);
             // A Maildir has what is new in a folder of its own; what is being written stands elsewhere.
-            let new = root.join("new");
-            let dir = if new.is_dir() && root.join("tmp").is_dir() { new } else { root };
-            let look = look(&dir, before, moment)?;
-            Ok((dir, look))
+            let is_maildir = ["new", "tmp"].iter().all(|name| root.look(name).is_ok_and(|found| found.is_dir()));
+            let new = if is_maildir { root.inside("new")? } else { root.clone() };
+            let look = look(&new, before, moment)?;
+            Ok((Folders { root, new, done, quarantine }, look))
         })
         .await?
     }
 
     /// False when nothing can be taken at the moment.
-    async fn take(&mut self, dir: &Path, file: &Candidate, now: SystemTime, summary: &mut MailSummary) -> bool {
-        let path = dir.join(&file.name);
-        let (reading, print, limit) = (path.clone(), file.print, self.settings.max_bytes);
+    async fn take(&mut self, folders: &Folders, file: &Candidate, now: SystemTime, summary: &mut MailSummary) -> bool {
+        let (reading, original) = (folders.new.clone(), file.name.clone());
+        let (print, limit) = (file.print, self.settings.max_bytes);
         let letter = blocking(move || {
             if print.bytes > limit {
                 return Ok(Err(MailFault::TooLarge { bytes: print.bytes, limit }));
             }
-            Ok(read(&read_whole(&reading, &print)?))
+            Ok(read(&read_whole(&reading, &original, &print)?))
         })
         .await
         .unwrap_or_else(|panic| Err(Unread::Failed(panic)));
         let letter = match letter {
             Ok(Ok(letter)) => letter,
             Ok(Err(fault)) => {
-                self.hold(&path, &file.name, &fault, now, summary).await;
+                self.hold(folders, &file.name, &fault, now, summary).await;
                 return true;
             }
             Err(Unread::Denied) => {
-                self.hold(&path, &file.name, &MailFault::Unreadable, now, summary).await;
+                self.hold(folders, &file.name, &MailFault::Unreadable, now, summary).await;
                 return true;
             }
             Err(Unread::Vanished) => return true,
@@ -175,16 +178,18 @@ impl MailInbox {
         };
         let name = safe_name(&file.name);
         // What comes with an answer is nowhere else: housekeeping does not go there.
-        let folder = if letter.has_files && letter.nature == Nature::Person { &self.with_files } else { &self.done };
-        let (folder, place) = (folder.clone(), format!("{}/{name}", folder.file_name().unwrap_or_default().display()));
+        let apart = letter.has_files && letter.nature == Nature::Person;
+        let place = format!("{}/{name}", if apart { "with_files" } else { "done" });
         match self.taker.take(letter, &place).await {
             Ok(taken) => {
                 self.delayed = false;
                 summary.taken += 1;
                 self.told(&file.name, taken);
+                let (from, root, done) = (folders.new.clone(), folders.root.clone(), folders.done.clone());
+                let original = file.name.clone();
                 let moved = blocking(move || {
-                    make_folder(&folder)?;
-                    put(&path, &folder, &name)
+                    let folder = if apart { root.made("with_files")? } else { done };
+                    put((&from, &original), &folder, &name)
                 })
                 .await;
                 if let Err(error) = moved.and_then(|moved| moved)
@@ -195,7 +200,7 @@ impl MailInbox {
                 true
             }
             Err(Untaken::Held(fault)) => {
-                self.hold(&path, &file.name, &fault, now, summary).await;
+                self.hold(folders, &file.name, &fault, now, summary).await;
                 true
             }
             Err(Untaken::Later(reason)) => {
@@ -207,20 +212,32 @@ impl MailInbox {
         }
     }
 
-    async fn hold(&mut self, path: &Path, name: &OsStr, fault: &MailFault, now: SystemTime, summary: &mut MailSummary) {
-        let (from, folder, original) = (path.to_owned(), self.quarantine.clone(), name.to_owned());
+    async fn hold(
+        &mut self,
+        folders: &Folders,
+        name: &OsStr,
+        fault: &MailFault,
+        now: SystemTime,
+        summary: &mut MailSummary,
+    ) {
+        let (from, folder, original) = (folders.new.clone(), folders.quarantine.clone(), name.to_owned());
         let (reason, remedy) = (fault.to_string(), fault.remedy());
         let told = reason.clone();
-        let moved = blocking(move || set_apart(&from, &folder, &original, &reason, remedy, now)).await;
+        let moved = blocking(move || set_apart((&from, &original), &folder, &original, &reason, remedy, now)).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;
-                tracing::warn!(
-                    event = "mail_quarantined",
-                    file = safe_name(name),
-                    reason = %discreet(&told),
-                    "a mail was set apart; the reason and what to do stand beside it"
-                );
+                let (file, reason) = (safe_name(name), discreet(&told));
+                match self.apart.note(remedy, Instant::now()) {
+                    Some(mails) => tracing::warn!(
+                        event = "mail_quarantined",
+                        file,
+                        mails,
+                        %reason,
+                        "a mail was set apart; the reason and what to do stand beside it"
+                    ),
+                    None => tracing::debug!(event = "mail_quarantined", file, %reason, "one more"),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.stick(name, &error, summary),
