@@ -133,7 +133,7 @@ async fn poll(engine: Engine) {
         let wait = engine.settings().upstream.as_ref().map_or(IDLE, |upstream| upstream.poll_interval);
         let asked = tokio::time::Instant::now();
         match engine.poll_updates(wait).await {
-            // A peer that answers at once with nothing is asked once a second.
+            // A peer that answers at once with nothing, or nothing new, is asked once a second.
             Ok(0) => tokio::time::sleep_until((asked + PAUSE).min(asked + wait)).await,
             // The peer's trouble was told by its health.
             Ok(_) | Err(EngineError::Peer(_)) => {}

@@ -12,8 +12,8 @@ use crate::case::{
 use crate::protocol::{BATCH_LIMIT, DigestPage, DigestPart, ExchangeDigest, PART_LIMIT, ProblemType};
 use crate::state::{ExchangeKey, ExchangeRecord};
 
-/// Records read in one go.
-const PAGE: usize = 500;
+/// Whole records that are in memory at once: each may hold a description of a quarter of a megabyte.
+pub(super) const SLICE: usize = 20;
 
 /// One exchange in one picture: what state knows of it, and its incident.
 pub(super) struct Picture {
@@ -86,7 +86,7 @@ impl Engine {
         let mut digests = Digests::default();
         let mut last = after;
         loop {
-            let page = self.store().referenced(peer, last, PAGE).await?.incidents;
+            let page = self.store().referenced(peer, last, SLICE).await?.incidents;
             if page.is_empty() {
                 return Ok(digests);
             }

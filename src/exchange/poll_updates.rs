@@ -18,8 +18,8 @@ use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
 impl Engine {
-    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations that was. After a pause
-    /// it is asked at once first whether anything waits there.
+    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations were news here. After a
+    /// pause it is asked at once first whether anything waits there.
     pub async fn poll_updates(&self, wait: Duration) -> Result<usize, EngineError> {
         let is_away = || self.upstream().is_some_and(|(alias, _)| !self.is_in_touch(&alias));
         if !wait.is_zero() && is_away() {
@@ -93,7 +93,7 @@ impl Engine {
         if count > 0 {
             self.0.receipts_due.notify_one();
         }
-        Ok(count)
+        Ok(news)
     }
 
     /// What the feed lacks is read from the peer. One that makes us do so twice in a minute is as good as away: the back-off

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::adopt::standpoint;
 use super::detect::reference;
-use super::digest::{Digests, Picture, shown};
+use super::digest::{Digests, Picture, SLICE, shown};
 use super::fields::hear;
 use super::forward::{Settled, forward};
 use super::poll_case::FORGOTTEN;
@@ -22,7 +22,7 @@ use crate::case::{
 };
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
-use crate::protocol::{DriftRow, ExchangeSnapshot, ProblemType, ReconcileAnswer, TRANSACTION_LIMIT};
+use crate::protocol::{DigestPart, DriftRow, ExchangeSnapshot, PART_LIMIT, ProblemType, ReconcileAnswer};
 use crate::state::ExchangeKey;
 use crate::store::{Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -31,6 +31,8 @@ use crate::telemetry::{CrashPoint, crash_point};
 const SUSPECTS: usize = 1_000;
 /// Requests for digests in one run: enough to go through a million exchanges that all differ.
 const REQUESTS: usize = 2_000;
+/// Ranges that wait to be asked for: those beside the way down to one exchange, however many the peer says there are.
+const RANGES: usize = 16 * PART_LIMIT;
 const TAKE: &str = "take it from the peer";
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
@@ -65,8 +67,11 @@ impl Engine {
             }
             None => self.suspects(&alias, upstream.as_ref(), texts, &mut answer).await?,
         };
-        for page in suspects.chunks(TRANSACTION_LIMIT) {
-            self.look_closely(&alias, upstream.as_ref(), page, (operator, texts), &mut answer).await?;
+        let mut rest = suspects.as_slice();
+        while !rest.is_empty() {
+            let page = rest.get(..SLICE).unwrap_or(rest);
+            let looked = self.look_closely(&alias, upstream.as_ref(), page, (operator, texts), &mut answer).await?;
+            rest = rest.get(looked..).unwrap_or_default();
         }
         self.tell_drift(&alias, &answer);
         Ok(answer)
@@ -118,21 +123,20 @@ impl Engine {
                 suspects.append(&mut found);
                 continue;
             }
+            // One part is no smaller than the whole was.
+            if page.parts.len() == 1 || ranges.len() + page.parts.len() > RANGES {
+                return Err(PeerError::Malformed("parts that lead nowhere".into()).into());
+            }
+            if !in_order(&page.parts, after, through) {
+                return Err(PeerError::Malformed("parts that are not in order".into()).into());
+            }
             let mut start = after;
             for part in &page.parts {
-                let is_last = part.through == through;
-                if !is_last && part.through <= start {
-                    return Err(PeerError::Malformed("parts that are not in order".into()).into());
-                }
                 let here = within(&ours, start, part.through);
                 if (here.len() as u64, shown(together(here))) != (part.count, part.digest.clone()) {
                     ranges.push((start, part.through));
                 }
                 start = part.through;
-            }
-            // One part is no smaller than the whole was.
-            if page.parts.len() == 1 {
-                return Err(PeerError::Malformed("parts that lead nowhere".into()).into());
             }
         }
         answer.more |= suspects.len() > SUSPECTS;
@@ -140,6 +144,7 @@ impl Engine {
         Ok(suspects)
     }
 
+    /// How many of them, from the first on, the upstream answered for: at least one.
     async fn look_closely(
         &self,
         alias: &Alias,
@@ -147,14 +152,21 @@ impl Engine {
         exchanges: &[ExchangeId],
         (operator, texts): (Option<&str>, Texts),
         answer: &mut ReconcileAnswer,
-    ) -> Result<(), EngineError> {
+    ) -> Result<usize, EngineError> {
         let mut pictures: HashMap<ExchangeId, Picture> =
             self.pictures(alias, exchanges).await?.into_iter().map(|one| (one.key.exchange, one)).collect();
-        let theirs = upstream.exchanges_of(exchanges, texts).await?.exchanges;
+        let page = upstream.exchanges_of(exchanges, texts).await?;
+        let last = page.exchanges.last().map(|one| one.exchange);
+        let answered = match page.more {
+            // A page that is full ends with the last one that it holds.
+            true => exchanges.iter().position(|exchange| Some(*exchange) == last).map(|place| place + 1),
+            false => Some(exchanges.len()),
+        };
+        let answered = answered.ok_or_else(|| PeerError::Malformed("a page that leads nowhere".into()))?;
         let mut theirs: HashMap<ExchangeId, ExchangeSnapshot> =
-            theirs.into_iter().map(|one| (one.exchange, one)).collect();
+            page.exchanges.into_iter().map(|one| (one.exchange, one)).collect();
         let settings = self.settings();
-        for exchange in exchanges {
+        for exchange in exchanges.iter().take(answered) {
             match (pictures.remove(exchange), theirs.remove(exchange)) {
                 (Some(picture), Some(snapshot)) => match drift(picture, snapshot, settings.fields(alias), texts) {
                     Compared::InMotion => answer.in_motion += 1,
@@ -187,7 +199,7 @@ impl Engine {
                 (None, None) => {}
             }
         }
-        Ok(())
+        Ok(answered)
     }
 
     /// The fields that differ and that this site owns, as the record stands here. Of a case that was canceled nothing more is
@@ -456,6 +468,18 @@ fn lone(exchange: ExchangeId, incident: Option<IncidentId>, repair: &str) -> Dri
         repair: repair.into(),
         repaired: false,
     }
+}
+
+/// Whether each part begins where the one before ends, and the last alone ends where the range does: any other that did would
+/// be the whole once more.
+fn in_order(parts: &[DigestPart], after: Option<ExchangeId>, through: Option<ExchangeId>) -> bool {
+    let Some((last, inner)) = parts.split_last() else { return false };
+    let mut start = after;
+    let goes_on = |part: &DigestPart| {
+        let before = std::mem::replace(&mut start, part.through);
+        part.through > before && through.is_none_or(|through| part.through < Some(through))
+    };
+    last.through == through && inner.iter().all(goes_on)
 }
 
 /// Those of a sorted list that come after the first bound and up to the second.

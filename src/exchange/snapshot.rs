@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use super::digest::SLICE;
 use super::fields::{tell, tell_case};
 use super::{Engine, EngineError};
 use crate::case::evidence::Travelled;
@@ -32,29 +33,35 @@ impl Engine {
         // The cursor is read first: what happens while the page is made comes again with the feed, and is known by its
         // number.
         let cursor = self.feed_end(client).await?.to_string();
-        let peer = client.clone();
-        let records = self.state().read(move |view| view.exchanges_after(&peer, after, limit)).await?;
-        let mut more = records.len() == limit;
-        let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
-        let incidents: HashMap<IncidentId, Incident> =
-            self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
-        let (mut exchanges, mut bytes, mut news) = (Vec::with_capacity(records.len()), 0, Vec::new());
-        for (key, record) in records.into_iter().filter(|(_, record)| record.leg.towards() == Towards::Client) {
-            if bytes >= PAGE_BYTES {
-                more = true;
-                break;
+        let (mut exchanges, mut bytes, mut last) = (Vec::new(), 0, after);
+        while exchanges.len() < limit && bytes < PAGE_BYTES {
+            let (peer, count) = (client.clone(), SLICE.min(limit - exchanges.len()));
+            let records = self.state().read(move |view| view.exchanges_after(&peer, last, count)).await?;
+            let Some((key, _)) = records.last() else {
+                return Ok(ExchangePage { cursor, exchanges, more: false });
+            };
+            last = Some(key.exchange);
+            let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
+            let incidents: HashMap<IncidentId, Incident> =
+                self.store().load(&ids).await?.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
+            let mut news = Vec::new();
+            for (key, record) in records.into_iter().filter(|(_, record)| record.leg.towards() == Towards::Client) {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+                let incident = record.incident().and_then(|id| incidents.get(&id));
+                let snapshot = self.snapshot(&key, &record, incident);
+                bytes += snapshot.record.get().len();
+                news.extend(self.news_in(&key, &record, incident, &snapshot));
+                exchanges.push(snapshot);
             }
-            let incident = record.incident().and_then(|id| incidents.get(&id));
-            let snapshot = self.snapshot(&key, &record, incident);
-            bytes += snapshot.record.get().len();
-            news.extend(self.news_in(&key, &record, incident, &snapshot));
-            exchanges.push(snapshot);
+            self.store().write(news).await?;
         }
-        self.store().write(news).await?;
-        Ok(ExchangePage { cursor, exchanges, more })
+        Ok(ExchangePage { cursor, exchanges, more: true })
     }
 
-    /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out.
+    /// These exchanges of a client, each with the record that both sites should have; unknown ones are left out. When the
+    /// page is full, those after its last one are to be asked for again.
     pub async fn exchanges_of(
         &self,
         client: &Alias,
@@ -64,19 +71,28 @@ impl Engine {
         self.may_compare(client, texts)?;
         let cursor = self.feed_end(client).await?.to_string();
         let settings = self.settings();
-        let pictures = self.pictures(client, exchanges).await?;
-        let ours = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client);
-        let (mut exchanges, mut news) = (Vec::new(), Vec::new());
-        for one in ours {
-            let snapshot = self.snapshot(&one.key, &one.record, one.incident.as_ref());
-            news.extend(self.news_in(&one.key, &one.record, one.incident.as_ref(), &snapshot));
-            // In motion there is nothing to compare.
-            let at_rest = one.incident.as_ref().filter(|_| !one.in_motion);
-            let agreed = at_rest.map(|incident| one.agreed(incident, settings.fields(client), texts));
-            exchanges.push(ExchangeSnapshot { agreed, ..snapshot });
+        let (mut shown, mut bytes) = (Vec::with_capacity(exchanges.len()), 0);
+        for slice in exchanges.chunks(SLICE) {
+            let (pictures, mut news, before) = (self.pictures(client, slice).await?, Vec::new(), shown.len());
+            let ours: Vec<_> = pictures.iter().filter(|one| one.record.leg.towards() == Towards::Client).collect();
+            for one in &ours {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+                let snapshot = self.snapshot(&one.key, &one.record, one.incident.as_ref());
+                news.extend(self.news_in(&one.key, &one.record, one.incident.as_ref(), &snapshot));
+                // In motion there is nothing to compare.
+                let at_rest = one.incident.as_ref().filter(|_| !one.in_motion);
+                let agreed = at_rest.map(|incident| one.agreed(incident, settings.fields(client), texts));
+                bytes += snapshot.record.get().len();
+                shown.push(ExchangeSnapshot { agreed, ..snapshot });
+            }
+            self.store().write(news).await?;
+            if shown.len() - before < ours.len() {
+                return Ok(ExchangePage { cursor, exchanges: shown, more: true });
+            }
         }
-        self.store().write(news).await?;
-        Ok(ExchangePage { cursor, exchanges, more: false })
+        Ok(ExchangePage { cursor, exchanges: shown, more: false })
     }
 
     /// The entry of a history for what a client reads here and no operation has told it (H-07).
@@ -185,14 +201,11 @@ impl Engine {
             .await?;
         let ids: Vec<IncidentId> = records.iter().filter_map(|(_, record)| record.incident()).collect();
         // Of an exchange that is switched off the client knows the case that it was told last (C-59).
-        let cases: HashMap<IncidentId, Option<Case>> = self
-            .store()
-            .load(&ids)
-            .await?
-            .incidents
-            .into_iter()
-            .map(|one| (one.id, one.case.filter(|_| one.active)))
-            .collect();
+        let mut cases: HashMap<IncidentId, Option<Case>> = HashMap::new();
+        for slice in ids.chunks(SLICE) {
+            let loaded = self.store().load(slice).await?.incidents.into_iter();
+            cases.extend(loaded.map(|one| (one.id, one.case.filter(|_| one.active))));
+        }
         let settings = self.settings();
         let hides = settings.hides_addresses_from(client);
         let shown = |case: Case| if hides { hide_in_case(case) } else { case };

@@ -13,7 +13,7 @@ use super::retry::Backoff;
 use super::{Engine, EngineError};
 use crate::case::Alias;
 use crate::peer::{PeerError, Upstream};
-use crate::protocol::attachment::PIECE_LIMIT;
+use crate::protocol::attachment::{PIECE_LEAST, PIECE_LIMIT};
 use crate::protocol::{ContentRange, ProblemType};
 use crate::store::{Appended, Moving, StoreError};
 
@@ -172,6 +172,10 @@ impl Engine {
             let length = piece.len() as u64;
             if length == 0 {
                 return Err(Stop::Later("the peer gave nothing".into()));
+            }
+            // Byte by byte, a file would be as many requests and commits, and none of them a reason to back off.
+            if length < PIECE_LEAST.min(file.bytes.saturating_sub(offset)) {
+                return Err(Stop::Later(format!("the peer gave {length} bytes, and that is not all of it")));
             }
             match self.store().append(file.content, offset, piece, self.now()).await? {
                 Appended::Part(received) => offset = received,

@@ -9,22 +9,23 @@
 //! A safe name has everything but ASCII letters, digits and `.-_+,=@` as `%XX`, and so a dot or hyphen at its beginning.
 //! The file must be settled like a deposit, and no larger than one may be. Once it is stored it is moved to `done`.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::files::unsafe_to_fetch;
+use super::folder::Folder;
 use super::place::{Folders, put, safe_name, set_apart};
 use super::settled::{Print, Unread, open, read_piece, rests};
 use super::watch::{Mentioned, blocking};
 use super::{Awaited, DepositError, Depositor, Fault};
 use crate::case::ContentDigest;
 use crate::config::settings;
+use crate::telemetry::Seldom;
 
 /// How many awaited attachments are asked for at once.
 const PAGE: usize = 100;
@@ -53,7 +54,7 @@ struct Shared {
     group: Option<String>,
     settle: Duration,
     max_bytes: u64,
-    folders: Folders,
+    dir: PathBuf,
     depositor: Arc<dyn Depositor>,
     progress: Mutex<Progress>,
 }
@@ -64,6 +65,8 @@ struct Progress {
     newest: i64,
     /// Files that the log has mentioned as unusable.
     mentioned: Mentioned,
+    /// Files that the store refused.
+    refused: Seldom<()>,
     /// The last search was broken off, and that was said.
     delayed: bool,
 }
@@ -80,14 +83,15 @@ impl Progress {
 /// A file that an awaited attachment was waiting for.
 struct Found {
     awaited: Awaited,
-    path: PathBuf,
+    folder: Folder,
+    name: OsString,
     print: Print,
 }
 
 impl Attachments {
     pub fn new(settings: settings::Inbox, depositor: Arc<dyn Depositor>) -> Self {
         let shared = Shared {
-            folders: Folders::of(&settings.dir),
+            dir: settings.dir,
             group: settings.group,
             settle: settings.settle,
             max_bytes: settings.max_attachment_bytes,
@@ -126,9 +130,16 @@ impl Shared {
             let Some(last) = page.last().map(|awaited| awaited.id).filter(|last| *last > after) else { break };
             summary.awaited += page.len();
             let shared = self.clone();
-            let found = blocking(move || page.into_iter().filter_map(|awaited| shared.find(awaited, now)).collect());
-            for found in found.await.unwrap_or_else(|_| Vec::new()) {
-                match self.add(found, progress, now).await {
+            let found = blocking(move || {
+                let folders = Folders::open(&shared.dir)?;
+                let find = |awaited| shared.find(&folders, awaited, now);
+                let found: Vec<Found> = page.into_iter().filter_map(find).collect();
+                Ok::<_, std::io::Error>((folders, found))
+            });
+            // Of an inbox that cannot be used its watcher tells; the next search begins here.
+            let Ok(Ok((folders, found))) = found.await else { break };
+            for found in found {
+                match self.add(&folders, found, progress, now).await {
                     Ok(added) => summary.added += usize::from(added),
                     Err(reason) => return progress.delay(summary, &reason),
                 }
@@ -141,30 +152,30 @@ impl Shared {
     }
 
     /// The file of an awaited attachment, if it is there and settled.
-    fn find(&self, awaited: Awaited, now: SystemTime) -> Option<Found> {
+    fn find(&self, folders: &Folders, awaited: Awaited, now: SystemTime) -> Option<Found> {
         let foreign = self.group.is_some() && self.group != awaited.group;
-        if foreign || unsafe_to_fetch(&awaited.name).is_some() || !is_directory(&self.folders.attachments) {
+        if foreign || unsafe_to_fetch(&awaited.name).is_some() {
             return None;
         }
-        let own = self.folders.attachments.join(safe_name(OsStr::new(&awaited.host_event_id)));
+        let all = &folders.attachments;
         let mut places = Vec::new();
-        if is_directory(&own) {
-            places.push(own.join(&awaited.name));
-            places.push(own.join(safe_name(OsStr::new(&awaited.name))));
+        if let Ok(own) = all.inside(safe_name(OsStr::new(&awaited.host_event_id))) {
+            places.push((own.clone(), OsString::from(&awaited.name)));
+            places.push((own, safe_name(OsStr::new(&awaited.name)).into()));
         }
-        places.push(self.folders.attachments.join(&awaited.name));
-        places.into_iter().find_map(|path| {
-            let metadata = fs::symlink_metadata(&path).ok()?;
+        places.push((all.clone(), OsString::from(&awaited.name)));
+        places.into_iter().find_map(|(folder, name)| {
+            let metadata = folder.look(&name).ok()?;
             let ready = metadata.is_file() && rests(&metadata, self.settle, now);
-            ready.then(|| Found { awaited: awaited.clone(), print: Print::of(&metadata), path })
+            ready.then(|| Found { awaited: awaited.clone(), print: Print::of(&metadata), folder, name })
         })
     }
 
     /// Puts a file's content into the store, never whole in memory: its digest first, then piece by piece.
-    async fn store(&self, path: &Path, print: Print) -> Result<i64, Unstored> {
-        let path = path.to_owned();
+    async fn store(&self, found: &Found) -> Result<i64, Unstored> {
+        let (folder, name, print) = (found.folder.clone(), found.name.clone(), found.print);
         let (file, sha256) = blocking(move || {
-            let file = open(&path, &print)?;
+            let file = open(&folder, &name, &print)?;
             let (mut hash, mut start) = (Sha256::new(), 0);
             while start < print.bytes {
                 let piece = read_piece(&file, &print, start, PIECE)?;
@@ -189,11 +200,17 @@ impl Shared {
     }
 
     /// Whether it was added; the error is why nothing can be added at the moment.
-    async fn add(&self, found: Found, progress: &mut Progress, now: SystemTime) -> Result<bool, String> {
-        let Found { awaited, path, print } = found;
-        let (incident, file) = (awaited.incident.0, path.file_name().map(safe_name).unwrap_or_default());
+    async fn add(
+        &self,
+        folders: &Folders,
+        found: Found,
+        progress: &mut Progress,
+        now: SystemTime,
+    ) -> Result<bool, String> {
+        let (awaited, print) = (&found.awaited, found.print);
+        let (incident, file) = (awaited.incident.0, safe_name(&found.name));
         let mut unusable = |reason: String| {
-            if progress.mentioned.first(&path) {
+            if progress.mentioned.first(found.folder.path().join(&found.name)) {
                 tracing::warn!(
                     event = "attachment_unusable",
                     incident,
@@ -207,7 +224,7 @@ impl Shared {
             unusable(Fault::AttachmentTooLarge { bytes: print.bytes, limit: self.max_bytes }.to_string());
             return Ok(false);
         }
-        let stored = match self.store(&path, print).await {
+        let stored = match self.store(&found).await {
             Err(Unstored::File(Unread::Vanished | Unread::Changing)) => return Ok(false),
             Err(Unstored::File(Unread::Denied)) => {
                 unusable(Fault::Unreadable.to_string());
@@ -220,23 +237,32 @@ impl Shared {
             Err(Unstored::Store(fault)) => Err(fault),
             Ok(content) => self.depositor.add_attachment(awaited.id, content).await,
         };
-        let folders = self.folders.clone();
-        let from = path.clone();
+        let (folders, from, standing) = (folders.clone(), found.folder.clone(), found.name.clone());
         let name = safe_name(OsStr::new(&format!("{}.{}", awaited.host_event_id, awaited.name)));
         let (added, moved) = match stored {
             Ok(()) => {
                 tracing::info!(event = "attachment_added", incident, file, "an awaited attachment was added");
-                (true, blocking(move || put(&from, &folders.done, &name)).await)
+                (true, blocking(move || put((&from, &standing), &folders.done, &name)).await)
             }
             Err(DepositError::Transient(reason)) => return Err(reason),
             Err(DepositError::Refused(reason)) => {
-                tracing::warn!(event = "deposit_quarantined", incident, file, reason, "an attachment was set apart");
+                if let Some(files) = progress.refused.note((), Instant::now()) {
+                    tracing::warn!(
+                        event = "deposit_quarantined",
+                        incident,
+                        file,
+                        files,
+                        reason,
+                        "an attachment was set apart"
+                    );
+                }
                 let fault = Fault::Refused(reason);
                 (
                     false,
                     blocking(move || {
                         let (reason, remedy) = (fault.to_string(), fault.remedy());
-                        set_apart(&from, &folders.quarantine, OsStr::new(&name), &reason, remedy, now)
+                        let from = (&from, standing.as_os_str());
+                        set_apart(from, &folders.quarantine, OsStr::new(&name), &reason, remedy, now)
                     })
                     .await,
                 )
@@ -265,9 +291,4 @@ impl From<std::io::Error> for Unstored {
     fn from(fault: std::io::Error) -> Self {
         Unstored::File(fault.into())
     }
-}
-
-/// A real one: a link would lead elsewhere.
-fn is_directory(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }

@@ -2,11 +2,10 @@
 
 use std::collections::{BinaryHeap, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::folder::Folder;
 use super::settled::{Print, rests};
 
 /// The most files that one pass reads.
@@ -76,18 +75,15 @@ pub(super) struct Look {
 
 /// Looks at everything in `dir`; `before` is the table of the last look. A file is ready when it looks as it did then, and
 /// was left alone for the time that the settings say.
-pub(super) fn look(dir: &Path, mut before: Table, moment: Moment) -> io::Result<Look> {
+pub(super) fn look(dir: &Folder, mut before: Table, moment: Moment) -> io::Result<Look> {
     let mut look = Look { through: Some(moment.now), ..Look::default() };
     let mut ready = Lowest::of(PASS_LIMIT);
     let mut unknown = Lowest::of(WATCH_LIMIT);
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
+    for entry in dir.entries()? {
+        let (name, kind) = entry?;
         if is_left_alone(&name) {
             continue;
         }
-        // Both look at the entry itself, never through a link. What vanishes in between is no longer our concern.
-        let Ok(kind) = entry.file_type() else { continue };
         if !kind.is_file() {
             let own = kind.is_dir() && ["done", "quarantine", "attachments"].iter().any(|own| name == *own);
             if !own && look.others.len() < OTHERS_LIMIT {
@@ -99,7 +95,8 @@ pub(super) fn look(dir: &Path, mut before: Table, moment: Moment) -> io::Result<
             unknown.push(name);
             continue;
         };
-        let Ok(metadata) = entry.metadata() else { continue };
+        // What vanished in between is no longer our concern.
+        let Ok(metadata) = dir.look(&name) else { continue };
         let print = Print::of(&metadata);
         let watched = if print == earlier.print { earlier } else { Watched { print, from_pass: 0, ..earlier } };
         if print != earlier.print || !rests(&metadata, moment.settle, moment.now) {
@@ -115,7 +112,7 @@ pub(super) fn look(dir: &Path, mut before: Table, moment: Moment) -> io::Result<
         look.through = None;
     }
     for name in unknown.into_sorted().into_iter().take(room) {
-        if let Ok(metadata) = fs::symlink_metadata(dir.join(&name)) {
+        if let Ok(metadata) = dir.look(&name) {
             look.waiting += 1;
             look.through = look.through.min(moment.before);
             let watched = Watched { print: Print::of(&metadata), from_pass: 0, since: moment.before };

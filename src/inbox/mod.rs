@@ -20,6 +20,7 @@ pub mod mail;
 mod encoding;
 mod engine;
 mod files;
+mod folder;
 #[cfg(test)]
 mod fuzz;
 mod late;

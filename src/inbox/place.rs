@@ -1,14 +1,14 @@
 //! Where deposits go afterwards: `done`, or `quarantine` with the reason beside it. Foreign names are made harmless first.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::folder::Folder;
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// The longest safe name before its hash, in bytes.
@@ -46,52 +46,45 @@ pub(super) fn safe_name(name: &OsStr) -> String {
 /// The folders of one inbox. Only files directly in the inbox itself are deposits.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
-    pub done: PathBuf,
-    pub quarantine: PathBuf,
-    pub attachments: PathBuf,
+    pub inbox: Folder,
+    pub done: Folder,
+    pub quarantine: Folder,
+    pub attachments: Folder,
 }
 
 impl Folders {
-    pub fn of(inbox: &Path) -> Self {
-        Self { done: inbox.join("done"), quarantine: inbox.join("quarantine"), attachments: inbox.join("attachments") }
-    }
-
-    /// Makes what is missing. Whoever may write into the inbox could lay a link here and have deposits moved elsewhere, so
-    /// each must be a real directory.
-    pub fn make(&self) -> io::Result<()> {
-        [&self.done, &self.quarantine, &self.attachments].into_iter().try_for_each(|folder| make_folder(folder))
-    }
-}
-
-/// Makes a folder where there is none. A link to one is refused.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(io::Error::other(format!("{} is not a directory", folder.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(folder),
-        Err(error) => Err(error),
+    /// Opens them, and makes what is missing. Whoever may write into the inbox could lay a link here and have deposits moved
+    /// elsewhere, so each must be a real directory.
+    pub fn open(inbox: &Path) -> io::Result<Self> {
+        let inbox = Folder::open(inbox)?;
+        Ok(Self {
+            done: inbox.made("done")?,
+            quarantine: inbox.made("quarantine")?,
+            attachments: inbox.made("attachments")?,
+            inbox,
+        })
     }
 }
 
 /// Moves a file into `folder` under its safe name, with a number behind it if that is taken.
-pub(super) fn put(from: &Path, folder: &Path, safe: &str) -> io::Result<()> {
-    fs::rename(from, folder.join(free(folder, safe, &[""])))?;
+pub(super) fn put((from, name): (&Folder, &OsStr), folder: &Folder, safe: &str) -> io::Result<()> {
+    from.shift(name, folder, &free(folder, safe, &[""]))?;
     crash_point(CrashPoint::DepositMoved);
     Ok(())
 }
 
 /// Moves a file into quarantine. The reason is durable before the file goes, so that no file is ever there without one.
 pub(super) fn set_apart(
-    from: &Path,
-    folder: &Path,
+    (from, name): (&Folder, &OsStr),
+    folder: &Folder,
     original: &OsStr,
     reason: &str,
     remedy: &str,
     now: SystemTime,
 ) -> io::Result<()> {
-    let name = free(folder, &safe_name(original), &["", ".reason"]);
-    let beside = folder.join(format!("{name}.reason"));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let safe = free(folder, &safe_name(original), &["", ".reason"]);
+    let beside = format!("{safe}.reason");
+    let mut file = folder.create(&beside)?;
     let text = format!(
         "time: {}\nfile: {}\nreason: {reason}\nremedy: {remedy}\n",
         Timestamp::try_from(now).unwrap_or_default(),
@@ -99,20 +92,20 @@ pub(super) fn set_apart(
     );
     let moved = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     crash_point(CrashPoint::ReasonWritten);
-    let moved = moved.and_then(|()| fs::rename(from, folder.join(name)));
+    let moved = moved.and_then(|()| from.shift(name, folder, &safe));
     if let Err(error) = moved {
         // The file was not moved; a reason alone would only mislead. If it cannot be removed either, it does no harm.
-        let _ = fs::remove_file(beside);
+        let _ = folder.remove(&beside);
         return Err(error);
     }
     crash_point(CrashPoint::QuarantineMoved);
-    File::open(folder)?.sync_all()
+    folder.sync()
 }
 
 /// `safe`, or `safe.1`, `safe.2` and so on: the first for which nothing with any of the endings is there. Nobody else
 /// writes into the folder, so it stays free.
-fn free(folder: &Path, safe: &str, endings: &[&str]) -> String {
-    let taken = |name: &str| endings.iter().any(|end| folder.join(format!("{name}{end}")).symlink_metadata().is_ok());
+fn free(folder: &Folder, safe: &str, endings: &[&str]) -> String {
+    let taken = |name: &str| endings.iter().any(|end| folder.look(format!("{name}{end}")).is_ok());
     if !taken(safe) {
         return safe.to_owned();
     }
@@ -123,7 +116,9 @@ fn free(folder: &Path, safe: &str, endings: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -155,37 +150,30 @@ mod tests {
     #[test]
     fn nothing_in_a_folder_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        let folders = Folders::of(dir.path());
-        folders.make().unwrap();
+        let folders = Folders::open(dir.path()).unwrap();
         let count = NUMBER_LIMIT + 5;
         for number in 0..count {
-            let from = dir.path().join("a.xml");
-            fs::write(&from, number.to_string()).unwrap();
-            put(&from, &folders.done, "a.xml").unwrap();
+            fs::write(dir.path().join("a.xml"), number.to_string()).unwrap();
+            put((&folders.inbox, OsStr::new("a.xml")), &folders.done, "a.xml").unwrap();
         }
-        assert_eq!(fs::read_dir(&folders.done).unwrap().count(), count as usize);
-        assert_eq!(fs::read_to_string(folders.done.join("a.xml.2")).unwrap(), "2");
+        assert_eq!(fs::read_dir(dir.path().join("done")).unwrap().count(), count as usize);
+        assert_eq!(fs::read_to_string(dir.path().join("done/a.xml.2")).unwrap(), "2");
+    }
+
+    fn quarantine(folders: &Folders, name: &str) -> io::Result<()> {
+        let (name, then) = (OsStr::new(name), SystemTime::UNIX_EPOCH);
+        set_apart((&folders.inbox, name), &folders.quarantine, name, "the file is empty", "Put it back.", then)
     }
 
     #[test]
     fn a_reason_never_takes_the_place_of_a_deposit() {
         let dir = tempfile::tempdir().unwrap();
-        let folders = Folders::of(dir.path());
-        folders.make().unwrap();
+        let folders = Folders::open(dir.path()).unwrap();
         for name in ["a.reason", "a"] {
-            let from = dir.path().join(name);
-            fs::write(&from, name).unwrap();
-            set_apart(
-                &from,
-                &folders.quarantine,
-                OsStr::new(name),
-                "the file is empty",
-                "Put it back.",
-                SystemTime::UNIX_EPOCH,
-            )
-            .unwrap();
+            fs::write(dir.path().join(name), name).unwrap();
+            quarantine(&folders, name).unwrap();
         }
-        let read = |name: &str| fs::read_to_string(folders.quarantine.join(name)).unwrap();
+        let read = |name: &str| fs::read_to_string(dir.path().join("quarantine").join(name)).unwrap();
         assert_eq!(read("a.reason"), "a.reason");
         assert_eq!(read("a.1"), "a");
         assert_eq!(
@@ -198,15 +186,33 @@ mod tests {
     #[test]
     fn a_file_that_vanishes_leaves_no_reason_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let gone = dir.path().join("gone");
-        assert!(set_apart(&gone, dir.path(), OsStr::new("gone"), "r", "r", SystemTime::now()).is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let folders = Folders::open(dir.path()).unwrap();
+        assert!(quarantine(&folders, "gone").is_err());
+        assert_eq!(fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 0);
     }
 
     #[test]
     fn a_folder_that_is_a_link_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/tmp", dir.path().join("done")).unwrap();
-        assert!(Folders::of(dir.path()).make().is_err());
+        symlink("/tmp", dir.path().join("done")).unwrap();
+        let refused = Folders::open(dir.path()).unwrap_err().to_string();
+        assert!(refused.ends_with("done is not a directory"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_moved_goes_where_the_folder_was_whatever_stands_there_now() {
+        let (dir, foreign) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = Folders::open(dir.path()).unwrap();
+        for folder in ["done", "quarantine"] {
+            fs::rename(dir.path().join(folder), dir.path().join(format!("{folder}-away"))).unwrap();
+            symlink(foreign.path(), dir.path().join(folder)).unwrap();
+        }
+        for name in ["a", "b"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        put((&folders.inbox, OsStr::new("a")), &folders.done, "a").unwrap();
+        quarantine(&folders, "b").unwrap();
+        assert_eq!(fs::read_dir(foreign.path()).unwrap().count(), 0);
+        assert!(["done-away/a", "quarantine-away/b"].iter().all(|path| dir.path().join(path).exists()));
     }
 }

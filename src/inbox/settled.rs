@@ -1,17 +1,14 @@
 //! A file is read when nobody is writing it any more, and only the file that was looked at is read.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
-/// Opening a pipe waits for its other end, so a file that was swapped for one could hold up the inbox for ever. The flag is
-/// `O_NONBLOCK`; it changes nothing for a regular file.
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-const NONBLOCK: i32 = 0o4000;
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-const NONBLOCK: i32 = 0;
+use rustix::io::Errno;
+
+use super::folder::Folder;
 
 /// What a file looked like: as long as this stays the same, nobody wrote to it and it is still the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +55,23 @@ impl From<io::Error> for Unread {
         match error.kind() {
             io::ErrorKind::NotFound => Unread::Vanished,
             io::ErrorKind::PermissionDenied => Unread::Denied,
+            // A link stands there now.
+            _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Unread::Changing,
             _ => Unread::Failed(error),
         }
     }
 }
 
-/// Opens the file that `print` was taken of. Never follows a link to another file.
-pub(super) fn open(path: &Path, print: &Print) -> Result<File, Unread> {
-    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+/// Opens the file that `print` was taken of.
+pub(super) fn open(folder: &Folder, name: &OsStr, print: &Print) -> Result<File, Unread> {
+    let file = folder.read(name)?;
     check(&file, print)?;
     Ok(file)
 }
 
 /// Reads the file that `print` was taken of, and never more than was there.
-pub(super) fn read_whole(path: &Path, print: &Print) -> Result<Vec<u8>, Unread> {
-    let file = open(path, print)?;
+pub(super) fn read_whole(folder: &Folder, name: &OsStr, print: &Print) -> Result<Vec<u8>, Unread> {
+    let file = open(folder, name, print)?;
     let mut content = Vec::new();
     (&file).take(print.bytes.saturating_add(1)).read_to_end(&mut content)?;
     check(&file, print)?;
@@ -100,27 +99,26 @@ mod tests {
 
     use super::*;
 
-    fn print(path: &Path) -> Print {
-        Print::of(&fs::symlink_metadata(path).unwrap())
-    }
-
     #[test]
     fn only_the_file_that_was_looked_at_is_read() {
         let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
         let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        let print = || Print::of(&folder.look("a").unwrap());
+        let read = |print: &Print| read_whole(&folder, OsStr::new("a"), print);
         fs::write(&path, "one").unwrap();
         fs::write(&other, "two").unwrap();
-        let seen = print(&path);
-        assert_eq!(read_whole(&path, &seen).unwrap(), b"one");
+        let seen = print();
+        assert_eq!(read(&seen).unwrap(), b"one");
 
         fs::write(&path, "longer").unwrap();
-        assert!(matches!(read_whole(&path, &seen), Err(Unread::Changing)));
+        assert!(matches!(read(&seen), Err(Unread::Changing)));
 
         fs::remove_file(&path).unwrap();
-        assert!(matches!(read_whole(&path, &seen), Err(Unread::Vanished)));
+        assert!(matches!(read(&seen), Err(Unread::Vanished)));
 
         symlink(&other, &path).unwrap();
-        assert!(matches!(read_whole(&path, &print(&path)), Err(Unread::Changing)), "a link is not followed");
+        assert!(matches!(read(&print()), Err(Unread::Changing)), "a link is not followed");
     }
 
     #[test]

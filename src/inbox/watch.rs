@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use super::settled::{Unread, read_whole};
 use super::{DepositError, Depositor, Fault, read};
 use crate::case::{Deposit, FileContent};
 use crate::config::settings;
-use crate::telemetry::discreet;
+use crate::telemetry::{Seldom, discreet};
 
 /// The most deposits that the engine gets in one call.
 const CHUNK_FILES: usize = 100;
@@ -53,7 +53,6 @@ pub struct PassSummary {
 /// One watched directory.
 pub struct Inbox {
     dir: PathBuf,
-    folders: Folders,
     settings: settings::Inbox,
     bundle: Arc<settings::Bundle>,
     depositor: Arc<dyn Depositor>,
@@ -62,6 +61,8 @@ pub struct Inbox {
     table: Table,
     passes: u64,
     mentioned: Mentioned,
+    /// What was set apart, by what is to be done about it.
+    apart: Seldom<&'static str>,
     /// The directory could not be used at the last pass, and that was said.
     blocked: bool,
     /// The engine could not take deposits at the last pass, and that was said.
@@ -72,7 +73,6 @@ impl Inbox {
     pub fn new(settings: settings::Inbox, bundle: settings::Bundle, depositor: Arc<dyn Depositor>) -> Self {
         Self {
             dir: settings.dir.clone(),
-            folders: Folders::of(&settings.dir),
             attachments: Attachments::new(settings.clone(), depositor.clone()),
             settings,
             bundle: Arc::new(bundle),
@@ -81,6 +81,7 @@ impl Inbox {
             table: Table::default(),
             passes: 0,
             mentioned: Mentioned::default(),
+            apart: Seldom::default(),
             blocked: false,
             delayed: false,
         }
@@ -119,7 +120,7 @@ impl Inbox {
 
     async fn pass_at(&mut self, now: SystemTime) -> PassSummary {
         self.passes += 1;
-        let found = match self.look(now).await {
+        let (folders, found) = match self.look(now).await {
             Ok(found) => found,
             Err(error) => return self.block(&error),
         };
@@ -139,7 +140,7 @@ impl Inbox {
             if self.stop.is_cancelled() {
                 break;
             }
-            match self.take(chunk, now, &mut summary).await {
+            match self.take(&folders, chunk, now, &mut summary).await {
                 Taken::Done => {}
                 Taken::OneByOne(files) => files.into_iter().rev().for_each(|file| chunks.push_front(vec![file])),
                 Taken::Later => {
@@ -152,12 +153,13 @@ impl Inbox {
         summary
     }
 
-    async fn look(&mut self, now: SystemTime) -> io::Result<Look> {
-        let (dir, folders, before) = (self.dir.clone(), self.folders.clone(), std::mem::take(&mut self.table));
+    async fn look(&mut self, now: SystemTime) -> io::Result<(Folders, Look)> {
+        let (dir, before) = (self.dir.clone(), std::mem::take(&mut self.table));
         let moment = Moment { pass: self.passes, now, before: None, settle: self.settings.settle };
         blocking(move || {
-            folders.make()?;
-            look(&dir, before, moment)
+            let folders = Folders::open(&dir)?;
+            let look = look(&folders.inbox, before, moment)?;
+            Ok((folders, look))
         })
         .await?
     }
@@ -175,9 +177,15 @@ impl Inbox {
     }
 
     /// Reads the files of one chunk and deposits those that are good.
-    async fn take(&mut self, chunk: Vec<Candidate>, now: SystemTime, summary: &mut PassSummary) -> Taken {
+    async fn take(
+        &mut self,
+        folders: &Folders,
+        chunk: Vec<Candidate>,
+        now: SystemTime,
+        summary: &mut PassSummary,
+    ) -> Taken {
         let names = chunk.clone();
-        let opened = match self.open(chunk).await {
+        let opened = match self.open(folders, chunk).await {
             Ok(opened) => opened,
             Err(_) if names.len() > 1 => return Taken::OneByOne(names),
             Err(error) => {
@@ -193,9 +201,9 @@ impl Inbox {
                     files.push(file);
                     deposits.push(deposit);
                 }
-                Err(Trouble::Refused(fault)) => self.quarantine(&file.name, fault, now, summary).await,
+                Err(Trouble::Refused(fault)) => self.quarantine(folders, &file.name, fault, now, summary).await,
                 Err(Trouble::Unread(Unread::Denied)) => {
-                    self.quarantine(&file.name, Fault::Unreadable, now, summary).await;
+                    self.quarantine(folders, &file.name, Fault::Unreadable, now, summary).await;
                 }
                 Err(Trouble::Unread(Unread::Vanished)) => {
                     tracing::debug!(
@@ -211,12 +219,16 @@ impl Inbox {
         if files.is_empty() {
             return Taken::Done;
         }
-        self.deposit(files, deposits, now, summary).await
+        self.deposit(folders, files, deposits, now, summary).await
     }
 
     /// Reads and parses away from the async threads.
-    async fn open(&self, chunk: Vec<Candidate>) -> io::Result<Vec<(Candidate, Result<Deposit, Trouble>)>> {
-        let (dir, bundle, limit) = (self.dir.clone(), self.bundle.clone(), self.settings.max_bytes);
+    async fn open(
+        &self,
+        folders: &Folders,
+        chunk: Vec<Candidate>,
+    ) -> io::Result<Vec<(Candidate, Result<Deposit, Trouble>)>> {
+        let (dir, bundle, limit) = (folders.inbox.clone(), self.bundle.clone(), self.settings.max_bytes);
         let group = self.settings.group.clone();
         blocking(move || {
             let open = |file: &Candidate| {
@@ -224,7 +236,7 @@ impl Inbox {
                 if bytes > limit {
                     return Err(Trouble::Refused(Fault::TooLarge { bytes, limit }));
                 }
-                let content = read_whole(&dir.join(&file.name), &file.print).map_err(Trouble::Unread)?;
+                let content = read_whole(&dir, &file.name, &file.print).map_err(Trouble::Unread)?;
                 let deposit = read(&content, &bundle).map_err(Trouble::Refused)?;
                 into_group(deposit, group.as_deref()).map_err(Trouble::Refused)
             };
@@ -235,6 +247,7 @@ impl Inbox {
 
     async fn deposit(
         &mut self,
+        folders: &Folders,
         files: Vec<Candidate>,
         deposits: Vec<Deposit>,
         now: SystemTime,
@@ -253,7 +266,7 @@ impl Inbox {
             Err(DepositError::Refused(_)) if files.len() > 1 => return Taken::OneByOne(files),
             Err(DepositError::Refused(reason)) => {
                 for file in files {
-                    self.quarantine(&file.name, Fault::Refused(reason.clone()), now, summary).await;
+                    self.quarantine(folders, &file.name, Fault::Refused(reason.clone()), now, summary).await;
                 }
                 return Taken::Done;
             }
@@ -269,7 +282,7 @@ impl Inbox {
                 tracing::info!(event = "deposit_known", incident, file, "the incident of a deposit was already known");
             }
         }
-        self.finish(files, summary).await;
+        self.finish(folders, files, summary).await;
         if listing && answers.iter().any(|answer| answer.new) {
             self.attachments.fetch_new().await;
         }
@@ -277,12 +290,12 @@ impl Inbox {
     }
 
     /// Moves deposits to `done` that the engine has.
-    async fn finish(&mut self, files: Vec<Candidate>, summary: &mut PassSummary) {
-        let (dir, done) = (self.dir.clone(), self.folders.done.clone());
+    async fn finish(&mut self, folders: &Folders, files: Vec<Candidate>, summary: &mut PassSummary) {
+        let (dir, done) = (folders.inbox.clone(), folders.done.clone());
         let names: Vec<OsString> = files.into_iter().map(|file| file.name).collect();
         let moving = names.clone();
         let moved = blocking(move || {
-            let to_done = |name: &OsString| put(&dir.join(name), &done, &safe_name(name));
+            let to_done = |name: &OsString| put((&dir, name), &done, &safe_name(name));
             moving.iter().map(to_done).collect::<Vec<_>>()
         });
         let moved = moved.await.unwrap_or_default();
@@ -294,20 +307,32 @@ impl Inbox {
         }
     }
 
-    async fn quarantine(&mut self, name: &OsStr, fault: Fault, now: SystemTime, summary: &mut PassSummary) {
-        let (from, folder, original) = (self.dir.join(name), self.folders.quarantine.clone(), name.to_owned());
-        let reason = fault.to_string();
-        let moved =
-            blocking(move || set_apart(&from, &folder, &original, &fault.to_string(), fault.remedy(), now)).await;
+    async fn quarantine(
+        &mut self,
+        folders: &Folders,
+        name: &OsStr,
+        fault: Fault,
+        now: SystemTime,
+        summary: &mut PassSummary,
+    ) {
+        let (dir, folder, original) = (folders.inbox.clone(), folders.quarantine.clone(), name.to_owned());
+        let (reason, remedy) = (fault.to_string(), fault.remedy());
+        let told = reason.clone();
+        let moved = blocking(move || set_apart((&dir, &original), &folder, &original, &reason, remedy, now)).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;
-                tracing::warn!(
-                    event = "deposit_quarantined",
-                    file = safe_name(name),
-                    reason = %discreet(&reason),
-                    "a deposit was set apart; the reason and what to do stand beside it"
-                );
+                let (file, reason) = (safe_name(name), discreet(&told));
+                match self.apart.note(remedy, Instant::now()) {
+                    Some(files) => tracing::warn!(
+                        event = "deposit_quarantined",
+                        file,
+                        files,
+                        %reason,
+                        "a deposit was set apart; the reason and what to do stand beside it"
+                    ),
+                    None => tracing::debug!(event = "deposit_quarantined", file, %reason, "one more"),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::debug!(event = "deposit_vanished", file = safe_name(name), "gone before it was set apart");

@@ -24,8 +24,8 @@ use crate::protocol::attachment::OFFSET;
 use crate::protocol::bounded::{is_bounded, too_many};
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
-    self, AttachmentAnswer, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch, Outcome, Problem,
-    ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
+    self, AttachmentAnswer, BATCH_LIMIT, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch,
+    Outcome, PART_LIMIT, Problem, ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes. A page is ended before that by whoever makes it.
@@ -266,7 +266,11 @@ impl Upstream for HttpUpstream {
     ) -> Result<DigestPage, PeerError> {
         let bound = |name, id: Option<ExchangeId>| id.map(|id| format!("{name}={id}&")).unwrap_or_default();
         let path = format!("/v1/digests?{}{}{}", bound("after", after), bound("through", through), whole(texts));
-        self.call(self.get(path.trim_end_matches(['?', '&'])), self.settings.request_timeout).await
+        let page: DigestPage =
+            self.call(self.get(path.trim_end_matches(['?', '&'])), self.settings.request_timeout).await?;
+        check_length(page.parts.len(), PART_LIMIT)?;
+        check_length(page.exchanges.len(), BATCH_LIMIT)?;
+        Ok(page)
     }
 
     async fn attachment_offset(&self, exchange: ExchangeId, sha256: &ContentDigest) -> Result<Option<u64>, PeerError> {

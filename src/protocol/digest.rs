@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::bounded::few;
 use crate::case::ExchangeId;
 
 /// The most parts of one answer.
@@ -13,10 +14,10 @@ pub const PART_LIMIT: usize = 256;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct DigestPage {
     /// In order, each beginning where the one before ends.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     pub parts: Vec<DigestPart>,
     /// In order of their IDs; present when there are at most 1,000.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     pub exchanges: Vec<ExchangeDigest>,
 }
 

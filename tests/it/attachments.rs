@@ -92,6 +92,28 @@ async fn a_connection_that_dies_every_300_kb_gets_a_file_through_both_ways_witho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_comes_byte_by_byte_is_not_taken_so_and_arrives_when_it_comes_in_pieces() {
+    let pair = Relayed::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.open(1).await;
+    let gives = |call: &Call| call.path.starts_with("/v1/attachments/") && call.method == "GET";
+    pair.relay.twist(move |call| match gives(call) {
+        true => Twist::Say(Said::plain(206, "x").with("content-range", "bytes 0-0/300000")),
+        false => Twist::Pass,
+    });
+    let content = noise(1, 300_000);
+    pair.partner.attach(1, "fix", &content).await;
+    eventually("some tries", || async {
+        (pair.relay.calls().iter().filter(|call| gives(call)).count() > 2).then_some(())
+    })
+    .await;
+    let received = "SELECT sum(received) FROM content";
+    assert_eq!(pair.end_user.count(received).await, 0, "each byte would be a request and a commit");
+    pair.relay.pass();
+    pair.end_user.has_file(1, "fix", &content).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_another_program_damaged_fails_alone_and_says_why() {
     let pair = pair().await;
     pair.wire.set(Fault::Down);

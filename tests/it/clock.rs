@@ -110,6 +110,8 @@ struct Fake {
     taken: Mutex<Vec<(ExchangeId, u64)>>,
     /// Its feed begins anew; and its answers to operations, and then its pages, wait for the story.
     restarted: AtomicBool,
+    /// Its feed tells of exchanges that nobody knows, and each page has a cursor of its own.
+    invents: AtomicBool,
     answers: Gate,
     pages: Gate,
 }
@@ -179,6 +181,13 @@ impl Upstream for Fake {
         if self.restarted.load(Ordering::SeqCst) {
             let problem = Box::new(ProblemType::CursorLost.with("it began anew"));
             return Err(PeerError::Refused { problem, retry_after: None });
+        }
+        if self.invents.load(Ordering::SeqCst) {
+            let next = after.trim_start_matches("c-").parse::<u64>().unwrap() + 1;
+            let operation = json!({"kind": "update", "content": {}});
+            let one = json!({"exchange": format!("{next:032x}"), "seq": 1, "transaction": "1", "operation": operation});
+            let answer = json!({"cursor": format!("c-{next}"), "operations": [one]});
+            return Ok(serde_json::from_str(&answer.to_string()).unwrap());
         }
         Ok(UpdateAnswer { cursor: after.to_owned(), operations: Vec::new() })
     }
@@ -367,4 +376,17 @@ async fn what_is_acknowledged_while_the_exchanges_are_read_anew_is_not_taken_for
     bench.upstream.pages.opened.notify_one();
     adopts.await.unwrap().unwrap();
     assert_eq!(engine.parked(10).await.unwrap().total, 0, "the upstream has just said that it has it");
+}
+
+/// The loop that polls goes on at once after news alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_invents_exchanges_has_no_news_however_its_cursor_goes_on() {
+    let bench = Bench::new(end_user_config, SUBMIT_ALL);
+    let (engine, _state) = bench.start().await;
+    engine.probe().await.unwrap();
+    assert_eq!(engine.push().await.unwrap(), Pushed::Nothing);
+    bench.upstream.invents.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(engine.poll_updates(SOON).await.unwrap(), 0);
+    }
 }

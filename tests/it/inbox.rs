@@ -339,3 +339,18 @@ async fn a_directory_that_vanishes_is_said_once_and_used_again_when_it_is_back()
     eventually("the incident", || shown(&pair.end_user, "back-1")).await;
     assert_eq!(pair.end_user.log().matches("event=\"inbox_blocked\"").count(), 1, "said once");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_bad_deposits_is_one_line_for_each_remedy_and_a_reason_beside_each_file() {
+    let mut site = Pair::new(Plan::default()).await.end_user;
+    site.start().await;
+    for number in 0..60 {
+        put(&site, &format!("words-{number}.json"), b"no deposit");
+        put(&site, &format!("empty-{number}.xml"), b"");
+    }
+    all_taken(&site).await;
+    assert_eq!(files(&site.path("inbox/quarantine"), &[".reason"]).len(), 120);
+    let log = site.log();
+    let told = log.lines().filter(|line| line.contains("WARN") && line.contains("deposit_quarantined")).count();
+    assert_eq!(told, 2, "{log}");
+}

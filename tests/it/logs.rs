@@ -94,8 +94,15 @@ async fn full_cycle(pair: &mut Pair) {
     })
     .await;
     // What goes wrong is told as well: a bad file, an outage, a wrong password, a broken configuration.
-    let bad = json!({"event": {"host_event_id": word(17), "synopsis": word(18), "priority": word(19)}});
-    std::fs::write(north.path("inbox/bad.json"), bad.to_string()).unwrap();
+    // Of another kind than the next: the same remedy would be the same line.
+    let bad = format!(
+        "<juniper-message-bundle><manifest><host-event-id>{}</host-event-id><bundle-type>{}</bundle-type>\
+         <problem-synopsis>{}</problem-synopsis></manifest></juniper-message-bundle>",
+        word(17),
+        word(19),
+        word(18)
+    );
+    std::fs::write(north.path("inbox/bad.xml"), bad).unwrap();
     let bad = json!({"event": {"host_event_id": "e-4", "synopsis": "x"}, "form": {"cc": [format!("b@{}", word(23))]}});
     std::fs::write(north.path("inbox/bad-address.json"), bad.to_string()).unwrap();
     eventually("the quarantine", || async { (north.log().matches("deposit_quarantined").count() == 2).then_some(()) })

@@ -84,6 +84,111 @@ async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
     assert_eq!(reconcile(north, false).await["differences"], json!([]));
 }
 
+/// What a range is cut into, each part as an empty one that no record has.
+fn cut(query: &str, parts: u128) -> Value {
+    let bound = |name: &str| {
+        let value = query.split('&').find_map(|one| one.strip_prefix(name));
+        value.map(|value| u128::from_str_radix(value, 16).unwrap())
+    };
+    let (after, through) = (bound("after="), bound("through="));
+    let from = after.unwrap_or_default();
+    let width = (through.unwrap_or(u128::MAX) - from) / parts;
+    let inner = (1..parts).map(|part| Some(from + part * width));
+    let part = |end: Option<u128>| match end {
+        Some(end) => json!({"through": format!("{end:032x}"), "count": 1, "digest": ""}),
+        None => json!({"count": 1, "digest": ""}),
+    };
+    json!({"parts": inner.chain([through]).map(part).collect::<Vec<_>>()})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_are_too_many_cover_the_whole_or_never_end_are_refused_with_the_first_answers() {
+    type Answer = fn(&Call) -> Value;
+    let answers: [(Answer, &str, std::ops::RangeInclusive<usize>); 4] = [
+        (|_| json!({"parts": vec![json!({"count": 1, "digest": ""}); 130_000]}), "more in one page", 1..=1),
+        (|_| json!({"parts": vec![json!({"count": 1, "digest": ""}); 256]}), "parts that are not in order", 1..=1),
+        (|call| cut(&call.query, 256), "parts that lead nowhere", 10..=20),
+        (
+            |_| json!({"exchanges": vec![json!({"exchange": "0".repeat(32), "digest": ""}); 1_001]}),
+            "more in one page",
+            1..=1,
+        ),
+    ];
+    let pair = at_rest(1).await;
+    for (answer, reason, requests) in answers {
+        let began = pair.relay.count("/v1/digests");
+        pair.relay.twist(move |call| match call.path.as_str() {
+            "/v1/digests" => {
+                Twist::Say(Said::plain(200, &answer(call).to_string()).with("content-type", "application/json"))
+            }
+            _ => Twist::Pass,
+        });
+        let refused = pair.end_user.post("/v1/reconcile", json!({"operator": "anna"})).await;
+        assert!(refused.body["detail"].as_str().is_some_and(|detail| detail.contains(reason)), "{}", refused.body);
+        let asked = pair.relay.count("/v1/digests") - began;
+        assert!(requests.contains(&asked), "{reason}: {asked} requests");
+    }
+    pair.relay.pass();
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]), "nothing of it stayed");
+}
+
+/// The most memory that this site's daemon had, in bytes.
+fn most(site: &Site) -> u64 {
+    crate::hostile::most_memory(site)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_everything_about_many_long_records_costs_little_memory() {
+    const COUNT: i64 = 300;
+    let pair = at_rest(COUNT).await;
+    let (partner, north) = (&pair.partner, Caller::north(pair.relay.target()));
+    // Nothing but an operator shows a description again: a page counts bytes without it.
+    silently(partner, "description = hex(zeroblob(125000))").await;
+    let before = most(partner);
+    let page = north.get("/v1/exchanges?limit=1000").await;
+    let ids: Vec<&str> =
+        page.body["exchanges"].as_array().unwrap().iter().map(|one| one["exchange"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), COUNT as usize);
+    for ids in ids.chunks(100) {
+        let whole = north.get(&format!("/v1/exchanges?exchange={}", ids.join(","))).await;
+        assert_eq!(whole.body["exchanges"].as_array().map(Vec::len), Some(ids.len()));
+        assert_eq!(north.get(&format!("/v1/transactions?exchange={}", ids.join(","))).await.status, 200);
+    }
+    assert_eq!(north.get("/v1/digests").await.body["exchanges"].as_array().map(Vec::len), Some(COUNT as usize));
+    let grown = most(partner).saturating_sub(before);
+    assert!(grown < 60 << 20, "{grown} bytes more, for records of {} bytes", COUNT * 250_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_do_not_fit_one_page_are_compared_page_by_page() {
+    let pair = at_rest(100).await;
+    silently(&pair.partner, "solution = hex(zeroblob(30000))").await;
+    let began = pair.relay.count("/v1/exchanges");
+    let answer = reconcile(&pair.end_user, false).await;
+    assert_eq!(answer["differences"].as_array().map(Vec::len), Some(100), "{answer}");
+    assert_eq!(pair.relay.count("/v1/exchanges") - began, 5, "a slice of 20 records each");
+    // However little a page holds, the rest is asked for again.
+    pair.relay.twist(|call| match call.path.as_str() {
+        "/v1/exchanges" => Twist::Tell(Box::new(|mut page| {
+            page["exchanges"].as_array_mut().unwrap().truncate(15);
+            page["more"] = json!(true);
+            page
+        })),
+        _ => Twist::Pass,
+    });
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], answer["differences"]);
+    pair.relay.pass();
+
+    let north = Caller::north(pair.relay.target());
+    let page = north.get("/v1/exchanges?limit=1000").await.body;
+    let ids: Vec<&str> =
+        page["exchanges"].as_array().unwrap().iter().map(|one| one["exchange"].as_str().unwrap()).collect();
+    assert!(page["more"] == true && (60..80).contains(&ids.len()), "{}", ids.len());
+    let last = ids.last().unwrap();
+    let rest = north.get(&format!("/v1/exchanges?after={last}&limit=1000")).await.body;
+    assert_eq!((rest["exchanges"].as_array().map(Vec::len), &rest["more"]), (Some(100 - ids.len()), &json!(false)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h_07_what_a_client_reads_by_a_comparison_and_was_never_told_stands_in_the_history() {
     let pair = at_rest(2).await;

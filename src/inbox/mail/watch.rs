@@ -2,12 +2,12 @@
 //! `done`. A crash in between brings the same mail again, and the store knows its Message-ID. One that a person has to look
 //! at is moved to `quarantine` with the reason beside it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use rustix::fs::FileType;
 use tokio_util::sync::CancellationToken;
 
 use super::nature::Nature;
@@ -15,8 +15,9 @@ use super::read::{MailFault, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
 use crate::exchange::Unanswered;
+use crate::inbox::folder::Folder;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
-use crate::inbox::place::{make_folder, put, safe_name, set_apart};
+use crate::inbox::place::{put, safe_name, set_apart};
 use crate::inbox::settled::{Unread, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
 use crate::telemetry::{Seldom, discreet};
@@ -41,29 +42,32 @@ const SEEN: &str = "cur";
 /// The most mails that are counted there.
 const COUNTED: usize = 1000;
 
-/// The directory that mails come into, what is there, and how many mails of the Maildir nobody reads.
+/// The folders, what came into them, and how many mails of the Maildir nobody reads.
 struct Found {
-    dir: PathBuf,
+    folders: Folders,
     look: Look,
     overlooked: usize,
 }
 
-fn overlooked(maildir: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(maildir.join(SEEN)) else { return 0 };
-    let is_mail = |entry: &io::Result<std::fs::DirEntry>| {
-        let Ok(entry) = entry else { return false };
-        entry.file_type().is_ok_and(|kind| kind.is_file()) && !entry.file_name().as_encoded_bytes().starts_with(b".")
-    };
-    entries.filter(is_mail).take(COUNTED).count()
+fn overlooked(maildir: &Folder) -> usize {
+    let Ok(seen) = maildir.inside(SEEN) else { return 0 };
+    let Ok(entries) = seen.entries() else { return 0 };
+    let is_mail = |entry: &io::Result<(OsString, FileType)>| matches!(entry, Ok((name, FileType::RegularFile)) if !name.as_encoded_bytes().starts_with(b"."));
+    let count = entries.filter(is_mail).take(COUNTED).count();
+    count
+}
+
+/// Where mails come in, and where they go.
+struct Folders {
+    root: Folder,
+    new: Folder,
+    done: Folder,
+    quarantine: Folder,
 }
 
 /// One watched directory.
 pub struct MailInbox {
     settings: settings::MailInbox,
-    done: PathBuf,
-    /// Where mails with files go.
-    with_files: PathBuf,
-    quarantine: PathBuf,
     taker: Arc<dyn MailTaker>,
     table: Table,
     passes: u64,
@@ -75,14 +79,13 @@ pub struct MailInbox {
     /// Mails that stand where they are not read.
     overlooked: usize,
     silent: Seldom<Unanswered>,
+    /// What was set apart, by what is to be done about it.
+    apart: Seldom<&'static str>,
 }
 
 impl MailInbox {
     pub fn new(settings: settings::MailInbox, taker: Arc<dyn MailTaker>) -> Self {
         Self {
-            done: settings.dir.join("done"),
-            with_files: settings.dir.join("with_files"),
-            quarantine: settings.dir.join("quarantine"),
             settings,
             taker,
             table: Table::default(),
@@ -93,6 +96,7 @@ impl MailInbox {
             delayed: false,
             overlooked: 0,
             silent: Seldom::default(),
+            apart: Seldom::default(),
         }
     }
 
@@ -114,7 +118,7 @@ impl MailInbox {
     pub async fn pass(&mut self, stop: &CancellationToken) -> MailSummary {
         self.passes += 1;
         let now = SystemTime::now();
-        let Found { dir, look: found, overlooked } = match self.look(now).await {
+        let Found { folders, look: found, overlooked } = match self.look(now).await {
             Ok(found) => found,
             Err(error) => {
                 self.looked = None;
@@ -148,7 +152,7 @@ impl MailInbox {
                 break;
             }
             let waiting = summary.waiting;
-            if !self.take(&dir, &file, now, &mut summary).await {
+            if !self.take(&folders, &file, now, &mut summary).await {
                 summary.delayed = true;
                 summary.more = false;
                 is_whole = false;
@@ -163,20 +167,19 @@ impl MailInbox {
         summary
     }
 
-    /// The directory that mails come into, and what is there.
+    /// The folders, and what came into them.
     async fn look(&mut self, now: SystemTime) -> io::Result<Found> {
         let (root, before) = (self.settings.dir.clone(), std::mem::take(&mut self.table));
-        let (done, quarantine) = (self.done.clone(), self.quarantine.clone());
         let moment = Moment { pass: self.passes, now, before: self.looked, settle: self.settings.settle };
         blocking(move || {
-            make_folder(&done)?;
-            make_folder(&quarantine)?;
+            let root = Folder::open(&root)?;
+            let (done, quarantine) = (root.made("done")?, root.made("quarantine")?);
             // A Maildir has what is new in a folder of its own; what is being written stands elsewhere.
-            let new = root.join("new");
-            let is_maildir = new.is_dir() && root.join("tmp").is_dir();
+            let is_maildir = ["new", "tmp"].iter().all(|name| root.look(name).is_ok_and(|found| found.is_dir()));
             let overlooked = if is_maildir { overlooked(&root) } else { 0 };
-            let dir = if is_maildir { new } else { root };
-            Ok(Found { look: look(&dir, before, moment)?, dir, overlooked })
+            let new = if is_maildir { root.inside("new")? } else { root.clone() };
+            let look = look(&new, before, moment)?;
+            Ok(Found { folders: Folders { root, new, done, quarantine }, look, overlooked })
         })
         .await?
     }
@@ -199,25 +202,25 @@ impl MailInbox {
     }
 
     /// False when nothing can be taken at the moment.
-    async fn take(&mut self, dir: &Path, file: &Candidate, now: SystemTime, summary: &mut MailSummary) -> bool {
-        let path = dir.join(&file.name);
-        let (reading, print, limit) = (path.clone(), file.print, self.settings.max_bytes);
+    async fn take(&mut self, folders: &Folders, file: &Candidate, now: SystemTime, summary: &mut MailSummary) -> bool {
+        let (reading, original) = (folders.new.clone(), file.name.clone());
+        let (print, limit) = (file.print, self.settings.max_bytes);
         let letter = blocking(move || {
             if print.bytes > limit {
                 return Ok(Err(MailFault::TooLarge { bytes: print.bytes, limit }));
             }
-            Ok(read(&read_whole(&reading, &print)?))
+            Ok(read(&read_whole(&reading, &original, &print)?))
         })
         .await
         .unwrap_or_else(|panic| Err(Unread::Failed(panic)));
         let letter = match letter {
             Ok(Ok(letter)) => letter,
             Ok(Err(fault)) => {
-                self.hold(&path, &file.name, &fault, now, summary).await;
+                self.hold(folders, &file.name, &fault, now, summary).await;
                 return true;
             }
             Err(Unread::Denied) => {
-                self.hold(&path, &file.name, &MailFault::Unreadable, now, summary).await;
+                self.hold(folders, &file.name, &MailFault::Unreadable, now, summary).await;
                 return true;
             }
             Err(Unread::Vanished) => return true,
@@ -232,16 +235,18 @@ impl MailInbox {
         };
         let name = safe_name(&file.name);
         // What comes with an answer is nowhere else: housekeeping does not go there.
-        let folder = if letter.has_files && letter.nature == Nature::Person { &self.with_files } else { &self.done };
-        let (folder, place) = (folder.clone(), format!("{}/{name}", folder.file_name().unwrap_or_default().display()));
+        let apart = letter.has_files && letter.nature == Nature::Person;
+        let place = format!("{}/{name}", if apart { "with_files" } else { "done" });
         match self.taker.take(letter, &place).await {
             Ok(taken) => {
                 self.delayed = false;
                 summary.taken += 1;
                 self.told(&file.name, taken);
+                let (from, root, done) = (folders.new.clone(), folders.root.clone(), folders.done.clone());
+                let original = file.name.clone();
                 let moved = blocking(move || {
-                    make_folder(&folder)?;
-                    put(&path, &folder, &name)
+                    let folder = if apart { root.made("with_files")? } else { done };
+                    put((&from, &original), &folder, &name)
                 })
                 .await;
                 if let Err(error) = moved.and_then(|moved| moved)
@@ -252,7 +257,7 @@ impl MailInbox {
                 true
             }
             Err(Untaken::Held(fault)) => {
-                self.hold(&path, &file.name, &fault, now, summary).await;
+                self.hold(folders, &file.name, &fault, now, summary).await;
                 true
             }
             Err(Untaken::Later(reason)) => {
@@ -264,20 +269,32 @@ impl MailInbox {
         }
     }
 
-    async fn hold(&mut self, path: &Path, name: &OsStr, fault: &MailFault, now: SystemTime, summary: &mut MailSummary) {
-        let (from, folder, original) = (path.to_owned(), self.quarantine.clone(), name.to_owned());
+    async fn hold(
+        &mut self,
+        folders: &Folders,
+        name: &OsStr,
+        fault: &MailFault,
+        now: SystemTime,
+        summary: &mut MailSummary,
+    ) {
+        let (from, folder, original) = (folders.new.clone(), folders.quarantine.clone(), name.to_owned());
         let (reason, remedy) = (fault.to_string(), fault.remedy());
         let told = reason.clone();
-        let moved = blocking(move || set_apart(&from, &folder, &original, &reason, remedy, now)).await;
+        let moved = blocking(move || set_apart((&from, &original), &folder, &original, &reason, remedy, now)).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;
-                tracing::warn!(
-                    event = "mail_quarantined",
-                    file = safe_name(name),
-                    reason = %discreet(&told),
-                    "a mail was set apart; the reason and what to do stand beside it"
-                );
+                let (file, reason) = (safe_name(name), discreet(&told));
+                match self.apart.note(remedy, Instant::now()) {
+                    Some(mails) => tracing::warn!(
+                        event = "mail_quarantined",
+                        file,
+                        mails,
+                        %reason,
+                        "a mail was set apart; the reason and what to do stand beside it"
+                    ),
+                    None => tracing::debug!(event = "mail_quarantined", file, %reason, "one more"),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.stick(name, &error, summary),

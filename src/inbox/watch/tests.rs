@@ -350,10 +350,10 @@ async fn a_file_that_vanishes_is_no_fault() {
     // Between the look and the reading:
     place.drop_event("b.json", "e-2");
     place.inbox.pass().await;
-    let ready = place.inbox.look(SystemTime::now()).await.unwrap().ready;
+    let (folders, look) = place.inbox.look(SystemTime::now()).await.unwrap();
     fs::remove_file(place.dir.path().join("b.json")).unwrap();
     let mut summary = PassSummary::default();
-    place.inbox.take(ready, SystemTime::now(), &mut summary).await;
+    place.inbox.take(&folders, look.ready, SystemTime::now(), &mut summary).await;
     assert_eq!(summary, PassSummary::default());
 }
 

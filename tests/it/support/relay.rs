@@ -99,6 +99,11 @@ impl Relay {
         Self { port, inner, task }
     }
 
+    /// Where the partner listens.
+    pub fn target(&self) -> u16 {
+        self.inner.target
+    }
+
     /// From here on, calls are treated so.
     pub fn twist(&self, rule: impl Fn(&Call) -> Twist + Send + Sync + 'static) {
         *self.inner.rule.lock().unwrap() = Arc::new(rule);
