@@ -11,13 +11,13 @@ use std::time::{Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::nature::Nature;
-use super::read::{MailFault, read};
+use super::read::{HEADER, MailFault, envelope, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
 use crate::exchange::Unanswered;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
 use crate::inbox::place::{make_folder, put, safe_name, set_apart};
-use crate::inbox::settled::{Unread, read_whole};
+use crate::inbox::settled::{Unread, open, read_piece, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
 use crate::telemetry::{Seldom, discreet};
 
@@ -161,15 +161,23 @@ impl MailInbox {
         let (reading, print, limit) = (path.clone(), file.print, self.settings.max_bytes);
         let letter = blocking(move || {
             if print.bytes > limit {
-                return Ok(Err(MailFault::TooLarge { bytes: print.bytes, limit }));
+                let file = open(&reading, &print)?;
+                let beginning = read_piece(&file, &print, 0, HEADER)?;
+                return Ok(Err((MailFault::TooLarge { bytes: print.bytes, limit }, envelope(&beginning))));
             }
-            Ok(read(&read_whole(&reading, &print)?))
+            let bytes = read_whole(&reading, &print)?;
+            Ok(read(&bytes).map_err(|fault| (fault, envelope(&bytes))))
         })
         .await
         .unwrap_or_else(|panic| Err(Unread::Failed(panic)));
         let letter = match letter {
             Ok(Ok(letter)) => letter,
-            Ok(Err(fault)) => {
+            Ok(Err((fault, envelope))) => {
+                if let Some(envelope) = envelope
+                    && let Err(Untaken::Later(reason)) = self.taker.held(envelope, &fault, &safe_name(&file.name)).await
+                {
+                    return self.delay(&reason);
+                }
                 self.hold(&path, &file.name, &fault, now, summary).await;
                 return true;
             }
@@ -189,7 +197,12 @@ impl MailInbox {
         };
         let name = safe_name(&file.name);
         // What comes with an answer is nowhere else: housekeeping does not go there.
-        let folder = if letter.has_files && letter.nature == Nature::Person { &self.with_files } else { &self.done };
+        let is_kept = match letter.nature {
+            Nature::Person => letter.has_files,
+            Nature::Impersonal => letter.has_files && !letter.to.is_empty(),
+            Nature::Program | Nature::Doubtful | Nature::Bounce { .. } => false,
+        };
+        let folder = if is_kept { &self.with_files } else { &self.done };
         let (folder, place) = (folder.clone(), format!("{}/{name}", folder.file_name().unwrap_or_default().display()));
         match self.taker.take(letter, &place).await {
             Ok(taken) => {
@@ -212,13 +225,16 @@ impl MailInbox {
                 self.hold(&path, &file.name, &fault, now, summary).await;
                 true
             }
-            Err(Untaken::Later(reason)) => {
-                if !std::mem::replace(&mut self.delayed, true) {
-                    tracing::warn!(event = "mails_delayed", reason, "mails cannot be taken now; they wait");
-                }
-                false
-            }
+            Err(Untaken::Later(reason)) => self.delay(&reason),
         }
+    }
+
+    /// Nothing can be taken at the moment.
+    fn delay(&mut self, reason: &str) -> bool {
+        if !std::mem::replace(&mut self.delayed, true) {
+            tracing::warn!(event = "mails_delayed", reason, "mails cannot be taken now; they wait");
+        }
+        false
     }
 
     async fn hold(&mut self, path: &Path, name: &OsStr, fault: &MailFault, now: SystemTime, summary: &mut MailSummary) {
