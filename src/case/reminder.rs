@@ -83,6 +83,8 @@ pub struct Round<'m> {
     pub last: Option<(Step, &'m Milestone)>,
     /// Somebody answered without another state: nothing is asked any more, and a person decides what the answer means.
     pub is_answered: bool,
+    /// An answer came that a site could not take: nothing is asked any more before a person has read it.
+    pub unread: Option<&'m Milestone>,
     /// Sites that have not the case in hand, and people in it: the case is not closed before each of them has asked for it.
     held: Vec<&'m Milestone>,
     /// Askings to close it.
@@ -114,6 +116,7 @@ impl<'m> Round<'m> {
         let since = milestones.iter().filter(|one| rank(one) > rank(begun));
         let answers = |one: &Milestone| asked == Asked::Closing && one.fact == Fact::Notice(ANSWERED.into());
         let is_answered = since.clone().any(answers);
+        let unread = since.clone().find(|one| one.fact == Fact::Notice(unread(asked)));
         let named = |name: String| since.clone().filter(move |one| one.fact == Fact::Notice(name.clone())).collect();
         let (held, closes) = (named(held(asked)), named(Step::Close.name(asked)));
         let steps = since.filter_map(|one| match &one.fact {
@@ -121,7 +124,12 @@ impl<'m> Round<'m> {
             _ => None,
         });
         let last = steps.max_by_key(|(step, one)| (step.place(), std::cmp::Reverse(one.at)));
-        Some(Self { asked, begun, asked_with, last, is_answered, held, closes })
+        Some(Self { asked, begun, asked_with, last, is_answered, unread, held, closes })
+    }
+
+    /// Whether an answer came, and only a person goes on.
+    pub fn is_over(&self) -> bool {
+        self.is_answered || self.unread.is_some()
     }
 
     /// Whether the step that was taken last was taken here; the asking itself is told at every site.
@@ -171,7 +179,7 @@ impl<'m> Round<'m> {
     /// What comes next, where `delivery` is what became of the last step's mails. `in_hand` says whether this site has the
     /// case in hand.
     pub fn next(&self, pace: &Pace, delivery: Delivery, in_hand: bool) -> Next {
-        if self.is_answered {
+        if self.is_over() {
             return Next::Wait;
         }
         let (step, after) = match self.last {
@@ -204,6 +212,11 @@ impl<'m> Round<'m> {
 /// As the milestone tells the site that has the case in hand that it has to wait.
 pub fn held(asked: Asked) -> String {
     format!("{}-held", asked.as_str())
+}
+
+/// As the milestone tells that an answer came which nobody has read.
+pub fn unread(asked: Asked) -> String {
+    format!("{}-unread", asked.as_str())
 }
 
 /// Under which the mails of a state are written.

@@ -25,6 +25,10 @@ const UNANSWERED: &str = "Closed, since nobody answered";
 const UNREACHABLE: &str = "nobody of its people can be reached by mail; see `casebridge mails --state refused`";
 const UNHEARD: &str =
     "its people did not answer; the other site has people in it too, and has not said that theirs was told in vain";
+const UNREAD: &str =
+    "an answer by mail could not be taken; read it in quarantine/ of the mail inbox, and go on with the case";
+const UNREACHED: &str =
+    "none of the mails to its customer, or to its integrator, was taken; see `casebridge mails --state refused`";
 /// Who is said to have done it.
 const DAEMON: &str = "casebridge";
 
@@ -59,6 +63,14 @@ impl Engine {
         if round.is_answered {
             return self.leave(id, "its customer answered after it was resolved; close it, or reopen it").await;
         }
+        if let Some(milestone) = round.unread {
+            return match &milestone.origin {
+                None => self.leave(id, UNREAD).await,
+                Some(peer) => {
+                    self.leave(id, &format!("an answer by mail could not be taken at {peer}; it is read there")).await
+                }
+            };
+        }
         let is_asked = matches!(round.last, Some((Step::Close, _)));
         let nobody = self.store().parties(id).await?.is_empty();
         let mail = self.settings().mail.clone().filter(|_| self.post().is_some());
@@ -84,17 +96,17 @@ impl Engine {
                 if let Some(again) = self.unheard(&incident, at) {
                     return self.look_later(id, Some(again)).await;
                 }
-                return self.take_step_along(&incident, &round, step).await;
+                return self.take_step_along(&incident, &round, step, mail.reminders.pace(round.asked)).await;
             }
         }
         let counted = self.store().deliveries(id, &round.reasons()).await?;
+        let pace = &counted.pace(mail.reminders.pace(round.asked));
         if counted.missing > 0 {
             // Somebody joined since: they are told what is asked, and the time begins anew when they have it.
-            let tellings = vec![catching_up(&incident, &round)];
+            let tellings = vec![catching_up(&incident, &round, pace)];
             self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
             return self.look_later(id, None).await;
         }
-        let pace = mail.reminders.pace(round.asked);
         let delivery = delivery(counted);
         let next = round.next(pace, delivery, has_in_hand(&incident));
         if let Next::At(_, at) = next
@@ -124,11 +136,17 @@ impl Engine {
                     false => self.leave(id, UNHEARD).await,
                 }
             }
+            // As above, those of the other site had the notice.
+            Next::At(Step::Close, _)
+                if counted.unreached > 0 && !(round.owes_a_word() && round.step_elsewhere() == Some(Step::Notice)) =>
+            {
+                self.leave(id, UNREACHED).await
+            }
             Next::At(Step::Close, _) => {
                 let people = PeopleTold { reasons: round.reasons(), deliveries: counted };
                 self.close_unanswered(&incident, &round, people).await
             }
-            Next::At(step, _) => self.take_step(&incident, &round, step).await,
+            Next::At(step, _) => self.take_step(&incident, &round, step, pace).await,
         }
     }
 
@@ -155,7 +173,13 @@ impl Engine {
     }
 
     /// The people of this site are told what the other site tells its own.
-    async fn take_step_along(&self, incident: &Incident, round: &Round<'_>, step: Step) -> Result<bool, EngineError> {
+    async fn take_step_along(
+        &self,
+        incident: &Incident,
+        round: &Round<'_>,
+        step: Step,
+        pace: &Pace,
+    ) -> Result<bool, EngineError> {
         let write = Write {
             edit: Edit { milestones: self.holding(incident, round), ..Edit::default() },
             history: vec![self.line_of_daemon(
@@ -165,7 +189,7 @@ impl Engine {
             )],
             ..Write::to(incident.id, Writer::Operator)
         };
-        self.write_step(incident, write, Some(telling(incident, round, step))).await
+        self.write_step(incident, write, Some(telling(incident, round, step, pace))).await
     }
 
     /// With the first step whose mails are written here, a site that has not the case in hand says that it has people in it.
@@ -176,7 +200,13 @@ impl Engine {
         }
     }
 
-    async fn take_step(&self, incident: &Incident, round: &Round<'_>, step: Step) -> Result<bool, EngineError> {
+    async fn take_step(
+        &self,
+        incident: &Incident,
+        round: &Round<'_>,
+        step: Step,
+        pace: &Pace,
+    ) -> Result<bool, EngineError> {
         let (id, now, name) = (incident.id, self.now(), step.name(round.asked));
         let mut milestones = vec![Milestone::new(Uuid::now_v7(), now, Fact::Notice(name.clone()))];
         milestones.extend(self.holding(incident, round));
@@ -185,7 +215,7 @@ impl Engine {
             history: vec![self.line_of_daemon(id, Action::Reminded, name.clone())],
             ..Write::to(id, Writer::Operator)
         };
-        let taken = self.write_step(incident, write, Some(telling(incident, round, step))).await?;
+        let taken = self.write_step(incident, write, Some(telling(incident, round, step, pace))).await?;
         if taken {
             info!(event = "reminded", incident = id.0, step = name, "its people are told");
         }
@@ -248,13 +278,14 @@ impl Engine {
         let mut due = round.last.map_or(self.now(), |(_, milestone)| milestone.at);
         if let Some(pace) = &pace {
             if people.deliveries.missing > 0 {
-                let tellings = vec![telling(incident, round, Step::Notice)];
+                let tellings = vec![telling(incident, round, Step::Notice, pace)];
                 self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
                 return self.look_later(incident.id, None).await;
             }
             match delivery(people.deliveries) {
                 Delivery::Out(at) => {
-                    let span = SignedDuration::try_from(pace.close).unwrap_or(SignedDuration::MAX);
+                    let close = people.deliveries.pace(pace).close;
+                    let span = SignedDuration::try_from(close).unwrap_or(SignedDuration::MAX);
                     let end = at.checked_add(span).unwrap_or(Timestamp::MAX);
                     if end > self.now() {
                         return self.look_later(incident.id, Some(end)).await;
@@ -264,6 +295,9 @@ impl Engine {
                 Delivery::Waiting => return self.look_later(incident.id, None).await,
                 Delivery::Refused | Delivery::None => return self.leave(incident.id, UNREACHABLE).await,
             }
+        }
+        if people.deliveries.unreached > 0 && !round.owes_a_word() {
+            return self.leave(incident.id, UNREACHED).await;
         }
         if round.awaits_a_word() {
             return self.look_later(incident.id, None).await;
@@ -362,30 +396,31 @@ fn has_in_hand(incident: &Incident) -> bool {
     incident.references.iter().all(|one| !one.standing.is_open() || one.holder == Holder::Us)
 }
 
-fn telling(incident: &Incident, round: &Round<'_>, step: Step) -> Telling {
+fn telling(incident: &Incident, round: &Round<'_>, step: Step, pace: &Pace) -> Telling {
     let (notice, reminder) = match (round.asked, step) {
         (Asked::Input, Step::Reminder(number)) => (Notice::InputReminder, Some(number)),
         (Asked::Input, Step::Notice | Step::Close) => (Notice::InputNotice, None),
         (Asked::Closing, Step::Reminder(number)) => (Notice::ClosingReminder, Some(number)),
         (Asked::Closing, Step::Notice | Step::Close) => (Notice::ClosingNotice, None),
     };
+    let is_notice = matches!(step, Step::Notice | Step::Close);
     Telling {
         incident: incident.id,
         reason: round.reason_of(step),
         notice,
-        about: About { reminder, ..About::default() },
+        about: About { reminder, within: is_notice.then_some(pace.close.as_millis() as u64), ..About::default() },
         audience: Audience::All,
     }
 }
 
 /// For whoever has no mail of this round yet: its notice, or what is asked; with it the last word, which may be the question.
-fn catching_up(incident: &Incident, round: &Round<'_>) -> Telling {
+fn catching_up(incident: &Incident, round: &Round<'_>, pace: &Pace) -> Telling {
     let public = |comment: &&Comment| !comment.internal && !comment.deleted;
     let last = incident.comments.iter().filter(public).max_by_key(|comment| comment.position);
     let about = |about: About| About { comments: last.map(|comment| comment.id).into_iter().collect(), ..about };
     match round.last {
         Some((Step::Notice, _)) if round.is_own() => {
-            let telling = telling(incident, round, Step::Notice);
+            let telling = telling(incident, round, Step::Notice, pace);
             Telling { about: about(telling.about), ..telling }
         }
         _ => Telling {

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::work::TRIES;
 use super::{Engine, EngineError};
-use crate::case::{Action, Comment, Edit, IncidentId, Language, MailAddress, Phase};
+use crate::case::reminder::Round;
+use crate::case::{Action, Comment, Edit, Fact, IncidentId, Language, MailAddress, Milestone, Phase, reminder};
 use crate::config::settings::MailInbox;
 use crate::protocol::ProblemType;
 use crate::store::{Intake, LinkRule, TakenMail, Write, Writer, Written};
@@ -179,6 +180,43 @@ impl Engine {
             None if sent.is_empty() => Answered::Nothing,
             None => Answered::Form,
         })
+    }
+
+    /// Whether a case is open, and its person with this number has this address.
+    pub async fn may_answer(&self, (id, party): (IncidentId, i64), sender: &MailAddress) -> Result<bool, EngineError> {
+        let is_sender = |address: &MailAddress| address.as_str().eq_ignore_ascii_case(sender.as_str());
+        let known = self.store().party(id, party).await?.is_some_and(|one| is_sender(&one.address));
+        let incident = self.store().load(&[id]).await?.incidents.pop();
+        Ok(known && incident.is_some_and(|incident| incident.work.phase != Phase::Close))
+    }
+
+    /// An answer to a case came that could not be taken, `why` says where it is: as long as it is not read nobody is asked any
+    /// more, and the case is not closed for want of an answer.
+    pub async fn left_unread(&self, id: IncidentId, why: &str) -> Result<(), EngineError> {
+        for _ in 0..TRIES {
+            let Some(incident) = self.store().load(&[id]).await?.incidents.pop() else { return Ok(()) };
+            let Some(round) = Round::of(incident.state(), &incident.milestones).filter(|round| !round.is_over()) else {
+                return Ok(());
+            };
+            let fact = Fact::Notice(reminder::unread(round.asked));
+            let milestones = vec![Milestone::new(Uuid::now_v7(), self.now(), fact)];
+            let write = Write {
+                expected_revision: Some(incident.revision),
+                edit: Edit { milestones, since: Some(self.now()), ..Edit::default() },
+                history: vec![self.line_of_daemon(id, Action::Reminded, format!("left to a person: {why}"))],
+                ..Write::to(id, Writer::Operator)
+            };
+            match self.write_one(write).await? {
+                Written::Done => {
+                    self.0.changed.notify_one();
+                    self.0.to_mail.notify_one();
+                    return Ok(());
+                }
+                Written::Gone => return Ok(()),
+                Written::Stale | Written::AlreadyApplied | Written::Used => {}
+            }
+        }
+        Err(ProblemType::Busy.with("the record changes all the time").into())
     }
 
     /// Notes mails of ours that came back, by their Message-IDs and their numbers. Says how many it did not know of.

@@ -75,6 +75,10 @@ impl Engine {
                 return Ok(self.store().next_due().await?);
             }
             for mut mail in due {
+                // The ones before it may have taken their time, and it may have been withdrawn since.
+                if !self.store().waits(mail.id).await? {
+                    continue;
+                }
                 let outcome = self.send_one(&post, &mut mail).await?;
                 let now = self.now();
                 let backoff = backoff(&settings, self.settings().retry);
@@ -301,7 +305,12 @@ impl Engine {
             comments: mail.about.comments.iter().filter_map(comment).collect(),
             reminder: mail.about.reminder,
             reminders: pace.as_ref().map_or(0, |pace| pace.reminders.len()),
-            within: pace.map_or(String::new(), |pace| span(pace.close, language)),
+            within: mail
+                .about
+                .within
+                .map(Duration::from_millis)
+                .or(pace.map(|pace| pace.close))
+                .map_or(String::new(), |within| span(within, language)),
             links: self.links_of(mail),
         }
     }
@@ -375,8 +384,11 @@ fn tells_something(mail: &DueMail, incident: &Incident) -> bool {
 /// Why a mail is not worth sending any more.
 fn pointless(mail: &DueMail, incident: &Incident) -> Option<&'static str> {
     let state = incident.state();
-    let reminds = matches!(mail.notice, Notice::ClosingReminder | Notice::ClosingNotice);
-    if reminds && Round::of(state, &incident.milestones).is_some_and(|round| round.is_answered) {
+    let reminds = matches!(
+        mail.notice,
+        Notice::InputReminder | Notice::InputNotice | Notice::ClosingReminder | Notice::ClosingNotice
+    );
+    if reminds && Round::of(state, &incident.milestones).is_some_and(|round| round.is_over()) {
         return Some("an answer came");
     }
     let still = match is_closing(mail.notice) {
@@ -430,12 +442,13 @@ fn label(state: CaseState, language: Language) -> &'static str {
     }
 }
 
-/// A span as people say it: in hours, where it is that long.
+/// A span as people say it: in hours, where it is so many; never longer than it is.
 fn span(span: Duration, language: Language) -> String {
-    let minutes = span.as_secs().div_ceil(60);
-    let (count, words) = match (minutes, minutes % 60) {
+    let (seconds, minutes) = (span.as_secs(), span.as_secs() / 60);
+    let (count, words) = match (minutes, seconds % 3600) {
         (60.., 0) => (minutes / 60, [["hour", "hours"], ["heure", "heures"]]),
-        _ => (minutes, [["minute", "minutes"], ["minute", "minutes"]]),
+        (1.., _) => (minutes, [["minute", "minutes"], ["minute", "minutes"]]),
+        _ => (seconds, [["second", "seconds"], ["seconde", "secondes"]]),
     };
     let [english, french] = words;
     let [one, many] = match language {
@@ -443,4 +456,19 @@ fn span(span: Duration, language: Language) -> String {
         Language::French => french,
     };
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_told_longer_than_it_is() {
+        let told = |seconds| span(Duration::from_secs(seconds), Language::English);
+        let spans = [(1, "1 second"), (20, "20 seconds"), (60, "1 minute"), (119, "1 minute"), (3600, "1 hour")];
+        for (seconds, words) in spans.into_iter().chain([(5400, "90 minutes"), (86_400, "24 hours")]) {
+            assert_eq!(told(seconds), words);
+        }
+        assert_eq!(span(Duration::from_secs(30), Language::French), "30 secondes");
+    }
 }

@@ -1,12 +1,15 @@
 //! The people of a case, the mails that wait for them, and when they are to be reminded. Each mail is a row that is
 //! written in the transaction that decides it, once for its reason and address; it is sent from the row.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{StoreError, Write, Written};
+use crate::case::reminder::Pace;
 use crate::case::{CaseState, Comment, HistoryLine, IncidentId, Language, MailAddress, Milestone, Notice, Party, Role};
 
 /// Somebody who is to be told of a case from now on.
@@ -69,6 +72,9 @@ pub struct About {
     /// Which reminder it is, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reminder: Option<usize>,
+    /// When the case will be closed, as a notice says: so many milliseconds after it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<u64>,
 }
 
 /// Who of a case's people.
@@ -164,6 +170,17 @@ pub struct Deliveries {
     pub refused: usize,
     /// When the last one was sent.
     pub last_sent: Option<Timestamp>,
+    /// The longest time that any of them gives.
+    pub within: Option<Duration>,
+    /// Roles whose people are there, and none of them has it.
+    pub unreached: usize,
+}
+
+impl Deliveries {
+    /// The pace, with no less time to the end than people were told.
+    pub fn pace(&self, pace: &Pace) -> Pace {
+        Pace { close: pace.close.max(self.within.unwrap_or_default()), ..pace.clone() }
+    }
 }
 
 /// What was known of a case's people when something was decided that must not happen to somebody who was not told.
@@ -240,10 +257,13 @@ pub trait MailStore: Send + Sync {
     /// alone.
     async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError>;
 
+    /// Whether a mail still waits: it may have been withdrawn since it was read.
+    async fn waits(&self, id: i64) -> Result<bool, StoreError>;
+
     /// When the next mail is due, or the next case is to be looked after.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Said twice, it changes nothing. `line` tells it in the history, where it is worth telling.
+    /// Said twice, it changes nothing; what was sent counts as sent, though it was withdrawn meanwhile. `line` tells it in the history, where it is worth telling.
     async fn settle_mail(
         &self,
         id: i64,

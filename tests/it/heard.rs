@@ -16,7 +16,7 @@ const IS_OVER: &str = "SELECT count(*) FROM mail WHERE notice = 'input_notice' A
 /// A partner with pages and a directory of mails.
 async fn desk(office: &PostOffice, more: &str) -> Site {
     let port = free_port();
-    let mails = "[[mail_inbox]]\ndir = \"{dir}/mail\"\npoll_interval = \"500ms\"\nsettle = \"0s\"\n";
+    let mails = "[[mail_inbox]]\ndir = \"{dir}/mail\"\npoll_interval = \"2s\"\nsettle = \"0s\"\nmax_size = \"10KiB\"\n";
     let pages = format!("[pages]\naddress = \"http://127.0.0.1:{port}\"\n{mails}");
     let mut site = Site::new("partner", &partner_config(port, &format!("{}{more}{pages}", office.config())));
     std::fs::create_dir(site.path("mail")).unwrap();
@@ -25,8 +25,8 @@ async fn desk(office: &PostOffice, more: &str) -> Site {
 }
 
 /// A case whose customer is asked for an answer.
-async fn asks(site: &Site) {
-    site.act("/v1/incidents", json!({"synopsis": "Fan failed", "operator": "bert"})).await;
+async fn asks(site: &Site, synopsis: &str) {
+    site.act("/v1/incidents", json!({"synopsis": synopsis, "operator": "bert"})).await;
     site.act("/v1/incidents/1/parties", json!({"address": ANNA, "operator": "bert"})).await;
     site.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
 }
@@ -59,7 +59,7 @@ async fn is_answered(site: &Site) {
 async fn r_05_an_answer_by_mail_that_came_while_the_site_was_down_is_heard_before_the_case_is_closed() {
     let office = PostOffice::open().await;
     let mut site = desk(&office, SOON).await;
-    asks(&site).await;
+    asks(&site, "Fan failed").await;
     let notice = gets(&office, "will be closed in").await;
     assert_eq!(site.stop().await, 0);
     answers(&site, &notice, &format!("From: {ANNA}\r\n"), "It hums.");
@@ -101,7 +101,7 @@ async fn r_05_nobody_is_reminded_while_mails_cannot_be_read() {
         std::fs::write(site.path("mail/done"), "no directory").unwrap();
     });
     site.start().await;
-    asks(&site).await;
+    asks(&site, "Fan failed").await;
     let asked = gets(&office, "Your answer is needed").await;
     // The reminder is due; what looks at it puts it off again and again.
     let put_off = "SELECT count(*) FROM mail m JOIN reminder_due r ON r.incident = m.incident \
@@ -112,4 +112,68 @@ async fn r_05_nobody_is_reminded_while_mails_cannot_be_read() {
     std::fs::remove_file(site.path("mail/done")).unwrap();
     is_answered(&site).await;
     assert!(office.of(ANNA).iter().all(|mail| !mail.subject().contains("Reminder")));
+}
+
+/// What cannot be taken as an answer may be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_an_answer_that_is_held_ends_the_round_and_a_person_reads_it() {
+    let office = PostOffice::open().await;
+    let long = "x".repeat(20_000);
+    let anna = format!("From: {ANNA}\r\n");
+    for (head, text, told) in [
+        ("From: eve@elsewhere.example\r\n", "It hums.", "its sender is not the person"),
+        (anna.as_str(), "-----Original Message-----\r\nFrom: x\r\n\r\nIt hums.", "nothing is written in it"),
+        (&format!("{anna}Precedence: bulk\r\n"), "It hums.", "is marked as what programs write"),
+        (anna.as_str(), long.as_str(), "at most 10240 are allowed"),
+    ] {
+        let more = "[mail.reminders]\ninput = [\"4s\"]\n";
+        let site = desk(&office, more).await;
+        asks(&site, told).await;
+        let asks = || async {
+            let mails = office.of(ANNA).into_iter();
+            mails
+                .filter(|mail| mail.subject().contains("Your answer is needed"))
+                .find(|mail| mail.subject().contains(told))
+        };
+        let asked = eventually("the request", asks).await;
+        answers(&site, &asked, head, text);
+        eventually(told, || async {
+            let status = site.get("/v1/status").await.body["warnings"].to_string();
+            status.contains("an answer by mail could not be taken").then_some(())
+        })
+        .await;
+        let history = site.get("/v1/incidents/1").await.body["history"].to_string();
+        assert!(history.contains(told) && history.contains("quarantine/ of its inbox, as 1"), "{history}");
+        assert_eq!(site.count("SELECT count(*) FROM reminder_due").await, 0, "nothing more happens by itself");
+        assert_eq!(site.count("SELECT count(*) FROM incident WHERE state = 'input_requested'").await, 1, "{told}");
+    }
+}
+
+/// Lists and servers have addresses of their own, and people write from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_04_who_answers_from_an_address_of_a_list_or_a_server_is_heard_and_an_absence_notice_is_not() {
+    let office = PostOffice::open().await;
+    for (address, more) in [(ANNA, "List-Id: <all.customer.example>\r\n"), ("postmaster@customer.example", "")] {
+        let site = desk(&office, "").await;
+        site.act("/v1/incidents", json!({"synopsis": "Fan failed", "operator": "bert"})).await;
+        site.act("/v1/incidents/1/parties", json!({"address": address, "operator": "bert"})).await;
+        site.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+        let asked = eventually("the request", || async {
+            office.of(address).into_iter().find(|mail| mail.subject().contains("Your answer is needed"))
+        })
+        .await;
+        answers(&site, &asked, &format!("From: {address}\r\nAuto-Submitted: auto-replied\r\n"), "I am away.");
+        let done = site.path("mail/done/1");
+        eventually("the notice in done", || async { done.exists().then_some(()) }).await;
+        assert_eq!(site.count("SELECT count(*) FROM comment").await, 0);
+        assert_eq!(site.count("SELECT count(*) FROM reminder_due").await, 1, "it is no answer");
+        answers(&site, &asked, &format!("From: {address}\r\n{more}"), "It hums.");
+        is_answered(&site).await;
+        // To nobody in particular, and of somebody else, such mails stay unanswered.
+        let stranger = format!("From: noreply@elsewhere.example\r\n{more}");
+        std::fs::remove_file(&done).unwrap();
+        answers(&site, &asked, &stranger, "Your ticket is 7.");
+        eventually("the mail in done", || async { site.path("mail/done/1").exists().then_some(()) }).await;
+        assert_eq!(site.count("SELECT count(*) FROM mail WHERE notice = 'form'").await, 0);
+    }
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use casebridge::case::CaseAction;
+use casebridge::case::{CaseAction, Role};
 use casebridge::clock::Clock;
 use casebridge::config::Settings;
 use casebridge::exchange::{Answer, Engine, Parts, Replied};
 use casebridge::notify::{Letter, MailError, Mailer, Post};
-use casebridge::protocol::PartyRequest;
 use casebridge::protocol::operator::{OpenRequest, WorkRequest};
+use casebridge::protocol::{MailsQuery, PartyRequest};
 use casebridge::state::State;
 use casebridge::store::{IncidentStore, SqliteStore};
 use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 use crate::support::certificates::Authority;
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
@@ -398,6 +399,8 @@ async fn r_09_a_mail_whose_answer_is_lost_comes_again_with_the_same_name() {
 struct Pigeon {
     subjects: Mutex<Vec<String>>,
     is_ill: Mutex<bool>,
+    /// Where it meets somebody before it sets out, and again before it arrives.
+    rests: Mutex<Option<Arc<Barrier>>>,
 }
 
 #[async_trait]
@@ -408,6 +411,11 @@ impl Mailer for Pigeon {
         }
         if letter.envelope().to().iter().any(|to| to.to_string().starts_with("nobody@")) {
             return Err(MailError::Never("no such user here".into()));
+        }
+        let rests = self.rests.lock().unwrap().take();
+        if let Some(place) = rests {
+            place.wait().await;
+            place.wait().await;
         }
         let text = String::from_utf8(letter.bytes().to_vec()).unwrap().replace("\r\n ", " ");
         let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
@@ -610,6 +618,85 @@ async fn r_05_shorter_times_count_for_what_waits_already() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r_05_a_notice_that_is_out_keeps_the_time_that_it_gave() {
+    let mut bench = Bench::new();
+    let (engine, state) = bench.start().await;
+    let id = case(&engine).await;
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 4 * 24).await;
+    assert!(bench.sent().last().unwrap().contains("will be closed in 24 hours"));
+    drop(engine);
+    state.close().await.unwrap();
+    bench.settings.mail.as_mut().unwrap().reminders.input.close = std::time::Duration::from_secs(3);
+    let (engine, _state) = bench.start().await;
+    engine.count_reminders_anew().await.unwrap();
+    bench.hours(&engine, 23).await;
+    assert_ne!(engine.show(id).await.unwrap().row.phase, "close", "not before its time");
+    // Whoever joins is told what counts for all.
+    joins(&engine, id, HELP).await;
+    bench.look(&engine).await;
+    assert!(bench.sent().last().unwrap().contains("will be closed in 24 hours"));
+    bench.hours(&engine, 24).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "close");
+}
+
+/// How the last mail to somebody stands.
+async fn stands(engine: &Engine, address: &str) -> String {
+    let mails = engine.mails(&MailsQuery::default()).await.unwrap().mails;
+    mails.into_iter().find(|mail| mail.address == address).unwrap().state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_08_who_is_taken_out_while_mails_go_out_gets_none_but_the_one_under_way() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    let id = case(&engine).await;
+    joins(&engine, id, HELP).await;
+    let place = Arc::new(Barrier::new(2));
+    *bench.pigeon.rests.lock().unwrap() = Some(Arc::clone(&place));
+    engine.tell_parties().await.unwrap();
+    let sending = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.send_mails().await.unwrap() }
+    });
+    // The first one is on its way, and the second one was read with it.
+    place.wait().await;
+    leaves(&engine, id, ANNA).await;
+    leaves(&engine, id, HELP).await;
+    place.wait().await;
+    sending.await.unwrap();
+    assert_eq!(bench.sent().len(), 1, "nothing to who was not in the case any more");
+    assert_eq!((stands(&engine, ANNA).await.as_str(), stands(&engine, HELP).await.as_str()), ("sent", "withdrawn"));
+    let told = serde_json::to_string(&engine.show(id).await.unwrap().history).unwrap();
+    assert!(told.matches("mail_sent").count() == 1 && told.contains(&format!("opened to {ANNA}")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_a_case_whose_customer_was_never_reached_is_left_to_a_person() {
+    let bench = Bench::new();
+    let (engine, _state) = bench.start().await;
+    let request = OpenRequest { synopsis: "Fan failed".into(), operator: "bert".into(), ..OpenRequest::default() };
+    let id = engine.open_by_hand(request).await.unwrap();
+    joins(&engine, id, "nobody@customer.example").await;
+    let help = PartyRequest { role: Some(Role::Integrator), ..party(HELP) };
+    engine.add_party(id, &help).await.unwrap();
+    engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();
+    bench.look(&engine).await;
+    bench.hours(&engine, 10 * 24).await;
+    assert!(bench.sent().last().unwrap().contains("will be closed in 24 hours"), "the integrator has all mails");
+    assert_ne!(engine.show(id).await.unwrap().row.phase, "close");
+    assert!(bench.warnings(&engine).await.contains("none of the mails to its customer"));
+    // The right address gets the notice, and its full time.
+    joins(&engine, id, ANNA).await;
+    bench.look(&engine).await;
+    bench.hours(&engine, 23).await;
+    assert_ne!(engine.show(id).await.unwrap().row.phase, "close");
+    bench.hours(&engine, 1).await;
+    assert_eq!(engine.show(id).await.unwrap().row.phase, "close");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r_07_two_days_of_downtime_and_a_dead_mail_server_bring_no_burst_and_close_nothing_too_early() {
     let bench = Bench::new();
     let (engine, state) = bench.start().await;
@@ -641,14 +728,16 @@ async fn r_07_two_days_of_downtime_and_a_dead_mail_server_bring_no_burst_and_clo
     assert!(sent.len() == 1 && sent[0].contains("Completed"), "{sent:?}");
 }
 
+fn party(address: &str) -> PartyRequest {
+    PartyRequest { address: address.into(), operator: "bert".into(), ..PartyRequest::default() }
+}
+
 async fn joins(engine: &Engine, id: casebridge::case::IncidentId, address: &str) {
-    let party = PartyRequest { address: address.into(), operator: "bert".into(), ..PartyRequest::default() };
-    engine.add_party(id, &party).await.unwrap();
+    engine.add_party(id, &party(address)).await.unwrap();
 }
 
 async fn leaves(engine: &Engine, id: casebridge::case::IncidentId, address: &str) {
-    let party = PartyRequest { address: address.into(), operator: "bert".into(), ..PartyRequest::default() };
-    engine.remove_party(id, &party).await.unwrap();
+    engine.remove_party(id, &party(address)).await.unwrap();
 }
 
 /// Before the reminder, after it, and after the notice.

@@ -195,6 +195,7 @@ conformance! { super::bench:
         r_03_news_are_milestones_public_comments_and_people_each_once,
         r_05_a_step_is_taken_with_its_mails_on_a_case_that_stands_as_it_stood,
         r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_is_told_once,
+        r_05_what_a_notice_said_is_kept_and_what_was_sent_to_who_was_taken_out_counts_as_sent,
         r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted,
         r_08_the_language_of_an_address_is_remembered_and_a_case_has_so_many_people,
         r_03_a_comment_is_not_lost_under_a_reason_that_is_taken,

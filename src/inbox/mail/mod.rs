@@ -14,6 +14,6 @@ mod text;
 mod watch;
 
 pub use nature::Nature;
-pub use read::{Letter, MailFault, read};
+pub use read::{Envelope, Letter, MailFault, read};
 pub use take::{MailTaker, Postman, Taken};
 pub use watch::{MailInbox, MailSummary};

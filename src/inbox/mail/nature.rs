@@ -8,8 +8,13 @@ use crate::case::MailAddress;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nature {
     Person,
-    /// An absence notice, a list, a report on something that is under way.
+    /// An absence notice, a report on something that is under way.
     Program,
+    /// Marked as what programs write, and not said to be one's: it is answered by nobody. Where it comes from one of a case's
+    /// people, a person looks at it.
+    Doubtful,
+    /// From a list, or an address behind which mostly nobody reads: it is not answered. One of a case's people may be there.
+    Impersonal,
     /// A mail server could not deliver the mails of these Message-IDs.
     Bounce {
         of: Vec<String>,
@@ -44,17 +49,23 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
     }
     let submitted = raw("Auto-Submitted").is_some_and(|word| word.split(';').next().unwrap_or_default().trim() != "no");
     let precedence = raw("Precedence");
-    let bulk = ["bulk", "list", "junk", "auto_reply", "auto-reply"];
-    let answering =
-        ["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply", "List-Id", "List-Unsubscribe"];
-    let program = without_return
+    let has_precedence = |words: &[&str]| precedence.as_deref().is_some_and(|word| words.contains(&word));
+    let has = |names: &[&'static str]| names.iter().any(|name| header.header_raw(*name).is_some());
+    if without_return
         || submitted
-        || precedence.is_some_and(|word| bulk.contains(&word.as_str()))
-        || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word))
-        || answering.into_iter().any(|name| header.header_raw(name).is_some())
+        || has_precedence(&["auto_reply", "auto-reply"])
+        || has(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply"])
         || is_automatic(&subject)
-        || is_role(from);
-    if program { Nature::Program } else { Nature::Person }
+    {
+        return Nature::Program;
+    }
+    if has_precedence(&["bulk", "junk"]) || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word)) {
+        return Nature::Doubtful;
+    }
+    match has_precedence(&["list"]) || has(&["List-Id", "List-Unsubscribe"]) || is_role(from) {
+        true => Nature::Impersonal,
+        false => Nature::Person,
+    }
 }
 
 /// Responders that set no header begin their subject so, with a colon behind it or nothing at all: a person who writes about

@@ -39,6 +39,15 @@ pub struct Letter {
     pub is_from_elsewhere: bool,
 }
 
+/// Whom a mail is from and what it answers, where the rest of it cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub from: MailAddress,
+    /// As in a [`Letter`].
+    pub to: Vec<String>,
+    pub answers: Vec<String>,
+}
+
 /// Why a file is no mail that can be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MailFault {
@@ -71,6 +80,8 @@ pub enum MailFault {
     /// A program that answers each mail would get a link for each answer.
     #[error("it answers the mail with the link to the form, and no form was filled in")]
     AnswersForm,
+    #[error("it answers a mail of case {incident}, and is marked as what programs write")]
+    Doubtful { incident: i64 },
     /// The store itself does not take it.
     #[error("{0}")]
     Refused(String),
@@ -95,6 +106,9 @@ impl MailFault {
                  `casebridge party add`: answers to mails of their own are taken."
             }
             MailFault::Empty { .. } => "Read it with a mail program; there may be something in what it quotes.",
+            MailFault::Doubtful { .. } => {
+                "Look whether a person wrote it. What counts of it can be written down with `casebridge comment`."
+            }
             MailFault::TooMany { .. } => {
                 "Look whether a person wrote it. What counts of it can be written down with `casebridge comment`; put back later, it \
                  is taken."
@@ -141,6 +155,16 @@ pub fn read(bytes: &[u8]) -> Result<Letter, MailFault> {
         has_files: !files.is_empty(),
         language: language(&header),
     })
+}
+
+/// From the beginning of a mail that cannot be taken; none where it is no person's.
+pub fn envelope(beginning: &[u8]) -> Option<Envelope> {
+    let (head, _) = parts::split(beginning);
+    let header = parts::header(head, HEADER).ok()?;
+    let (from, _) = sender(&header).ok()?;
+    let nature = nature::of(&header, &from, Signs::default());
+    let is_program = matches!(nature, Nature::Program | Nature::Bounce { .. });
+    (!is_program).then(|| Envelope { to: recipients(&header), answers: answers(&header), from })
 }
 
 /// Which files came along: how many, and the names of the first ones.

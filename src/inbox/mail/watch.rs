@@ -11,14 +11,14 @@ use rustix::fs::FileType;
 use tokio_util::sync::CancellationToken;
 
 use super::nature::Nature;
-use super::read::{MailFault, read};
+use super::read::{HEADER, MailFault, envelope, read};
 use super::take::{MailTaker, Taken, Untaken};
 use crate::config::settings;
 use crate::exchange::Unanswered;
 use crate::inbox::folder::Folder;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
 use crate::inbox::place::{put, safe_name, set_apart};
-use crate::inbox::settled::{Unread, read_whole};
+use crate::inbox::settled::{Unread, open, read_piece, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
 use crate::telemetry::{Seldom, discreet};
 
@@ -207,15 +207,23 @@ impl MailInbox {
         let (print, limit) = (file.print, self.settings.max_bytes);
         let letter = blocking(move || {
             if print.bytes > limit {
-                return Ok(Err(MailFault::TooLarge { bytes: print.bytes, limit }));
+                let file = open(&reading, &original, &print)?;
+                let beginning = read_piece(&file, &print, 0, HEADER)?;
+                return Ok(Err((MailFault::TooLarge { bytes: print.bytes, limit }, envelope(&beginning))));
             }
-            Ok(read(&read_whole(&reading, &original, &print)?))
+            let bytes = read_whole(&reading, &original, &print)?;
+            Ok(read(&bytes).map_err(|fault| (fault, envelope(&bytes))))
         })
         .await
         .unwrap_or_else(|panic| Err(Unread::Failed(panic)));
         let letter = match letter {
             Ok(Ok(letter)) => letter,
-            Ok(Err(fault)) => {
+            Ok(Err((fault, envelope))) => {
+                if let Some(envelope) = envelope
+                    && let Err(Untaken::Later(reason)) = self.taker.held(envelope, &fault, &safe_name(&file.name)).await
+                {
+                    return self.delay(&reason);
+                }
                 self.hold(folders, &file.name, &fault, now, summary).await;
                 return true;
             }
@@ -235,7 +243,11 @@ impl MailInbox {
         };
         let name = safe_name(&file.name);
         // What comes with an answer is nowhere else: housekeeping does not go there.
-        let apart = letter.has_files && letter.nature == Nature::Person;
+        let apart = match letter.nature {
+            Nature::Person => letter.has_files,
+            Nature::Impersonal => letter.has_files && !letter.to.is_empty(),
+            Nature::Program | Nature::Doubtful | Nature::Bounce { .. } => false,
+        };
         let place = format!("{}/{name}", if apart { "with_files" } else { "done" });
         match self.taker.take(letter, &place).await {
             Ok(taken) => {
@@ -260,13 +272,16 @@ impl MailInbox {
                 self.hold(folders, &file.name, &fault, now, summary).await;
                 true
             }
-            Err(Untaken::Later(reason)) => {
-                if !std::mem::replace(&mut self.delayed, true) {
-                    tracing::warn!(event = "mails_delayed", reason, "mails cannot be taken now; they wait");
-                }
-                false
-            }
+            Err(Untaken::Later(reason)) => self.delay(&reason),
         }
+    }
+
+    /// Nothing can be taken at the moment.
+    fn delay(&mut self, reason: &str) -> bool {
+        if !std::mem::replace(&mut self.delayed, true) {
+            tracing::warn!(event = "mails_delayed", reason, "mails cannot be taken now; they wait");
+        }
+        false
     }
 
     async fn hold(

@@ -1,5 +1,7 @@
 //! The people of a case and their mails, in rows.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -72,6 +74,15 @@ impl MailStore for SqliteStore {
     async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError> {
         let mut connection = self.readers.begin().await?;
         due(&mut connection, now, limit as i64).await
+    }
+
+    async fn waits(&self, id: i64) -> Result<bool, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let waits: Option<bool> = sqlx::query_scalar("SELECT state = 'waiting' FROM mail WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut *connection)
+            .await?;
+        Ok(waits.unwrap_or_default())
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -505,13 +516,15 @@ pub async fn deliveries(
     reasons: &[String],
 ) -> Result<Deliveries, StoreError> {
     let row = sqlx::query(
-        "WITH last AS (SELECT m.state AS state, m.settled_at AS settled_at FROM party p LEFT JOIN mail m ON m.id = \
+        "WITH last AS (SELECT p.role AS role, m.state AS state, m.settled_at AS settled_at, m.about ->> '$.within' AS within \
+           FROM party p LEFT JOIN mail m ON m.id = \
            (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
               AND reason IN (SELECT value FROM json_each(?2))) \
            WHERE p.incident = ?1 AND p.removed = 0) \
          SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
            count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
-           count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn') FROM last",
+           count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn'), max(within), \
+           count(DISTINCT role) - count(DISTINCT role) FILTER (WHERE state = 'sent') FROM last",
     )
     .bind(incident.0)
     .bind(serde_json::json!(reasons).to_string())
@@ -523,6 +536,8 @@ pub async fn deliveries(
         refused: count(&row, 2)?,
         last_sent: row.try_get::<Option<i64>, _>(3)?.map(instant).transpose()?,
         missing: count(&row, 4)?,
+        within: row.try_get::<Option<i64>, _>(5)?.map(|within| Duration::from_millis(within.unsigned_abs())),
+        unreached: count(&row, 6)?,
     })
 }
 
@@ -582,7 +597,7 @@ async fn settle(
         "UPDATE mail SET state = ?2, last_error = ?3, attempts = attempts + (?2 IN ('waiting', 'refused')), \
            next_attempt = coalesce(?4, next_attempt), settled_at = iif(?2 = 'waiting', NULL, ?5), \
            message = coalesce(?6, message) \
-         WHERE id = ?1 AND state = 'waiting' RETURNING incident",
+         WHERE id = ?1 AND (state = 'waiting' OR state = 'withdrawn' AND ?2 = 'sent') RETURNING incident",
     )
     .bind(id)
     .bind(state)

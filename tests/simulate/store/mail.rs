@@ -1,6 +1,7 @@
 //! The people of a site's cases, the mails that wait for them, and when they are to be looked after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party, Phase};
@@ -219,7 +220,8 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
 
 fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<HistoryLine>, at: Timestamp) {
     let one = shelf.mails.get(id);
-    if one.stands != Stands::Waiting {
+    let is_sent = matches!(outcome, MailOutcome::Sent { .. });
+    if one.stands != Stands::Waiting && !(is_sent && one.stands == Stands::Withdrawn) {
         return;
     }
     let incident = one.incident;
@@ -246,10 +248,14 @@ pub fn deliveries(shelf: &Shelf, incident: IncidentId, reasons: &[String]) -> De
         mails.all.iter().rev().filter(is_theirs).find(|one| reasons.contains(&one.reason))
     };
     let mut counted = Deliveries::default();
-    for mail in mails.of(incident).map(last) {
+    let (mut roles, mut reached) = (BTreeSet::new(), BTreeSet::new());
+    for (person, mail) in mails.of(incident).map(|person| (person, last(person))) {
+        roles.insert(person.party.role.as_str());
+        counted.within = counted.within.max(mail.and_then(|mail| mail.about.within).map(Duration::from_millis));
         match mail.map(|mail| (mail.stands, mail.settled_at)) {
             Some((Stands::Sent, at)) => {
                 counted.sent += 1;
+                reached.insert(person.party.role.as_str());
                 counted.last_sent = counted.last_sent.max(at);
             }
             Some((Stands::Waiting, _)) => counted.waiting += 1,
@@ -257,6 +263,7 @@ pub fn deliveries(shelf: &Shelf, incident: IncidentId, reasons: &[String]) -> De
             Some((Stands::Withdrawn, _)) | None => counted.missing += 1,
         }
     }
+    counted.unreached = roles.len() - reached.len();
     counted
 }
 
@@ -331,6 +338,10 @@ impl MailStore for Store {
             };
             due.into_iter().take(limit).map(one).collect()
         }))
+    }
+
+    async fn waits(&self, id: i64) -> Result<bool, StoreError> {
+        Ok(self.read(|shelf| shelf.mails.all[id as usize].stands == Stands::Waiting))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,6 +1,7 @@
 //! People, their mails and their reminders: rows that are written once for a reason.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use casebridge::case::{
     CaseState, Comment, Edit, Fact, HistoryLine, IncidentId, Language, Milestone, Notice, Party, Phase, Role,
@@ -318,6 +319,30 @@ pub async fn r_05_the_last_mail_of_each_person_who_is_there_counts_and_a_person_
     assert_eq!(store.left_to_people(10).await.unwrap(), [(incident, "for another reason".to_owned())]);
     store.look_again(incident, None).await.unwrap();
     assert_eq!(store.left_to_people(10).await.unwrap(), []);
+}
+
+pub async fn r_05_what_a_notice_said_is_kept_and_what_was_sent_to_who_was_taken_out_counts_as_sent(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    joins(&store, incident, ANNA, None).await;
+    let about = About { within: Some(5000), ..About::default() };
+    tells(&store, vec![Telling { about, ..telling(incident, "notice", Notice::InputNotice) }], 1).await;
+    let told = store.deliveries(incident, &["notice".to_owned()]).await.unwrap();
+    assert_eq!((told.within, told.unreached), (Some(Duration::from_secs(5)), 1));
+    let mail = store.due_mails(at(5), 10).await.unwrap()[0].id;
+    assert!(store.waits(mail).await.unwrap());
+    store.remove_party(incident, &ANNA.parse().unwrap(), line(incident, "party_removed")).await.unwrap();
+    assert!(!store.waits(mail).await.unwrap());
+    for second in [6, 7] {
+        let sent = MailOutcome::Sent { name: "first".into() };
+        store.settle_mail(mail, sent, Some(line(incident, "mail_sent")), at(second)).await.unwrap();
+    }
+    let mails = store.mails(&MailQuery { limit: 10, ..MailQuery::default() }).await.unwrap();
+    assert_eq!((mails[0].state.as_str(), mails[0].settled_at), ("sent", Some(at(6))));
+    let lines = store.history(incident, 100).await.unwrap();
+    assert_eq!(lines.iter().filter(|line| line.action == "mail_sent").count(), 1);
+    joins(&store, incident, ANNA, None).await;
+    assert_eq!(store.deliveries(incident, &["notice".to_owned()]).await.unwrap().unreached, 0);
 }
 
 pub async fn r_05_a_case_is_not_closed_under_somebody_who_was_added_since_its_people_were_counted(bench: &dyn Bench) {

@@ -68,14 +68,11 @@ fn html_alone_becomes_text_without_scripts() {
 fn programs_are_recognised() {
     for header in [
         "Auto-Submitted: auto-replied\r\n",
-        "Precedence: bulk\r\n",
         "X-Autoreply: yes\r\n",
         "Return-Path: <>\r\n",
-        "List-Id: <all.north.example>\r\n",
         "auto-submitted: Auto-Generated; x=y\r\n",
         // An absence notice of Exchange.
         "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: your case\r\n",
-        "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n",
         // Responders that set no header.
         "Subject: Automatic reply: [CM-1] Closed?\r\n",
         "Subject: Automatische Antwort: [CM-1] Closed?\r\n",
@@ -86,9 +83,15 @@ fn programs_are_recognised() {
     ] {
         assert_eq!(letter(header, "I am away.").nature, Nature::Program, "{header}");
     }
+    for header in ["Precedence: bulk\r\n", "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n"] {
+        assert_eq!(letter(header, "It rings.").nature, Nature::Doubtful, "{header}");
+    }
+    for header in ["List-Id: <all.north.example>\r\n", "Precedence: list\r\n"] {
+        assert_eq!(letter(header, "It rings.").nature, Nature::Impersonal, "{header}");
+    }
     for from in ["MAILER-DAEMON@north.example", "no-reply@north.example", "noreply@north.example"] {
         let letter = read(format!("From: {from}\n\nx").as_bytes()).unwrap();
-        assert_eq!(letter.nature, Nature::Program, "{from}");
+        assert_eq!(letter.nature, Nature::Impersonal, "{from}");
     }
     // Somebody wants no receipts and no absence notices, and has written all the same.
     for header in ["X-Auto-Response-Suppress: DR, RN\r\n", "X-Auto-Response-Suppress: OOF\r\n"] {

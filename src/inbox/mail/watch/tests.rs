@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::case::IncidentId;
-use crate::inbox::mail::Letter;
+use crate::inbox::mail::{Envelope, Letter};
 
 #[derive(Default)]
 struct Taker {
@@ -15,6 +15,7 @@ struct Taker {
     failures: Mutex<VecDeque<Untaken>>,
     heard: Mutex<Vec<SystemTime>>,
     overlooked: Mutex<Vec<usize>>,
+    held: Mutex<Vec<String>>,
 }
 
 #[async_trait::async_trait]
@@ -25,6 +26,11 @@ impl MailTaker for Taker {
         }
         self.taken.lock().unwrap().push(letter.id);
         Ok(Taken::Comment(IncidentId(1)))
+    }
+
+    async fn held(&self, envelope: Envelope, fault: &MailFault, file: &str) -> Result<(), Untaken> {
+        self.held.lock().unwrap().push(format!("{} {file}: {fault}", envelope.from.as_str()));
+        Ok(())
     }
 
     fn heard(&self, through: SystemTime) {
@@ -88,11 +94,13 @@ async fn r_02_a_mail_is_taken_and_moved_to_done_and_a_hostile_one_to_quarantine_
     place.put("1", &mail("one"));
     place.put("2", "From: a@b.example\nFrom: c@d.example\n\nx");
     place.put("3", &"x".repeat(1001));
+    place.put("5", &format!("{}{}", mail("five"), "x".repeat(1001)));
     place.put("4", &mail("four"));
     let summary = place.pass().await;
-    assert_eq!((summary.taken, summary.quarantined, summary.delayed), (2, 2, false));
+    assert_eq!((summary.taken, summary.quarantined, summary.delayed), (2, 3, false));
     assert_eq!((place.names("done"), place.names("")), (vec!["1".into(), "4".into()], vec![]));
-    assert_eq!(place.names("quarantine"), ["2", "2.reason", "3", "3.reason"]);
+    assert_eq!(place.names("quarantine"), ["2", "2.reason", "3", "3.reason", "5", "5.reason"]);
+    assert_eq!(*place.taker.held.lock().unwrap(), ["a@b.example 5: it has 1041 bytes; at most 1000 are allowed"]);
     let reason = fs::read_to_string(place.dir.path().join("quarantine/2.reason")).unwrap();
     assert!(reason.contains("more than one sender") && reason.contains("remedy: "), "{reason}");
 }
