@@ -6,9 +6,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tracing::info;
 
-use super::{Engine, EngineError};
-use crate::case::ContentDigest;
+use super::{Engine, EngineError, who};
 use crate::case::hide::{hide_addresses, hide_in, may_be_of_address};
+use crate::case::{ContentDigest, IncidentId};
 use crate::store::{Appended, DueAttachment, Prepared};
 
 /// Bytes of a text that are looked at in one go.
@@ -40,6 +40,15 @@ impl Engine {
             self.0.changed.notify_one();
         }
         Ok(due.len())
+    }
+
+    /// Files that were given up are decided about once more, and what waits for its next try does not wait: a person says
+    /// so. Returns how many were given up.
+    pub(super) async fn retry_files(&self, incident: Option<IncidentId>, operator: &str) -> Result<u64, EngineError> {
+        let count = self.store().retry_files(incident, &who(operator), self.now()).await?;
+        self.0.to_prepare.notify_one();
+        self.0.transfers.again(self.now());
+        Ok(count)
     }
 
     /// Returns when a file may be due, at the latest after a while: another program may have put it into the store.

@@ -32,6 +32,7 @@ const SUSPECTS: usize = 1_000;
 /// Requests for digests in one run: enough to go through a million exchanges that all differ.
 const REQUESTS: usize = 2_000;
 const TAKE: &str = "take it from the peer";
+const SEND: &str = "send it again";
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -44,6 +45,8 @@ struct Drift {
     differences: Vec<Difference>,
     /// Fields that this site owns: our value counts, and is told again (C-47).
     ours: Vec<Subject>,
+    /// Files of ours that were given up on their way.
+    failed: Vec<String>,
 }
 
 impl Engine {
@@ -149,6 +152,9 @@ impl Engine {
                     Compared::Alike => {}
                     Compared::Drift(mut drift) => {
                         drift.ours = self.owned(&drift);
+                        if let Some(incident) = &drift.picture.incident {
+                            drift.failed = self.store().failed_files(incident.id, alias).await?;
+                        }
                         let done = match operator {
                             Some(operator) => self.repair(alias, &drift, operator).await?,
                             None => false,
@@ -200,7 +206,7 @@ impl Engine {
     /// there. False when the record changed at
     /// the same moment: the next run looks again.
     async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
-        let Drift { picture, theirs, record, differences, ours } = drift;
+        let Drift { picture, theirs, record, differences, ours, failed } = drift;
         let Some(incident) = &picture.incident else { return Ok(false) };
         let (kept, come): (Vec<_>, Vec<_>) =
             differences.iter().cloned().partition(|difference| ours.contains(&difference.field));
@@ -241,6 +247,9 @@ impl Engine {
             return Ok(false);
         }
         self.store().ready_again(incident.id, alias, names).await?;
+        if differences.iter().any(|difference| is_failed(failed, difference)) {
+            self.retry_files(Some(incident.id), operator).await?;
+        }
         crash_point(CrashPoint::Reconciled);
         let incident = self.incident(incident.id).await?;
         let (key, scene, relays) = (picture.key.clone(), self.scene(), between.relays());
@@ -306,7 +315,14 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap) -> Compa
                 true => Compared::Alike,
                 false => {
                     let (record, _) = hear(fields, &theirs.record);
-                    Compared::Drift(Box::new(Drift { picture, theirs, record, differences, ours: Vec::new() }))
+                    Compared::Drift(Box::new(Drift {
+                        picture,
+                        theirs,
+                        record,
+                        differences,
+                        ours: Vec::new(),
+                        failed: Vec::new(),
+                    }))
                 }
             }
         }
@@ -386,6 +402,11 @@ fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> 
     to_them.map(|one| one.note.clone()).collect()
 }
 
+/// Whether it is a file of ours that was given up on its way.
+fn is_failed(failed: &[String], difference: &Difference) -> bool {
+    matches!(&difference.field, Subject::File(file) if failed.contains(file))
+}
+
 /// Their files that we have not got.
 fn lost_files(record: &Changes, differences: &[Difference]) -> Vec<AttachmentNote> {
     let is_lost = |name: &str| {
@@ -401,9 +422,10 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
         let one = std::slice::from_ref(difference);
         let repair = match &difference.field {
             Subject::File(_) if !lost_files(&drift.record, one).is_empty() => Some(TAKE),
+            Subject::File(_) if is_failed(&drift.failed, difference) => Some(SEND),
             Subject::File(_) => {
                 let incident = drift.picture.incident.as_ref();
-                incident.filter(|incident| !lacking_files(incident, one, alias).is_empty()).map(|_| "send it again")
+                incident.filter(|incident| !lacking_files(incident, one, alias).is_empty()).map(|_| SEND)
             }
             field if drift.ours.contains(field) => Some("tell the peer ours, which counts"),
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {

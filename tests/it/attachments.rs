@@ -80,6 +80,42 @@ async fn a_deposits_files_follow_its_case_and_what_is_there_is_not_sent_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_given_up_goes_when_a_person_says_so() {
+    let pair = pair().await;
+    let content = |seed| noise(seed, 5000);
+    let give_up = "UPDATE outgoing SET state = 'failed', reason = 'in vain' WHERE state = 'ready'";
+    // Nobody has told the partner of them.
+    for (seed, name, verb) in [(1, "retried", "retry"), (2, "reconciled", "reconcile"), (3, "settled", "resync")] {
+        pair.end_user.execute("UPDATE incident SET active = 0 WHERE id = 1").await;
+        pair.end_user.attach(1, name, &content(seed)).await;
+        pair.end_user.transfer(1, &format!("{name} to ready")).await;
+        pair.end_user.execute(give_up).await;
+        pair.end_user.execute("UPDATE incident SET active = 1 WHERE id = 1").await;
+        let differs = async || {
+            let answer = pair.end_user.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+            answer["differences"].as_array().filter(|all| all.len() == 1).map(|all| all[0].clone())
+        };
+        let row = eventually("the difference", differs).await;
+        assert_eq!((&row["field"], &row["repair"]), (&json!(format!("attachment {name}")), &json!("send it again")));
+        match verb {
+            "retry" => {
+                let said = pair.end_user.command(&["retry", "--all"]).ok();
+                assert_eq!(said.trim_end(), "1 attachment is tried again.");
+            }
+            "reconcile" => {
+                let answer = pair.end_user.act("/v1/reconcile", json!({"apply": true, "operator": "anna"})).await;
+                assert_eq!(answer["differences"][0]["repaired"], true, "{answer}");
+            }
+            _ => _ = pair.end_user.act("/v1/incidents/1/resync", json!({"operator": "anna"})).await,
+        }
+        pair.partner.has_file(1, name, &content(seed)).await;
+        pair.end_user.transfer(1, &format!("{name} to sent")).await;
+    }
+    let told = pair.end_user.told(1, "operation_retried").await;
+    assert_eq!(told, ["retried", "reconciled", "settled"].map(|name| format!("{name} to partner is tried again")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_every_300_kb_gets_a_file_through_both_ways_without_beginning_anew() {
     let pair = pair().await;
     let (up, down) = (noise(1, 2_000_000), noise(2, 2_000_000));

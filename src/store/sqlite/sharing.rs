@@ -293,6 +293,38 @@ async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at
     tell(connection, IncidentId(row.try_get(0)?), peer, Action::AttachmentFailed, detail, at).await
 }
 
+async fn retry(
+    connection: &mut SqliteConnection,
+    incident: Option<IncidentId>,
+    who: String,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for statement in [
+        "UPDATE outgoing SET state = 'due', reason = NULL WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) \
+         RETURNING incident, peer, (SELECT name FROM attachment WHERE id = attachment), 'to'",
+        "UPDATE incoming SET state = 'awaited', reason = NULL, tries = 0 \
+         WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) RETURNING incident, peer, name, 'from'",
+    ] {
+        let rows: Vec<(i64, String, String, String)> =
+            sqlx::query_as(statement).bind(incident.map(|id| id.0)).fetch_all(&mut *connection).await?;
+        for (incident, peer, name, way) in rows {
+            let line = HistoryLine {
+                incident: IncidentId(incident),
+                at,
+                who: who.clone(),
+                action: Action::OperationRetried.as_str().into(),
+                exchange: None,
+                seq: None,
+                detail: format!("{name} {way} {peer} is tried again"),
+            };
+            append(connection, vec![NewEntry::from(&line).with_peer(&peer)]).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// The rows of one page that read. One that another program damaged fails for good, with its reason, and holds up nobody.
 type Read<T> = (Vec<T>, Vec<(i64, String)>);
 
@@ -329,6 +361,7 @@ fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
         sha256: row.try_get::<&str, _>(4)?.parse().map_err(|_| damaged("digest"))?,
         bytes: row.try_get::<i64, _>(5)? as u64,
         received: row.try_get::<i64, _>(6)? as u64,
+        position: row.try_get(7)?,
     })
 }
 
@@ -374,8 +407,8 @@ impl AttachmentStore for SqliteStore {
     async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received FROM outgoing o \
-             JOIN content c ON c.id = o.content \
+            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received, o.position FROM outgoing o \
+             JOIN content c ON c.id = o.content JOIN incident n ON n.id = o.incident AND n.active = 1 \
              WHERE o.state = 'ready' AND o.peer = ? AND o.id > ? ORDER BY o.id LIMIT ?",
         )
         .bind(peer.as_str())
@@ -394,8 +427,8 @@ impl AttachmentStore for SqliteStore {
     async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received FROM incoming i \
-             JOIN content c ON c.id = i.content \
+            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received, 0 FROM incoming i \
+             JOIN content c ON c.id = i.content JOIN incident n ON n.id = i.incident AND n.active = 1 \
              WHERE i.state = 'awaited' AND i.peer = ? AND i.id > ? ORDER BY i.id LIMIT ?",
         )
         .bind(peer.as_str())
@@ -419,8 +452,8 @@ impl AttachmentStore for SqliteStore {
     ) -> Result<Option<Expected>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL) \
-             FROM incoming i JOIN content c ON c.id = i.content \
+            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL), n.active \
+             FROM incoming i JOIN content c ON c.id = i.content JOIN incident n ON n.id = i.incident \
              WHERE i.peer = ? AND i.exchange = ? AND c.sha256 = ? ORDER BY i.state IN ('refused', 'failed'), i.id LIMIT 1",
         )
         .bind(peer.as_str())
@@ -435,6 +468,7 @@ impl AttachmentStore for SqliteStore {
                 bytes: row.try_get::<i64, _>(2)? as u64,
                 received: row.try_get::<i64, _>(3)? as u64,
                 refused: row.try_get(4)?,
+                active: row.try_get(5)?,
             })
         })
         .transpose()
@@ -448,8 +482,8 @@ impl AttachmentStore for SqliteStore {
     ) -> Result<Option<Offered>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT o.id, c.id, c.bytes FROM outgoing o JOIN content c ON c.id = o.content \
-             WHERE o.peer = ? AND o.exchange = ? AND c.sha256 = ? AND o.state IN ('ready', 'sent') \
+            "SELECT o.id, c.id, c.bytes, n.active FROM outgoing o JOIN content c ON c.id = o.content \
+             JOIN incident n ON n.id = o.incident WHERE o.peer = ? AND o.exchange = ? AND c.sha256 = ? AND o.state IN ('ready', 'sent') \
              ORDER BY o.state = 'sent', o.id LIMIT 1",
         )
         .bind(peer.as_str())
@@ -458,7 +492,12 @@ impl AttachmentStore for SqliteStore {
         .fetch_optional(&mut *connection)
         .await?;
         row.map(|row| {
-            Ok(Offered { id: row.try_get(0)?, content: row.try_get(1)?, bytes: row.try_get::<i64, _>(2)? as u64 })
+            Ok(Offered {
+                id: row.try_get(0)?,
+                content: row.try_get(1)?,
+                bytes: row.try_get::<i64, _>(2)? as u64,
+                active: row.try_get(3)?,
+            })
         })
         .transpose()
     }
@@ -544,6 +583,23 @@ impl AttachmentStore for SqliteStore {
                 .await?;
                 Ok(())
             })
+        })
+        .await
+    }
+
+    async fn failed_files(&self, incident: IncidentId, peer: &Alias) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let names = sqlx::query_scalar(
+            "SELECT coalesce(o.told_as, a.name) FROM outgoing o JOIN attachment a ON a.id = o.attachment \
+             WHERE o.state = 'failed' AND o.incident = ? AND o.peer = ?",
+        );
+        Ok(names.bind(incident.0).bind(peer.as_str()).fetch_all(&mut *connection).await?)
+    }
+
+    async fn retry_files(&self, incident: Option<IncidentId>, who: &str, at: Timestamp) -> Result<u64, StoreError> {
+        let who = who.to_owned();
+        self.in_transaction(CrashPoint::AttachmentDecided, move |connection| {
+            Box::pin(retry(connection, incident, who, at))
         })
         .await
     }

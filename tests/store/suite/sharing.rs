@@ -185,7 +185,20 @@ pub async fn a_file_of_ours_goes_to_each_peer_once_and_not_back_to_its_own(bench
     assert_eq!((uploads.len(), uploads[0].exchange, &uploads[0].sha256), (1, exchange(2), &note.sha256));
     assert_eq!(store.uploads(&client(), 0, 10).await.unwrap(), []);
     let offered = store.offered(&peer(), exchange(2), &note.sha256).await.unwrap().unwrap();
-    assert_eq!((offered.id, offered.bytes), (uploads[0].id, 4));
+    assert_eq!((offered.id, offered.bytes, offered.active), (uploads[0].id, 4, true));
+
+    // Nothing moves while the exchange is switched off.
+    let mut other = bench.other().await;
+    other.set(incident, "active", Some("0")).await;
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);
+    assert!(!store.offered(&peer(), exchange(2), &note.sha256).await.unwrap().unwrap().active);
+    assert!(!store.expected(&client(), exchange(1), &note.sha256).await.unwrap().unwrap().active);
+    let later = Incoming { note: self::note("later", b"later"), refused: None, at: at(1) };
+    announced(&store, incident, &client(), 2, vec![later]).await;
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap(), []);
+    other.set(incident, "active", Some("1")).await;
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap().len(), 1);
 }
 
 pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Bench) {
@@ -214,6 +227,21 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     }
     let names: Vec<_> = load(&store, incident).await.announced.into_iter().map(|one| one.note.name).collect();
     assert_eq!(names, ["sent"]);
+
+    // What was given up is decided about and awaited once more, when somebody says so.
+    announced(&store, incident, &client(), 4, taken(&note("lost", b"lost"))).await;
+    let awaited = store.downloads(&client(), 0, 10).await.unwrap().remove(0);
+    store.given_up(awaited.id, "in vain".into(), at(3)).await.unwrap();
+    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), ["failed"]);
+    let other = deposited(&store, "edge-2").await;
+    assert_eq!(store.retry_files(Some(other), "operator anna", at(4)).await.unwrap(), 0);
+    assert_eq!(store.retry_files(None, "operator anna", at(4)).await.unwrap(), 2);
+    assert_eq!(store.retry_files(Some(incident), "operator anna", at(4)).await.unwrap(), 0, "said twice");
+    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), [""; 0]);
+    let due = store.due_attachments(10).await.unwrap();
+    assert_eq!((due.len(), due[0].name.as_str()), (1, "failed"));
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(told(&store, incident, "operation_retried").await, 2);
 }
 
 pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again(bench: &dyn Bench) {

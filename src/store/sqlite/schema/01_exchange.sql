@@ -216,6 +216,7 @@ CREATE INDEX outgoing_incident ON outgoing (incident);
 CREATE INDEX outgoing_content ON outgoing (content);
 CREATE INDEX outgoing_due ON outgoing (id) WHERE state = 'due';
 CREATE INDEX outgoing_ready ON outgoing (peer, id) WHERE state = 'ready';
+CREATE INDEX outgoing_failed ON outgoing (incident) WHERE state = 'failed';
 CREATE INDEX outgoing_exchange ON outgoing (peer, exchange);
 
 -- What a peer has announced.
@@ -234,6 +235,7 @@ CREATE TABLE incoming (
 ) STRICT;
 CREATE INDEX incoming_content ON incoming (content);
 CREATE INDEX incoming_awaited ON incoming (peer, id) WHERE state = 'awaited';
+CREATE INDEX incoming_failed ON incoming (incident) WHERE state = 'failed';
 CREATE INDEX incoming_exchange ON incoming (peer, exchange);
 
 -- A file that is there goes to every peer of its incident but the one that it came from. The new row has a higher number,
