@@ -496,6 +496,33 @@ async fn a_45_with_hidden_addresses_none_is_on_the_wire_and_the_local_copy_stays
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_45_a_text_behind_nuls_goes_without_its_addresses_and_an_archive_of_texts_stays_here() {
+    let up = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
+    let pair = Pair::start(Plan { end_user: &up, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.wait_all_open(1).await;
+    let line = "neighbor 10.9.8.7 is down\n".repeat(100);
+    let log = [vec![0; 300_000], line.clone().into_bytes()].concat();
+    let hidden = [vec![0; 300_000], line.replace("10.9.8.7", "***").into_bytes()].concat();
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.extend(line.bytes());
+    pair.end_user.attach(1, "logs.tar", &tar).await;
+    pair.end_user.attach(1, "noise", &noise(1, 5000)).await;
+    pair.end_user.attach(1, "syslog", &log).await;
+    pair.partner.has_file(1, "syslog", &hidden).await;
+    pair.end_user.transfer(1, "logs.tar to skipped").await;
+    pair.end_user.transfer(1, "noise to skipped").await;
+    let told = pair.end_user.told(1, "attachment_skipped").await.join("; ");
+    assert!(
+        told.contains("logs.tar does not go to partner: addresses are to be hidden, and it is an archive"),
+        "{told}"
+    );
+    assert!(told.contains("noise does not go to partner") && told.contains("nor of a known binary kind"), "{told}");
+    assert_eq!(pair.end_user.file(1, "syslog").await, Some(log), "the local copy is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_45_what_comes_back_without_its_addresses_is_ours_and_names_that_are_hidden_stay_apart() {
     let up = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
     let mut pair = Relayed::start(Plan { end_user: &up, partner: ACCEPT_ALL }).await;
