@@ -15,6 +15,7 @@ use super::poll_case::FORGOTTEN;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::agreed::together;
+use crate::case::attachment::name_of_clients;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
@@ -396,7 +397,7 @@ fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> 
     let is_lacking = |name: &str| {
         differences
             .iter()
-            .any(|one| matches!(&one.field, Subject::File(file) if file == name) && one.theirs != one.ours)
+            .any(|one| matches!(&one.field, Subject::File(file) if is_ours(file, name)) && one.theirs != one.ours)
     };
     let to_them = ours.announced.iter().filter(|one| one.peer == *alias && is_lacking(&one.note.name));
     to_them.map(|one| one.note.clone()).collect()
@@ -404,7 +405,12 @@ fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> 
 
 /// Whether it is a file of ours that was given up on its way.
 fn is_failed(failed: &[String], difference: &Difference) -> bool {
-    matches!(&difference.field, Subject::File(file) if failed.contains(file))
+    matches!(&difference.field, Subject::File(file) if failed.iter().any(|name| is_ours(file, name)))
+}
+
+/// Whether a file that differs is the one of ours that has this name: alone, or beside one of the upstream's.
+fn is_ours(file: &str, name: &str) -> bool {
+    file == name || file == name_of_clients(name)
 }
 
 /// Their files that we have not got.

@@ -115,6 +115,71 @@ async fn a_file_that_was_given_up_goes_when_a_person_says_so() {
     assert_eq!(told, ["retried", "reconciled", "settled"].map(|name| format!("{name} to partner is tried again")));
 }
 
+/// The name under which a file is kept where its own is taken.
+fn apart(name: &str, content: &[u8]) -> String {
+    let (stem, ending) = name.rsplit_once('.').unwrap();
+    format!("{stem}-{}.{ending}", &ContentDigest::of(content).as_str()[..8])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_name_used_at_both_sites_at_once_loses_neither_file_and_both_histories_say_so() {
+    let pair = pair().await;
+    let (ours, theirs) = (noise(1, 3000), noise(2, 4000));
+    pair.wire.set(Fault::Down);
+    pair.end_user.attach(1, "ph.jpg", &ours).await;
+    pair.partner.attach(1, "ph.jpg", &theirs).await;
+    pair.end_user.transfer(1, "ph.jpg to ready").await;
+    pair.partner.transfer(1, "ph.jpg to ready").await;
+    pair.wire.set(Fault::None);
+    pair.end_user.has_file(1, &apart("ph.jpg", &theirs), &theirs).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &ours).await;
+    pair.end_user.has_file(1, "ph.jpg", &ours).await;
+    pair.partner.has_file(1, "ph.jpg", &theirs).await;
+    for (site, kept) in [(&pair.end_user, apart("ph.jpg", &theirs)), (&pair.partner, apart("ph.jpg", &ours))] {
+        let told = site.told(1, "conflict_found").await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("ph.jpg: ") && told[0].ends_with(&format!("is kept as {kept}")), "{told:?}");
+        assert!(site.log().contains("conflict_found"), "{}", site.alias);
+    }
+    let agree = async || {
+        let answer = pair.end_user.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+        (answer["in_motion"] == 0).then(|| assert_eq!(answer["differences"], json!([]), "{answer}"))
+    };
+    eventually("both sites to agree", agree).await;
+
+    // A new content follows the old one, whatever that is called there.
+    let newer = noise(3, 3000);
+    pair.end_user.attach(1, "ph.jpg", &newer).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &newer).await;
+    pair.partner.has_file(1, "ph.jpg", &theirs).await;
+    eventually("both sites to agree", agree).await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM attachment").await, 2);
+    assert_eq!(pair.end_user.count("SELECT count(*) FROM attachment").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_made_here_before_a_peers_of_the_same_name_arrives_stays() {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.run().await;
+    pair.end_user.insert(0, 1).await;
+    pair.open(1).await;
+    let (ours, theirs) = (noise(1, 3000), noise(2, 4000));
+    let place = format!("/v1/attachments/{}", ContentDigest::of(&theirs));
+    let held = place.clone();
+    pair.relay.twist(move |call: &Call| match call.path == held {
+        true => Twist::Say(Said::problem(503, "busy", "not now")),
+        false => Twist::Pass,
+    });
+    pair.partner.attach(1, "ph.jpg", &theirs).await;
+    eventually("a try", || async { (pair.relay.count(&place) > 0).then_some(()) }).await;
+    pair.end_user.attach(1, "ph.jpg", &ours).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &ours).await;
+    pair.relay.pass();
+    pair.end_user.has_file(1, &apart("ph.jpg", &theirs), &theirs).await;
+    assert_eq!(pair.end_user.file(1, "ph.jpg").await, Some(ours));
+    assert_eq!(pair.partner.file(1, "ph.jpg").await, Some(theirs));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_every_300_kb_gets_a_file_through_both_ways_without_beginning_anew() {
     let pair = pair().await;

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use tracing::warn;
 
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::{SqliteStore, content};
-use crate::case::hide::file_name_apart;
+use crate::case::attachment::{file_name_apart, name_of_clients};
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
 use crate::store::{
     Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
@@ -95,7 +96,8 @@ pub async fn announce(
 async fn restore(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<(), StoreError> {
     let content: Option<i64> = sqlx::query_scalar(
         "UPDATE incoming SET state = 'awaited' WHERE id = ? AND state = 'arrived' AND NOT EXISTS \
-           (SELECT 1 FROM attachment a WHERE a.incident = incoming.incident AND a.name = incoming.name) \
+           (SELECT 1 FROM attachment a \
+            WHERE a.incident = incoming.incident AND a.name = coalesce(incoming.kept_as, incoming.name)) \
          RETURNING content",
     )
     .bind(incoming)
@@ -119,14 +121,14 @@ async fn count(connection: &mut SqliteConnection, incident: IncidentId) -> Resul
 pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timestamp) -> Result<(), StoreError> {
     let rows = sqlx::query(
         "UPDATE incoming SET state = 'arrived', reason = NULL WHERE content = ? AND state = 'awaited' \
-         RETURNING incident, peer, name, media_type",
+         RETURNING incident, peer, name, media_type, id",
     )
     .bind(content)
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
         let (incident, peer): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-        let name: String = row.try_get(2)?;
+        let name = place(connection, row.try_get(4)?, at).await?;
         let added: Option<i64> = sqlx::query_scalar(
             "INSERT INTO attachment (incident, name, media_type, state, bytes, sha256, content, origin) \
              SELECT ?1, ?2, ?3, 'stored', bytes, sha256, id, ?4 FROM content WHERE id = ?5 \
@@ -147,6 +149,57 @@ pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timesta
         }
     }
     Ok(())
+}
+
+/// The name under which a file of a peer's is kept. What this site has from elsewhere under the name that the peer gave it
+/// stays, for the peer knew nothing of that: the arriving one is told apart by its content.
+async fn place(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<String, StoreError> {
+    /// Digits of the SHA-256 that tell it apart, unless that is not enough.
+    const DIGITS: usize = 8;
+    let row = sqlx::query(
+        "SELECT i.incident, i.peer, i.name, coalesce(i.kept_as, i.name), c.sha256, EXISTS (SELECT 1 FROM attachment a \
+           WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name) \
+             AND a.origin IS NOT i.peer AND a.sha256 IS NOT c.sha256) \
+         FROM incoming i JOIN content c ON c.id = i.content WHERE i.id = ?",
+    )
+    .bind(incoming)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (kept_as, sha256): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+    if !row.try_get::<bool, _>(5)? {
+        return Ok(kept_as);
+    }
+    let (incident, peer, name): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    for digits in DIGITS..=sha256.len() {
+        let apart = file_name_apart(&name, &format!("-{}", sha256.get(..digits).unwrap_or_default()));
+        let is_kept: bool = sqlx::query_scalar(
+            "UPDATE incoming SET kept_as = ?2 WHERE id = ?1 \
+               AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.incident = incoming.incident AND a.name = ?2) \
+               AND NOT EXISTS (SELECT 1 FROM incoming i \
+                 WHERE i.incident = incoming.incident AND i.peer = incoming.peer AND i.name = ?2) \
+             RETURNING 1",
+        )
+        .bind(incoming)
+        .bind(&apart)
+        .fetch_optional(&mut *connection)
+        .await?
+        .unwrap_or(false);
+        if is_kept {
+            warn!(
+                event = "conflict_found",
+                peer,
+                incident,
+                field = "attachment",
+                kept = "both",
+                "both sites have a file of one name"
+            );
+            let detail =
+                format!("{kept_as}: this site has another file of this name; the one of {peer} is kept as {apart}");
+            tell(connection, IncidentId(incident), &peer, Action::ConflictFound, detail, at).await?;
+            return Ok(apart);
+        }
+    }
+    Err(StoreError::Failed("no name is left for a file that arrived".into()))
 }
 
 /// A content that was whole was another file: those who wait for it get it anew, a few times.
@@ -229,7 +282,7 @@ async fn prepared(
 /// The name under which the peer gets a file: no two of an incident have the same, whatever was hidden in them.
 async fn told_apart(connection: &mut SqliteConnection, id: i64, name: &str) -> Result<String, StoreError> {
     for more in 0..=Deposit::FILE_LIMIT {
-        let name = file_name_apart(name, more);
+        let name = file_name_apart(name, &"*".repeat(more));
         let is_taken: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
                WHERE o.incident = own.incident AND o.peer = own.peer AND o.id <> own.id AND o.content IS NOT NULL \
@@ -544,15 +597,17 @@ impl AttachmentStore for SqliteStore {
         incidents: &[IncidentId],
     ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        // What went out stands behind what came in: of two files with one name it is the later one.
         let rows = sqlx::query(
-            "SELECT i.incident, i.name, c.sha256, 0 AS way FROM incoming i JOIN content c ON c.id = i.content \
+            "SELECT i.incident, i.name, c.sha256, (SELECT towards = 'client' FROM reference r \
+               WHERE r.incident = i.incident AND r.peer = i.peer LIMIT 1) AS clients \
+             FROM incoming i JOIN content c ON c.id = i.content \
              WHERE i.peer = ?1 AND i.incident IN (SELECT value FROM json_each(?2)) AND (i.state <> 'arrived' \
-               OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = i.name)) \
+               OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name))) \
              UNION ALL \
-             SELECT o.incident, coalesce(o.told_as, a.name), c.sha256, 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
-             JOIN content c ON c.id = o.content \
-             WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY way",
+             SELECT o.incident, coalesce(o.told_as, a.name), c.sha256, (SELECT towards = 'upstream' FROM reference r \
+               WHERE r.incident = o.incident AND r.peer = o.peer LIMIT 1) \
+             FROM outgoing o JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = o.content \
+             WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY clients",
         )
         .bind(peer.as_str())
         .bind(to_json(incidents))
@@ -561,7 +616,11 @@ impl AttachmentStore for SqliteStore {
         let mut files: HashMap<IncidentId, BTreeMap<String, ContentDigest>> = HashMap::new();
         for row in rows {
             let Ok(sha256) = row.try_get::<&str, _>(2)?.parse() else { continue };
-            files.entry(IncidentId(row.try_get(0)?)).or_default().insert(row.try_get(1)?, sha256);
+            let of_incident = files.entry(IncidentId(row.try_get(0)?)).or_default();
+            let name: String = row.try_get(1)?;
+            // The upstream's come first, at both sites.
+            let name = if of_incident.contains_key(&name) { name_of_clients(&name) } else { name };
+            of_incident.insert(name, sha256);
         }
         Ok(files)
     }
@@ -610,7 +669,7 @@ impl AttachmentStore for SqliteStore {
             "SELECT a.name, o.peer, 'to', o.state, o.reason, c.received, coalesce(c.bytes, a.bytes) FROM outgoing o \
              JOIN attachment a ON a.id = o.attachment LEFT JOIN content c ON c.id = o.content WHERE o.incident = ?1 \
              UNION ALL \
-             SELECT i.name, i.peer, 'from', i.state, i.reason, c.received, c.bytes FROM incoming i \
+             SELECT coalesce(i.kept_as, i.name), i.peer, 'from', i.state, i.reason, c.received, c.bytes FROM incoming i \
              JOIN content c ON c.id = i.content WHERE i.incident = ?1 LIMIT ?2",
         )
         .bind(incident.0)

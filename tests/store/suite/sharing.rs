@@ -244,6 +244,35 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     assert_eq!(told(&store, incident, "operation_retried").await, 2);
 }
 
+pub async fn a_file_of_a_peers_takes_the_place_of_no_other_site_s(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let arrives = async |from: &Alias, seq: u64, name: &str, content: &[u8]| {
+        announced(&store, incident, from, seq, taken(&note(name, content))).await;
+        for one in store.downloads(from, 0, 10).await.unwrap() {
+            store.append(one.content, 0, content.to_vec(), at(1)).await.unwrap();
+        }
+    };
+    let apart = |content: &[u8]| format!("core-{}.gz", &ContentDigest::of(content).as_str()[..8]);
+    let names = async || {
+        let all = store.attachments(incident).await.unwrap();
+        all.into_iter()
+            .map(|one| (one.name, matches!(one.state, AttachmentState::Stored { bytes: 5, .. })))
+            .collect::<Vec<_>>()
+    };
+    arrives(&client(), 1, "core.gz", b"first").await;
+    arrives(&peer(), 1, "core.gz", b"other").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), true)]);
+    assert_eq!(told(&store, incident, "conflict_found").await, 1);
+    // Its next content follows it there; the same content is no other file.
+    arrives(&peer(), 2, "core.gz", b"longer").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), false)]);
+    arrives(&peer(), 3, "core.gz", b"first").await;
+    arrives(&client(), 2, "core.gz", b"again").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), true)]);
+    assert_eq!(told(&store, incident, "conflict_found").await, 1);
+}
+
 pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;

@@ -231,6 +231,7 @@ CREATE TABLE incoming (
   state      TEXT NOT NULL CHECK (state IN ('awaited', 'arrived', 'refused', 'failed')),
   reason     TEXT,
   tries      INTEGER NOT NULL DEFAULT 0,                      -- times that the whole had another digest
+  kept_as    TEXT,                                            -- the name that it has here, where `name` is another file's
   UNIQUE (incident, peer, name)
 ) STRICT;
 CREATE INDEX incoming_content ON incoming (content);
