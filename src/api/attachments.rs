@@ -48,6 +48,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h s
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 404, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 409, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 422, body = protocol::Problem, content_type = "application/problem+json")
 ))]
 pub async fn offset(
@@ -101,6 +102,7 @@ pub async fn put(
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 404, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 409, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 416, body = protocol::Problem, content_type = "application/problem+json")
 ))]
 pub async fn get(

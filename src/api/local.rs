@@ -345,8 +345,7 @@ pub async fn parked(
 ))]
 pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Answer<RetryAnswer>, Refusal> {
     let request: RetryRequest = request(&headers, body).await?;
-    let rearmed = door.engine.retry(request.incident.map(IncidentId), &request.operator).await?;
-    Ok(Answer(RetryAnswer { rearmed }))
+    Ok(Answer(door.engine.retry(request.incident.map(IncidentId), &request.operator).await?))
 }
 
 /// Compares both sides, and repairs what differs when it is told to.

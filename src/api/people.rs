@@ -95,5 +95,5 @@ pub async fn retry_mails(
 ) -> Result<Answer<RetryAnswer>, Refusal> {
     let request: MailRetryRequest = request(&headers, body).await?;
     let rearmed = door.engine.retry_mails(request.mail, &request.operator).await?;
-    Ok(Answer(RetryAnswer { rearmed }))
+    Ok(Answer(RetryAnswer { rearmed, files: 0 }))
 }

@@ -60,5 +60,5 @@ pub async fn runs(
 pub async fn retry(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Answer<RetryAnswer>, Refusal> {
     let request: ReactionRetryRequest = request(&headers, body).await?;
     let rearmed = door.engine.retry_reactions(request.reaction, &request.operator).await?;
-    Ok(Answer(RetryAnswer { rearmed }))
+    Ok(Answer(RetryAnswer { rearmed, files: 0 }))
 }

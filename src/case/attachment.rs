@@ -117,6 +117,28 @@ impl AttachmentNote {
     }
 }
 
+/// The name of a file told apart from others of the same name, by a mark before its ending.
+pub fn file_name_apart(name: &str, mark: &str) -> String {
+    /// The longest name of a file, in bytes.
+    const LIMIT: usize = 255;
+    /// What is longer says nothing of a file's kind.
+    const ENDING: usize = 32;
+    let (stem, ending) = match name.rfind('.') {
+        Some(dot) if dot > 0 && name.len() - dot <= ENDING => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let mut room = LIMIT.saturating_sub(mark.len() + ending.len()).min(stem.len());
+    while !stem.is_char_boundary(room) {
+        room -= 1;
+    }
+    format!("{}{mark}{ending}", stem.get(..room).unwrap_or_default())
+}
+
+/// Where both sites have a file of one name, how the client's is told from the upstream's when they compare.
+pub fn name_of_clients(name: &str) -> String {
+    format!("{name} (the client's)")
+}
+
 /// A file of an incident that is ready for one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
@@ -155,6 +177,20 @@ mod tests {
         assert_eq!(ContentDigest::from_bytes(&digest.to_bytes()), digest);
         for wrong in ["", "e3", &digest.as_str().to_uppercase(), &"g".repeat(64), &"é".repeat(32)] {
             assert_eq!(wrong.parse::<ContentDigest>(), Err(NotADigest), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_told_apart_keeps_its_ending_and_its_limit() {
+        for (name, apart) in
+            [("ph.jpg", "ph-1.jpg"), ("core", "core-1"), (".profile", ".profile-1"), ("a.b.gz", "a.b-1.gz")]
+        {
+            assert_eq!(file_name_apart(name, "-1"), apart);
+        }
+        for name in ["é".repeat(128), format!("x.{}", "y".repeat(250)), format!("{}.conf", "x".repeat(251))] {
+            let apart = file_name_apart(&name, &"*".repeat(65));
+            assert!(apart.len() <= 255 && apart.contains('*'), "{apart}");
+            assert_eq!(apart.ends_with(".conf"), name.ends_with(".conf"));
         }
     }
 

@@ -191,23 +191,6 @@ fn hide_in_note(note: AttachmentNote) -> AttachmentNote {
     AttachmentNote { name: hide_addresses(&note.name), media_type: hide(note.media_type), ..note }
 }
 
-/// The name of a file whose address was hidden, told apart from others: by stars before its ending, whose count says how
-/// many have it before.
-pub fn file_name_apart(name: &str, more: usize) -> String {
-    /// The longest name of a file, in bytes.
-    const LIMIT: usize = 255;
-    let (stem, ending) = match name.rfind('.') {
-        Some(dot) if dot > 0 => name.split_at(dot),
-        _ => (name, ""),
-    };
-    let stars = "*".repeat(more);
-    let mut room = LIMIT.saturating_sub(stars.len() + ending.len()).min(stem.len());
-    while !stem.is_char_boundary(room) {
-        room -= 1;
-    }
-    format!("{}{stars}{ending}", stem.get(..room).unwrap_or_default())
-}
-
 /// Whether a text that comes back from a peer is ours, as the peer was told it: the whole one stays.
 pub fn is_ours_hidden(ours: Option<&str>, theirs: Option<&str>) -> bool {
     match (ours, theirs) {
@@ -302,17 +285,6 @@ mod tests {
         ] {
             assert_eq!(hide_addresses(text), text);
         }
-    }
-
-    #[test]
-    fn file_names_are_told_apart_before_their_ending_and_stay_short() {
-        assert_eq!(file_name_apart("log-***.txt", 0), "log-***.txt");
-        assert_eq!(file_name_apart("log-***.txt", 2), "log-*****.txt");
-        assert_eq!(file_name_apart("***", 1), "****");
-        assert_eq!(file_name_apart(".log", 1), ".log*");
-        let long = format!("{}.txt", "ü".repeat(125));
-        let apart = file_name_apart(&long, 3);
-        assert!(apart.len() <= 255 && apart.ends_with("***.txt"), "{apart}");
     }
 
     #[test]

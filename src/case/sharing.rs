@@ -63,8 +63,7 @@ impl Sharing {
     }
 
     fn check(&self, name: &str, bytes: u64, limit: u64) -> Result<(), Unshared> {
-        // Some systems open "a.exe. " as "a.exe".
-        let name = name.trim_end_matches(['.', ' ']).to_lowercase();
+        let name = plain(name);
         let refused = |end: &&String| name.ends_with(&format!(".{}", end.to_lowercase()));
         if let Some(end) = self.refuse_types.iter().find(refused) {
             return Err(Unshared::Type(end.clone()));
@@ -73,9 +72,17 @@ impl Sharing {
     }
 }
 
+/// A name without what hides its kind: some systems open "a.exe. " as "a.exe".
+fn plain(name: &str) -> String {
+    name.trim_end_matches(|letter: char| letter == '.' || letter.is_whitespace()).trim_start().to_lowercase()
+}
+
+/// Whether a name is one of these, with the folders before it or without.
 fn is_one_of(patterns: &[String], name: &str) -> bool {
-    let name = name.to_lowercase();
-    patterns.iter().any(|pattern| matches(&pattern.to_lowercase(), &name))
+    let name = plain(name);
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default().trim_start();
+    let is_one = |pattern: &str| matches(pattern, &name) || matches(pattern, last);
+    patterns.iter().any(|pattern| is_one(&pattern.to_lowercase()))
 }
 
 /// `*` stands for any characters, or none.
@@ -111,6 +118,24 @@ mod tests {
         assert_eq!(sent(Send::NoConfiguration), [0, 0, 1, 1]);
         assert_eq!(sent(Send::All), [1, 1, 1, 1]);
         assert_eq!(sent(Send::FeaturesOnly), [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_45_neither_a_folder_nor_a_dot_or_a_blank_at_its_end_makes_another_file_of_a_configuration() {
+        let without = sharing(Send::NoConfiguration);
+        for name in [
+            "cfg/configuration",
+            "c:\\cfg\\Configuration",
+            "router.conf.",
+            "router.conf ",
+            " configuration",
+            "a/b.conf. .",
+        ] {
+            assert_eq!(without.may_send(name, 1), Err(Unshared::Configuration), "{name}");
+        }
+        for name in ["router.conf.log", "conf", "cfg/core"] {
+            assert_eq!(without.may_send(name, 1), Ok(()), "{name}");
+        }
     }
 
     #[test]

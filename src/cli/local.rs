@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_read() {
-        assert_eq!(answered("200 OK", r#"{"rearmed":3,"later":true}"#).await, Ok(RetryAnswer { rearmed: 3 }));
+        assert_eq!(answered("200 OK", r#"{"rearmed":3,"later":true}"#).await, Ok(RetryAnswer { rearmed: 3, files: 0 }));
         let failure = answered("200 OK", "<html>").await.expect_err("not JSON");
         assert!(failure.to_string().contains("does not read"), "{failure}");
         let failure = answered("502 Bad Gateway", "no").await.expect_err("no problem document");

@@ -71,11 +71,18 @@ pub async fn retry(local: &Local, arguments: RetryArguments) -> Result<(), Failu
     if arguments.output.json {
         return print::out(&print::json(&answer)?);
     }
-    print::out(&match answer.rearmed {
-        0 => "Nothing was parked.".to_owned(),
-        1 => "1 exchange is tried again.".to_owned(),
-        more => format!("{more} exchanges are tried again."),
-    })
+    let exchanges = match answer.rearmed {
+        0 => None,
+        1 => Some("1 exchange is tried again.".to_owned()),
+        more => Some(format!("{more} exchanges are tried again.")),
+    };
+    let files = match answer.files {
+        0 => None,
+        1 => Some("1 attachment is tried again.".to_owned()),
+        more => Some(format!("{more} attachments are tried again.")),
+    };
+    let told: Vec<String> = exchanges.into_iter().chain(files).collect();
+    print::out(&if told.is_empty() { "Nothing was parked.".to_owned() } else { told.join("\n") })
 }
 
 /// Operations that wait for a peer.

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::{Engine, EngineError};
 use crate::case::{Alias, AttachmentNote, ContentDigest, ExchangeId};
 use crate::protocol::attachment::{PIECE_LEAST, PIECE_LIMIT};
-use crate::protocol::{AttachmentAnswer, ContentRange, ProblemType};
+use crate::protocol::{AttachmentAnswer, ContentRange, Problem, ProblemType};
 use crate::store::{Appended, Expected, Incoming};
 
 impl Engine {
@@ -87,6 +87,7 @@ impl Engine {
     ) -> Result<(ContentRange, Vec<u8>), EngineError> {
         let file = self.store().offered(client, exchange, sha256).await?;
         let file = file.ok_or_else(|| EngineError::from(unknown()))?;
+        check_active(file.active)?;
         if start >= file.bytes {
             return Err(ProblemType::Range.with(format!("the file has {} bytes", file.bytes)).into());
         }
@@ -106,6 +107,7 @@ impl Engine {
         sha256: &ContentDigest,
     ) -> Result<Expected, EngineError> {
         let file = self.store().expected(client, exchange, sha256).await?.ok_or_else(unknown)?;
+        check_active(file.active)?;
         match file.refused {
             Some(reason) => Err(ProblemType::AttachmentRefused.with(reason).into()),
             None => Ok(file),
@@ -119,6 +121,15 @@ impl Engine {
     }
 }
 
-fn unknown() -> crate::protocol::Problem {
+/// While a case is switched off, its files stay where they are (C-59).
+fn check_active(active: bool) -> Result<(), Problem> {
+    if active {
+        Ok(())
+    } else {
+        Err(ProblemType::Inactive.with("the exchange of this case is switched off at this site"))
+    }
+}
+
+fn unknown() -> Problem {
     ProblemType::NotFound.with("this exchange has no such attachment")
 }

@@ -102,6 +102,7 @@ impl Engine {
         let edit = Edit { active: Some(request.active), ..Edit::default() };
         self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
         if request.active {
+            self.retry_files(Some(id), &request.operator).await?;
             self.detect_all().await?;
         }
         Ok(())

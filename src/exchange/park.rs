@@ -11,6 +11,7 @@ use super::{Engine, EngineError, settle};
 use crate::case::evidence::Travelled;
 use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards};
 use crate::protocol::ProblemType;
+use crate::protocol::operator::RetryAnswer;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
 use crate::telemetry::discreet;
@@ -159,14 +160,16 @@ impl Engine {
         }
     }
 
-    /// Tries what is parked again: of one incident, or of all. Returns how many.
-    pub async fn retry(&self, incident: Option<IncidentId>, operator: &str) -> Result<u64, EngineError> {
+    /// Tries what is parked again, and files that were given up: of one incident, or of all. Returns how many.
+    pub async fn retry(&self, incident: Option<IncidentId>, operator: &str) -> Result<RetryAnswer, EngineError> {
         /// Parked exchanges handled by one call.
         const LIMIT: usize = 10_000;
         let parked = self.state().read(|view| view.parked(LIMIT)).await?;
         let chosen: Vec<_> =
             parked.into_iter().filter(|(_, record)| incident.is_none() || record.incident() == incident).collect();
+        let files = self.retry_files(incident, operator).await?;
         if chosen.is_empty()
+            && files == 0
             && let Some(id) = incident
         {
             return Err(ProblemType::NotParked.with(format!("nothing of incident {id} is parked")).into());
@@ -190,9 +193,9 @@ impl Engine {
                 self.go_on(key, &record).await?;
             }
         }
-        info!(event = "operations_retried", count, "armed again");
+        info!(event = "operations_retried", count, files, "armed again");
         self.0.to_push.notify_one();
-        Ok(count)
+        Ok(RetryAnswer { rearmed: count, files })
     }
 
     /// What was left out while the exchange was stopped, or waited for a word: our changes are sent, and the upstream's record is read anew.

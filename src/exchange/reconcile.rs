@@ -15,6 +15,7 @@ use super::poll_case::FORGOTTEN;
 use super::settle;
 use super::{Engine, EngineError};
 use crate::case::agreed::together;
+use crate::case::attachment::name_of_clients;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
@@ -34,6 +35,7 @@ const REQUESTS: usize = 2_000;
 /// Ranges that wait to be asked for: those beside the way down to one exchange, however many the peer says there are.
 const RANGES: usize = 16 * PART_LIMIT;
 const TAKE: &str = "take it from the peer";
+const SEND: &str = "send it again";
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -46,6 +48,8 @@ struct Drift {
     differences: Vec<Difference>,
     /// Fields that this site owns: our value counts, and is told again (C-47).
     ours: Vec<Subject>,
+    /// Files of ours that were given up on their way.
+    failed: Vec<String>,
 }
 
 impl Engine {
@@ -173,6 +177,9 @@ impl Engine {
                     Compared::Alike => {}
                     Compared::Drift(mut drift) => {
                         drift.ours = self.owned(&drift);
+                        if let Some(incident) = &drift.picture.incident {
+                            drift.failed = self.store().failed_files(incident.id, alias).await?;
+                        }
                         let done = match operator {
                             Some(operator) => self.repair(alias, &drift, operator).await?,
                             None => false,
@@ -224,7 +231,7 @@ impl Engine {
     /// there. False when the record changed at
     /// the same moment: the next run looks again.
     async fn repair(&self, alias: &Alias, drift: &Drift, operator: &str) -> Result<bool, EngineError> {
-        let Drift { picture, theirs, record, differences, ours } = drift;
+        let Drift { picture, theirs, record, differences, ours, failed } = drift;
         let Some(incident) = &picture.incident else { return Ok(false) };
         let (kept, come): (Vec<_>, Vec<_>) =
             differences.iter().cloned().partition(|difference| ours.contains(&difference.field));
@@ -265,6 +272,9 @@ impl Engine {
             return Ok(false);
         }
         self.store().ready_again(incident.id, alias, names).await?;
+        if differences.iter().any(|difference| is_failed(failed, difference)) {
+            self.retry_files(Some(incident.id), operator).await?;
+        }
         crash_point(CrashPoint::Reconciled);
         let incident = self.incident(incident.id).await?;
         let (key, scene, relays) = (picture.key.clone(), self.scene(), between.relays());
@@ -330,7 +340,14 @@ fn drift(picture: Picture, theirs: ExchangeSnapshot, fields: &FieldMap, texts: T
                 true => Compared::Alike,
                 false => {
                     let (record, _) = hear(fields, &theirs.record);
-                    Compared::Drift(Box::new(Drift { picture, theirs, record, differences, ours: Vec::new() }))
+                    Compared::Drift(Box::new(Drift {
+                        picture,
+                        theirs,
+                        record,
+                        differences,
+                        ours: Vec::new(),
+                        failed: Vec::new(),
+                    }))
                 }
             }
         }
@@ -404,10 +421,20 @@ fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> 
     let is_lacking = |name: &str| {
         differences
             .iter()
-            .any(|one| matches!(&one.field, Subject::File(file) if file == name) && one.theirs != one.ours)
+            .any(|one| matches!(&one.field, Subject::File(file) if is_ours(file, name)) && one.theirs != one.ours)
     };
     let to_them = ours.announced.iter().filter(|one| one.peer == *alias && is_lacking(&one.note.name));
     to_them.map(|one| one.note.clone()).collect()
+}
+
+/// Whether it is a file of ours that was given up on its way.
+fn is_failed(failed: &[String], difference: &Difference) -> bool {
+    matches!(&difference.field, Subject::File(file) if failed.iter().any(|name| is_ours(file, name)))
+}
+
+/// Whether a file that differs is the one of ours that has this name: alone, or beside one of the upstream's.
+fn is_ours(file: &str, name: &str) -> bool {
+    file == name || file == name_of_clients(name)
 }
 
 /// Their files that we have not got.
@@ -425,9 +452,10 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
         let one = std::slice::from_ref(difference);
         let repair = match &difference.field {
             Subject::File(_) if !lost_files(&drift.record, one).is_empty() => Some(TAKE),
+            Subject::File(_) if is_failed(&drift.failed, difference) => Some(SEND),
             Subject::File(_) => {
                 let incident = drift.picture.incident.as_ref();
-                incident.filter(|incident| !lacking_files(incident, one, alias).is_empty()).map(|_| "send it again")
+                incident.filter(|incident| !lacking_files(incident, one, alias).is_empty()).map(|_| SEND)
             }
             field if drift.ours.contains(field) => Some("tell the peer ours, which counts"),
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {

@@ -19,6 +19,7 @@ impl Engine {
             Some(reference) => self.restate(id, reference).await?,
             None => self.read_again(id).await?,
         };
+        self.retry_files(Some(id), operator).await?;
         let history = vec![self.line(id, Action::Resynced, operator, done.clone())];
         self.write_one(Write { history, ..Write::to(id, Writer::Bridge) }).await?;
         Ok(done)

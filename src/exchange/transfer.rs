@@ -15,6 +15,7 @@ use crate::case::Alias;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::attachment::{PIECE_LEAST, PIECE_LIMIT};
 use crate::protocol::{ContentRange, ProblemType};
+use crate::state::ExchangeKey;
 use crate::store::{Appended, Moving, StoreError};
 
 /// The first piece after trouble: a connection that breaks soon gets it through. Each one that gets through doubles the
@@ -34,8 +35,16 @@ type Job = (Way, i64);
 struct Tries {
     since: Timestamp,
     attempts: u32,
+    /// Tries that found the way not open yet. They make the next one later, and do not count towards giving up.
+    held: u32,
     /// Nothing while it is under way.
     next: Option<Timestamp>,
+}
+
+impl Tries {
+    fn begun(now: Timestamp) -> Self {
+        Self { since: now, attempts: 0, held: 0, next: Some(now) }
+    }
 }
 
 /// The files that are under way or wait for their next try. Lost at a restart, after which each is tried at once.
@@ -50,20 +59,31 @@ impl Transfers {
     pub(super) fn tell(&self) {
         self.told.notify_one();
     }
+
+    /// A person asks: nothing that failed waits any longer.
+    pub(super) fn again(&self, now: Timestamp) {
+        let mut all = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values_mut().filter_map(|tries| tries.next.as_mut()).for_each(|next| *next = now.min(*next));
+        drop(all);
+        self.tell();
+    }
 }
 
 /// Why a file is not at its end.
 enum Stop {
     /// Worth another try.
     Later(String),
+    /// Its way is not open: nobody is to blame, however long that takes.
+    Held(String),
     /// The peer says never.
     Never(String),
-    Store(StoreError),
+    /// Trouble of our own.
+    Here(EngineError),
 }
 
 impl From<StoreError> for Stop {
     fn from(fault: StoreError) -> Self {
-        Stop::Store(fault)
+        Stop::Here(fault.into())
     }
 }
 
@@ -73,6 +93,7 @@ impl From<PeerError> for Stop {
             PeerError::Refused { problem, .. } if problem.is(ProblemType::AttachmentRefused) => {
                 Stop::Never(format!("the peer does not take it: {}", problem.detail))
             }
+            PeerError::Refused { problem, .. } if problem.is(ProblemType::Inactive) => Stop::Held(problem.detail),
             error => Stop::Later(error.to_string()),
         }
     }
@@ -88,7 +109,7 @@ impl Engine {
                 self.0.transfers.tell();
                 let mut moved = 0;
                 let outcome = match way {
-                    Way::Up => self.upload(&upstream, &file, &mut moved).await,
+                    Way::Up => self.upload(&alias, &upstream, &file, &mut moved).await,
                     Way::Down => self.download(&alias, &upstream, &file, &mut moved).await,
                 };
                 self.settle_transfer(&alias, way, &file, outcome, moved > 0).await
@@ -120,7 +141,7 @@ impl Engine {
                 let mut tries = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
                 for file in page {
                     let known = tries.entry((way, file.id));
-                    let known = known.or_insert(Tries { since: now, attempts: 0, next: Some(now) });
+                    let known = known.or_insert(Tries::begun(now));
                     match known.next {
                         Some(at) if at <= now => {
                             known.next = None;
@@ -135,9 +156,19 @@ impl Engine {
         Ok(Err(next))
     }
 
-    async fn upload(&self, upstream: &Arc<dyn Upstream>, file: &Moving, moved: &mut u64) -> Result<(), Stop> {
+    async fn upload(
+        &self,
+        alias: &Alias,
+        upstream: &Arc<dyn Upstream>,
+        file: &Moving,
+        moved: &mut u64,
+    ) -> Result<(), Stop> {
         let offset = upstream.attachment_offset(file.exchange, &file.sha256).await?;
-        let mut offset = offset.ok_or_else(|| Stop::Later("the peer does not await it".into()))?;
+        let Some(mut offset) = offset else {
+            let is_announced = self.is_announced(alias, file).await.map_err(Stop::Here)?;
+            let reason = "the peer does not await it".to_owned();
+            return Err(if is_announced { Stop::Later(reason) } else { Stop::Held(reason) });
+        };
         let mut most = PIECE_FIRST;
         while offset < file.bytes {
             let piece = self.store().content(file.content, offset, most as usize).await?;
@@ -156,6 +187,14 @@ impl Engine {
         }
         self.store().gone(file.id, Ok(()), self.now()).await?;
         Ok(())
+    }
+
+    /// Whether the peer has everything by which a file was announced to it. Until then it cannot await the file: the
+    /// operation may wait for a person, or behind another one.
+    async fn is_announced(&self, alias: &Alias, file: &Moving) -> Result<bool, EngineError> {
+        let key = ExchangeKey::new(alias, file.exchange);
+        let record = self.state().read(move |view| view.exchange(&key)).await?;
+        Ok(record.is_some_and(|record| record.pending.is_empty() && record.shadow.attachments >= file.position))
     }
 
     async fn download(
@@ -215,9 +254,14 @@ impl Engine {
             }
             Err(Stop::Never(reason)) => Err(reason),
             Err(Stop::Later(reason)) => Ok(reason),
-            Err(Stop::Store(fault)) => {
+            Err(Stop::Held(reason)) => {
+                self.hold_transfer(job);
+                debug!(event = "attachment_postponed", peer = %alias, incident = file.incident.0, reason, "held");
+                return Ok(());
+            }
+            Err(Stop::Here(fault)) => {
                 self.postpone_transfer(job, false);
-                return Err(fault.into());
+                return Err(fault);
             }
         };
         let given_up = match reason {
@@ -250,12 +294,21 @@ impl Engine {
         let tries = all.get_mut(&job)?;
         if has_moved {
             // What gets on, however slowly, is not kept waiting.
-            *tries = Tries { since: now, attempts: 0, next: Some(now) };
+            *tries = Tries::begun(now);
             return None;
         }
         tries.attempts = tries.attempts.saturating_add(1);
-        tries.next = Some(backoff.next(now, tries.attempts, None));
+        tries.next = Some(backoff.next(now, tries.attempts.saturating_add(tries.held), None));
         backoff.is_over(tries.since, now, tries.attempts).then_some(tries.since)
+    }
+
+    /// Sets the next try of a file whose way is not open. The time for which it is tried begins when it is.
+    fn hold_transfer(&self, job: Job) {
+        let (now, backoff) = (self.now(), Backoff::new(self.settings().retry));
+        let mut all = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tries) = all.get_mut(&job) else { return };
+        let held = tries.held.saturating_add(1);
+        *tries = Tries { held, next: Some(backoff.next(now, held, None)), ..Tries::begun(now) };
     }
 
     fn forget_transfer(&self, job: Job) {

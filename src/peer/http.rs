@@ -25,7 +25,7 @@ use crate::protocol::bounded::{is_bounded, too_many};
 use crate::protocol::problem::{CONTENT_TYPE, misread};
 use crate::protocol::{
     self, AttachmentAnswer, BATCH_LIMIT, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch,
-    Outcome, PART_LIMIT, Problem, ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
+    Outcome, PART_LIMIT, Problem, ProblemType, ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
 };
 
 /// The largest answer that is read, in bytes. A page is ended before that by whoever makes it.
@@ -283,6 +283,10 @@ impl Upstream for HttpUpstream {
             Err(PeerError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             // A refusal has no words here; whoever sends a piece hears them.
             Err(PeerError::Status { status: StatusCode::UNPROCESSABLE_ENTITY, .. }) => Ok(Some(0)),
+            Err(PeerError::Status { status: StatusCode::CONFLICT, retry_after }) => {
+                let problem = ProblemType::Inactive.with("the exchange of this case is switched off at the peer's");
+                Err(PeerError::Refused { problem: Box::new(problem), retry_after })
+            }
             Err(error) => Err(error),
         }
     }

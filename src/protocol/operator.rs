@@ -408,4 +408,7 @@ pub struct RetryRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RetryAnswer {
     pub rearmed: u64,
+    /// Files that were given up, where exchanges are tried again.
+    #[serde(default)]
+    pub files: u64,
 }

@@ -53,6 +53,8 @@ pub struct Moving {
     pub bytes: u64,
     /// Bytes of it that are here.
     pub received: u64,
+    /// Of one that goes, where its announcement stands among the others; see [`Announced`](crate::case::Announced).
+    pub position: i64,
 }
 
 /// A file that a peer announced in one of its exchanges.
@@ -64,6 +66,8 @@ pub struct Expected {
     pub received: u64,
     /// Why its content is not taken, now or ever.
     pub refused: Option<String>,
+    /// Whether the incident's exchange is switched on.
+    pub active: bool,
 }
 
 /// A file that was announced to a peer in one of its exchanges.
@@ -72,6 +76,8 @@ pub struct Offered {
     pub id: i64,
     pub content: i64,
     pub bytes: u64,
+    /// Whether the incident's exchange is switched on.
+    pub active: bool,
 }
 
 /// What became of a piece.
@@ -104,10 +110,12 @@ pub trait AttachmentStore: Send + Sync {
     /// Sets the decision. What is ready is a change of the incident. Said twice, it changes nothing.
     async fn prepared(&self, id: i64, prepared: Prepared, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Up to `limit` files that are ready for `peer` and have not gone, after the one numbered `after`.
+    /// Up to `limit` files that are ready for `peer` and have not gone, after the one numbered `after`; none of an incident
+    /// whose exchange is switched off.
     async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError>;
 
-    /// Up to `limit` files that are awaited from `peer`, after the one numbered `after`.
+    /// Up to `limit` files that are awaited from `peer`, after the one numbered `after`; none of an incident whose exchange is
+    /// switched off.
     async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError>;
 
     /// The file with this digest that `peer` announced in this exchange.
@@ -152,6 +160,13 @@ pub trait AttachmentStore: Send + Sync {
 
     /// Files that went to a peer, or were given up, are ready to go there once more.
     async fn ready_again(&self, incident: IncidentId, peer: &Alias, names: Vec<String>) -> Result<(), StoreError>;
+
+    /// The names of an incident's files that were given up on their way to `peer`, as that one knows them.
+    async fn failed_files(&self, incident: IncidentId, peer: &Alias) -> Result<Vec<String>, StoreError>;
+
+    /// What was given up, of one incident or of all, is tried once more: what goes is decided about and announced anew, what
+    /// comes is awaited again. The history says who asked. Returns how many files.
+    async fn retry_files(&self, incident: Option<IncidentId>, who: &str, at: Timestamp) -> Result<u64, StoreError>;
 
     /// How the files of one incident stand towards its peers.
     async fn transfers(&self, incident: IncidentId) -> Result<Vec<Transfer>, StoreError>;

@@ -80,6 +80,107 @@ async fn a_deposits_files_follow_its_case_and_what_is_there_is_not_sent_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_given_up_goes_when_a_person_says_so() {
+    let pair = pair().await;
+    let content = |seed| noise(seed, 5000);
+    let give_up = "UPDATE outgoing SET state = 'failed', reason = 'in vain' WHERE state = 'ready'";
+    // Nobody has told the partner of them.
+    for (seed, name, verb) in [(1, "retried", "retry"), (2, "reconciled", "reconcile"), (3, "settled", "resync")] {
+        pair.end_user.execute("UPDATE incident SET active = 0 WHERE id = 1").await;
+        pair.end_user.attach(1, name, &content(seed)).await;
+        pair.end_user.transfer(1, &format!("{name} to ready")).await;
+        pair.end_user.execute(give_up).await;
+        pair.end_user.execute("UPDATE incident SET active = 1 WHERE id = 1").await;
+        let differs = async || {
+            let answer = pair.end_user.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+            answer["differences"].as_array().filter(|all| all.len() == 1).map(|all| all[0].clone())
+        };
+        let row = eventually("the difference", differs).await;
+        assert_eq!((&row["field"], &row["repair"]), (&json!(format!("attachment {name}")), &json!("send it again")));
+        match verb {
+            "retry" => {
+                let said = pair.end_user.command(&["retry", "--all"]).ok();
+                assert_eq!(said.trim_end(), "1 attachment is tried again.");
+            }
+            "reconcile" => {
+                let answer = pair.end_user.act("/v1/reconcile", json!({"apply": true, "operator": "anna"})).await;
+                assert_eq!(answer["differences"][0]["repaired"], true, "{answer}");
+            }
+            _ => _ = pair.end_user.act("/v1/incidents/1/resync", json!({"operator": "anna"})).await,
+        }
+        pair.partner.has_file(1, name, &content(seed)).await;
+        pair.end_user.transfer(1, &format!("{name} to sent")).await;
+    }
+    let told = pair.end_user.told(1, "operation_retried").await;
+    assert_eq!(told, ["retried", "reconciled", "settled"].map(|name| format!("{name} to partner is tried again")));
+}
+
+/// The name under which a file is kept where its own is taken.
+fn apart(name: &str, content: &[u8]) -> String {
+    let (stem, ending) = name.rsplit_once('.').unwrap();
+    format!("{stem}-{}.{ending}", &ContentDigest::of(content).as_str()[..8])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_name_used_at_both_sites_at_once_loses_neither_file_and_both_histories_say_so() {
+    let pair = pair().await;
+    let (ours, theirs) = (noise(1, 3000), noise(2, 4000));
+    pair.wire.set(Fault::Down);
+    pair.end_user.attach(1, "ph.jpg", &ours).await;
+    pair.partner.attach(1, "ph.jpg", &theirs).await;
+    pair.end_user.transfer(1, "ph.jpg to ready").await;
+    pair.partner.transfer(1, "ph.jpg to ready").await;
+    pair.wire.set(Fault::None);
+    pair.end_user.has_file(1, &apart("ph.jpg", &theirs), &theirs).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &ours).await;
+    pair.end_user.has_file(1, "ph.jpg", &ours).await;
+    pair.partner.has_file(1, "ph.jpg", &theirs).await;
+    for (site, kept) in [(&pair.end_user, apart("ph.jpg", &theirs)), (&pair.partner, apart("ph.jpg", &ours))] {
+        let told = site.told(1, "conflict_found").await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("ph.jpg: ") && told[0].ends_with(&format!("is kept as {kept}")), "{told:?}");
+        assert!(site.log().contains("conflict_found"), "{}", site.alias);
+    }
+    let agree = async || {
+        let answer = pair.end_user.act("/v1/reconcile", json!({"apply": false, "operator": "anna"})).await;
+        (answer["in_motion"] == 0).then(|| assert_eq!(answer["differences"], json!([]), "{answer}"))
+    };
+    eventually("both sites to agree", agree).await;
+
+    // A new content follows the old one, whatever that is called there.
+    let newer = noise(3, 3000);
+    pair.end_user.attach(1, "ph.jpg", &newer).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &newer).await;
+    pair.partner.has_file(1, "ph.jpg", &theirs).await;
+    eventually("both sites to agree", agree).await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM attachment").await, 2);
+    assert_eq!(pair.end_user.count("SELECT count(*) FROM attachment").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_made_here_before_a_peers_of_the_same_name_arrives_stays() {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.run().await;
+    pair.end_user.insert(0, 1).await;
+    pair.open(1).await;
+    let (ours, theirs) = (noise(1, 3000), noise(2, 4000));
+    let place = format!("/v1/attachments/{}", ContentDigest::of(&theirs));
+    let held = place.clone();
+    pair.relay.twist(move |call: &Call| match call.path == held {
+        true => Twist::Say(Said::problem(503, "busy", "not now")),
+        false => Twist::Pass,
+    });
+    pair.partner.attach(1, "ph.jpg", &theirs).await;
+    eventually("a try", || async { (pair.relay.count(&place) > 0).then_some(()) }).await;
+    pair.end_user.attach(1, "ph.jpg", &ours).await;
+    pair.partner.has_file(1, &apart("ph.jpg", &ours), &ours).await;
+    pair.relay.pass();
+    pair.end_user.has_file(1, &apart("ph.jpg", &theirs), &theirs).await;
+    assert_eq!(pair.end_user.file(1, "ph.jpg").await, Some(ours));
+    assert_eq!(pair.partner.file(1, "ph.jpg").await, Some(theirs));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_every_300_kb_gets_a_file_through_both_ways_without_beginning_anew() {
     let pair = pair().await;
     let (up, down) = (noise(1, 2_000_000), noise(2, 2_000_000));
@@ -479,6 +580,33 @@ async fn a_45_with_hidden_addresses_none_is_on_the_wire_and_the_local_copy_stays
     let here = pair.end_user.get("/v1/incidents/1").await.body;
     assert_eq!(here["synopsis"], "BGP to 10.1.2.3 is down", "the local copy is whole");
     assert_eq!(pair.end_user.file(1, "show bgp 10.1.2.3").await.as_deref(), Some(text.as_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_45_a_text_behind_nuls_goes_without_its_addresses_and_an_archive_of_texts_stays_here() {
+    let up = format!("[upstream.attachments]\nhide_addresses = true\n{SUBMIT_ALL}");
+    let pair = Pair::start(Plan { end_user: &up, partner: ACCEPT_ALL }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.wait_all_open(1).await;
+    let line = "neighbor 10.9.8.7 is down\n".repeat(100);
+    let log = [vec![0; 300_000], line.clone().into_bytes()].concat();
+    let hidden = [vec![0; 300_000], line.replace("10.9.8.7", "***").into_bytes()].concat();
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.extend(line.bytes());
+    pair.end_user.attach(1, "logs.tar", &tar).await;
+    pair.end_user.attach(1, "noise", &noise(1, 5000)).await;
+    pair.end_user.attach(1, "syslog", &log).await;
+    pair.partner.has_file(1, "syslog", &hidden).await;
+    pair.end_user.transfer(1, "logs.tar to skipped").await;
+    pair.end_user.transfer(1, "noise to skipped").await;
+    let told = pair.end_user.told(1, "attachment_skipped").await.join("; ");
+    assert!(
+        told.contains("logs.tar does not go to partner: addresses are to be hidden, and it is an archive"),
+        "{told}"
+    );
+    assert!(told.contains("noise does not go to partner") && told.contains("nor of a known binary kind"), "{told}");
+    assert_eq!(pair.end_user.file(1, "syslog").await, Some(log), "the local copy is whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

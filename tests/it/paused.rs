@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use casebridge::case::ContentDigest;
 use serde_json::{Value, json};
 
-use crate::support::caller::{Caller, assert_is_problem, update};
+use crate::support::attachment::noise;
+use crate::support::caller::{Caller, assert_is_problem, assert_problem, exchange, hear, operation, update};
 use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::relay::{Call, Relayed, Said, Twist};
 use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
@@ -125,4 +128,98 @@ async fn a_client_whose_case_is_switched_off_is_told_to_come_later() {
     assert_eq!(caller.operate(update(2, 2, "Reseated")).await["outcome"], "applied", "another case does not notice");
     partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
     assert_eq!(caller.operate(update(1, next.into_inner(), "Reseated")).await["outcome"], "applied");
+}
+
+/// A pair between which every request is written down; what fails is given up soon.
+async fn impatient() -> Relayed {
+    let mut pair = Relayed::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user.edit_config("[retry]", "[retry]\ngive_up_after = \"1s\"");
+    pair.run().await;
+    pair.end_user.insert(0, 2).await;
+    pair.open(2).await;
+    pair
+}
+
+fn place_of(content: &[u8]) -> String {
+    format!("/v1/attachments/{}", ContentDigest::of(content))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_attached_during_a_pause_waits_for_its_end_at_whichever_site_it_is() {
+    let pair = impatient().await;
+    let (ours, other, theirs) = (noise(1, 3000), noise(2, 3000), noise(3, 3000));
+    switch_off(&pair.end_user).await;
+    pair.end_user.attach(1, "ours", &ours).await;
+    pair.end_user.transfer(1, "ours to ready").await;
+    pair.end_user.attach(2, "other", &other).await;
+    pair.partner.has_file(2, "other", &other).await;
+    assert_eq!(pair.relay.count(&place_of(&ours)), 0, "nobody is asked for it");
+    pair.end_user.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    pair.partner.has_file(1, "ours", &ours).await;
+
+    // The partner's pause: its refusals last longer than anything else is tried.
+    switch_off(&pair.partner).await;
+    pair.end_user.attach(1, "theirs", &theirs).await;
+    // Another one's acknowledgement lets the first be looked at.
+    pair.end_user.attach(2, "theirs", &noise(4, 3000)).await;
+    pair.partner.has_file(2, "theirs", &noise(4, 3000)).await;
+    let place = place_of(&theirs);
+    eventually("many tries", || async { (pair.relay.count(&place) >= 10).then_some(()) }).await;
+    assert!(pair.end_user.transfers(1).await.contains(&"theirs to ready".to_owned()), "it is not given up");
+    pair.partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    // Its announcement may be: a person has it tried again.
+    pair.end_user.post("/v1/retry", by(json!({"incident": 1}))).await;
+    pair.partner.has_file(1, "theirs", &theirs).await;
+    assert_eq!(pair.end_user.told(1, "attachment_failed").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_content_moves_while_an_exchange_is_switched_off() {
+    let port = free_port();
+    let mut partner = Site::new("partner", &partner_config(port, ACCEPT_ALL));
+    partner.start().await;
+    let caller = Caller::north(port);
+    caller.create(1).await;
+    let (up, down) = (noise(1, 1000), noise(2, 1000));
+    let note = json!({"name": "up", "bytes": up.len(), "sha256": ContentDigest::of(&up)});
+    let announced = caller.operate(operation(1, 2, "update", json!({"attachments": [note]}))).await;
+    assert_eq!(announced["outcome"], "applied", "{announced}");
+    partner.attach(1, "down", &down).await;
+    partner.transfer(1, "down to ready").await;
+    let ask = async |method: &str, content: &[u8]| {
+        let path = format!("{}?exchange={}", place_of(content), exchange(1));
+        let request = caller.request(method, &path).header("content-range", "bytes 0-999/1000").body(content.to_vec());
+        hear(request).await
+    };
+    partner.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+    assert_problem(&ask("PUT", &up).await, 409, "inactive", &["switched off"]);
+    assert_problem(&ask("GET", &down).await, 409, "inactive", &["switched off"]);
+    assert_eq!(ask("HEAD", &up).await.status, 409);
+    assert_eq!(partner.transfers(1).await, ["down to ready", "up from awaited"]);
+    partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    assert_eq!(ask("PUT", &up).await.status, 200);
+    assert_eq!(ask("GET", &down).await.status, 206);
+    assert_eq!(partner.transfers(1).await, ["down to sent", "up from arrived"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partners_pause_does_not_make_the_end_user_give_a_file_up() {
+    let pair = impatient().await;
+    let fix = noise(1, 3000);
+    let place = place_of(&fix);
+    let held = place.clone();
+    // Announced, and not yet fetched.
+    pair.relay.twist(move |call: &Call| match call.path == held {
+        true => Twist::Say(Said::problem(503, "busy", "not now")),
+        false => Twist::Pass,
+    });
+    pair.partner.attach(1, "fix", &fix).await;
+    eventually("a try", || async { (pair.relay.count(&place) > 0).then_some(()) }).await;
+    pair.partner.act("/v1/incidents/1/active", by(json!({"active": false}))).await;
+    pair.relay.pass();
+    let before = pair.relay.count(&place);
+    eventually("many more", || async { (pair.relay.count(&place) >= before + 10).then_some(()) }).await;
+    assert!(pair.end_user.transfers(1).await.contains(&"fix from awaited".to_owned()));
+    pair.partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
+    pair.end_user.has_file(1, "fix", &fix).await;
 }

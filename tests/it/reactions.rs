@@ -502,9 +502,8 @@ async fn a_49_a_command_over_which_the_site_dies_runs_again_as_another_attempt_a
 [ $CASEBRIDGE_ATTEMPT != 1 ] || exec sleep 1000
 read attempt first < {dir}/runs
 case "$(cat /proc/$first/stat)" in "" | *") Z"*) ;; *) echo both >> {dir}/runs ;; esac"#;
-    let target = format!(
-        "[[reaction_target.command]]\nname = \"script\"\ncommand = [\"/bin/sh\", \"-c\", '''{SCRIPT}''']\n"
-    );
+    let target =
+        format!("[[reaction_target.command]]\nname = \"script\"\ncommand = [\"/bin/sh\", \"-c\", '''{SCRIPT}''']\n");
     let mut pair = pair(&target, "").await;
     let site = &mut pair.end_user;
     site.start().await;

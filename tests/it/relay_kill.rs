@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::support::attachment::noise;
 use crate::support::pair::{ACCEPT_ALL, SUBMIT_ALL};
 use crate::support::row::{ESCALATE_ALL, Row, RowPlan};
 use crate::support::{Fault, Site, eventually};
@@ -31,6 +32,18 @@ async fn touch(row: &Row) {
              WHERE host_event_id IN (SELECT host_event_id FROM incident ORDER BY host_event_id LIMIT 4)",
         )
         .await;
+    row.north.attach(1, "core", &core()).await;
+    row.vendor.attach(1, "fix", &fix()).await;
+}
+
+/// A file of the end user's, of more than one piece.
+fn core() -> Vec<u8> {
+    noise(1, 300_000)
+}
+
+/// A file of the vendor's.
+fn fix() -> Vec<u8> {
+    noise(2, 300_000)
 }
 
 async fn at_rest(row: &Row) {
@@ -44,7 +57,24 @@ async fn at_rest(row: &Row) {
         })
         .await;
     }
+    for site in row.sites() {
+        let case_of_core = "SELECT coalesce(max(incident), 0) FROM attachment WHERE name = 'core'";
+        let case_of_fix = "SELECT coalesce(max(incident), 0) FROM attachment WHERE name = 'fix'";
+        for (name, case, content) in [("core", case_of_core, core()), ("fix", case_of_fix, fix())] {
+            eventually(&format!("{name} at {}", site.alias), || async {
+                (site.file(site.count(case).await, name).await.as_ref() == Some(&content)).then_some(())
+            })
+            .await;
+        }
+    }
     row.at_rest().await;
+    for (site, arrived) in row.sites().into_iter().zip([1, 2, 1]) {
+        assert_eq!(site.count("SELECT count(*) FROM attachment").await, 2, "{}", site.alias);
+        let added = "SELECT count(*) FROM history WHERE action = 'attachment_added'";
+        assert_eq!(site.count(added).await, arrived, "each came once to {}", site.alias);
+        let lost = "SELECT count(*) FROM history WHERE action IN ('attachment_failed', 'conflict_found')";
+        assert_eq!(site.count(lost).await, 0, "{}", site.alias);
+    }
     for (site, references) in row.sites().into_iter().zip([1, 2, 1]) {
         assert_eq!(site.count("SELECT count(*) FROM comment").await, TOUCHED, "{}", site.alias);
         assert_eq!(site.count("SELECT count(*) FROM incident").await, COUNT, "{}", site.alias);
@@ -104,6 +134,10 @@ crash_matrix! {
     after_writing_a_solution_back: "FeedWrittenBack:3";
     after_taking_a_comment_of_the_clients: "OperationApplied";
     after_committing_it_for_both: "ApplyCommitted";
+    after_deciding_about_a_file: "AttachmentDecided";
+    after_a_piece_of_a_file: "ContentAppended";
+    after_taking_the_whole_file: "ContentAppended:3";
+    after_handing_a_file_on: "AttachmentGone";
     after_writing_state: "StateApplied:9";
     after_syncing_state: "StateFlushed:10";
 }

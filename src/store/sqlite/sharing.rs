@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use tracing::warn;
 
 use super::history::{NewEntry, append};
 use super::read::json as to_json;
 use super::{SqliteStore, content};
-use crate::case::hide::file_name_apart;
+use crate::case::attachment::{file_name_apart, name_of_clients};
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
 use crate::store::{
     Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
@@ -95,7 +96,8 @@ pub async fn announce(
 async fn restore(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<(), StoreError> {
     let content: Option<i64> = sqlx::query_scalar(
         "UPDATE incoming SET state = 'awaited' WHERE id = ? AND state = 'arrived' AND NOT EXISTS \
-           (SELECT 1 FROM attachment a WHERE a.incident = incoming.incident AND a.name = incoming.name) \
+           (SELECT 1 FROM attachment a \
+            WHERE a.incident = incoming.incident AND a.name = coalesce(incoming.kept_as, incoming.name)) \
          RETURNING content",
     )
     .bind(incoming)
@@ -119,14 +121,14 @@ async fn count(connection: &mut SqliteConnection, incident: IncidentId) -> Resul
 pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timestamp) -> Result<(), StoreError> {
     let rows = sqlx::query(
         "UPDATE incoming SET state = 'arrived', reason = NULL WHERE content = ? AND state = 'awaited' \
-         RETURNING incident, peer, name, media_type",
+         RETURNING incident, peer, name, media_type, id",
     )
     .bind(content)
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
         let (incident, peer): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-        let name: String = row.try_get(2)?;
+        let name = place(connection, row.try_get(4)?, at).await?;
         let added: Option<i64> = sqlx::query_scalar(
             "INSERT INTO attachment (incident, name, media_type, state, bytes, sha256, content, origin) \
              SELECT ?1, ?2, ?3, 'stored', bytes, sha256, id, ?4 FROM content WHERE id = ?5 \
@@ -147,6 +149,57 @@ pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timesta
         }
     }
     Ok(())
+}
+
+/// The name under which a file of a peer's is kept. What this site has from elsewhere under the name that the peer gave it
+/// stays, for the peer knew nothing of that: the arriving one is told apart by its content.
+async fn place(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<String, StoreError> {
+    /// Digits of the SHA-256 that tell it apart, unless that is not enough.
+    const DIGITS: usize = 8;
+    let row = sqlx::query(
+        "SELECT i.incident, i.peer, i.name, coalesce(i.kept_as, i.name), c.sha256, EXISTS (SELECT 1 FROM attachment a \
+           WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name) \
+             AND a.origin IS NOT i.peer AND a.sha256 IS NOT c.sha256) \
+         FROM incoming i JOIN content c ON c.id = i.content WHERE i.id = ?",
+    )
+    .bind(incoming)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (kept_as, sha256): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+    if !row.try_get::<bool, _>(5)? {
+        return Ok(kept_as);
+    }
+    let (incident, peer, name): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    for digits in DIGITS..=sha256.len() {
+        let apart = file_name_apart(&name, &format!("-{}", sha256.get(..digits).unwrap_or_default()));
+        let is_kept: bool = sqlx::query_scalar(
+            "UPDATE incoming SET kept_as = ?2 WHERE id = ?1 \
+               AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.incident = incoming.incident AND a.name = ?2) \
+               AND NOT EXISTS (SELECT 1 FROM incoming i \
+                 WHERE i.incident = incoming.incident AND i.peer = incoming.peer AND i.name = ?2) \
+             RETURNING 1",
+        )
+        .bind(incoming)
+        .bind(&apart)
+        .fetch_optional(&mut *connection)
+        .await?
+        .unwrap_or(false);
+        if is_kept {
+            warn!(
+                event = "conflict_found",
+                peer,
+                incident,
+                field = "attachment",
+                kept = "both",
+                "both sites have a file of one name"
+            );
+            let detail =
+                format!("{kept_as}: this site has another file of this name; the one of {peer} is kept as {apart}");
+            tell(connection, IncidentId(incident), &peer, Action::ConflictFound, detail, at).await?;
+            return Ok(apart);
+        }
+    }
+    Err(StoreError::Failed("no name is left for a file that arrived".into()))
 }
 
 /// A content that was whole was another file: those who wait for it get it anew, a few times.
@@ -229,7 +282,7 @@ async fn prepared(
 /// The name under which the peer gets a file: no two of an incident have the same, whatever was hidden in them.
 async fn told_apart(connection: &mut SqliteConnection, id: i64, name: &str) -> Result<String, StoreError> {
     for more in 0..=Deposit::FILE_LIMIT {
-        let name = file_name_apart(name, more);
+        let name = file_name_apart(name, &"*".repeat(more));
         let is_taken: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
                WHERE o.incident = own.incident AND o.peer = own.peer AND o.id <> own.id AND o.content IS NOT NULL \
@@ -293,6 +346,38 @@ async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at
     tell(connection, IncidentId(row.try_get(0)?), peer, Action::AttachmentFailed, detail, at).await
 }
 
+async fn retry(
+    connection: &mut SqliteConnection,
+    incident: Option<IncidentId>,
+    who: String,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for statement in [
+        "UPDATE outgoing SET state = 'due', reason = NULL WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) \
+         RETURNING incident, peer, (SELECT name FROM attachment WHERE id = attachment), 'to'",
+        "UPDATE incoming SET state = 'awaited', reason = NULL, tries = 0 \
+         WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) RETURNING incident, peer, name, 'from'",
+    ] {
+        let rows: Vec<(i64, String, String, String)> =
+            sqlx::query_as(statement).bind(incident.map(|id| id.0)).fetch_all(&mut *connection).await?;
+        for (incident, peer, name, way) in rows {
+            let line = HistoryLine {
+                incident: IncidentId(incident),
+                at,
+                who: who.clone(),
+                action: Action::OperationRetried.as_str().into(),
+                exchange: None,
+                seq: None,
+                detail: format!("{name} {way} {peer} is tried again"),
+            };
+            append(connection, vec![NewEntry::from(&line).with_peer(&peer)]).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// The rows of one page that read. One that another program damaged fails for good, with its reason, and holds up nobody.
 type Read<T> = (Vec<T>, Vec<(i64, String)>);
 
@@ -329,6 +414,7 @@ fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
         sha256: row.try_get::<&str, _>(4)?.parse().map_err(|_| damaged("digest"))?,
         bytes: row.try_get::<i64, _>(5)? as u64,
         received: row.try_get::<i64, _>(6)? as u64,
+        position: row.try_get(7)?,
     })
 }
 
@@ -374,8 +460,8 @@ impl AttachmentStore for SqliteStore {
     async fn uploads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received FROM outgoing o \
-             JOIN content c ON c.id = o.content \
+            "SELECT o.id, o.incident, o.exchange, c.id, c.sha256, c.bytes, c.received, o.position FROM outgoing o \
+             JOIN content c ON c.id = o.content JOIN incident n ON n.id = o.incident AND n.active = 1 \
              WHERE o.state = 'ready' AND o.peer = ? AND o.id > ? ORDER BY o.id LIMIT ?",
         )
         .bind(peer.as_str())
@@ -394,8 +480,8 @@ impl AttachmentStore for SqliteStore {
     async fn downloads(&self, peer: &Alias, after: i64, limit: usize) -> Result<Vec<Moving>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
-            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received FROM incoming i \
-             JOIN content c ON c.id = i.content \
+            "SELECT i.id, i.incident, i.exchange, c.id, c.sha256, c.bytes, c.received, 0 FROM incoming i \
+             JOIN content c ON c.id = i.content JOIN incident n ON n.id = i.incident AND n.active = 1 \
              WHERE i.state = 'awaited' AND i.peer = ? AND i.id > ? ORDER BY i.id LIMIT ?",
         )
         .bind(peer.as_str())
@@ -419,8 +505,8 @@ impl AttachmentStore for SqliteStore {
     ) -> Result<Option<Expected>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL) \
-             FROM incoming i JOIN content c ON c.id = i.content \
+            "SELECT i.incident, c.id, c.bytes, c.received, iif(i.state IN ('refused', 'failed'), i.reason, NULL), n.active \
+             FROM incoming i JOIN content c ON c.id = i.content JOIN incident n ON n.id = i.incident \
              WHERE i.peer = ? AND i.exchange = ? AND c.sha256 = ? ORDER BY i.state IN ('refused', 'failed'), i.id LIMIT 1",
         )
         .bind(peer.as_str())
@@ -435,6 +521,7 @@ impl AttachmentStore for SqliteStore {
                 bytes: row.try_get::<i64, _>(2)? as u64,
                 received: row.try_get::<i64, _>(3)? as u64,
                 refused: row.try_get(4)?,
+                active: row.try_get(5)?,
             })
         })
         .transpose()
@@ -448,8 +535,8 @@ impl AttachmentStore for SqliteStore {
     ) -> Result<Option<Offered>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let row = sqlx::query(
-            "SELECT o.id, c.id, c.bytes FROM outgoing o JOIN content c ON c.id = o.content \
-             WHERE o.peer = ? AND o.exchange = ? AND c.sha256 = ? AND o.state IN ('ready', 'sent') \
+            "SELECT o.id, c.id, c.bytes, n.active FROM outgoing o JOIN content c ON c.id = o.content \
+             JOIN incident n ON n.id = o.incident WHERE o.peer = ? AND o.exchange = ? AND c.sha256 = ? AND o.state IN ('ready', 'sent') \
              ORDER BY o.state = 'sent', o.id LIMIT 1",
         )
         .bind(peer.as_str())
@@ -458,7 +545,12 @@ impl AttachmentStore for SqliteStore {
         .fetch_optional(&mut *connection)
         .await?;
         row.map(|row| {
-            Ok(Offered { id: row.try_get(0)?, content: row.try_get(1)?, bytes: row.try_get::<i64, _>(2)? as u64 })
+            Ok(Offered {
+                id: row.try_get(0)?,
+                content: row.try_get(1)?,
+                bytes: row.try_get::<i64, _>(2)? as u64,
+                active: row.try_get(3)?,
+            })
         })
         .transpose()
     }
@@ -505,15 +597,17 @@ impl AttachmentStore for SqliteStore {
         incidents: &[IncidentId],
     ) -> Result<HashMap<IncidentId, BTreeMap<String, ContentDigest>>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        // What went out stands behind what came in: of two files with one name it is the later one.
         let rows = sqlx::query(
-            "SELECT i.incident, i.name, c.sha256, 0 AS way FROM incoming i JOIN content c ON c.id = i.content \
+            "SELECT i.incident, i.name, c.sha256, (SELECT towards = 'client' FROM reference r \
+               WHERE r.incident = i.incident AND r.peer = i.peer LIMIT 1) AS clients \
+             FROM incoming i JOIN content c ON c.id = i.content \
              WHERE i.peer = ?1 AND i.incident IN (SELECT value FROM json_each(?2)) AND (i.state <> 'arrived' \
-               OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = i.name)) \
+               OR EXISTS (SELECT 1 FROM attachment a WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name))) \
              UNION ALL \
-             SELECT o.incident, coalesce(o.told_as, a.name), c.sha256, 1 FROM outgoing o JOIN attachment a ON a.id = o.attachment \
-             JOIN content c ON c.id = o.content \
-             WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY way",
+             SELECT o.incident, coalesce(o.told_as, a.name), c.sha256, (SELECT towards = 'upstream' FROM reference r \
+               WHERE r.incident = o.incident AND r.peer = o.peer LIMIT 1) \
+             FROM outgoing o JOIN attachment a ON a.id = o.attachment JOIN content c ON c.id = o.content \
+             WHERE o.peer = ?1 AND o.incident IN (SELECT value FROM json_each(?2)) ORDER BY clients",
         )
         .bind(peer.as_str())
         .bind(to_json(incidents))
@@ -522,7 +616,11 @@ impl AttachmentStore for SqliteStore {
         let mut files: HashMap<IncidentId, BTreeMap<String, ContentDigest>> = HashMap::new();
         for row in rows {
             let Ok(sha256) = row.try_get::<&str, _>(2)?.parse() else { continue };
-            files.entry(IncidentId(row.try_get(0)?)).or_default().insert(row.try_get(1)?, sha256);
+            let of_incident = files.entry(IncidentId(row.try_get(0)?)).or_default();
+            let name: String = row.try_get(1)?;
+            // The upstream's come first, at both sites.
+            let name = if of_incident.contains_key(&name) { name_of_clients(&name) } else { name };
+            of_incident.insert(name, sha256);
         }
         Ok(files)
     }
@@ -548,13 +646,30 @@ impl AttachmentStore for SqliteStore {
         .await
     }
 
+    async fn failed_files(&self, incident: IncidentId, peer: &Alias) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        let names = sqlx::query_scalar(
+            "SELECT coalesce(o.told_as, a.name) FROM outgoing o JOIN attachment a ON a.id = o.attachment \
+             WHERE o.state = 'failed' AND o.incident = ? AND o.peer = ?",
+        );
+        Ok(names.bind(incident.0).bind(peer.as_str()).fetch_all(&mut *connection).await?)
+    }
+
+    async fn retry_files(&self, incident: Option<IncidentId>, who: &str, at: Timestamp) -> Result<u64, StoreError> {
+        let who = who.to_owned();
+        self.in_transaction(CrashPoint::AttachmentDecided, move |connection| {
+            Box::pin(retry(connection, incident, who, at))
+        })
+        .await
+    }
+
     async fn transfers(&self, incident: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         let mut connection = self.readers.acquire().await?;
         let rows = sqlx::query(
             "SELECT a.name, o.peer, 'to', o.state, o.reason, c.received, coalesce(c.bytes, a.bytes) FROM outgoing o \
              JOIN attachment a ON a.id = o.attachment LEFT JOIN content c ON c.id = o.content WHERE o.incident = ?1 \
              UNION ALL \
-             SELECT i.name, i.peer, 'from', i.state, i.reason, c.received, c.bytes FROM incoming i \
+             SELECT coalesce(i.kept_as, i.name), i.peer, 'from', i.state, i.reason, c.received, c.bytes FROM incoming i \
              JOIN content c ON c.id = i.content WHERE i.incident = ?1 LIMIT ?2",
         )
         .bind(incident.0)

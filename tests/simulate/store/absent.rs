@@ -74,6 +74,14 @@ impl AttachmentStore for Store {
         no_files()
     }
 
+    async fn failed_files(&self, _: IncidentId, _: &Alias) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn retry_files(&self, _: Option<IncidentId>, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn transfers(&self, _: IncidentId) -> Result<Vec<Transfer>, StoreError> {
         Ok(Vec::new())
     }

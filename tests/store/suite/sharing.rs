@@ -185,7 +185,20 @@ pub async fn a_file_of_ours_goes_to_each_peer_once_and_not_back_to_its_own(bench
     assert_eq!((uploads.len(), uploads[0].exchange, &uploads[0].sha256), (1, exchange(2), &note.sha256));
     assert_eq!(store.uploads(&client(), 0, 10).await.unwrap(), []);
     let offered = store.offered(&peer(), exchange(2), &note.sha256).await.unwrap().unwrap();
-    assert_eq!((offered.id, offered.bytes), (uploads[0].id, 4));
+    assert_eq!((offered.id, offered.bytes, offered.active), (uploads[0].id, 4, true));
+
+    // Nothing moves while the exchange is switched off.
+    let mut other = bench.other().await;
+    other.set(incident, "active", Some("0")).await;
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);
+    assert!(!store.offered(&peer(), exchange(2), &note.sha256).await.unwrap().unwrap().active);
+    assert!(!store.expected(&client(), exchange(1), &note.sha256).await.unwrap().unwrap().active);
+    let later = Incoming { note: self::note("later", b"later"), refused: None, at: at(1) };
+    announced(&store, incident, &client(), 2, vec![later]).await;
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap(), []);
+    other.set(incident, "active", Some("1")).await;
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap().len(), 1);
 }
 
 pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Bench) {
@@ -214,6 +227,50 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     }
     let names: Vec<_> = load(&store, incident).await.announced.into_iter().map(|one| one.note.name).collect();
     assert_eq!(names, ["sent"]);
+
+    // What was given up is decided about and awaited once more, when somebody says so.
+    announced(&store, incident, &client(), 4, taken(&note("lost", b"lost"))).await;
+    let awaited = store.downloads(&client(), 0, 10).await.unwrap().remove(0);
+    store.given_up(awaited.id, "in vain".into(), at(3)).await.unwrap();
+    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), ["failed"]);
+    let other = deposited(&store, "edge-2").await;
+    assert_eq!(store.retry_files(Some(other), "operator anna", at(4)).await.unwrap(), 0);
+    assert_eq!(store.retry_files(None, "operator anna", at(4)).await.unwrap(), 2);
+    assert_eq!(store.retry_files(Some(incident), "operator anna", at(4)).await.unwrap(), 0, "said twice");
+    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), [""; 0]);
+    let due = store.due_attachments(10).await.unwrap();
+    assert_eq!((due.len(), due[0].name.as_str()), (1, "failed"));
+    assert_eq!(store.downloads(&client(), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(told(&store, incident, "operation_retried").await, 2);
+}
+
+pub async fn a_file_of_a_peers_takes_the_place_of_no_other_site_s(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let arrives = async |from: &Alias, seq: u64, name: &str, content: &[u8]| {
+        announced(&store, incident, from, seq, taken(&note(name, content))).await;
+        for one in store.downloads(from, 0, 10).await.unwrap() {
+            store.append(one.content, 0, content.to_vec(), at(1)).await.unwrap();
+        }
+    };
+    let apart = |content: &[u8]| format!("core-{}.gz", &ContentDigest::of(content).as_str()[..8]);
+    let names = async || {
+        let all = store.attachments(incident).await.unwrap();
+        all.into_iter()
+            .map(|one| (one.name, matches!(one.state, AttachmentState::Stored { bytes: 5, .. })))
+            .collect::<Vec<_>>()
+    };
+    arrives(&client(), 1, "core.gz", b"first").await;
+    arrives(&peer(), 1, "core.gz", b"other").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), true)]);
+    assert_eq!(told(&store, incident, "conflict_found").await, 1);
+    // Its next content follows it there; the same content is no other file.
+    arrives(&peer(), 2, "core.gz", b"longer").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), false)]);
+    arrives(&peer(), 3, "core.gz", b"first").await;
+    arrives(&client(), 2, "core.gz", b"again").await;
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), true)]);
+    assert_eq!(told(&store, incident, "conflict_found").await, 1);
 }
 
 pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again(bench: &dyn Bench) {

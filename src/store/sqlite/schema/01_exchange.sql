@@ -216,6 +216,7 @@ CREATE INDEX outgoing_incident ON outgoing (incident);
 CREATE INDEX outgoing_content ON outgoing (content);
 CREATE INDEX outgoing_due ON outgoing (id) WHERE state = 'due';
 CREATE INDEX outgoing_ready ON outgoing (peer, id) WHERE state = 'ready';
+CREATE INDEX outgoing_failed ON outgoing (incident) WHERE state = 'failed';
 CREATE INDEX outgoing_exchange ON outgoing (peer, exchange);
 
 -- What a peer has announced.
@@ -230,10 +231,12 @@ CREATE TABLE incoming (
   state      TEXT NOT NULL CHECK (state IN ('awaited', 'arrived', 'refused', 'failed')),
   reason     TEXT,
   tries      INTEGER NOT NULL DEFAULT 0,                      -- times that the whole had another digest
+  kept_as    TEXT,                                            -- the name that it has here, where `name` is another file's
   UNIQUE (incident, peer, name)
 ) STRICT;
 CREATE INDEX incoming_content ON incoming (content);
 CREATE INDEX incoming_awaited ON incoming (peer, id) WHERE state = 'awaited';
+CREATE INDEX incoming_failed ON incoming (incident) WHERE state = 'failed';
 CREATE INDEX incoming_exchange ON incoming (peer, exchange);
 
 -- A file that is there goes to every peer of its incident but the one that it came from. The new row has a higher number,
