@@ -11,8 +11,10 @@ use super::operation::{Changes, Operation, OperationKind};
 use super::ownership::Field;
 use super::phase::{Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
+use super::state::CaseState;
 
-/// The number of our last operation that set each field, or gave the case into other hands; 0 before the first.
+/// The number of our last operation that set each field, gave the case into other hands, or asked its customer for an answer; 0
+/// before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Touched {
@@ -22,6 +24,7 @@ pub struct Touched {
     expected_resolution: u64,
     holder: u64,
     cancel: u64,
+    asked: u64,
 }
 
 impl Touched {
@@ -49,6 +52,14 @@ impl Touched {
         if changes.expected_resolution.is_some() {
             self.expected_resolution = seq;
         }
+        if changes.milestones.iter().any(|one| one.state() == Some(CaseState::InputRequested)) {
+            self.asked = seq;
+        }
+    }
+
+    /// Whether an operation of ours after this one asked the customer for an answer.
+    pub fn asks_after(&self, seq: u64) -> bool {
+        self.asked > seq
     }
 
     /// Whether an operation of ours after this one gave the case into other hands.

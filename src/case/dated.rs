@@ -11,8 +11,9 @@ use super::phase::PhaseGroup;
 use super::state::CaseState;
 
 /// Adds the milestone of a state that the operation leads to and that is not the last one told. It is the peer's, where that
-/// one moved the case and does not tell how. It is our own, where what both sites did at once leaves a state, and we are the
-/// site above, which `decides`: the other one comes to know it with the decision.
+/// one moved the case and never tells how: one that does has told it before, or tells it yet, and what was made up for it here
+/// would stay unknown there. It is our own, where what both sites did at once leaves a state, and we are the site above, which
+/// `decides`: the other one comes to know it with the decision.
 pub fn dated(record: &Incident, merged: Merged, arrival: Arrival<'_>, decides: bool) -> Merged {
     let edit = &merged.edit;
     let told: Vec<Milestone> =
@@ -22,10 +23,15 @@ pub fn dated(record: &Incident, merged: Merged, arrival: Arrival<'_>, decides: b
     let is_moved = phase.group() != record.work.phase.group();
     let tells = edit.milestones.iter().any(|one| one.state().is_some());
     let contested = merged.conflicts.iter().any(|one| matches!(one.field, Field::Phase | Field::CompletionCode));
-    let theirs = is_moved && !tells && !contested;
-    let within = if theirs { Some(CaseState::Reopened) } else { state_within(&told) };
+    let is_unsaid = is_moved && !tells && !contested;
+    // What it told came in an exchange; what was made up for it did not.
+    let is_telling = told.iter().any(|one| one.origin.as_ref() == Some(arrival.peer) && one.came_in.is_some());
+    let theirs = is_unsaid && !is_telling;
+    let last = last_state(&told);
+    let is_elsewhere = last.is_none_or(|last| last.group() != phase.group());
+    let within = if is_unsaid && is_elsewhere { Some(CaseState::Reopened) } else { state_within(&told) };
     let state = CaseState::of(phase, code, within);
-    let is_told = match last_state(&told) {
+    let is_told = match last {
         Some(last) => last == state,
         None => !is_moved && phase.group() == PhaseGroup::Resolution,
     };
@@ -89,6 +95,25 @@ mod tests {
             let said_again = in_phase(Phase::Close, vec![told(2, 2, CaseState::Completed)]);
             assert_eq!(added(&said_again, closes(vec![]), decides), None, "a remark on a case that is over");
         }
+    }
+
+    #[test]
+    fn for_a_peer_that_tells_nothing_is_made_up() {
+        let theirs = |number, n, state| {
+            let came_in = Some(ExchangeId::from_bytes([7; 16]));
+            Milestone { origin: Some(peer()), came_in, ..told(number, n, state) }
+        };
+        let reopens =
+            Merged { edit: Edit { phase: Some(Phase::InitialSupport), ..Edit::default() }, ..Merged::default() };
+        let (completed, reopened) = (told(1, 2, CaseState::Completed), theirs(2, 3, CaseState::Reopened));
+        let held = theirs(3, 4, CaseState::OnHold);
+        let record = in_phase(Phase::Close, vec![completed.clone(), reopened.clone(), held]);
+        for decides in [true, false] {
+            assert_eq!(added(&record, reopens.clone(), decides), None, "it said before that it is on hold");
+        }
+        let record = in_phase(Phase::InitialSupport, vec![completed, reopened, told(4, 4, CaseState::InputRequested)]);
+        assert_eq!(added(&record, closes(vec![]), false), None, "the milestone of its decision is on its way");
+        assert_eq!(added(&record, closes(vec![]), true), Some((true, CaseState::Completed)), "we say how it stands");
     }
 
     #[test]

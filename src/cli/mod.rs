@@ -210,6 +210,13 @@ pub async fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches();
     let (cli, json) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches)))) {
         Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() && asks_for_json() => {
+            let text = error.render().to_string();
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let told = lines.join("; ");
+            print::err(&Failure::said(Exit::Usage, told.strip_prefix("error: ").unwrap_or(&told)).show_json());
+            return Exit::Usage.into();
+        }
         Err(error) => {
             // Help goes to standard output and is no failure. Where nothing can be printed, the code still tells.
             let _ = error.print();
@@ -224,6 +231,11 @@ pub async fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The same of a command line that does not read.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 /// Whether the command was asked for JSON; what it fails with is told alike.

@@ -48,6 +48,7 @@ pub use page_key::{PageKeyFault, page_key};
 pub use problems::{Problem, Problems};
 pub use settings::Settings;
 pub use source::Place;
+pub use units::show_duration;
 
 impl Settings {
     /// Reads the file and the secrets that it names, and checks everything, on the disk as well: inboxes must be writable,

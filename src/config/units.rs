@@ -23,7 +23,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// The duration in the largest unit that fits without a rest.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let (amount, unit) = largest(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &TIMES);
     format!("{amount}{unit}")
 }

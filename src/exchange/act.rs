@@ -67,21 +67,6 @@ impl Engine {
         self.edit(&incident, edit, Action::StateChanged, &request.operator, detail).await
     }
 
-    /// The customer has answered, by a page or a mail perhaps: a case that waited for it is in process again. Says whether
-    /// it had waited.
-    pub async fn answered(&self, id: IncidentId, who: &str) -> Result<bool, EngineError> {
-        if self.incident(id).await?.state() != CaseState::InputRequested {
-            return Ok(false);
-        }
-        let request = WorkRequest { operator: who.to_owned(), ..WorkRequest::default() };
-        match self.act(id, CaseAction::Process, &request).await {
-            Ok(_) => Ok(true),
-            // Somebody else went on with it at the same moment.
-            Err(EngineError::Refused(_)) => Ok(false),
-            Err(other) => Err(other),
-        }
-    }
-
     /// Facts of a case that both sites shall know.
     /// `revision` is the one that it was decided on, where that matters.
     pub async fn reach(

@@ -16,8 +16,9 @@ use crate::case::evidence::Travelled;
 use crate::case::hide::is_ours_hidden;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
-    Incident, IncidentId, Leg, Meeting, Merged, Operation, OperationKind, Phase, Shadow, Standing, Submission, Towards,
-    TransactionId, Winner, Work, apply, completed, dated, depends_on_record, legal, told,
+    Incident, IncidentId, Leg, Meeting, Merged, Milestone, Operation, OperationKind, Phase, Shadow, Standing,
+    Submission, Towards, TransactionId, Winner, Work, apply, completed, dated, depends_on_record, last_move, legal,
+    told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -314,11 +315,7 @@ impl Engine {
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
         };
         let mut merged = self.resumed(one, record, self.complete(one, work, merged));
-        if record.is_some_and(|record| record.state() == CaseState::InputRequested)
-            && !is_superseded
-            && merged.edit.phase.is_none()
-            && may_answer(&one.record.leg, &one.operation)
-        {
+        if record.is_some_and(|record| waits_for_this(one, record)) && !is_superseded && merged.edit.phase.is_none() {
             merged.edit.milestones.push(thaw(arrival));
         }
         // How a case that is given back ended there is no word on how it stands here.
@@ -573,6 +570,20 @@ impl Engine {
 /// Whether this is the site above, whose word on a contested field counts.
 fn decides(one: &Arriving) -> bool {
     one.record.leg.towards() == Towards::Client
+}
+
+/// Whether the case waits for its customer, and the operation was made by one who knew so: what was said before is no answer.
+fn waits_for_this(one: &Arriving, record: &Incident) -> bool {
+    if record.state() != CaseState::InputRequested {
+        return false;
+    }
+    let asked = record.milestones.iter().filter(|one| one.state() == Some(CaseState::InputRequested));
+    let is_sent = |asked: &Milestone| {
+        asked.origin.as_ref() == Some(&one.key.peer) || asked.position <= one.record.shadow.milestones
+    };
+    last_move(asked).is_some_and(is_sent)
+        && !one.seen.is_some_and(|seen| one.record.touched.asks_after(seen))
+        && may_answer(&one.record.leg, &one.operation)
 }
 
 /// Whether the case has its ID from this operation: an Accept also takes a case back that has one.

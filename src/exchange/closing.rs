@@ -1,7 +1,7 @@
 //! Cases that stayed resolved for long enough are closed (M-06), in two steps: they are found and queued, each once for each
 //! time that it was resolved; and the queue is worked off, so that each close travels as its operation.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::{Decision, Engine, EngineError};
 use crate::case::reminder::Round;
 use crate::case::{Action, CaseType, Edit, HistoryLine, IncidentId};
+use crate::config::show_duration;
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::protocol::operator::WorkRequest;
@@ -20,8 +21,15 @@ use crate::telemetry::{CrashPoint, crash_point, discreet};
 const PAGE: usize = 200;
 /// Times that the closing of one case is tried: with the pauses between them half a day.
 const TRIES: u32 = 16;
-/// A case whose people are asked first is looked at again then.
+/// A case whose people are asked first, or that does not read, is looked at again then.
 const AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What there is to know of cases before they are closed.
+struct Looked {
+    asked: HashSet<IncidentId>,
+    /// With the reason.
+    unreadable: HashMap<IncidentId, String>,
+}
 
 impl Engine {
     /// The first step: ends when all are queued.
@@ -39,7 +47,7 @@ impl Engine {
                 let page = self.store().resolved(&case_type.name, by, place, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 place = last.place;
-                let page = self.not_in_a_round(page).await?;
+                let page = self.to_be_closed(page, &mut answer).await?;
                 page.iter().for_each(|one| answer.add(told(one, case_type, after)));
                 if !dry_run {
                     self.store().queue_closings(page, now).await?;
@@ -70,9 +78,16 @@ impl Engine {
     async fn close_one(&self, one: &Closing) -> Result<Closed, EngineError> {
         // Reopened, closed by somebody, or by this very queue before the daemon died.
         let Some(revision) = one.revision else { return Ok(Closed::Overtaken) };
-        if !self.in_a_round(&[one.incident]).await?.is_empty() {
+        let later = |reason: String| {
             let at = self.now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
-            return Ok(Closed::Later(at, "its people are asked first, and its reminders close it".into()));
+            Ok(Closed::Later(at, reason))
+        };
+        let seen = self.look(&[one.incident]).await?;
+        if let Some(reason) = seen.unreadable.get(&one.incident) {
+            return later(reason.clone());
+        }
+        if seen.asked.contains(&one.incident) {
+            return later("its people are asked first, and its reminders close it".into());
         }
         match self.close_at(one, revision).await {
             Ok(()) => {
@@ -99,24 +114,47 @@ impl Engine {
         }
     }
 
-    /// Those of which nobody is asked: the others are closed by their reminders, after a notice.
-    async fn not_in_a_round(&self, page: Vec<Resolved>) -> Result<Vec<Resolved>, EngineError> {
+    /// Those of which nobody is asked: the others are closed by their reminders, after a notice. One that does not read is
+    /// found again by each run until it is corrected.
+    async fn to_be_closed(&self, page: Vec<Resolved>, answer: &mut JobAnswer) -> Result<Vec<Resolved>, EngineError> {
         let ids: Vec<IncidentId> = page.iter().map(|one| one.incident).collect();
-        let asked = self.in_a_round(&ids).await?;
-        Ok(page.into_iter().filter(|one| !asked.contains(&one.incident)).collect())
+        let seen = self.look(&ids).await?;
+        let mut found = Vec::with_capacity(page.len());
+        for one in page {
+            match seen.unreadable.get(&one.incident) {
+                Some(reason) => {
+                    let incident = one.incident.0;
+                    warn!(
+                        event = "job_case_failed",
+                        job = answer.job,
+                        incident,
+                        reason = &*discreet(reason),
+                        "a case could not be looked at"
+                    );
+                    answer.fail(incident, reason.clone());
+                }
+                None if seen.asked.contains(&one.incident) => {}
+                None => found.push(one),
+            }
+        }
+        Ok(found)
     }
 
-    /// The resolved cases of whose closing people are asked, here or at the other site, or have answered.
-    async fn in_a_round(&self, ids: &[IncidentId]) -> Result<HashSet<IncidentId>, EngineError> {
+    /// The resolved cases of whose closing people are asked, here or at the other site, or have answered; and those that do not
+    /// read.
+    async fn look(&self, ids: &[IncidentId]) -> Result<Looked, EngineError> {
+        let loaded = self.store().load(ids).await?;
+        let told = |(id, reason): (IncidentId, String)| (id, format!("the record does not read: {reason}"));
+        let unreadable = loaded.unreadable.into_iter().map(told).collect();
         let mut asked = HashSet::new();
-        for incident in self.store().load(ids).await?.incidents {
+        for incident in loaded.incidents {
             let round = Round::of(incident.state(), &incident.milestones);
             let is_known = round.is_some_and(|round| round.is_answered || !round.is_own());
             if is_known || self.settings().mail.is_some() && !self.store().parties(incident.id).await?.is_empty() {
                 asked.insert(incident.id);
             }
         }
-        Ok(asked)
+        Ok(Looked { asked, unreadable })
     }
 
     /// Closes the case if it still stands as it was found.
@@ -153,9 +191,8 @@ impl Engine {
 
 fn told(one: &Resolved, case_type: &CaseType, after: Duration) -> JobCase {
     let at = Timestamp::from_millisecond(one.place.at).unwrap_or_default();
-    let hours = after.as_secs_f64() / 3600.0;
-    let why =
-        format!("resolved since {}, and cases of type \"{}\" close after {hours} hours", one.since, case_type.name);
+    let span = show_duration(after);
+    let why = format!("resolved since {}, and cases of type \"{}\" close after {span}", one.since, case_type.name);
     let due = SignedDuration::try_from(after).ok().and_then(|after| at.checked_add(after).ok());
     JobCase { incident: one.incident.0, what: "close".into(), at: due.unwrap_or(at), why }
 }

@@ -125,6 +125,9 @@ pub struct CaseDetail {
     #[serde(rename = "messageWarnedSLAs")]
     #[schema(value_type = Vec<String>)]
     pub message_warned_slas: Vec<Uuid>,
+    /// The same SLAs, with their instants.
+    #[serde(default)]
+    pub slas: Vec<CaseSla>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub due_date_warning: Option<Timestamp>,
     pub marked_due_date_warning: bool,
@@ -136,6 +139,28 @@ pub struct CaseDetail {
     /// Left out where the caller may not view them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Vec<CaseDocument>>,
+}
+
+/// An SLA that counts for a case (M-08).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaseSla {
+    #[schema(value_type = String, format = "uuid")]
+    pub id: Uuid,
+    pub name: String,
+    /// `answer` or `solution`: what has to come in time.
+    pub goal: String,
+    /// The site that promised it, if it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// None while its clock stands still, and where nobody is to be warned.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub warns_at: Option<Timestamp>,
+    /// None while its clock stands still; once it is met it does so for good.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Timestamp>,
+    pub warned: bool,
+    pub missed: bool,
 }
 
 /// Something that happened to a case, once.

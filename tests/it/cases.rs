@@ -614,6 +614,30 @@ async fn m_11_documents_are_put_travel_are_viewed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn m_11_whoever_may_only_put_documents_learns_of_none_where_it_came_from() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let made = pair.partner.command(&["token", "new", "--json", "--owner", "uli", "--scope", "CASE_DOC_UPLOAD"]).json();
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    let put = |site: &Site| site.request("PUT", "/v1/cases/1/documents/photo.jpg").body("fan tray").send();
+    assert_eq!(put(&pair.end_user).await.unwrap().status(), 200);
+    eventually("the photo", || async {
+        let shown = pair.partner.get("/v1/cases/1").await.body;
+        (shown["documents"][0]["state"] == "stored").then_some(())
+    })
+    .await;
+    let known = hear(pair.partner.request("PUT", "/v1/cases/1/documents/photo.jpg").body("x")).await;
+    assert!(known.status == 409 && known.body["detail"].as_str().unwrap().contains("came from north"), "{known:?}");
+    let address = format!("http://127.0.0.1:{}/v1/cases/1/documents/photo.jpg", pair.wire.target_port());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = hear(client.put(address).bearer_auth(made["token"].as_str().unwrap()).body("x")).await;
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert_eq!((refused.status, detail), (409, "photo.jpg is not yours to replace; give yours another name"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn m_12_the_initiators_comments_are_told_apart_at_both_sites() {
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     pair.partner.start().await;
@@ -641,6 +665,28 @@ async fn m_12_the_initiators_comments_are_told_apart_at_both_sites() {
         (told == [("On it".to_owned(), false), ("It still beeps".to_owned(), true)]).then_some(())
     })
     .await;
+}
+
+/// The answer and what follows from it are one write: whoever dies behind it has both.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_12_a_case_goes_on_with_its_initiators_answer_wherever_the_daemon_dies() {
+    let mut site = Site::new("partner", &partner_config(free_port(), ROLES));
+    site.start().await;
+    assert_eq!(local(&site, "POST", "/v1/cases", json!({"details": "Fan"})).await.status, 200);
+    assert_eq!(local(&site, "POST", "/v1/cases/1/request-input", json!({})).await.status, 200);
+    site.stop().await;
+    site.crash_at("StoreWritten");
+    site.start().await;
+    let answer = json!({"text": "Slot 2", "operator": "olga"});
+    let lost = site.request("POST", "/v1/cases/1/initiator-comments").json(&answer).send().await;
+    assert!(lost.is_err(), "it died before it answered");
+    site.exited().await;
+    site.start().await;
+    let shown = hear(site.request("GET", "/v1/cases/1")).await.body;
+    assert_eq!((&shown["comments"][0]["text"], &shown["state"]), (&json!("Slot 2"), &json!("in_process")), "{shown}");
+    let told =
+        "SELECT count(*) FROM history WHERE action = 'state_changed' AND detail = 'input_requested -> in_process'";
+    assert_eq!(site.count(told).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -672,7 +718,13 @@ async fn a_16_readers_only_read_and_work_is_given_to_those_who_may_work() {
     ] {
         let refused = desk.ask(&admin, "PUT", &format!("/v1/cases/1/{path}"), Some(body)).await;
         assert_eq!(refused.status, 422, "{path}: {refused:?}");
-        assert!(refused.body["detail"].as_str().unwrap().contains("rita may not work on cases"), "{refused:?}");
+        assert!(
+            refused.body["detail"]
+                .as_str()
+                .unwrap()
+                .contains("no case can be given to rita, who lacks CASE_EDIT or CASE_PROCESS"),
+            "{refused:?}"
+        );
     }
     assert_eq!(desk.ask(&worker, "DELETE", "/v1/cases/1", None).await.status, 403, "unrestricted, but for deleting");
     assert_eq!(desk.ask(&reader, "GET", "/v1/cases/1", None).await, before, "nothing changed");
@@ -757,6 +809,26 @@ async fn a_52_owner_and_flag_send_nothing_and_what_was_looked_at_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_52_whoever_may_be_flagged_may_say_that_it_has_looked_and_puts_the_case_before_nobody() {
+    let (desk, [worker, reader]) = Desk::with_tokens([
+        &["--owner", "wim", "--scope", "CASE_VIEW", "--scope", "CASE_PROCESS"],
+        &["--owner", "rita", "--scope", "CASE_VIEW"],
+    ])
+    .await;
+    assert_eq!(local(&desk.site, "POST", "/v1/cases", json!({"details": "One"})).await.status, 200);
+    assert_eq!(local(&desk.site, "PUT", "/v1/cases/1/flags", json!({"users": ["wim"]})).await.status, 200);
+    let unread = async || hear(desk.site.request("GET", "/v1/cases/1")).await.body["flags"][0]["unread"].clone();
+    let (read, clear) = (json!({"read": true}), json!({"users": [], "read": true}));
+    for (token, body) in [(&reader, &read), (&worker, &clear)] {
+        let refused = desk.ask(token, "PUT", "/v1/cases/1/flags", Some(body.clone())).await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+        assert_eq!(unread().await, true, "nothing changed");
+    }
+    assert_eq!(desk.ask(&worker, "PUT", "/v1/cases/1/flags", Some(read)).await.status, 200);
+    assert_eq!(unread().await, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_53_a_deleted_case_is_hidden_and_what_comes_late_does_not_bring_it_back() {
     let pair = Pair::start(Plan { end_user: SUBMIT_ALL, ..Plan::default() }).await;
     let (north, partner) = (&pair.end_user, &pair.partner);
@@ -809,6 +881,8 @@ async fn the_commands_work_a_case_from_its_beginning_to_its_end() {
     for part in ["Fan tray 2 is loud", "Completed", "bert", "night shift", "40 %", "Screwed it down", "(initiator)"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    let usage = ["\"exit\": 2", "\"type\": \"about:blank\"", "invalid value 'nope' for '--state"];
+    site.command(&["case", "list", "--state", "nope", "--json"]).refused(2, &usage);
     let listed = site.command(&["case", "list", "--state", "completed", "--text", "fan"]).ok();
     assert!(listed.contains("CMpartner-1") && listed.contains("@night shift"), "{listed}");
     let activities = site.command(&["case", "activities", "1"]).ok();

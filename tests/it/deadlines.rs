@@ -193,6 +193,19 @@ async fn m_01_slas_that_were_warned_of_marks_of_the_due_date_and_documents_are_s
         assert_eq!(warned, [mend.as_str()], "the other one has hours left: {case}");
         assert_eq!(case["markedDueDateExceeded"], false, "{case}");
         assert_eq!(case["slaInstanceIds"].as_array().map(Vec::len), Some(2), "{case}");
+        let of = |name: &str| {
+            let all = case["slas"].as_array().unwrap();
+            all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{case}")).clone()
+        };
+        for (name, warned) in [("mend", true), ("some day", false)] {
+            let sla = of(name);
+            let told = (&sla["goal"], &sla["warned"], &sla["missed"]);
+            assert_eq!(told, (&json!("solution"), &json!(warned), &json!(false)), "{case}");
+            assert!(sla["warnsAt"].as_str() < sla["dueAt"].as_str() && sla["dueAt"].is_string(), "{case}");
+        }
+        let told = site.command(&["case", "show", "1"]).ok();
+        assert!(told.contains("mend: solution due 2") && told.contains(", warned of\n"), "{told}");
+        assert!(told.contains("some day: solution due 2") && told.contains(", warning at 2"), "{told}");
         let document = &case["documents"][0];
         assert_eq!(
             (&document["name"], &document["bytes"], &document["mediaType"]),
@@ -375,4 +388,74 @@ async fn m_06_a_resolved_case_is_closed_at_both_sites_by_a_close_and_a_reopened_
     let closed = "SELECT count(*) FROM history WHERE action = 'operation_applied' AND detail LIKE 'close%'";
     assert_eq!(pair.end_user.count(closed).await, 1);
     assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE state = 'completed'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_a_resolved_case_that_does_not_read_is_told_and_closed_once_it_does() {
+    let mut site = partner(BY_HAND);
+    site.start().await;
+    old_case(&site, "one").await;
+    promised(&site, 2).await;
+    site.execute(
+        "UPDATE incident SET phase = 'review', state_since = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') WHERE id = 1",
+    )
+    .await;
+    site.execute("UPDATE incident SET form = '{\"nonsense\": 1}' WHERE id = 1").await;
+    for dry_run in [true, false] {
+        let told = site.act("/v1/jobs/auto_close/run", json!({"dry_run": dry_run})).await;
+        assert_eq!((&told["found"], &told["failed"][0]["incident"]), (&json!(0), &json!(1)), "{told}");
+        assert!(told["failed"][0]["reason"].as_str().unwrap().contains("does not read"), "{told}");
+    }
+    site.execute("UPDATE incident SET form = '{}' WHERE id = 1").await;
+    let dry = site.act("/v1/jobs/auto_close/run", json!({"dry_run": true})).await;
+    assert!(dry["cases"][0]["why"].as_str().unwrap().ends_with("close after 1h"), "{dry}");
+    assert_eq!(site.act("/v1/jobs/auto_close/run", json!({})).await["found"], 1);
+    let closed = "SELECT count(*) FROM incident WHERE state = 'completed'";
+    eventually("the close", || async { (site.count(closed).await == 1).then_some(()) }).await;
+    site.stop().await;
+}
+
+/// One that was queued and does not read by then is tried again, however often that takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_a_queued_case_that_does_not_read_stays_queued() {
+    let mut site = partner(BY_HAND);
+    site.start().await;
+    old_case(&site, "one").await;
+    promised(&site, 2).await;
+    site.stop().await;
+    site.execute(
+        "UPDATE incident SET phase = 'review', state_since = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours') WHERE id = 1",
+    )
+    .await;
+    site.execute("UPDATE incident SET form = '{\"nonsense\": 1}' WHERE id = 1").await;
+    site.execute(
+        "INSERT INTO closing (incident, resolved_at, queued_at, next_at, attempts) \
+         SELECT id, state_since, state_since, 0, 99 FROM incident",
+    )
+    .await;
+    site.start().await;
+    let later = "SELECT count(*) FROM closing WHERE outcome IS NULL AND next_at > 0 AND reason LIKE '%does not read%'";
+    eventually("another try", || async { (site.count(later).await == 1).then_some(()) }).await;
+    assert!(!site.log().contains("auto_close_refused"), "nobody refused it");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_08_what_stands_still_only_later_by_a_wrong_clock_is_not_missed_before_it_is_due() {
+    let mut site = partner(BY_HAND);
+    site.start().await;
+    site.insert(0, 1).await;
+    promised(&site, 2).await;
+    // By the clock of a peer's, it was put on hold two hours from now; it is due in one.
+    site.execute(
+        "INSERT INTO milestone (incident, at, fact) \
+         VALUES (1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 hours'), '{\"state\":\"on_hold\"}')",
+    )
+    .await;
+    site.act("/v1/jobs/sla_check/run", json!({"dry_run": true})).await;
+    let due = "SELECT count(*) FROM deadline WHERE due_at > 1000 * unixepoch() AND stale = 0";
+    assert_eq!(site.count(due).await, 2, "both are still to come");
+    assert_eq!(site.get("/v1/cases/1").await.body["state"], "on_hold");
+    assert_eq!(site.get("/v1/cases?breached=true").await.body["cases"], json!([]));
+    site.stop().await;
 }

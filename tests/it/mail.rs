@@ -546,7 +546,8 @@ async fn r_05_a_request_is_reminded_of_three_times_announced_and_closed_and_an_a
     }
     assert!(bench.sent()[0].contains("Reminder 3 of 3"));
     // What the staff says is no answer; the customer's is.
-    engine.answered(id, ANNA).await.unwrap();
+    let by_anna = WorkRequest { operator: ANNA.into(), ..WorkRequest::default() };
+    engine.act(id, CaseAction::Process, &by_anna).await.unwrap();
     bench.hours(&engine, 100).await;
     assert!(bench.sent().iter().all(|subject| subject.contains("In Process")), "nothing is asked any more");
     engine.act(id, CaseAction::RequestInput, &by_bert()).await.unwrap();

@@ -103,6 +103,7 @@ pub async fn flag(
         return Err(ProblemType::Form.with("give `users`, or `read`").into());
     }
     if let Some(users) = request.users {
+        need(&caller, Permission::Edit, "to put a case before people")?;
         door.engine.flag_case(&call, users).await?;
         // That was decided on the revision; what follows from it is another one.
         call.revision = None;

@@ -8,11 +8,12 @@ use utoipa::OpenApi;
 use crate::api::Door;
 use crate::case::Code;
 use crate::case::Permission::{self, *};
+use crate::exchange::WORK;
 
 /// Reading a case takes one of these; the last three narrow what is seen.
 const SEE: &[Permission] = &[View, ViewMine, ViewAssigned, ViewUnassigned];
 /// There is no permission for claiming: who may edit a case or take it into process may claim it.
-const CLAIM: &[Permission] = &[Edit, Process];
+const CLAIM: &[Permission] = WORK;
 
 macro_rules! endpoints {
     (@code -) => { None };
@@ -113,7 +114,7 @@ endpoints! {
     Relate = put "/v1/cases/{id}/relation" ::edit::relate,
         &[Permission::Edit], Updated, "relate a case to the one that it came from";
     Owner = put "/v1/cases/{id}/owner" ::people::owner, &[Permission::Edit], Updated, "say who answers for a case";
-    Flags = put "/v1/cases/{id}/flags" ::edit::flag, &[Permission::Edit], Updated, "put a case before people";
+    Flags = put "/v1/cases/{id}/flags" ::edit::flag, WORK, Updated, "put a case before people (CASE_EDIT), or note that one has looked";
     Solutions = get "/v1/solutions" ::definitions::solutions, &[DefView], -, "the solutions of this site";
     Processes = get "/v1/processes" ::definitions::processes, &[DefView], -, "the processes, each with its solution";
     CaseTypes = get "/v1/case-types" ::definitions::case_types,

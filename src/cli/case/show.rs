@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{CaseAnswer, Failure, Local, Method, Target, Told, print, who};
 use crate::cli::print::{Column, Table, safe, safe_lines, time};
-use crate::protocol::cases::{CaseActivities, CaseDetail, FlagRequest};
+use crate::protocol::cases::{CaseActivities, CaseDetail, CaseSla, FlagRequest};
 
 /// Of `show` and `activities`.
 #[derive(Debug, Args)]
@@ -49,8 +49,23 @@ pub async fn activities(local: &Local, Arguments { target }: Arguments) -> Resul
     print::out(&table.render(print::width()))
 }
 
-fn due(at: Timestamp, stands_still: bool) -> String {
-    format!("{}{}", time(at), if stands_still { " (its clock stands still)" } else { "" })
+fn due(at: Timestamp, stands_still: bool, is_missed: bool) -> String {
+    let missed = if is_missed { ", missed" } else { "" };
+    format!("{}{missed}{}", time(at), if stands_still { " (its clock stands still)" } else { "" })
+}
+
+fn sla(one: &CaseSla) -> String {
+    let due = match one.due_at {
+        Some(at) => format!("{} due {}", one.goal, time(at)),
+        None => format!("{}, its clock stands still", one.goal),
+    };
+    let how = match (one.missed, one.warned, one.warns_at) {
+        (true, ..) => ", missed".to_owned(),
+        (false, true, _) => ", warned of".to_owned(),
+        (false, false, Some(at)) => format!(", warning at {}", time(at)),
+        (false, false, None) => String::new(),
+    };
+    format!("{}: {due}{how}", one.name)
 }
 
 fn shown(case: &CaseDetail) -> String {
@@ -97,13 +112,16 @@ fn shown(case: &CaseDetail) -> String {
             }),
         ),
         ("came from", row.case_relation.as_ref().map(|one| format!("{}: {}", one.display_id, one.details))),
-        ("due", row.due_date.map(|at| due(at, row.due_date_stands_still))),
+        ("due", row.due_date.map(|at| due(at, row.due_date_stands_still, case.marked_due_date_exceeded))),
         ("stored", Some(time(row.created_at))),
     ];
     for (name, value) in fields {
         if let Some(value) = value {
             text.push_str(&format!("  {name:<20} {}\n", safe(&value)));
         }
+    }
+    for one in &case.slas {
+        text.push_str(&format!("  {:<20} {}\n", "SLA", safe(&sla(one))));
     }
     if !row.active {
         text.push_str("  (deleted from the lists)\n");

@@ -3,7 +3,7 @@
 use super::spool::SpoolFault;
 use super::{CaseCall, Spool};
 use crate::case::text::line;
-use crate::case::{Action, IncidentId};
+use crate::case::{Action, IncidentId, Permission};
 use crate::exchange::work::{action, check_revision, form, stale};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::ProblemType;
@@ -63,6 +63,9 @@ impl Engine {
                 self.case_answer(call.case).await
             }
             Put::Gone => Err(ProblemType::Busy.with("the file was replaced at the same moment; send it again").into()),
+            Put::Foreign(_) if !call.may.allow(Permission::DocView) => {
+                Err(action(format!("{name} is not yours to replace; give yours another name")))
+            }
             Put::Foreign(Some(peer)) => Err(action(format!("{name} came from {peer}; give yours another name"))),
             Put::Foreign(None) => {
                 Err(action(format!("{name} is still to come with its bundle; give yours another name")))

@@ -25,6 +25,7 @@ use crate::protocol::cases::CaseAnswer;
 use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
 
 pub use documents::Download;
+pub use people::WORK;
 pub use spool::Spool;
 
 /// A person's call on one case.

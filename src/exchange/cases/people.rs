@@ -9,10 +9,12 @@ use crate::exchange::work::{form, stale};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
 
+/// Whoever has one of these may work on a case, be its owner, and have it put before them.
+pub const WORK: &[Permission] = &[Permission::Edit, Permission::Process];
+
 impl Engine {
     /// Refuses to give work to whoever may only look. Of people without a token nothing is known.
     pub(super) fn check_may_work<'u>(&self, users: impl IntoIterator<Item = &'u UserName>) -> Result<(), EngineError> {
-        const WORK: [Permission; 2] = [Permission::Edit, Permission::Process];
         let settings = self.settings();
         for user in users {
             let mut theirs = settings
@@ -23,9 +25,12 @@ impl Engine {
                     _ => None,
                 })
                 .peekable();
-            if theirs.peek().is_some() && !theirs.any(|one| settings.permissions(one).allow_one(&WORK)) {
-                let work = WORK.map(Permission::as_str).join(" or ");
-                return Err(form(format!("{user} may not work on cases; a role with {work} would let them")));
+            if theirs.peek().is_some() && !theirs.any(|one| settings.permissions(one).allow_one(WORK)) {
+                let work: Vec<&str> = WORK.iter().map(|one| one.as_str()).collect();
+                let work = work.join(" or ");
+                return Err(form(format!(
+                    "no case can be given to {user}, who lacks {work}; give them a role with it"
+                )));
             }
         }
         Ok(())

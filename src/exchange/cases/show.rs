@@ -1,13 +1,16 @@
 //! Everything about one case, as far as the caller may view it.
 
+use jiff::Timestamp;
+
 use super::{Found, list};
 use crate::case::deadline::{Deadline, DeadlineKind};
 use crate::case::{
-    Action, Attachment, AttachmentState, Comment, DueDate, HistoryLine, IncidentId, Milestone, case_name, case_type,
+    Action, Attachment, AttachmentState, CaseState, Comment, DueDate, HistoryLine, IncidentId, Instants, Milestone,
+    case_name, case_type,
 };
 use crate::exchange::work::action;
 use crate::exchange::{Engine, EngineError};
-use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone, CaseRow};
+use crate::protocol::cases::{CaseComment, CaseDetail, CaseDocument, CaseMilestone, CaseRow, CaseSla};
 use crate::store::Seen;
 
 impl Engine {
@@ -47,6 +50,7 @@ impl Engine {
             process_name: case_type.map(|one| one.process.clone()),
             sla_instance_ids: counts(DeadlineKind::Sla).map(|one| one.id).collect(),
             message_warned_slas: counts(DeadlineKind::Sla).filter(warned).map(|one| one.id).collect(),
+            slas: counts(DeadlineKind::Sla).map(|one| sla(one, milestones, state, self.now())).collect(),
             due_date_warning: due.and_then(|due| due.warns_at),
             marked_due_date_warning: due_warned,
             marked_due_date_exceeded: exceeded,
@@ -106,6 +110,22 @@ fn comment(comment: Comment) -> CaseComment {
         initiator: comment.initiator,
         deleted: comment.deleted,
         origin: comment.origin.map(|origin| origin.to_string()),
+    }
+}
+
+fn sla(one: &Deadline, milestones: &[Milestone], state: CaseState, now: Timestamp) -> CaseSla {
+    let Instants { warns_at, due_at } = one.instants(milestones, state);
+    let (warned, violated) = one.passed(milestones);
+    CaseSla {
+        id: one.id,
+        name: one.name.clone(),
+        goal: one.goal.as_str().to_owned(),
+        origin: one.origin.as_ref().map(ToString::to_string),
+        warns_at,
+        due_at,
+        warned,
+        // Also before the job comes to note it.
+        missed: violated || due_at.is_some_and(|at| at <= now),
     }
 }
 

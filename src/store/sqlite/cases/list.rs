@@ -480,11 +480,9 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
             sql.push(")");
         }
         Condition::Marked(alarm) => {
-            sql.push("i.").push(alarm.column()).push(" = 1");
-            if let Alarm::AboutToBreach(_) = alarm {
-                sql.push(" AND ");
-                push(sql, &Condition::Alarm(*alarm), leader, query);
-            }
+            // The mark was made when the case changed, and what it tells of may be still to come.
+            sql.push("i.").push(alarm.column()).push(" = 1 AND ");
+            push(sql, &Condition::Alarm(*alarm), leader, query);
         }
         Condition::Unmarked(alarm) => {
             let (Alarm::Breached(now) | Alarm::AboutToBreach(now)) = alarm;
