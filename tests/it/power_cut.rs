@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::Row;
 
-use crate::support::caller::{Caller, SECOND_CLIENT, create, second_client, update};
+use crate::support::caller::{Caller, SECOND_CLIENT, create, exchange, second_client, update};
 use crate::support::disk::Disk;
 use crate::support::pair::{ACCEPT_ALL, SUBMIT_ALL, end_user_config, partner_config};
 use crate::support::wire::free_port;
@@ -151,6 +151,27 @@ impl Scene {
             assert_eq!(there.get(event), Some(incident), "{event} was acknowledged");
         }
         let creates = self.observer.creates.lock().unwrap().clone();
+        let updates = self.observer.updates.lock().unwrap().clone();
+        // In the store, before anything is sent again: what was lost would be taken as new.
+        let store = self.partner.store().await;
+        let rows = sqlx::query(
+            "SELECT r.exchange, i.id, coalesce(i.solution, '') FROM reference r JOIN incident i ON i.id = r.incident \
+             WHERE r.peer = 'south'",
+        );
+        let rows = rows.fetch_all(&store).await.unwrap();
+        store.close().await;
+        let there: std::collections::HashMap<String, (i64, String)> =
+            rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        for (number, transaction) in &creates {
+            let incident = there.get(&exchange(*number)).map(|(incident, _)| incident.to_string());
+            assert_eq!(incident.as_ref(), Some(transaction), "create {number} was acknowledged");
+        }
+        for (number, seq, text) in &updates {
+            // Each update writes over the one before, and a later one may stand there that nobody heard of.
+            let (_, solution) = &there[&exchange(*number)];
+            let stands = solution.rsplit('-').next().and_then(|seq| seq.parse::<u64>().ok());
+            assert!(stands >= Some(*seq), "{text} was acknowledged, and there is {solution:?}");
+        }
         for page in creates.chunks(500) {
             let again: Vec<Value> = page.iter().map(|(number, _)| create(*number)).collect();
             let reply = self.caller.post(json!(again)).await;
@@ -158,7 +179,6 @@ impl Scene {
                 assert_eq!(result["transaction"], json!(transaction), "create {number}: {result}");
             }
         }
-        let updates = self.observer.updates.lock().unwrap().clone();
         for page in updates.chunks(500) {
             let again: Vec<Value> = page.iter().map(|(number, seq, text)| update(*number, *seq, text)).collect();
             let reply = self.caller.post(json!(again)).await;
@@ -176,12 +196,12 @@ impl Scene {
         })
         .await;
         for site in [&self.end_user, &self.partner] {
-            eventually("empty outboxes", || async {
-                let outbox = site.get("/v1/outbox").await.body;
-                let ours = outbox["entries"]
-                    .as_array()
-                    .map_or(0, |all| all.iter().filter(|entry| entry["peer"] != "south").count());
-                (ours == 0).then_some(())
+            // Nobody fetches what waits for the second client.
+            eventually("nothing queued", || async {
+                let peers = site.get("/v1/status").await.body["peers"].clone();
+                let queued = |peer: &Value| (peer["alias"] != "south").then(|| peer["queued"].as_u64().unwrap());
+                let queued: Vec<u64> = peers.as_array().unwrap().iter().filter_map(queued).collect();
+                (queued == [0]).then_some(())
             })
             .await;
             let parked = site.get("/v1/parked").await.body;
