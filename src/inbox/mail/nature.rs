@@ -56,6 +56,7 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
         || has_precedence(&["auto_reply", "auto-reply"])
         || has(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply"])
         || is_automatic(&subject)
+        || is_daemon(from)
     {
         return Nature::Program;
     }

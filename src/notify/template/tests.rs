@@ -136,7 +136,8 @@ fn r_08_templates_with_faults_are_named_with_line_and_column() {
                  {% else %}none{% endfor %}{% for n in range(2) %}{{ n }}{% endfor %}\
                  {% for g in comments|groupby('author') %}{{ g.grouper }}{% endfor %}\
                  {% set c = case %}{% set d = c.device %}{{ c.id }}{% if d %}{{ d }}{% endif %}{{ links|length }}\
-                 {% for c in comments %}{{ c.text }}{% endfor %}{% set last = comments|last %}{{ last.author }}";
+                 {% for c in comments %}{{ c.text }}{% endfor %}{% if comments %}{% set last = comments|last %}\
+                 {{ last.author }}{% endif %}";
     fs::write(dir.path().join("en/comment.txt"), sound).unwrap();
     // And what lies beside them.
     fs::write(dir.path().join("README.txt"), "ours").unwrap();
