@@ -352,15 +352,22 @@ async fn retry(
     who: String,
     at: Timestamp,
 ) -> Result<u64, StoreError> {
+    /// Files of one call, each way.
+    const LIMIT: i64 = 10_000;
     let mut count = 0;
+    // What was closed is left alone, unless it is asked for by its number.
     for statement in [
-        "UPDATE outgoing SET state = 'due', reason = NULL WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) \
+        "UPDATE outgoing SET state = 'due', reason = NULL WHERE id IN (SELECT o.id FROM outgoing o \
+           WHERE o.state = 'failed' AND (o.incident = ?1 OR ?1 IS NULL AND EXISTS (SELECT 1 FROM reference r \
+             WHERE r.peer = o.peer AND r.exchange = o.exchange AND r.standing NOT IN ('closed', 'rejected'))) LIMIT ?2) \
          RETURNING incident, peer, (SELECT name FROM attachment WHERE id = attachment), 'to'",
-        "UPDATE incoming SET state = 'awaited', reason = NULL, tries = 0 \
-         WHERE state = 'failed' AND (?1 IS NULL OR incident = ?1) RETURNING incident, peer, name, 'from'",
+        "UPDATE incoming SET state = 'awaited', reason = NULL, tries = 0 WHERE id IN (SELECT i.id FROM incoming i \
+           WHERE i.state = 'failed' AND (i.incident = ?1 OR ?1 IS NULL AND EXISTS (SELECT 1 FROM reference r \
+             WHERE r.peer = i.peer AND r.exchange = i.exchange AND r.standing NOT IN ('closed', 'rejected'))) LIMIT ?2) \
+         RETURNING incident, peer, name, 'from'",
     ] {
         let rows: Vec<(i64, String, String, String)> =
-            sqlx::query_as(statement).bind(incident.map(|id| id.0)).fetch_all(&mut *connection).await?;
+            sqlx::query_as(statement).bind(incident.map(|id| id.0)).bind(LIMIT).fetch_all(&mut *connection).await?;
         for (incident, peer, name, way) in rows {
             let line = HistoryLine {
                 incident: IncidentId(incident),

@@ -167,7 +167,7 @@ async fn what_runs_all_the_time_searches_an_index() {
         ),
         (&["UPDATE incoming SET state = 'arrived'"], &["SEARCH incoming USING INDEX incoming_content (content=?)"]),
         (&["SELECT start, data FROM content_part"], &["SEARCH content_part USING INDEX"]),
-        (&["UNION ALL"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
+        (&["UNION ALL", "'from'"], &["SEARCH o USING INDEX outgoing_incident (incident=?)", "SEARCH i USING INDEX"]),
         (&["FROM untimed u JOIN"], &["SEARCH u USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH i USING INTEGER PRIMARY"]),
         (&["UPDATE reference SET applied"], &["SEARCH reference USING PRIMARY KEY (peer=? AND exchange=?)"]),
         (&["UPDATE incident SET case_type"], &["SEARCH incident USING INTEGER PRIMARY KEY (rowid=?)"]),

@@ -179,8 +179,8 @@ pub async fn a_file_of_ours_goes_to_each_peer_once_and_not_back_to_its_own(bench
     assert_eq!(news(&store, &mut cursor).await, [incident], "what is ready is news");
     store.prepared(due[0].id, Prepared::Ready { content: due[0].content, told_as: None }, at(2)).await.unwrap();
     assert_eq!(news(&store, &mut cursor).await, []);
-    let told = load(&store, incident).await.announced;
-    assert_eq!((told.len(), &told[0].peer, &told[0].note), (1, &peer(), &note));
+    let ready = load(&store, incident).await.announced;
+    assert_eq!((ready.len(), &ready[0].peer, &ready[0].note), (1, &peer(), &note));
     let uploads = store.uploads(&peer(), 0, 10).await.unwrap();
     assert_eq!((uploads.len(), uploads[0].exchange, &uploads[0].sha256), (1, exchange(2), &note.sha256));
     assert_eq!(store.uploads(&client(), 0, 10).await.unwrap(), []);
