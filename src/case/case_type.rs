@@ -19,7 +19,7 @@ use super::policy::Policy;
 pub struct Definitions {
     pub solutions: Vec<Solution>,
     pub processes: Vec<Process>,
-    pub priorities: Vec<PriorityName>,
+    pub priorities: Vec<PriorityNote>,
     pub case_types: Vec<CaseType>,
 }
 
@@ -38,10 +38,9 @@ pub struct Process {
     pub description: Option<String>,
 }
 
-/// A `[[priority]]`: the site's own name for one of the four that travel.
+/// A `[[priority]]`: what one of the four means at this site.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriorityName {
-    pub name: String,
+pub struct PriorityNote {
     pub priority: Priority,
     pub description: Option<String>,
 }

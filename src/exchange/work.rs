@@ -153,7 +153,7 @@ impl Engine {
         };
         let write = self.edited(&incident, edit, Action::Edited, &request.operator, detail.into());
         let hand_over = (decision == Decision::Reject).then_some(HandOver::Rejected);
-        self.write_decision(Write { hand_over, ..write }).await
+        self.write_decision(Write { hand_over, person: request.person.clone(), ..write }).await
     }
 
     /// Who has taken a case here: who is named, else whom it was for, where that is somebody of this site's own. What

@@ -48,10 +48,8 @@ pub struct PriorityList {
 pub struct PriorityView {
     #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
-    /// The site's own name.
-    pub name: String,
-    /// The one of the four that travels.
-    pub priority: Priority,
+    pub name: Priority,
+    /// What it means at this site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::asked;
 use super::contact::CaseContact;
-use crate::case::Person;
+use crate::case::{Person, UserName};
 
 /// One incident in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -320,6 +320,9 @@ pub struct WorkRequest {
     /// The revision that it was decided on (`If-Match`), never a part of the body.
     #[serde(skip)]
     pub revision: Option<i64>,
+    /// In whose name, as cases name people; never a part of the body either.
+    #[serde(skip)]
+    pub person: Option<UserName>,
 }
 
 /// `POST /v1/incidents/{id}/assign`

@@ -19,7 +19,7 @@ use crate::case::evidence::{Context, Travelled};
 use crate::case::{
     Alias, Attachment, Case, CaseTemplate, ContentDigest, Create, Deposit, Edit, ExchangeId, Form, HandOver,
     HistoryLine, Holder, Incident, IncidentId, InstanceEdit, OwnCase, Reference, SiteId, Standing, Submission, Towards,
-    TransactionId,
+    TransactionId, UserName,
 };
 
 pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
@@ -126,6 +126,8 @@ pub struct Write {
     /// What the case has beside its record.
     pub instance: Option<Box<InstanceEdit>>,
     pub history: Vec<HistoryLine>,
+    /// In whose name, as cases name people, where `history` names whoever did it for them as well.
+    pub person: Option<UserName>,
     /// What went over the wire, where a line of `history` tells of it.
     pub travelled: Option<Travelled>,
     /// Old and new values for the history that the record does not show; the store adds those that it does.
@@ -155,6 +157,7 @@ impl Write {
             attachments: Vec::new(),
             instance: None,
             history: Vec::new(),
+            person: None,
             travelled: None,
             context: Context::default(),
             hand_over: None,

@@ -18,6 +18,9 @@ permissions = ["CASE_VIEW", "CASE_CREATE", "CASE_EDIT", "CASE_PROCESS"]
 name = "reader"
 permissions = ["CASE_VIEW", "CASE_COMMENT_VIEW", "CASE_DOC_VIEW", "CASE_ACTIVITY_VIEW"]
 
+[[priority]]
+name = "1 - Critical"
+description = "The network is down."
 [[solution]]
 name = "Support"
 [[process]]
@@ -178,6 +181,26 @@ async fn m_01_every_attribute_survives_store_and_wire() {
     for who in ["olga", "bert", "ann"].map(operator) {
         assert!(whose.contains(&who.as_str()), "{who}: {whose:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_01_a_case_tells_who_entered_it_and_for_whom_and_who_resolved_it() {
+    let proxy: Vec<&str> = ["CASE_VIEW", "CASE_CREATE", "CASE_RESOLVE", "CASE_INSTANCE_PROXY_SAVE"]
+        .iter()
+        .flat_map(|scope| ["--scope", *scope])
+        .chain(["--owner", "ann"])
+        .collect();
+    let (desk, [ann]) = Desk::with_tokens([&proxy]).await;
+    let made = desk.ask(&ann, "POST", "/v1/cases", Some(json!({"details": "One", "operator": "bert"}))).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let done =
+        desk.ask(&ann, "POST", "/v1/cases/1/resolve", Some(json!({"resolution": "x", "operator": "bert"}))).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let case = desk.ask(&ann, "GET", "/v1/cases/1", None).await.body;
+    let told = (&case["createdBy"], &case["initiatorId"], &case["resolvedBy"]);
+    assert_eq!(told, (&json!("ann"), &json!("bert"), &json!("bert")), "{case}");
+    let told = "SELECT count(*) FROM history WHERE who = 'operator ann for bert' AND action = 'edited'";
+    assert_eq!(desk.site.count(told).await, 1, "the history names both");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -495,7 +518,7 @@ async fn m_05_what_a_site_offers_is_read_by_whoever_may_and_told_in_no_refusal_t
         ("/v1/processes", &["\"Repair\"", "\"Support\""]),
         ("/v1/case-types", &["\"hardware\"", "\"Repair\"", "\"solve\"", "2 - High", "3 - Medium"]),
         ("/v1/case-types/hardware", &["\"hardware\"", "\"Repair\"", "\"solve\"", "2 - High", "3 - Medium"]),
-        ("/v1/priorities", &["1 - Critical", "4 - Low"]),
+        ("/v1/priorities", &["1 - Critical", "The network is down.", "2 - High", "3 - Medium", "4 - Low"]),
     ] {
         let told = read(path).await;
         for part in parts {
@@ -703,6 +726,7 @@ async fn a_16_readers_only_read_and_work_is_given_to_those_who_may_work() {
     assert_eq!((before.status, &before.body["initiatorId"]), (200, &json!("bert")));
     for (method, path, body) in [
         ("POST", "/v1/cases", json!({"details": "Two"})),
+        ("POST", "/v1/cases", json!({"details": "Two", "submit": true})),
         ("PATCH", "/v1/cases/1", json!({"details": "Two"})),
         ("PUT", "/v1/cases/1/owner", json!({"user": "bert"})),
         ("POST", "/v1/cases/1/claim", json!({})),
@@ -711,6 +735,15 @@ async fn a_16_readers_only_read_and_work_is_given_to_those_who_may_work() {
         let refused = desk.ask(&reader, method, path, Some(body)).await;
         assert_eq!(refused.status, 403, "{method} {path}: {refused:?}");
     }
+    // To hand a case to another company is nothing for a worker either, and the commands of this machine are for no token.
+    let submit = json!({"details": "Two", "submit": true});
+    assert_eq!(desk.ask(&worker, "POST", "/v1/cases", Some(submit)).await.status, 403);
+    for token in [&reader, &worker, &admin] {
+        let refused = desk.ask(token, "POST", "/v1/incidents/1/submit", Some(json!({}))).await;
+        assert!([403, 404].contains(&refused.status), "{refused:?}");
+    }
+    let asked = "SELECT count(*) FROM incident WHERE submission = 'requested' OR id > 1";
+    assert_eq!(desk.site.count(asked).await, 0, "nothing is on its way");
     for (path, body) in [
         ("owner", json!({"user": "rita"})),
         ("flags", json!({"users": ["bert", "rita"]})),
@@ -832,7 +865,12 @@ async fn a_52_whoever_may_be_flagged_may_say_that_it_has_looked_and_puts_the_cas
 async fn a_53_a_deleted_case_is_hidden_and_what_comes_late_does_not_bring_it_back() {
     let pair = Pair::start(Plan { end_user: SUBMIT_ALL, ..Plan::default() }).await;
     let (north, partner) = (&pair.end_user, &pair.partner);
-    north.insert(0, 1).await;
+    let deposit = |name: &str| {
+        let part = north.path(&format!("inbox/{name}.part"));
+        std::fs::copy("tests/data/bundles/event.xml", &part).unwrap();
+        std::fs::rename(part, north.path(&format!("inbox/{name}"))).unwrap();
+    };
+    deposit("event.xml");
     north.step(1, "partner", "awaiting_case").await;
     north.command(&["case", "delete", "CMnorth-1"]).ok();
     let listed = |arguments: &[&str]| {
@@ -844,6 +882,12 @@ async fn a_53_a_deleted_case_is_hidden_and_what_comes_late_does_not_bring_it_bac
     north.step(1, "partner", "open").await;
     assert_eq!(north.get("/v1/incidents/1").await.body["case_id"], "CASE-1");
     assert_eq!((listed(&[]), listed(&["--inactive"])), (0, 1));
+    deposit("again.xml");
+    let taken = || async {
+        std::fs::read_dir(north.path("inbox/done")).ok()?.flatten().find(|one| one.file_name() == "again.xml")
+    };
+    eventually("the bundle to be taken once more", taken).await;
+    assert_eq!((listed(&[]), listed(&["--inactive"])), (0, 1), "it is the same case, and stays deleted");
     north.command(&["case", "edit", "1", "--active"]).ok();
     assert_eq!(listed(&[]), 1);
 }

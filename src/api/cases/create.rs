@@ -29,6 +29,7 @@ pub async fn create(
 ) -> Result<Response, Refusal> {
     let mut request: CreateCase = request(&headers, body).await?;
     let (operator, person) = (caller.acting_as(&request.operator)?, caller.person(&request.operator)?);
+    let creator = caller.oneself(&request.operator)?;
     let other = request.initiator_id.as_ref().is_some_and(|initiator| *initiator != person);
     if other || request.initiator_type == Some(InitiatorType::Customer) {
         need(&caller, Permission::InstanceProxySave, "a case in another's name")?;
@@ -41,7 +42,7 @@ pub async fn create(
         need(&caller, Permission::Everything, "to submit a case")?;
     }
     request.device_group = group(&caller, request.device_group)?;
-    Ok(done(&caller, door.engine.create_case(request, &operator, &person, caller.permissions).await?))
+    Ok(done(&caller, door.engine.create_case(request, &operator, [&person, &creator], caller.permissions).await?))
 }
 
 /// The group of a case: whoever is tied to some sees it afterwards.

@@ -68,22 +68,19 @@ pub async fn case_type(
     Ok(caller.answer(case_type_view(found.ok_or_else(nothing)?)))
 }
 
-/// The priorities, in the site's own words; the four that travel where it has none.
+/// The four priorities, with what the configuration says of them.
 #[utoipa::path(get, path = "/v1/priorities", tag = "cases", responses((status = 200, body = Coded<PriorityList>)))]
 pub async fn priorities(State(door): State<Door>, Extension(caller): Extension<Caller>) -> Answer<Coded<PriorityList>> {
-    let view = |name: &str, priority: Priority, description: &Option<String>| PriorityView {
-        id: guid("priority", name),
-        name: name.to_owned(),
-        priority,
-        description: description.clone(),
-    };
     let settings = door.engine.settings();
-    let own = &settings.definitions.priorities;
-    let priorities = match own.is_empty() {
-        true => Priority::ALL.map(|one| view(one.as_str(), one, &None)).to_vec(),
-        false => own.iter().map(|one| view(&one.name, one.priority, &one.description)).collect(),
+    let view = |priority: Priority| {
+        let note = settings.definitions.priorities.iter().find(|note| note.priority == priority);
+        PriorityView {
+            id: guid("priority", priority.as_str()),
+            name: priority,
+            description: note.and_then(|note| note.description.clone()),
+        }
     };
-    caller.answer(PriorityList { priorities })
+    caller.answer(PriorityList { priorities: Priority::ALL.map(view).to_vec() })
 }
 
 fn case_type_view(one: &CaseType) -> CaseTypeView {

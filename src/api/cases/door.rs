@@ -64,6 +64,11 @@ impl Caller {
         name.parse().map_err(|fault| ProblemType::Form.with(format!("`operator` {fault}")).into())
     }
 
+    /// Whoever calls, as cases name people: over the socket the one whom the request names, else the owner of the token.
+    pub fn oneself(&self, named: &str) -> Result<UserName, Refusal> {
+        self.person(if self.way == Way::Socket { named } else { "" })
+    }
+
     /// The answer of this call: what it did, with its code.
     pub fn answer<T>(&self, data: T) -> Answer<Coded<T>> {
         Answer(Coded::new(self.endpoint.code(), data))

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::case::calendar::{Calendar, Hours, Working};
-use crate::case::case_type::{CaseType, Definitions, PriorityName, Process, Sla, Solution, Terms};
+use crate::case::case_type::{CaseType, Definitions, PriorityNote, Process, Sla, Solution, Terms};
 use crate::case::deadline::{Deadline, Goal};
 use crate::case::{Policy, Priority};
 use crate::config::claims::Claims;
@@ -29,10 +30,12 @@ const DESCRIPTION_LIMIT: usize = 1024;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(Deadline::LONGEST);
+/// Any Monday: the hours of a calendar come again each week.
+const MONDAY: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
 pub fn definitions(file: &mut Reader<'_>) -> Definitions {
     let calendars = each(file, "calendar", calendar);
-    let priorities = priority_names(file);
+    let priorities = priority_notes(file);
     let slas = each(file, "sla", |table, name| sla(table, name, &calendars));
     let solutions = each(file, "solution", |mut table, name| {
         let description = table.line("description", DESCRIPTION_LIMIT);
@@ -41,12 +44,7 @@ pub fn definitions(file: &mut Reader<'_>) -> Definitions {
     });
     let processes = each(file, "process", |table, name| process(table, name, &solutions));
     let case_types = each(file, "case_type", |table, name| case_type(table, name, &processes, &slas, &calendars));
-    Definitions {
-        solutions: plain(solutions),
-        processes: plain(processes),
-        priorities: plain(priorities),
-        case_types: plain(case_types),
-    }
+    Definitions { solutions: plain(solutions), processes: plain(processes), priorities, case_types: plain(case_types) }
 }
 
 fn plain<T>(named: Vec<(String, T)>) -> Vec<T> {
@@ -147,20 +145,21 @@ fn holiday(item: &Item<'_>) -> Result<Date, Refused> {
         .map_err(|_| item.refuse(format!("{} is not a day", quoted(text)), "write year, month and day: \"2026-12-25\""))
 }
 
-fn priority_names(file: &mut Reader<'_>) -> Vec<(String, PriorityName)> {
+/// What the site has to say about some of the four priorities. They are the exchange's, and have no other names.
+fn priority_notes(file: &mut Reader<'_>) -> Vec<PriorityNote> {
     let mut taken = Claims::default();
-    each(file, "priority", |mut table, name| {
-        let priority = table
-            .required("priority", "name one of the four that travel, for example priority = \"1 - Critical\"")
-            .and_then(|item| {
-                let priority = item.choice(&priorities())?;
-                taken.claim(&item, priority.as_str().to_owned(), "each of the four has one name");
-                Ok(priority)
-            });
+    let one = |mut table: Reader<'_>| {
+        let help = "name one of the four priorities, for example name = \"1 - Critical\"";
+        let priority = table.required("name", help).and_then(|item| {
+            let priority = item.choice(&priorities())?;
+            taken.claim(&item, priority.as_str().to_owned(), "each of the four is described once");
+            Ok(priority)
+        });
         let description = table.line("description", DESCRIPTION_LIMIT);
         table.finish();
-        Ok(PriorityName { name: name?, priority: priority?, description })
-    })
+        Some(PriorityNote { priority: priority.ok()?, description })
+    };
+    file.sections("priority", LIMIT).into_iter().filter_map(one).collect()
 }
 
 /// The working time of an SLA or a due date.
@@ -195,10 +194,7 @@ impl Span {
             return Err(faults.refuse(spot.clone(), message, "warn later: write less than the whole time"));
         }
         let counted = Working::by(calendar.as_ref());
-        let milliseconds = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        // From any Monday: the hours come again each week.
-        let monday = jiff::Timestamp::constant(1_767_571_200, 0);
-        if counted.is_some_and(|working| working.after(monday, milliseconds).is_none()) {
+        if counted.is_some_and(|working| working.after(MONDAY, milliseconds(within)).is_none()) {
             let message = "its calendar has too few hours: it would take longer than ten years";
             return Err(faults.refuse(table.clone(), message, "write less time, or more hours into the calendar"));
         }
@@ -289,7 +285,7 @@ fn case_type(
     })
 }
 
-/// The answer and the solution of two, where the one is promised, by the same calendar, only after the other.
+/// The answer and the solution of two, where the one is promised only after the other.
 fn contradict<'a>(filter: &Policy, one: &'a Sla, other: &'a Sla) -> Option<(&'a Sla, &'a Sla)> {
     let has = |list: &[Priority], priority| list.is_empty() || list.contains(&priority);
     let meet = Priority::ALL.into_iter().any(|priority| {
@@ -300,8 +296,27 @@ fn contradict<'a>(filter: &Policy, one: &'a Sla, other: &'a Sla) -> Option<(&'a 
         (Goal::Solution, Goal::Answer) => (other, one),
         _ => return None,
     };
-    let late = answer.terms.calendar == solution.terms.calendar && answer.terms.within > solution.terms.within;
-    (meet && late).then_some((answer, solution))
+    (meet && end_after(&answer.terms, &solution.terms)).then_some((answer, solution))
+}
+
+/// Whether these terms end after the others at whatever hour of a week a case comes.
+fn end_after(one: &Terms, other: &Terms) -> bool {
+    const WEEK: i64 = 7 * 24;
+    // A holiday may lie in any week, and changes no rule.
+    let plain = |terms: &Terms| terms.calendar.clone().map(|calendar| Calendar { holidays: Vec::new(), ..calendar });
+    let calendars = (plain(one), plain(other));
+    let (Some(by_one), Some(by_other)) = (Working::by(calendars.0.as_ref()), Working::by(calendars.1.as_ref())) else {
+        return false;
+    };
+    (0..WEEK).all(|hour| {
+        let comes = MONDAY.saturating_add(SignedDuration::from_hours(hour)).unwrap_or(MONDAY);
+        let ends = by_one.after(comes, milliseconds(one.within));
+        ends.is_some() && ends > by_other.after(comes, milliseconds(other.within))
+    })
+}
+
+fn milliseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn promised(item: &Item<'_>, slas: &[(String, Sla)]) -> Result<(Spot, Sla), Refused> {

@@ -146,8 +146,7 @@ fn the_example_shows_the_real_defaults() {
         sunday = ["09:00-10:00"]
         holidays = ["2026-12-25", "2027-01-01"]
         [[priority]]
-        name = "Urgent"
-        priority = "1 - Critical"
+        name = "1 - Critical"
         description = "The network is down."
         [[sla]]
         name = "solve"

@@ -28,7 +28,8 @@ impl Engine {
             | CaseAction::Cancel
             | CaseAction::Reopen => {}
         }
-        let request = WorkRequest { operator: call.operator.clone(), revision: call.revision, ..request };
+        let (operator, person) = (call.operator.clone(), Some(call.person.clone()));
+        let request = WorkRequest { operator, person, revision: call.revision, ..request };
         self.act(call.case, asked, &request).await?;
         self.case_answer(call.case).await
     }

@@ -13,15 +13,15 @@ use crate::protocol::cases::{CaseAnswer, CreateCase};
 use crate::protocol::operator::OpenRequest;
 
 impl Engine {
-    /// Opens a case. Its initiator is `person`, unless the request names another.
+    /// Opens a case. Its initiator is `person`, unless the request names another; `creator` enters it.
     pub async fn create_case(
         &self,
         request: CreateCase,
         operator: &str,
-        person: &UserName,
+        [person, creator]: [&UserName; 2],
         may: Permissions,
     ) -> Result<CaseAnswer, EngineError> {
-        let instance = instance(&request, person)?;
+        let instance = instance(&request, person, creator)?;
         instance.check().map_err(|fault| form(fault.to_string()))?;
         line(&request.details, Event::SYNOPSIS_LIMIT).map_err(|fault| form(format!("details {fault}")))?;
         self.check_may_work(instance.assigned_users.iter().flatten())?;
@@ -86,7 +86,7 @@ impl Engine {
     }
 }
 
-fn instance(request: &CreateCase, person: &UserName) -> Result<InstanceEdit, EngineError> {
+fn instance(request: &CreateCase, person: &UserName, creator: &UserName) -> Result<InstanceEdit, EngineError> {
     if request.initiator_type == Some(InitiatorType::Customer) && request.initiator_id.is_none() {
         return Err(form("name the customer with initiatorId; without it whoever calls is the initiator".into()));
     }
@@ -109,7 +109,7 @@ fn instance(request: &CreateCase, person: &UserName) -> Result<InstanceEdit, Eng
     Ok(InstanceEdit {
         case_type: request.case_type_name.clone().map(Some),
         initiator: Some(initiator),
-        created_by: Some(person.clone()),
+        created_by: Some(creator.clone()),
         location_name: request.location.clone().map(Some),
         location_id: request.location_id.map(Some),
         location_code: request.location_code.clone().map(Some),

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::cases;
 use super::read::json as to_json;
 use super::rows::{self, Cell};
-use crate::case::{Case, Phase, doer};
+use crate::case::{Case, Phase, doer, operator};
 use crate::store::{StoreError, Write, Writer};
 
 /// Columns with their new values.
@@ -80,7 +80,8 @@ impl Columns {
         }
         if let (Some(Phase::Review), Some(line)) = (edit.phase, write.history.first()) {
             // Whoever says once more what is resolved already is not who resolved it.
-            let by = doer(&line.who);
+            let person = write.person.as_ref().map(|person| operator(person.as_str(), None));
+            let by = doer(person.as_deref().unwrap_or(&line.who));
             columns.set("resolved_by = iif(phase = 'review', resolved_by, ?)", by);
             let at = edit.since.unwrap_or(line.at).to_string();
             columns.set("resolution_date = iif(phase = 'review', resolution_date, ?)", at);

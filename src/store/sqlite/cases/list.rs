@@ -16,7 +16,15 @@ use crate::store::{CaseFilter, CaseOrder, CasePage, CaseQuery, Span, StoreError}
 type Sql = QueryBuilder<Sqlite>;
 
 pub async fn list(connection: &mut SqliteConnection, query: &CaseQuery) -> Result<CasePage, StoreError> {
-    let rows = statement(query)?.build().fetch_all(&mut *connection).await?;
+    let mut rows = Vec::new();
+    for (query, part) in parts(query)? {
+        let limit = query.limit.saturating_sub(rows.len());
+        if limit == 0 {
+            break;
+        }
+        let found = statement(&CaseQuery { limit, ..query }, part)?.build().fetch_all(&mut *connection).await?;
+        rows.extend(found);
+    }
     let next = match rows.last() {
         Some(row) if rows.len() == query.limit => {
             let key = if query.order == CaseOrder::Number { String::new() } else { row.try_get("sort_key")? };
@@ -34,8 +42,29 @@ pub fn looks_for_words(query: &CaseQuery) -> bool {
     query.filters.iter().any(|filter| matches!(filter, CaseFilter::Words(_)))
 }
 
+/// Which cases of a list are looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    All,
+    /// Those with a due date.
+    Dated,
+    Undated,
+}
+
+/// What a list is put together from, one behind the other: cases without a due date come last in either direction.
+fn parts(query: &CaseQuery) -> Result<Vec<(CaseQuery, Part)>, StoreError> {
+    if query.order != CaseOrder::Due || !query.descending {
+        return Ok(vec![(query.clone(), Part::All)]);
+    }
+    let last = query.after.as_deref().map(|after| position(query, after)).transpose()?;
+    Ok(match last {
+        Some(last) if last.key == NO_INSTANT => vec![(query.clone(), Part::Undated)],
+        _ => vec![(query.clone(), Part::Dated), (CaseQuery { after: None, ..query.clone() }, Part::Undated)],
+    })
+}
+
 /// Finds the numbers of a page, in order.
-fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
+fn statement(query: &CaseQuery, part: Part) -> Result<Sql, StoreError> {
     let position = query.after.as_deref().map(|after| position(query, after)).transpose()?;
     let mut sql = Sql::new("");
     let arms = arms(query, position.as_ref()).into_iter().flat_map(|arm| ranges(query, arm));
@@ -43,7 +72,7 @@ fn statement(query: &CaseQuery) -> Result<Sql, StoreError> {
         if number > 0 {
             sql.push(" UNION ");
         }
-        arm.push(&mut sql, query);
+        arm.push(&mut sql, query, part);
     }
     let down = if query.descending { " DESC" } else { "" };
     sql.push(" ORDER BY ");
@@ -380,7 +409,7 @@ impl Arm {
             && (leader.is_empty() || *leader == [column(query.order)] || index_of(leader, query.order).is_some())
     }
 
-    fn push(&self, sql: &mut Sql, query: &CaseQuery) {
+    fn push(&self, sql: &mut Sql, query: &CaseQuery, part: Part) {
         let id = self.lead.id();
         let leader = self.leader();
         let key = column(query.order);
@@ -414,6 +443,14 @@ impl Arm {
         }
         if !query.deleted {
             sql.push(" AND i.deleted = 0");
+        }
+        let bound = match part {
+            Part::All => None,
+            Part::Dated => Some(" < "),
+            Part::Undated => Some(" >= "),
+        };
+        if let Some(bound) = bound {
+            sql.push(" AND ").push(plus).push("i.sort_due").push(bound).push_bind(NO_INSTANT);
         }
         let beyond = if query.descending { " < " } else { " > " };
         match (query.order, &self.position) {

@@ -101,8 +101,10 @@ async fn every_list_of_cases_searches_an_index() {
                     };
                     let after = Some(format!("{}:7:x", name(&first)));
                     let next = CaseQuery { after, ..first.clone() };
-                    for query in [first, next] {
-                        let sql = statement(&query).unwrap().sql().as_str().to_owned();
+                    let last = Some(format!("{}:7:{NO_INSTANT}", name(&first)));
+                    let undated = CaseQuery { after: last, ..first.clone() };
+                    for (query, part) in [first, next, undated].iter().flat_map(|query| parts(query).unwrap()) {
+                        let sql = statement(&query, part).unwrap().sql().as_str().to_owned();
                         if !seen.insert(sql.clone()) {
                             continue;
                         }
@@ -155,6 +157,9 @@ impl Filled {
             "UPDATE incident SET sort_due = sort_created WHERE id % 3 <> 0 OR client = 'north'".to_owned(),
             "INSERT INTO deadline (incident, uid, kind, promise, revision, position, warns_at, due_at, warned, stale) \
              SELECT id, printf('%032x', id), 'sla', '{}', 0, 1, -1, 1, 1, 0 FROM incident WHERE client = 'north'"
+                .to_owned(),
+            "INSERT INTO deadline (incident, uid, kind, promise, revision, position, violated, stale) \
+             SELECT id, printf('%031xf', id), 'sla', '{}', 0, 2, 1, 0 FROM incident WHERE client = 'north'"
                 .to_owned(),
             "INSERT INTO case_mark (kind, name, incident) SELECT m.kind, m.name, id FROM incident, \
                (SELECT 'user' AS kind, 'ann' AS name UNION ALL VALUES ('group', 'noc'), ('tag', 'fan'), ('watcher', 'ann')) m \
@@ -260,6 +265,29 @@ async fn a_list_costs_no_more_than_what_its_filter_finds() {
                 assert_eq!(found, as_many, "{filter:?} by {order:?}");
                 assert!(large <= 2 * small, "{filter:?} by {order:?}, descending {descending}: {small}, then {large}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn cases_without_a_due_date_come_last_in_either_direction_page_by_page() {
+    let filled = Filled::with(40, "i % 4 = 1").await;
+    let mut connection = filled.store.readers.acquire().await.unwrap();
+    for (descending, order) in [(false, "sort_due, id"), (true, "sort_due = 'none', sort_due DESC, id DESC")] {
+        let all = format!("SELECT id FROM incident ORDER BY {order}");
+        let expected: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(all)).fetch_all(&mut *connection).await.unwrap();
+        for limit in [1, 7, 40, 41] {
+            let first = CaseQuery { limit, ..asked(&None, CaseOrder::Due, descending) };
+            let (mut found, mut after) = (Vec::new(), None);
+            for _ in 0..=40 {
+                let page = list(&mut connection, &CaseQuery { after: after.clone(), ..first.clone() }).await.unwrap();
+                found.extend(page.cases.iter().map(|case| case.incident.0));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{limit} at once, descending {descending}");
         }
     }
 }
