@@ -18,11 +18,11 @@ use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
 impl Engine {
-    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations were news here. After a
-    /// pause it is asked at once first whether anything waits there.
+    /// One poll that may wait up to `wait`, and everything that it brought. Returns how many operations were news here. Where
+    /// people are asked for answers, it is known at once after a pause whether any wait there.
     pub async fn poll_updates(&self, wait: Duration) -> Result<usize, EngineError> {
         let is_away = || self.upstream().is_some_and(|(alias, _)| !self.is_in_touch(&alias));
-        if !wait.is_zero() && is_away() {
+        if self.settings().mail.is_some() && !wait.is_zero() && is_away() {
             let count = self.poll_once(Duration::ZERO).await?;
             if count > 0 || is_away() {
                 return Ok(count);

@@ -11,7 +11,7 @@ use crate::support::{Pair, Site, eventually};
 /// One second from each step to the next, and three to the end.
 const SOON: &str = "[mail.reminders]\ninput = [\"1s\"]\ninput_notice = \"1s\"\ninput_close = \"3s\"\n";
 const IS_OVER: &str = "SELECT count(*) FROM mail WHERE notice = 'input_notice' AND state = 'sent' \
-                       AND settled_at / 1000 + 4 < strftime('%s', 'now')";
+                       AND strftime('%s', 'now') - settled_at / 1000 > 4";
 
 /// A partner with pages and a directory of mails.
 async fn desk(office: &PostOffice, more: &str) -> Site {

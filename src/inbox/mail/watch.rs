@@ -53,8 +53,7 @@ fn overlooked(maildir: &Folder) -> usize {
     let Ok(seen) = maildir.inside(SEEN) else { return 0 };
     let Ok(entries) = seen.entries() else { return 0 };
     let is_mail = |entry: &io::Result<(OsString, FileType)>| matches!(entry, Ok((name, FileType::RegularFile)) if !name.as_encoded_bytes().starts_with(b"."));
-    let count = entries.filter(is_mail).take(COUNTED).count();
-    count
+    entries.filter(is_mail).take(COUNTED).count()
 }
 
 /// Where mails come in, and where they go.
