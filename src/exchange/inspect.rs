@@ -92,6 +92,7 @@ impl Engine {
                 "{count} incidents do not read and are left alone, {first} for one; `casebridge why {first}` says what to correct"
             ));
         }
+        warnings.extend(self.0.strains.warnings(self.now()));
         warnings.extend(self.mail_warnings().await?);
         if self.state().has_blobs() {
             warnings.push("the state database writes files that it does not sync; please report this".into());
