@@ -38,6 +38,12 @@ pub async fn measure() {
     }
     let (noisy, _) = pair.single_incidents(5 + COUNT, COUNT).await;
     noise.shutdown().await;
+    fill(pair.port).await;
+    for number in 0..ASKING {
+        noise.spawn(read(pair.port, READS[number % READS.len()]));
+    }
+    let (read, _) = pair.single_incidents(5 + 2 * COUNT, COUNT).await;
+    noise.shutdown().await;
     let quiet_question = question(pair.port).await;
     let bodies = heavy();
     for number in 0..BURDENING {
@@ -53,6 +59,45 @@ pub async fn measure() {
         "ratio  one incident, another client floods {:>7.1}   (goal: at most 2; median {noisy:.0} ms, quiet {quiet:.0} ms)",
         noisy / quiet
     );
+    println!(
+        "ratio  one incident, another client reads all that is its own {:>7.1}   (goal: at most 2; median {read:.0} ms, quiet {quiet:.0} ms)",
+        read / quiet
+    );
+}
+
+/// Incidents of the client that reads.
+const OWN: usize = 5_000;
+const READS: [&str; 4] = ["/v1/digests", "/v1/exchanges?limit=500", "/v1/receipts", "/v1/exchanges?limit=1000"];
+
+/// Opens as many incidents as the client that reads shall have.
+async fn fill(port: u16) {
+    let client = reqwest::Client::new();
+    let url = format!("http://127.0.0.1:{port}/v1/operations");
+    for batch in 0..OWN / 500 {
+        let create = |number: usize| {
+            serde_json::json!({"exchange": format!("{number:032x}"), "seq": 1, "operation": {"kind": "create", "content": {
+                "incident": number, "trace_route": ["south"],
+                "event": {"host_event_id": format!("read-{number}"), "synopsis": "Chassis alarm"}}}})
+        };
+        let first = 1 + batch * 500;
+        let batch = serde_json::json!({"operations": (first..first + 500).map(create).collect::<Vec<_>>()});
+        let asked = client.post(&url).basic_auth("south", Some("correct horse battery")).json(&batch);
+        if let Ok(answer) = asked.send().await {
+            let _ = answer.bytes().await;
+        }
+    }
+}
+
+/// Everything that a client may read, again and again.
+async fn read(port: u16, path: &'static str) {
+    let client = reqwest::Client::new();
+    let url = format!("http://127.0.0.1:{port}{path}");
+    loop {
+        if let Ok(answer) = client.get(&url).basic_auth("south", Some("correct horse battery")).send().await {
+            let _ = answer.bytes().await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// The median time of a plain question, in milliseconds.

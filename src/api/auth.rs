@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::came_in::CameIn;
 use super::keyring::{Judged, Keyrings, Shown, Who};
 use super::problem::Refusal;
 use super::{Door, Presented};
@@ -30,6 +31,7 @@ pub struct Guard {
     /// Wrong credentials. An address with too many of them waits, and with it whoever tries something new from there; who was
     /// let in from there before goes on with the same credential, so that a stranger locks nobody out.
     attempts: Throttle,
+    pub came_in: CameIn,
     /// One line a minute for each address, so that a client with an old password, or somebody who tries many, cannot fill
     /// the log.
     told: Seldom<IpAddr>,
@@ -86,6 +88,7 @@ pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, R
             if !before {
                 guard.keyrings.used(&settings, &shown);
             }
+            guard.came_in.add(address);
             return Ok(who);
         }
         _ => {}

@@ -52,6 +52,10 @@ const OPERATOR: ClientLimits = ClientLimits {
     max_body_bytes: None,
 };
 
+/// How fast the client asks is bounded already.
+const UNHURRIED: ClientLimits =
+    ClientLimits { requests_per_second: 1_000_000, burst: 1_000_000, at_once: 1, max_body_bytes: None };
+
 impl Overstep {
     /// Which limit, and when to come back.
     fn told(self) -> (&'static str, Duration) {
@@ -103,6 +107,30 @@ pub async fn limit(State(door): State<Door>, request: Request, next: Next) -> Re
                 warn!(event = "client_limited", peer = %client.alias, requests, limit, "a client asks for too much");
             }
             let detail = format!("more than this site lets one client ask ({limit})");
+            Refusal::wait(ProblemType::TooManyRequests.with(detail), wait).into_response()
+        }
+    }
+}
+
+/// Questions that read through much of the store: each client has so few of them under way at once that the others notice
+/// little. Its own end user asks them one after the other.
+pub async fn few(
+    State((door, path, at_once)): State<(Door, &'static str, usize)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(Caller(client)) = request.extensions().get::<Caller>().cloned() else {
+        return Refusal::from(ProblemType::Unauthorized.with("give the credentials of a client")).into_response();
+    };
+    let (limits, now) = (ClientLimits { at_once, ..UNHURRIED }, Instant::now());
+    match door.reads.enter(&(client.clone(), path), limits, now) {
+        Ok(_place) => next.run(request).await,
+        Err(overstep) => {
+            let (_, wait) = overstep.told();
+            if let Some(requests) = door.reads.told.note((client.clone(), path), now) {
+                warn!(event = "client_limited", peer = %client, requests, limit = path, "a client asks for too much");
+            }
+            let detail = format!("{at_once} questions to {path} of one client are answered at once");
             Refusal::wait(ProblemType::TooManyRequests.with(detail), wait).into_response()
         }
     }

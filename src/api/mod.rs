@@ -4,6 +4,7 @@
 mod attachments;
 mod auth;
 mod body;
+mod came_in;
 pub mod cases;
 mod contacts;
 mod digests;
@@ -60,6 +61,8 @@ pub struct Door {
     rooms: Arc<room::Rooms>,
     /// By the ID of the token.
     operators: Arc<limits::Limits<String>>,
+    /// What reads through much of the store, by client and address.
+    reads: Arc<limits::Limits<(crate::case::Alias, &'static str)>>,
 }
 
 /// The certificate that a client showed, once its authority was found to be ours.
@@ -103,22 +106,29 @@ impl Door {
             limits: Arc::default(),
             rooms: Arc::default(),
             operators: Arc::default(),
+            reads: Arc::default(),
         }
+    }
+
+    /// Whether somebody came in with credentials from this network since the start.
+    pub fn knows(&self, network: std::net::IpAddr) -> bool {
+        self.guard.came_in.has(network)
     }
 }
 
 /// The wire protocol, for peers, and the cases, for operators with a token. Everything but health and the OpenAPI document
 /// needs credentials.
 pub fn peer_router(door: Door) -> Router {
+    let few = |path, at_once| middleware::from_fn_with_state((door.clone(), path, at_once), limits::few);
     let protocol = Router::new()
         .route("/v1/site", get(site::site))
         .route("/v1/operations", post(operations::operations))
         .route("/v1/transactions", get(transactions::transactions))
         .route("/v1/transactions/{id}", get(transactions::transaction))
         .route("/v1/updates", get(updates::updates))
-        .route("/v1/exchanges", get(exchanges::exchanges))
-        .route("/v1/digests", get(digests::digests))
-        .route("/v1/receipts", get(receipts::get).post(receipts::post))
+        .route("/v1/exchanges", get(exchanges::exchanges).route_layer(few("/v1/exchanges", 2)))
+        .route("/v1/digests", get(digests::digests).route_layer(few("/v1/digests", 1)))
+        .route("/v1/receipts", get(receipts::get).route_layer(few("/v1/receipts", 2)).post(receipts::post))
         .route("/v1/attachments/{sha256}", get(attachments::get).head(attachments::offset).put(attachments::put))
         .route_layer(middleware::from_fn_with_state(door.clone(), limits::limit))
         .route_layer(middleware::from_fn_with_state(door.clone(), auth::authenticate));

@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::clock::network;
 use crate::config::settings::Listen;
+use crate::exchange::{Engine, Strain};
 use crate::telemetry::Seldom;
 
 /// Lets connections in, up to the limits.
@@ -26,12 +27,20 @@ pub struct Bounded(Arc<Inner>);
 
 struct Inner {
     most: usize,
+    /// So many of them for networks from which nobody showed credentials yet: strangers from many addresses shut no client out
+    /// that was there before.
+    most_strangers: usize,
     most_each: usize,
     read_within: Duration,
     write_within: Duration,
     open: Mutex<Open>,
     told: Seldom<IpAddr>,
+    known: Known,
+    full: Box<dyn Fn() + Send + Sync>,
 }
+
+/// Whether somebody came in with credentials from a network.
+pub type Known = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 #[derive(Default)]
 struct Open {
@@ -50,7 +59,7 @@ fn affordable() -> usize {
 }
 
 impl Bounded {
-    pub fn new(listen: &Listen) -> Self {
+    pub fn new(listen: &Listen, known: Known, engine: Engine) -> Self {
         let most = listen.connections.min(affordable());
         if most < listen.connections {
             let wanted = listen.connections;
@@ -58,11 +67,14 @@ impl Bounded {
         }
         Self(Arc::new(Inner {
             most,
+            most_strangers: most - most / 4,
             most_each: listen.connections_per_address,
             read_within: listen.read_timeout,
             write_within: listen.write_timeout,
             open: Mutex::default(),
             told: Seldom::default(),
+            known,
+            full: Box::new(move || engine.ran_out(Strain::Connections)),
         }))
     }
 
@@ -76,7 +88,11 @@ impl Bounded {
         let address = network(address);
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let each = open.each.get(&address).copied().unwrap_or_default();
-        if open.count >= self.0.most || each >= self.0.most_each {
+        let is_full = open.count >= self.0.most || open.count >= self.0.most_strangers && !(self.0.known)(address);
+        if is_full {
+            (self.0.full)();
+        }
+        if is_full || each >= self.0.most_each {
             return None;
         }
         open.count += 1;
@@ -196,20 +212,35 @@ mod tests {
 
     use super::*;
 
-    fn bounded(most: usize, most_each: usize) -> Bounded {
+    fn bounded(most: usize, most_each: usize, known: Known) -> Bounded {
         Bounded(Arc::new(Inner {
             most,
+            most_strangers: most - most / 4,
             most_each,
             read_within: Duration::from_secs(1),
             write_within: Duration::from_secs(1),
             open: Mutex::default(),
             told: Seldom::default(),
+            known,
+            full: Box::new(|| ()),
         }))
     }
 
     #[test]
+    fn strangers_from_many_addresses_leave_places_for_whoever_was_there_before() {
+        let client = IpAddr::from([192, 0, 2, 7]);
+        let bounded = bounded(64, 4, Box::new(move |network| network == client));
+        let held: Vec<Place> =
+            (0..200).flat_map(|host| [host; 4]).filter_map(|host| bounded.enter([10, 0, 0, host].into())).collect();
+        assert_eq!(held.len(), 48);
+        assert!(bounded.enter(client).is_some() && bounded.enter([10, 0, 1, 1].into()).is_none());
+        drop(held);
+        assert!(bounded.enter([10, 0, 1, 1].into()).is_some());
+    }
+
+    #[test]
     fn a_network_of_ipv6_addresses_has_the_places_of_one_address() {
-        let bounded = bounded(64, 4);
+        let bounded = bounded(64, 4, Box::new(|_| false));
         let of = |network: u16, host: u16| Ipv6Addr::new(0x2001, 0xdb8, 1, network, 0, 0, 0, host).into();
         let held: Vec<Place> = (0..200).filter_map(|host| bounded.enter(of(1, host))).collect();
         assert_eq!(held.len(), 4);

@@ -84,7 +84,15 @@ pub async fn open(
                 Some(links) => clients.merge(console::router(Console::new(engine.clone(), links))),
                 None => clients,
             };
-            Some(open_peers(all, listen, tasks).await?)
+            let bounded = Bounded::new(
+                listen,
+                Box::new({
+                    let door = door.clone();
+                    move |network| door.knows(network)
+                }),
+                engine.clone(),
+            );
+            Some(open_peers(all, listen, bounded, tasks).await?)
         }
         None => None,
     };
@@ -138,7 +146,12 @@ fn open_local(
     Ok(handle)
 }
 
-async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Result<Peers, DaemonError> {
+async fn open_peers(
+    routes: Router,
+    listen: &Listen,
+    bounded: Bounded,
+    tasks: &TaskTracker,
+) -> Result<Peers, DaemonError> {
     let refused = |source: std::io::Error| DaemonError::Listen { address: listen.address, source };
     let listener = TcpListener::bind(listen.address).map_err(refused)?;
     listener.set_nonblocking(true).map_err(refused)?;
@@ -147,7 +160,6 @@ async fn open_peers(routes: Router, listen: &Listen, tasks: &TaskTracker) -> Res
     let authorities = Authorities::default();
     let mut opened = Peers { handle: handle.clone(), tls: None, authorities: authorities.clone(), address };
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let bounded = Bounded::new(listen);
     let closed = |outcome: std::io::Result<()>| {
         if let Err(error) = outcome {
             error!(event = "door_closed", door = "peers", reason = %error, "clients are not answered any more");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use super::reactions;
+use super::{reactions, unheard};
 use crate::config::Settings;
 use crate::exchange::{Engine, EngineError, Pushed};
 use crate::inbox::Inbox;
@@ -33,6 +33,7 @@ pub fn spawn(engine: &Engine, settings: &Settings, tasks: &TaskTracker, stop: &C
     tasks.spawn(until(stop.clone(), reactions::carry_out(engine.clone())));
     tasks.spawn(until(stop.clone(), receipts(engine.clone())));
     tasks.spawn(until(stop.clone(), time(engine.clone())));
+    tasks.spawn(until(stop.clone(), unheard::watch(engine.clone())));
     tasks.spawn(until(stop.clone(), close(engine.clone())));
     if let Some(upstream) = &settings.upstream {
         for _ in 0..TRANSFERS {

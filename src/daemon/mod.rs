@@ -12,6 +12,7 @@ mod secrets;
 mod start;
 mod systemd;
 mod tls;
+mod unheard;
 
 use std::path::{Path, PathBuf};
 

@@ -56,8 +56,6 @@ impl Engine {
         texts: Texts,
     ) -> Result<DigestPage, EngineError> {
         self.may_compare(client, texts)?;
-        // It reads much of the store: for one client after the other.
-        let _one_at_a_time = self.0.digesting.lock().await;
         let digests = self.store_digests(client, (Towards::Client, texts), after, through).await?.all;
         Ok(match digests.len() > BATCH_LIMIT {
             true => DigestPage { parts: parts(&digests, through), ..DigestPage::default() },

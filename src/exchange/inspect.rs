@@ -92,6 +92,7 @@ impl Engine {
                 "{count} incidents do not read and are left alone, {first} for one; `casebridge why {first}` says what to correct"
             ));
         }
+        warnings.extend(self.0.strains.warnings(self.now()));
         warnings.extend(self.mail_warnings().await?);
         warnings.extend(self.0.overlooked.warnings(&settings.mail_inboxes));
         if self.state().has_blobs() {

@@ -68,6 +68,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod story;
+mod strain;
 mod submit;
 mod taken;
 mod tell;
@@ -105,6 +106,7 @@ pub use keys::SiteKey;
 pub use page::{CaseView, Leads, Shut};
 pub use push::Pushed;
 pub use retry::Backoff;
+pub use strain::Strain;
 pub use work::Decision;
 
 /// Operations of one exchange that may wait for the peer before further changes are gathered into one.
@@ -183,8 +185,6 @@ struct Inner {
     /// Whether every exchange of the upstream's is known, so that its feed can be followed.
     upstream_known: watch::Sender<bool>,
     adopting: tokio::sync::Mutex<()>,
-    /// Held by the one call that reads through the store for digests.
-    digesting: tokio::sync::Mutex<()>,
     feeds: Mutex<HashMap<Alias, Arc<Notify>>>,
     /// The key that this site signs with, and its file.
     own_key: RwLock<keys::Own>,
@@ -218,6 +218,7 @@ struct Inner {
     silence: intake::Silence,
     hearing: hearing::Hearing,
     overlooked: intake::Overlooked,
+    strains: strain::Strains,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
     /// Held by the one run of a job of case management.
@@ -284,7 +285,6 @@ impl Engine {
             taken: taken::Taken::default(),
             upstream_known: watch::Sender::new(false),
             adopting: tokio::sync::Mutex::new(()),
-            digesting: tokio::sync::Mutex::new(()),
             feeds: Mutex::new(HashMap::new()),
             contacts: Mutex::new(HashMap::new()),
             endings: certificates::Endings::default(),
@@ -297,6 +297,7 @@ impl Engine {
             silence: intake::Silence::default(),
             hearing: hearing::Hearing::default(),
             overlooked: intake::Overlooked::default(),
+            strains: strain::Strains::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),
             to_close: Notify::new(),

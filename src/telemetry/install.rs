@@ -1,8 +1,12 @@
 //! Sends the log where the settings say.
 
+use std::sync::Mutex;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::outlet::Outlet;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +43,11 @@ pub fn install(format: Format, level: &str) -> Result<(), InstallError> {
         Format::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
             let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(Mutex::new(Outlet::stderr()))).try_init()
         }
         Format::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(Mutex::new(Outlet::stderr()))).try_init()
         }
         Format::Journald => {
             let layer = tracing_journald::layer().map_err(InstallError::Journal)?;

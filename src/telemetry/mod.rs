@@ -7,9 +7,11 @@
 mod crash;
 mod discreet;
 mod install;
+mod outlet;
 mod seldom;
 
 pub use crash::{CrashPoint, crash_point};
 pub use discreet::discreet;
 pub use install::{Format, InstallError, install};
+pub use outlet::lines_lost;
 pub use seldom::Seldom;

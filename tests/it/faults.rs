@@ -256,21 +256,38 @@ async fn syncs_fail(call: &str) {
         &inject,
     ]);
     pair.end_user.start().await;
-    let mut taken = Vec::new();
-    for number in 0..80 {
+    let (mut taken, mut refused, mut is_over) = (Vec::new(), 0, false);
+    // The faults end by themselves, or with the daemon that is started anew without them, as systemd would.
+    for number in 0..400 {
         let event = format!("sync-{number}");
-        if deposit(&pair.end_user, &event).await.is_some() {
-            taken.push(event);
+        match deposit(&pair.end_user, &event).await {
+            Some(_) => {
+                taken.push(event);
+                is_over = refused > 0;
+            }
+            None if pair.end_user.is_running() => {
+                refused += 1;
+                if refused == 1 {
+                    told(&pair.end_user, "nothing was stored the last time").await;
+                }
+            }
+            None => {
+                refused += 1;
+                told(&pair.end_user, "the daemon does not run").await;
+                pair.end_user.under(&[]);
+                revive(&mut pair.end_user).await;
+            }
         }
-        if !pair.end_user.is_running() {
+        if is_over {
             break;
         }
     }
-    assert!(taken.len() < 80, "some of it was refused");
+    assert!(refused > 0, "some of it was refused");
+    assert!(is_over, "{refused} were refused, and none was taken afterwards");
     logged(&pair.end_user, "error").await;
-    if !pair.end_user.is_running() {
-        told(&pair.end_user, "the daemon does not run").await;
-    }
+    has_all(&pair.end_user, &taken).await;
+    ends_whole(&pair).await;
+    // What was said to be there is there for whoever reads the disk alone.
     pair.end_user.under(&[]);
     pair.end_user.kill();
     revive(&mut pair.end_user).await;
@@ -551,6 +568,25 @@ async fn a_partner_without_file_descriptors_goes_on_when_it_has_some_again() {
     assert!(pair.partner.is_running());
     drop(held);
     pair.wait_all_open(60).await;
+    ends_whole(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs prlimit: tests/faults"]
+async fn a_running_partner_whose_descriptors_are_taken_away_says_so_and_goes_on_when_it_has_some_again() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 10).await;
+    pair.wait_all_open(10).await;
+    let process = pair.partner.process_id().to_string();
+    run("prlimit", &["--pid", &process, "--nofile=4:1024"]);
+    pair.end_user.insert(100, 20).await;
+    logged(&pair.partner, "descriptors_exhausted").await;
+    assert!(pair.partner.is_running());
+    run("prlimit", &["--pid", &process, "--nofile=1024:1024"]);
+    told(&pair.partner, "no file descriptors were left").await;
+    pair.wait_all_open(30).await;
     ends_whole(&pair).await;
 }
 

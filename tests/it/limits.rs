@@ -216,6 +216,64 @@ async fn connections_are_so_many_from_one_address_and_another_gets_in() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_from_many_addresses_shut_no_client_out_that_was_there_before() {
+    let (site, port) = partner("connections = 8\n", "").await;
+    assert_eq!(Caller::north(port).get("/v1/site").await.status, 200);
+    let mut held = Vec::new();
+    for host in 10..30 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("127.0.0.{host}:0").parse().unwrap()).unwrap();
+        held.push(socket.connect(format!("127.0.0.1:{port}").parse().unwrap()).await.unwrap());
+    }
+    eventually("some of them to be closed", || async {
+        (logged(&site, "event=\"connections_limited\"") > 10).then_some(())
+    })
+    .await;
+    assert_eq!(Caller::north(port).get("/v1/site").await.status, 200, "with a connection of its own");
+    let told = site.command(&["status"]).ok();
+    assert!(told.contains("too many connections"), "{told}");
+    drop(held);
+    eventually("room for whoever is new", || async {
+        (from("127.0.0.2", port, "south", "staple correct horse").await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_everything_again_and_again_is_told_so_and_no_other_waits_for_it() {
+    const COUNT: u64 = 1000;
+    let (site, port) = partner("", "").await;
+    let (north, south) = (Caller::north(port), Caller::south(port));
+    let creates: Vec<Value> = (1..=COUNT).map(create).collect();
+    assert_eq!(south.post(json!(creates)).await.status, 200);
+    eventually("all of them", || async {
+        (site.count("SELECT count(*) FROM incident").await == COUNT as i64).then_some(())
+    })
+    .await;
+    for path in ["/v1/digests", "/v1/exchanges?limit=1000"] {
+        let asked: Vec<_> = (0..20)
+            .map(|_| {
+                let south = south.clone();
+                tokio::spawn(async move { south.get(path).await })
+            })
+            .collect();
+        assert_eq!(north.get(path).await.status, 200);
+        let mut statuses = Vec::new();
+        for one in asked {
+            let reply = one.await.unwrap();
+            if reply.status == 429 {
+                assert_problem(&reply, 429, "too-many-requests", &["of one client are answered at once"]);
+                assert_eq!(reply.headers["retry-after"], "1");
+            }
+            statuses.push(reply.status);
+        }
+        assert!(statuses.contains(&200) && statuses.contains(&429), "{path}: {statuses:?}");
+        assert_eq!(south.get(path).await.status, 200, "one after the other they are answered");
+    }
+    assert_eq!(logged(&site, "event=\"client_limited\" peer=south"), 2, "{}", site.log());
+}
+
 /// Bodies within the limits that would become many times as large, or take long to read.
 pub fn heavy() -> Vec<String> {
     const BYTES: usize = 15 << 20;

@@ -49,6 +49,20 @@ async fn a_stop_does_not_wait_for_a_peer_that_is_away() {
     pair.at_rest(20).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_log_that_pauses_holds_up_neither_the_work_nor_the_stop() {
+    let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.partner.start().await;
+    // A pipe that stays open, and that nobody reads.
+    let pipe = pair.end_user.path("pipe").display().to_string();
+    let script = format!("mkfifo {pipe} && exec 3<> {pipe} && exec \"$@\" 2> {pipe}");
+    pair.end_user.under(&["sh", "-c", &script, "sh"]);
+    pair.end_user.start().await;
+    pair.give(400).await;
+    pair.wait_all_open(400).await;
+    assert_eq!(pair.end_user.stop().await, 0);
+}
+
 /// How often something was logged.
 fn logged(site: &Site, what: &str) -> usize {
     site.log().matches(what).count()
