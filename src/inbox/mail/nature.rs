@@ -116,7 +116,7 @@ fn is_daemon(from: &MailAddress) -> bool {
 
 /// Addresses behind which nobody reads.
 fn is_role(from: &MailAddress) -> bool {
-    ["mailerdaemon", "postmaster", "noreply", "donotreply", "nepasrepondre"].contains(&plain_local(from).as_str())
+    ["postmaster", "noreply", "donotreply", "nepasrepondre"].contains(&plain_local(from).as_str())
 }
 
 fn plain_local(from: &MailAddress) -> String {

@@ -89,9 +89,12 @@ fn programs_are_recognised() {
     for header in ["List-Id: <all.north.example>\r\n", "Precedence: list\r\n"] {
         assert_eq!(letter(header, "It rings.").nature, Nature::Impersonal, "{header}");
     }
-    for from in ["MAILER-DAEMON@north.example", "no-reply@north.example", "noreply@north.example"] {
-        let letter = read(format!("From: {from}\n\nx").as_bytes()).unwrap();
-        assert_eq!(letter.nature, Nature::Impersonal, "{from}");
+    for (from, nature) in [
+        ("MAILER-DAEMON@north.example", Nature::Program),
+        ("no-reply@north.example", Nature::Impersonal),
+        ("noreply@north.example", Nature::Impersonal),
+    ] {
+        assert_eq!(read(format!("From: {from}\n\nx").as_bytes()).unwrap().nature, nature, "{from}");
     }
     // Somebody wants no receipts and no absence notices, and has written all the same.
     for header in ["X-Auto-Response-Suppress: DR, RN\r\n", "X-Auto-Response-Suppress: OOF\r\n"] {
