@@ -50,7 +50,7 @@ async fn full_cycle(pair: &mut Pair) {
     north.act("/v1/incidents/1/submit", json!({"operator": "anna"})).await;
     eventually("it at the partner", || async { (partner.get("/v1/incidents/1").await.status == 200).then_some(()) })
         .await;
-    partner.post("/v1/incidents/1/resolve", json!({"operator": "bert"})).await;
+    partner.post("/v1/incidents/1/reopen", json!({"operator": "bert"})).await;
     let case =
         json!({"case_link": format!("https://desk.example/?key={}", word(8)), "comment": word(9), "operator": "bert"});
     partner.act("/v1/incidents/1/accept", case).await;
