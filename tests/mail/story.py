@@ -237,11 +237,11 @@ try:
     gets(ZOE, 2)
     run("case", "request-input", "2", "--comment", "Which line?")
     told = ["Incident 2 received", "Case opened", "Your answer is needed", *[f"Reminder {n} of 3: your answer is needed" for n in (1, 2, 3)],
-            "The case will be closed in 1 minute", "Closed, since no answer came"]
+            "The case will be closed in 2 seconds", "Closed, since no answer came"]
     mails = gets(ZOE, len(told) + 1)[1:]
     for mail, subject in zip(mails, told):
         text, _ = look_at(mail, "en", "[CMpartner-2] " + subject, about)
-        asks = "answer" in subject and "Closed" not in subject or "1 minute" in subject
+        asks = "answer" in subject and "Closed" not in subject or "2 seconds" in subject
         assert (re.search(r"http://127\.0\.0\.1:\d+/p/\S+", text) is not None) == asks, text
     assert "Which line?" in look_at(mails[2], "en", "[CMpartner-2] ", about)[0]
     in_one_thread(mails)
@@ -253,7 +253,7 @@ try:
     gets(ZOE, len(told) + 2)
     run("resolve", "3", "--solution", "Screwed it down")
     told = ["Case opened", "Resolved: may the case be closed?", "Reminder: may the case be closed?",
-            "The case will be closed in 1 minute", "Completed"]
+            "The case will be closed in 2 seconds", "Completed"]
     mails = eventually("the end", lambda: [mail for mail in of(ZOE) if "CMpartner-3" in mail["Subject"]][:5][4:] and
                        [mail for mail in of(ZOE) if "CMpartner-3" in mail["Subject"]])
     assert len(mails) == len(told), [mail["Subject"] for mail in mails]
