@@ -233,62 +233,41 @@ async fn a_disk_that_becomes_read_only_refuses_and_recovers_after_a_restart() {
     drop(pair);
 }
 
+/// Makes a library to start a daemon with from a source among the tests' data.
+fn preloaded(made: &tempfile::TempDir, name: &str) -> String {
+    let library = made.path().join(format!("{name}.so")).display().to_string();
+    run("cc", &["-O2", "-shared", "-fPIC", "-o", &library, &format!("tests/data/{name}.c")]);
+    library
+}
+
 /// The end user's syncs of this kind fail for a while.
 async fn syncs_fail(call: &str) {
+    let made = tempfile::tempdir().unwrap();
+    let library = preloaded(&made, "sync");
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let fault = pair.end_user.path("sync");
+    pair.end_user.environment("LD_PRELOAD", library);
+    pair.end_user.environment("CASEBRIDGE_SYNC", fault.display().to_string());
     pair.partner.start().await;
     pair.end_user.start().await;
     pair.end_user.insert(0, 5).await;
     pair.wait_all_open(5).await;
-    assert_eq!(pair.end_user.stop().await, 0);
-    let inject = format!("inject={call}:error=EIO:when=20..60");
-    // With -D the tracer stands aside, and the child is the daemon.
-    pair.end_user.under(&[
-        "strace",
-        "-D",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-        &inject,
-    ]);
-    pair.end_user.start().await;
-    let (mut taken, mut refused, mut is_over) = (Vec::new(), 0, false);
-    // The faults end by themselves, or with the daemon that is started anew without them, as systemd would.
-    for number in 0..400 {
-        let event = format!("sync-{number}");
-        match deposit(&pair.end_user, &event).await {
-            Some(_) => {
-                taken.push(event);
-                is_over = refused > 0;
-            }
-            None if pair.end_user.is_running() => {
-                refused += 1;
-                if refused == 1 {
-                    told(&pair.end_user, "nothing was stored the last time").await;
-                }
-            }
-            None => {
-                refused += 1;
-                told(&pair.end_user, "the daemon does not run").await;
-                pair.end_user.under(&[]);
-                revive(&mut pair.end_user).await;
-            }
-        }
-        if is_over {
-            break;
-        }
-    }
-    assert!(refused > 0, "some of it was refused");
-    assert!(is_over, "{refused} were refused, and none was taken afterwards");
+    std::fs::write(&fault, call).unwrap();
+    let mut taken = deposit_until_refused(&pair.end_user, "before").await;
+    told(&pair.end_user, "nothing was stored the last time").await;
     logged(&pair.end_user, "error").await;
+    assert_eq!(pair.end_user.is_running(), call == "fsync", "state that may not be on the disk is not gone on with");
+    std::fs::remove_file(&fault).unwrap();
+    // As systemd would, where it ended.
+    revive(&mut pair.end_user).await;
+    for number in 0..20 {
+        let event = format!("after-{number}");
+        assert!(deposit(&pair.end_user, &event).await.is_some(), "{event} is taken: {}", pair.end_user.log());
+        taken.push(event);
+    }
     has_all(&pair.end_user, &taken).await;
     ends_whole(&pair).await;
     // What was said to be there is there for whoever reads the disk alone.
-    pair.end_user.under(&[]);
     pair.end_user.kill();
     revive(&mut pair.end_user).await;
     has_all(&pair.end_user, &taken).await;
@@ -296,13 +275,13 @@ async fn syncs_fail(call: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs strace: tests/faults"]
+#[ignore = "needs a C compiler: tests/faults"]
 async fn a_sync_of_the_state_that_fails_stops_the_daemon_and_a_restart_goes_on() {
     syncs_fail("fdatasync").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs strace: tests/faults"]
+#[ignore = "needs a C compiler: tests/faults"]
 async fn a_sync_of_the_store_that_fails_refuses_the_deposit() {
     syncs_fail("fsync").await;
 }
@@ -311,9 +290,8 @@ async fn a_sync_of_the_store_that_fails_refuses_the_deposit() {
 #[ignore = "needs a C compiler: tests/faults"]
 async fn a_clock_that_jumps_by_hours_under_running_daemons_changes_nothing() {
     let made = tempfile::tempdir().unwrap();
-    let library = made.path().join("clock.so").display().to_string();
     // Ours and not libfaketime, which asks for memory before there is an allocator.
-    run("cc", &["-O2", "-shared", "-fPIC", "-o", &library, "tests/data/clock.c"]);
+    let library = preloaded(&made, "clock");
     let mut pair = Pair::new(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     let set = |site: &Site, hours: i64| std::fs::write(site.path("clock"), (hours * 3600).to_string()).unwrap();
     for site in [&mut pair.partner, &mut pair.end_user] {
