@@ -480,7 +480,7 @@ impl Engine {
                 reason = &*discreet(&reason),
                 "an operation of the peer's needs a person; see `casebridge parked`"
             );
-            let parked = Parked { since: now, seq: one.seq, operation: kind, reason };
+            let parked = Parked { since: now, seq: one.seq, operation: kind, reason, untaken: false };
             writes.extend(one.record.incident().map(|incident| Write {
                 travelled: Some(Travelled::theirs(&one.key.peer, one.seq, &one.raw)),
                 ..self.parked_line(&one.key, incident, &parked, "the peer's")

@@ -310,7 +310,7 @@ impl Engine {
             Submission::Held | Submission::Draft => Decision::Leave,
             // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
-                let form = self.form_to_send(incident).or(&settings.submit.defaults);
+                let form = settle::form_to_send(incident, self.hides_clients()).or(&settings.submit.defaults);
                 let checked = self.check_submittable(incident);
                 match checked.and_then(|()| self.check_form(&form).map_err(|fault| fault.to_string())) {
                     Ok(()) => Decision::Submit { form: Box::new(form), policy: None },
@@ -331,7 +331,7 @@ impl Engine {
                 if policy.action == PolicyAction::Hold {
                     return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };
                 }
-                let form = self.form_to_send(incident);
+                let form = settle::form_to_send(incident, self.hides_clients());
                 // Whom a client meant is a person of ours.
                 let recipient = form.recipient.clone().filter(|_| incident.client.is_none());
                 let form = Form { recipient, ..form }.or(&policy.form).or(&settings.submit.defaults);
@@ -340,16 +340,6 @@ impl Engine {
                     Err(fault) => Decision::Hold { reason: format!("policy \"{}\": {fault}", policy.name) },
                 }
             }
-        }
-    }
-
-    /// What of the record's form goes up.
-    fn form_to_send(&self, incident: &Incident) -> Form {
-        match incident.client.is_some() && self.hides_clients() {
-            true => {
-                Form { cc: Vec::new(), tracking_number: None, site_id: None, contact: None, ..incident.form.clone() }
-            }
-            false => incident.form.clone(),
         }
     }
 

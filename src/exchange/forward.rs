@@ -8,7 +8,10 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use super::detect::reference;
 use super::settle::{self, Scene};
 use super::{Engine, EngineError};
-use crate::case::{Alias, Edit, Holder, Incident, IncidentId, Phase, Reference, Relayed, Towards, relayed};
+use crate::case::{
+    Action, Alias, Edit, HistoryLine, Holder, Incident, IncidentId, Leg, Phase, Reference, Relayed, Standing, Towards,
+    Upward, relayed,
+};
 use crate::config::settings::FromUpstream;
 use crate::state::{ExchangeKey, Parked, Transaction};
 use crate::store::{ReferenceWrite, Write, Writer};
@@ -56,11 +59,29 @@ pub(super) fn forward(
     if let Some(key) = present
         && source != Some(&key)
         && !incident.references.iter().any(|reference| reference.exchange == key.exchange)
-        && settle::changed(transaction, &key, incident, scene)?.0.is_some()
+        && let Some(changed) = settle::changed(transaction, &key, incident, scene)?.0
     {
+        if matches!(changed.leg, Leg::Upward { step: Upward::Rejected, .. }) {
+            settled.standings.push(never_sent(scene, incident.id, &key));
+        }
         settled.queued.insert(key.peer);
     }
     Ok(())
+}
+
+/// The upstream never took the Create, and the record is over.
+fn never_sent(scene: &Scene, incident: IncidentId, key: &ExchangeKey) -> Write {
+    let line = HistoryLine {
+        incident,
+        at: scene.now,
+        who: "casebridge".into(),
+        action: Action::Held.as_str().into(),
+        exchange: Some(key.exchange),
+        seq: None,
+        detail: format!("{} never took it; nothing is sent any more", key.peer),
+    };
+    let reference = Some(reference(key, Towards::Upstream, None, Standing::Rejected));
+    Write { reference, history: vec![line], ..Write::to(incident, Writer::Bridge) }
 }
 
 /// Whom an Assign hands the case on to at a relay: a question of the upstream's goes to the client, and the client's answer

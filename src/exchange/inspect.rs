@@ -14,7 +14,7 @@ use crate::protocol::operator::{
     ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
     ParkedRow, PeerStatus, StatusAnswer,
 };
-use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord};
+use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, View};
 use crate::store::{ListFilter, ListOrder, ListQuery};
 
 /// So many of one kind are named in the warnings.
@@ -193,11 +193,31 @@ impl Engine {
     pub async fn incidents(&self, query: &IncidentQuery) -> Result<IncidentPage, EngineError> {
         let list = list_query(query)?;
         let page = self.store().list(&list).await?;
+        let by_policy = self.on_their_way_by_policy(&page.loaded.incidents).await?;
+        let row = |incident: &Incident| row(incident, by_policy.contains(&incident.id));
         Ok(IncidentPage {
             incidents: page.loaded.incidents.iter().map(row).collect(),
             unreadable: page.loaded.unreadable.iter().map(|(id, _)| id.0).collect(),
             next: page.next,
         })
+    }
+
+    /// What a policy has submitted; the record learns of it when the upstream has taken it.
+    async fn on_their_way_by_policy(&self, incidents: &[Incident]) -> Result<HashSet<IncidentId>, EngineError> {
+        let scene = self.scene();
+        let unknown = |one: &&Incident| one.submission == Submission::Undecided && one.references.is_empty();
+        let key = |one: &Incident| Some((one.id, super::settle::upward_key(&scene, one)?));
+        let keys: Vec<_> = incidents.iter().filter(unknown).filter_map(key).collect();
+        let found = move |view: View<'_>| {
+            let mut found = HashSet::new();
+            for (id, key) in keys {
+                if view.exchange(&key)?.is_some_and(|record| record.submitted_by.is_some()) {
+                    found.insert(id);
+                }
+            }
+            Ok(found)
+        };
+        Ok(self.state().read(found).await?)
     }
 
     /// Everything about one incident.
@@ -208,8 +228,9 @@ impl Engine {
         let known = self.known(&incident).await?;
         // What an operation does is in the store before it is in state: read last, the record is never behind its step.
         let incident = self.incident(id).await?;
+        let by_policy = self.on_their_way_by_policy(std::slice::from_ref(&incident)).await?;
         Ok(IncidentDetail {
-            row: row(&incident),
+            row: row(&incident, !by_policy.is_empty()),
             description: incident.event.description.clone(),
             solution: incident.work.solution.clone(),
             completion_code: incident.work.completion_code.map(|code| code.as_str().to_owned()),
@@ -353,12 +374,13 @@ fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&E
     }
 }
 
-fn row(incident: &Incident) -> IncidentRow {
+fn row(incident: &Incident, on_its_way_by_policy: bool) -> IncidentRow {
+    let submission = if on_its_way_by_policy { Submission::Requested } else { incident.submission };
     let upwards = incident.references.iter().filter(|reference| reference.towards == Towards::Upstream);
     // Those that were rejected may stand beside the present one.
     let upward = upwards.max_by_key(|reference| reference.standing != Standing::Rejected);
     let reference = upward.or(incident.references.first());
-    let on_its_way = incident.submission == Submission::Requested && reference.is_none();
+    let on_its_way = submission == Submission::Requested && reference.is_none();
     let standing = reference.map(|one| one.standing).or(on_its_way.then_some(Standing::Submitted));
     let text = |value: &Option<String>| value.clone();
     IncidentRow {
@@ -373,7 +395,7 @@ fn row(incident: &Incident) -> IncidentRow {
         group: text(&incident.group),
         client: incident.client.as_ref().map(ToString::to_string),
         created_at: incident.created_at,
-        submission: incident.submission.as_str().into(),
+        submission: submission.as_str().into(),
         phase: incident.work.phase.as_str().into(),
         standing: standing.map(|standing| standing.as_str().into()),
         transaction: match upward {

@@ -53,12 +53,13 @@ impl Engine {
             return Ok(());
         }
         let now = self.now();
+        let refused: HashSet<ExchangeKey> = seen.keys().cloned().collect();
         let parked = self
             .state()
             .transact::<_, EngineError, _>(move |transaction| {
                 let mut parked = Vec::new();
                 for (key, reason) in reasons {
-                    if let Some(entry) = settle::parked(transaction, &key, &reason, now)? {
+                    if let Some(entry) = settle::parked(transaction, &key, &reason, refused.contains(&key), now)? {
                         let incident = transaction.exchange(&key)?.and_then(|record| record.incident());
                         parked.push((key, incident, entry));
                     }

@@ -208,7 +208,10 @@ impl Engine {
                     }
                 }
                 Err(error) if error.blames_request() => {
-                    self.park(batch.into_iter().map(|task| (task.key, error.to_string())).collect()).await?;
+                    let refused = batch.iter().filter(|_| error.is_refusal());
+                    let seen = refused.filter_map(|task| Some((task.key.clone(), task.travelled(Way::Refused)?)));
+                    let seen = seen.collect();
+                    self.park_seen(batch.into_iter().map(|task| (task.key, error.to_string())).collect(), seen).await?;
                 }
                 Err(error) => return Err(error.into()),
             }

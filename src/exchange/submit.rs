@@ -5,9 +5,10 @@ use tracing::info;
 
 use super::{Engine, EngineError, caller, settle};
 use crate::case::{
-    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Standing, Submission, Towards,
+    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Reference, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
+use crate::state::ExchangeRecord;
 use crate::store::{Write, Writer, Written};
 
 /// Rounds of somebody else, the detector perhaps, changing the record at the same moment.
@@ -47,7 +48,7 @@ impl Engine {
         }
         for _ in 0..TRIES {
             let incident = self.incident(id).await?;
-            let again = self.refuse_twice(&incident)?;
+            let again = self.refuse_twice(&incident, true).await?;
             let for_client = action == Action::Escalated;
             check_origin(&incident, for_client)
                 .and_then(|()| self.check_submittable(&incident))
@@ -83,7 +84,7 @@ impl Engine {
         form.check().map_err(|fault| EngineError::from(ProblemType::Form.with(fault.to_string())))?;
         for _ in 0..TRIES {
             let incident = self.incident(id).await?;
-            self.refuse_twice(&incident)?;
+            self.refuse_twice(&incident, false).await?;
             let write = Write {
                 expected_revision: Some(incident.revision),
                 submission: Some(Submission::Draft),
@@ -98,27 +99,38 @@ impl Engine {
         Err(ProblemType::Busy.with("the incident keeps changing; try again").into())
     }
 
-    /// Whether it is submitted anew, after a Reject; an error when it is submitted already.
-    fn refuse_twice(&self, incident: &Incident) -> Result<bool, EngineError> {
-        if incident.submission != Submission::Requested {
-            return Ok(incident.references.iter().any(|reference| reference.towards == Towards::Upstream));
-        }
+    /// Whether it is submitted anew, after a Reject; an error when it is submitted already. A Create that the upstream
+    /// refused may be `corrected`.
+    async fn refuse_twice(&self, incident: &Incident, corrected: bool) -> Result<bool, EngineError> {
         // The present one: those of earlier generations stand in no order beside it.
         let key = settle::upward_key(&self.scene(), incident);
-        let is_present = |exchange| key.as_ref().is_some_and(|key| key.exchange == exchange);
-        match incident.references.iter().find(|reference| is_present(reference.exchange)) {
-            Some(reference) if reference.standing == Standing::Rejected => Ok(true),
-            Some(reference) => Err(ProblemType::AlreadySubmitted
-                .with(format!(
-                    "incident {} was already submitted to {} and is {}",
-                    incident.id,
-                    reference.peer,
-                    reference.standing.as_str()
-                ))
-                .into()),
-            None => Err(ProblemType::AlreadySubmitted
-                .with(format!("incident {} was already submitted and is on its way", incident.id))
-                .into()),
+        let is_present = |one: &&Reference| key.as_ref().is_some_and(|key| key.exchange == one.exchange);
+        let present = incident.references.iter().find(is_present);
+        let twice = |how: String| {
+            let reason = format!("incident {} was already submitted{how}", incident.id);
+            Err(ProblemType::AlreadySubmitted.with(reason).into())
+        };
+        let requested = incident.submission == Submission::Requested;
+        if let Some(reference) = present.filter(|_| requested) {
+            return match reference.standing {
+                Standing::Rejected => Ok(true),
+                standing => twice(format!(" to {} and is {}", reference.peer, standing.as_str())),
+            };
+        }
+        // The record learns of a policy's submission when the upstream has taken it.
+        let begun = match key.filter(|_| present.is_none()) {
+            Some(key) => self.state().read(move |view| view.exchange(&key)).await?,
+            None => None,
+        };
+        match begun {
+            Some(record) if corrected && settle::is_untaken(&record) => Ok(false),
+            Some(ExchangeRecord { submitted_by: Some(by), .. }) => {
+                twice(format!(" by policy \"{}\" and is on its way", by.policy))
+            }
+            None if !requested => {
+                Ok(incident.references.iter().any(|reference| reference.towards == Towards::Upstream))
+            }
+            _ => twice(" and is on its way".into()),
         }
     }
 

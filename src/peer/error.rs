@@ -62,6 +62,11 @@ impl PeerError {
         }
     }
 
+    /// Whether the peer itself says that it did nothing of what was asked for.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, PeerError::Refused { problem, .. } if problem.status < 500)
+    }
+
     /// Whether the connection ended over the request. That may be the network, or what is in it.
     pub fn ended_connection(&self) -> bool {
         match self {

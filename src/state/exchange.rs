@@ -119,6 +119,9 @@ pub struct Parked {
     pub seq: u64,
     pub operation: OperationKind,
     pub reason: String,
+    /// The peer refused it, or it never went out: it has had no effect there.
+    #[serde(default)]
+    pub untaken: bool,
 }
 
 /// An operation that a peer has not yet acknowledged.

@@ -405,3 +405,103 @@ async fn insert_large(site: &Site) {
     .unwrap();
     store.close().await;
 }
+
+/// A partner that knows one site ID of the client's, and end users who submit by hand or by policy.
+async fn one_site_id(policy: &str) -> Pair {
+    let mut pair = Pair::new(Plan { end_user: policy, partner: ACCEPT_ALL }).await;
+    let known = "[[client.field]]\nname = \"site_id\"\nvalues = { \"B1\" = \"S1\" }\n";
+    pair.partner.edit_config("password_file = \"password\"\n", &format!("password_file = \"password\"\n{known}"));
+    pair.partner.start().await;
+    pair.end_user.start().await;
+    pair
+}
+
+async fn refused_once(site: &Site) {
+    eventually("the refusal", || async {
+        let parked = site.get("/v1/parked").await.body;
+        parked["parked"][0]["reason"].as_str()?.contains("\"WRONG\" is no word").then_some(())
+    })
+    .await;
+}
+
+fn by_anna(form: Value) -> Value {
+    json!({"form": form, "operator": "anna"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_create_is_corrected_by_submitting_it_again_or_in_the_record_and_goes() {
+    let pair = one_site_id("").await;
+    pair.end_user.insert(0, 2).await;
+    let wrong = json!({"site_id": "WRONG", "comment": "first"});
+    pair.end_user.act("/v1/incidents/1/submit", by_anna(wrong.clone())).await;
+    refused_once(&pair.end_user).await;
+    // Nothing is written over it by a draft, and the same again is the same again.
+    let draft = pair.end_user.post("/v1/incidents/1/draft", by_anna(json!({"site_id": "S1"}))).await;
+    assert!(draft.body["detail"].as_str().unwrap().contains("already submitted"), "{:?}", draft.body);
+    pair.end_user.act("/v1/incidents/1/submit", by_anna(json!({"site_id": "S1"}))).await;
+    pair.end_user.step(1, "partner", "open").await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE form ->> 'site_id' = 'B1'").await, 1);
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE form ->> 'comment' = 'first'").await, 1);
+
+    pair.end_user.act("/v1/incidents/2/submit", by_anna(wrong)).await;
+    refused_once(&pair.end_user).await;
+    pair.end_user.execute("UPDATE incident SET form = json_set(form, '$.site_id', 'S1') WHERE id = 2").await;
+    pair.end_user.step(2, "partner", "open").await;
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident WHERE form ->> 'site_id' = 'B1'").await, 2);
+    pair.at_rest(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_create_of_a_policy_is_corrected_in_the_record_and_the_correction_stays() {
+    let pair = one_site_id("[[submit.policy]]\nname = \"all\"\npriority = \"4 - Low\"\nsite_id = \"WRONG\"\n").await;
+    pair.end_user.insert(0, 1).await;
+    refused_once(&pair.end_user).await;
+    pair.end_user.execute("UPDATE incident SET form = '{\"site_id\": \"S1\"}' WHERE id = 1").await;
+    let shown = pair.end_user.step(1, "partner", "open").await;
+    assert_eq!((&shown["form"]["site_id"], &shown["form"]["priority"]), (&json!("S1"), &json!("4 - Low")), "{shown}");
+    pair.at_rest(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canceled_incident_whose_create_was_refused_goes_nowhere_and_needs_nobody() {
+    let pair = one_site_id("").await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.act("/v1/incidents/1/submit", by_anna(json!({"site_id": "WRONG"}))).await;
+    refused_once(&pair.end_user).await;
+    pair.end_user.act("/v1/incidents/1/cancel", json!({"operator": "anna"})).await;
+    eventually("nothing to be parked or sent", || async {
+        let parked = pair.end_user.get("/v1/parked").await.body["total"] == 0;
+        (parked && pair.end_user.get("/v1/outbox").await.body["total"] == 0).then_some(())
+    })
+    .await;
+    let shown = pair.end_user.when(1, "its end", |shown| shown["standing"] == "rejected").await;
+    assert!(shown["history"].to_string().contains("partner never took it; nothing is sent any more"), "{shown}");
+    let again = pair.end_user.post("/v1/retry", json!({"incident": 1, "operator": "anna"})).await;
+    assert!(again.body["detail"].as_str().unwrap().contains("nothing of incident 1 is parked"), "{:?}", again.body);
+    assert_eq!(pair.partner.count("SELECT count(*) FROM incident").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_has_submitted_is_not_submitted_by_hand_while_the_partner_is_away() {
+    let policy = "[[submit.policy]]\nname = \"all\"\npriority = \"4 - Low\"\n";
+    let mut pair = Pair::new(Plan { end_user: policy, partner: ACCEPT_ALL }).await;
+    pair.end_user.start().await;
+    pair.end_user.insert(0, 1).await;
+    let listed = eventually("the list to know of it", || async {
+        let row = pair.end_user.get("/v1/incidents").await.body["incidents"][0].clone();
+        (row["submission"] == "requested").then_some(row)
+    })
+    .await;
+    assert_eq!(listed["standing"], "submitted");
+    assert_eq!(pair.end_user.get("/v1/incidents/1").await.body["submission"], "requested");
+    for verb in ["submit", "draft"] {
+        let form = by_anna(json!({"priority": "1 - Critical", "comment": "IMPORTANT"}));
+        let twice = pair.end_user.post(&format!("/v1/incidents/1/{verb}"), form).await;
+        let reason = "incident 1 was already submitted by policy \"all\" and is on its way";
+        assert_eq!(twice.body["detail"], reason, "{verb}: {:?}", twice.body);
+    }
+    pair.partner.start().await;
+    let shown = pair.end_user.step(1, "partner", "open").await;
+    assert_eq!(shown["form"]["comment"], Value::Null, "nobody was told that it goes");
+    pair.at_rest(1).await;
+}

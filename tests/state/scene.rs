@@ -70,7 +70,7 @@ pub fn due(second: i64) -> Option<Due> {
 }
 
 pub fn parked() -> Option<Parked> {
-    Some(Parked { since: at(1), seq: 1, operation: OperationKind::Create, reason: "refused".into() })
+    Some(Parked { since: at(1), seq: 1, operation: OperationKind::Create, reason: "refused".into(), untaken: true })
 }
 
 pub fn entry(number: u64, bytes: usize) -> OutboxEntry {

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::answer::forget;
 use super::{Scene, enqueue, is_superseded, stand, step, upward_exchange};
 use crate::case::{
-    Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Reference, Shadow, Towards, Upward,
-    derive_create, derive_operations,
+    Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Phase, Reference, Shadow, Submission,
+    Towards, Upward, derive_create, derive_operations,
 };
 use crate::exchange::PENDING_LIMIT;
-use crate::exchange::fields::encode;
+use crate::exchange::fields::{Encoded, encode};
 use crate::state::{ExchangeKey, ExchangeRecord, Parked, StateError, SubmittedBy, Transaction};
 use crate::telemetry::discreet;
 
@@ -27,34 +28,112 @@ pub fn submitted(
     if transaction.exchange(&key)?.is_some() {
         return Ok(false);
     }
-    let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
+    let submitted_by = policy.map(|policy| {
+        let form = incident.client.is_none().then(|| form.clone());
+        SubmittedBy { policy, at: scene.now, form }
+    });
+    let operations = create_operations(scene, upstream, incident, form);
+    let record = begun(transaction, &key, operations, submitted_by, incident, scene)?;
+    transaction.put_exchange(&key, &record)?;
+    Ok(true)
+}
+
+/// The Create, and what does not fit into it.
+fn create_operations(scene: &Scene, upstream: &Alias, incident: &Incident, form: Form) -> Vec<Operation> {
     let hidden = |alias: &Alias| if alias.is_hidden() { alias.clone() } else { alias.hidden(scene.site) };
-    let hides = scene.settings.upstream.as_ref().is_some_and(|upstream| upstream.hide_clients);
-    let mut trace_route: Vec<Alias> = match hides {
+    let mut trace_route: Vec<Alias> = match scene.hides_clients() {
         true => incident.trace_route.iter().map(hidden).collect(),
         false => incident.trace_route.clone(),
     };
     trace_route.push(scene.alias.clone());
-    let mut record = ExchangeRecord {
-        submitted_by: policy.map(|policy| {
-            let form = incident.client.is_none().then(|| form.clone());
-            SubmittedBy { policy, at: scene.now, form }
-        }),
-        ..ExchangeRecord::begun(
-            Leg::Upward { incident: incident.id, step: Upward::Creating },
-            Shadow::of_create(incident, counterpart.has(incident)),
-            scene.now,
-        )
-    };
+    let counterpart = scene.counterpart(upstream, Towards::Upstream, Holder::Peer);
     let mut operations = derive_create(incident, form, trace_route, counterpart);
     if let (true, Some(Operation::Create(create))) = (scene.settings.site.test_mode, operations.first_mut()) {
         create.event.mark_as_test();
     }
-    enqueue(transaction, &key, &mut record, operations, &Shadow::default(), scene)?;
+    operations
+}
+
+/// An exchange at its begin, with its first operations in the outbox.
+fn begun(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    operations: Vec<Operation>,
+    submitted_by: Option<SubmittedBy>,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<ExchangeRecord, StateError> {
+    let counterpart = scene.counterpart(&key.peer, Towards::Upstream, Holder::Peer);
+    let leg = Leg::Upward { incident: incident.id, step: Upward::Creating };
+    let shadow = Shadow::of_create(incident, counterpart.has(incident));
+    let mut record = ExchangeRecord { submitted_by, ..ExchangeRecord::begun(leg, shadow, scene.now) };
+    enqueue(transaction, key, &mut record, operations, &Shadow::default(), scene)?;
     // What is in the record already and no part of a Create follows at once.
-    difference(transaction, &key, &mut record, incident, scene)?;
-    transaction.put_exchange(&key, &record)?;
-    Ok(true)
+    difference(transaction, key, &mut record, incident, scene)?;
+    Ok(record)
+}
+
+/// Whether the Create stands among the parked and had no effect at the upstream: the exchange has not begun there.
+pub fn is_untaken(record: &ExchangeRecord) -> bool {
+    matches!(record.leg, Leg::Upward { step: Upward::Creating, .. })
+        && record.parked.as_ref().is_some_and(|parked| parked.untaken && parked.operation == OperationKind::Create)
+}
+
+/// The record of a Create that the upstream has not taken was changed. The Create is made anew from the record as it stands,
+/// and tried again; where the record is over, nothing is sent any more.
+fn corrected(
+    transaction: &mut Transaction<'_>,
+    key: &ExchangeKey,
+    record: &mut ExchangeRecord,
+    incident: &Incident,
+    scene: &Scene,
+) -> Result<Option<Parked>, StateError> {
+    record.paused = !incident.active;
+    if record.paused || is_superseded(scene, Towards::Upstream, key.exchange, incident) {
+        return Ok(None);
+    }
+    if incident.work.phase == Phase::Close {
+        forget(transaction, key, record)?;
+        step(record, Leg::Upward { incident: incident.id, step: Upward::Rejected }, scene.now);
+        return Ok(None);
+    }
+    let head = match record.pending.first() {
+        Some(position) => transaction.outbox(&key.peer, *position)?,
+        None => None,
+    };
+    let Some(before) = head else { return Ok(None) };
+    let by_hand = incident.submission == Submission::Requested;
+    let of_the_record = form_to_send(incident, scene.hides_clients());
+    let form = match serde_json::from_str(before.in_our_words()) {
+        // What the policy filled in stands in the Create alone.
+        Ok(Operation::Create(create)) if !by_hand => {
+            let recipient = of_the_record.recipient.clone().filter(|_| incident.client.is_none());
+            Form { recipient, ..of_the_record }.or(&create.form)
+        }
+        _ => of_the_record.or(&scene.settings.submit.defaults),
+    };
+    // It is written back when the upstream has taken it.
+    let told = |by: SubmittedBy| SubmittedBy { form: by.form.is_some().then(|| form.clone()), ..by };
+    let submitted_by = record.submitted_by.clone().filter(|_| !by_hand).map(told);
+    let operations = create_operations(scene, &key.peer, incident, form);
+    let after = operations
+        .first()
+        .map(|create| encode(scene.settings.fields(&key.peer), &scene.hidden(&key.peer, create.clone())));
+    let same = |after: &Encoded| after.ours.as_ref().unwrap_or(&after.wire).get() == before.in_our_words();
+    if after.transpose()?.as_ref().is_some_and(same) {
+        return difference(transaction, key, record, incident, scene);
+    }
+    forget(transaction, key, record)?;
+    *record = begun(transaction, key, operations, submitted_by, incident, scene)?;
+    Ok(None)
+}
+
+/// What of the record's form goes to the upstream.
+pub fn form_to_send(incident: &Incident, hides_clients: bool) -> Form {
+    match incident.client.is_some() && hides_clients {
+        true => Form { cc: Vec::new(), tracking_number: None, site_id: None, contact: None, ..incident.form.clone() },
+        false => incident.form.clone(),
+    }
 }
 
 /// A local change of an incident that has an exchange: where the exchange stands when something was queued, and what
@@ -67,11 +146,15 @@ pub fn changed(
 ) -> Result<(Option<Changed>, Option<Parked>), StateError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok((None, None)) };
     let before = record.clone();
-    let withheld = difference(transaction, key, &mut record, incident, scene)?;
+    let withheld = match is_untaken(&record) {
+        true => corrected(transaction, key, &mut record, incident, scene)?,
+        false => difference(transaction, key, &mut record, incident, scene)?,
+    };
     if record != before {
         transaction.put_exchange(key, &record)?;
     }
-    let changed = (record.sent != before.sent).then_some(Changed { leg: record.leg, holder: record.holder });
+    let changed = (record.sent != before.sent || record.pending != before.pending)
+        .then_some(Changed { leg: record.leg, holder: record.holder });
     Ok((changed, withheld))
 }
 
@@ -165,7 +248,7 @@ fn withhold(
     reason: String,
     now: Timestamp,
 ) -> Option<Parked> {
-    let parked = Parked { since: now, seq: record.sent + 1, operation: kind, reason };
+    let parked = Parked { since: now, seq: record.sent + 1, operation: kind, reason, untaken: true };
     if record.parked.as_ref().is_some_and(|known| known.reason == parked.reason && known.seq == parked.seq) {
         return None;
     }

@@ -117,6 +117,7 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
             "no progress: {} operations in a row said nothing new, or many more moved the case to and fro",
             patience.repeats
         ),
+        untaken: false,
     });
     if let Some(parked) = &stopped {
         record.park(parked.clone());
@@ -189,7 +190,7 @@ pub fn parked_incoming(
     // What comes later waits behind the first one, in order.
     if record.held.is_none() {
         let reason = if matches!(why, Hold::Behind(_)) { BEHIND.to_owned() } else { why.to_string() };
-        record.held = Some(Parked { since: now, seq, operation: kind, reason });
+        record.held = Some(Parked { since: now, seq, operation: kind, reason, untaken: false });
     }
     transaction.put_inbound(key, &entry)?;
     transaction.put_exchange(key, &record)?;
@@ -227,6 +228,7 @@ pub fn applied_late(
         seq: entry.seq,
         operation: OperationKind::Update,
         reason: BEHIND.to_owned(),
+        untaken: false,
     });
     let withheld = match &taken.after {
         Some(incident) => difference(transaction, &taken.key, &mut record, incident, scene)?,
@@ -247,7 +249,7 @@ pub fn held_again(
     now: Timestamp,
 ) -> Result<(), EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(()) };
-    record.held = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned() });
+    record.held = Some(Parked { since: now, seq, operation: kind, reason: reason.to_owned(), untaken: false });
     transaction.put_exchange(key, &record)?;
     Ok(())
 }

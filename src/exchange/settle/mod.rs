@@ -26,7 +26,7 @@ use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, StateError, Transac
 
 pub use adoption::{Standpoint, adopted, told_again};
 pub use answer::{Sent, acknowledged, answered_received, forgotten, left, unlinked};
-pub use change::{Changed, changed, changed_again, resumed, submitted};
+pub use change::{Changed, changed, changed_again, form_to_send, is_untaken, resumed, submitted};
 pub use client::{acknowledged_through, opened, received, restated};
 pub use incoming::{Hold, Taken, applied, applied_late, held_again, is_free, parked_incoming, passed_over};
 pub use wait::{checked, due_now, parked, postponed, rearmed, waiting_since};
@@ -62,6 +62,11 @@ impl Scene {
 }
 
 impl Scene {
+    /// Whether the upstream is not to know who our clients are.
+    fn hides_clients(&self) -> bool {
+        self.settings.upstream.as_ref().is_some_and(|upstream| upstream.hide_clients)
+    }
+
     /// An operation as a peer may see it.
     fn hidden(&self, peer: &Alias, operation: Operation) -> Operation {
         if self.settings.hides_addresses_from(peer) { hide_in_operation(operation) } else { operation }

@@ -61,11 +61,12 @@ pub fn due_now(transaction: &mut Transaction<'_>, key: &ExchangeKey, now: Timest
     Ok(())
 }
 
-/// Not without a person.
+/// Not without a person. Of a `refused` one the peer has said that it is without effect.
 pub fn parked(
     transaction: &mut Transaction<'_>,
     key: &ExchangeKey,
     reason: &str,
+    refused: bool,
     now: Timestamp,
 ) -> Result<Option<Parked>, EngineError> {
     let Some(mut record) = transaction.exchange(key)? else { return Ok(None) };
@@ -82,6 +83,7 @@ pub fn parked(
         seq: head.as_ref().map_or(record.sent, |entry| entry.seq),
         operation: head.as_ref().map_or(OperationKind::Create, |entry| entry.kind),
         reason: reason.to_owned(),
+        untaken: refused || head.is_some_and(|entry| entry.unmapped.is_some()),
     };
     record.park(parked.clone());
     transaction.put_exchange(key, &record)?;

@@ -39,7 +39,7 @@ fn entry() -> OutboxEntry {
 }
 
 fn parked(reason: &str) -> Option<Parked> {
-    Some(Parked { since: at(5), seq: 2, operation: OperationKind::Update, reason: reason.into() })
+    Some(Parked { since: at(5), seq: 2, operation: OperationKind::Update, reason: reason.into(), untaken: false })
 }
 
 #[test]
