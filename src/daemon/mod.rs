@@ -103,6 +103,8 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
     if tokio::time::timeout(stop_within, tasks.wait()).await.is_err() {
         warn!(event = "stop_cut_short", "some work did not finish in time; it goes on at the next start");
     }
+    // A reader that holds on to a connection leaves files beside the store, which the next start takes back into it.
+    let _ = tokio::time::timeout(stop_within, engine.close()).await;
     outcome.map(|_| ())
 }
 

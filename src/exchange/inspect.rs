@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
+use jiff::Timestamp;
+
 use super::{Engine, EngineError, why};
 use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
@@ -156,11 +158,12 @@ impl Engine {
             .read(move |view| {
                 let mut page = OutboxPage { operations: Vec::new(), total: 0 };
                 for peer in peers {
+                    let health = view.peer(&peer)?;
                     page.total += view.outbox_len(&peer, COUNT_LIMIT)?;
                     for (position, entry) in view.outbox_after(&peer, 0, limit)? {
                         let key = ExchangeKey::new(&peer, entry.exchange);
                         let record = view.exchange(&key)?;
-                        page.operations.push(outbox_row(&peer, position, entry, record.as_ref()));
+                        page.operations.push(outbox_row(&peer, position, entry, record.as_ref(), &health));
                     }
                 }
                 Ok(page)
@@ -334,7 +337,7 @@ fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDe
     let external = external(&known, transaction.as_ref(), incident, own);
     let Known { key, record, pending, health } = known;
     let towards = record.leg.towards();
-    let resting = health.next_attempt.filter(|_| towards == Towards::Upstream && health.down_since.is_some());
+    let probe = resting(&record, &health);
     ExchangeDetail {
         external,
         exchange: key.exchange,
@@ -343,22 +346,40 @@ fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDe
         step: record.leg.name().into(),
         since: record.since,
         waits_for,
-        next_attempt: record.due.as_ref().map(|due| resting.unwrap_or(due.at)),
+        next_attempt: probe.or(record.due.as_ref().map(|due| due.at)),
         attempts: record.due.as_ref().map_or(0, |due| due.attempts),
-        last_error: record.due.as_ref().and_then(|due| due.last_error.clone().or(health.last_error)),
+        last_error: last_error(&record, &health),
         parked: record.parked.as_ref().or(record.held.as_ref()).map(|parked| parked.reason.clone()),
         transaction,
         sent: record.sent,
         applied: record.applied,
         pending: pending
             .into_iter()
-            .map(|(position, entry)| outbox_row(&key.peer, position, entry, Some(&record)))
+            .map(|(position, entry)| outbox_row(&key.peer, position, entry, Some(&record), &health))
             .collect(),
     }
 }
 
-fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&ExchangeRecord>) -> OutboxRow {
+/// While the upstream is down, nothing is tried before its next probe.
+fn resting(record: &ExchangeRecord, health: &PeerRecord) -> Option<Timestamp> {
+    let upstream_is_down = record.leg.towards() == Towards::Upstream && health.down_since.is_some();
+    health.next_attempt.filter(|_| upstream_is_down && record.parked.is_none())
+}
+
+fn last_error(record: &ExchangeRecord, health: &PeerRecord) -> Option<String> {
+    let own = record.due.as_ref().and_then(|due| due.last_error.clone());
+    own.or_else(|| resting(record, health).and(health.last_error.clone()))
+}
+
+fn outbox_row(
+    peer: &Alias,
+    position: u64,
+    entry: OutboxEntry,
+    record: Option<&ExchangeRecord>,
+    health: &PeerRecord,
+) -> OutboxRow {
     let due = record.and_then(|record| record.due.as_ref());
+    let probe = record.and_then(|record| resting(record, health));
     OutboxRow {
         peer: peer.to_string(),
         position,
@@ -369,8 +390,8 @@ fn outbox_row(peer: &Alias, position: u64, entry: OutboxEntry, record: Option<&E
         queued_at: entry.queued_at,
         changes: entry.told,
         attempts: due.map_or(0, |due| due.attempts),
-        next_attempt: due.map(|due| due.at),
-        last_error: due.and_then(|due| due.last_error.clone()),
+        next_attempt: probe.or(due.map(|due| due.at)),
+        last_error: record.and_then(|record| last_error(record, health)),
     }
 }
 

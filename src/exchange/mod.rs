@@ -378,6 +378,11 @@ impl Engine {
         self.0.state.failed().await
     }
 
+    /// Lets go of the incident store, after the last of the work.
+    pub async fn close(&self) {
+        self.store().close().await;
+    }
+
     /// Whether the state writes files that it never syncs; it must not.
     pub fn state_has_blobs(&self) -> bool {
         self.0.state.has_blobs()

@@ -267,6 +267,9 @@ pub trait IncidentStore:
     /// The identity of this store, made when it was made.
     fn site(&self) -> SiteId;
 
+    /// Lets go of what it stands on, so that other programs can copy it or carry it away as a whole. After the last call.
+    async fn close(&self) {}
+
     /// Why the last write failed, when it did.
     fn trouble(&self) -> Option<StoreError>;
 

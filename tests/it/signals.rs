@@ -24,6 +24,7 @@ async fn a_stop_in_the_middle_of_the_work_ends_in_order_and_loses_nothing() {
         assert!(log.contains("event=\"stopping\" signal=\"SIGTERM\"") && log.contains("event=\"stopped\""), "{log}");
         assert!(!log.contains("stop_cut_short") && !log.contains("ERROR"), "in order: {log}");
         assert!(!site.path("s").exists(), "the socket is gone");
+        assert!(!site.path("incidents.db-wal").exists(), "the store is one file, which can be carried away");
     }
     pair.partner.start().await;
     pair.end_user.start().await;

@@ -500,3 +500,52 @@ async fn another_program_edits_and_deletes_its_comments_and_no_others() {
     let foreign = sqlx::raw_sql("UPDATE comment SET text = 'third'").execute(&mut other.0).await.unwrap_err();
     assert!(foreign.to_string().contains("is edited there"), "{foreign}");
 }
+
+#[tokio::test]
+async fn an_incident_is_not_replaced_and_once_a_peer_has_it_not_deleted() {
+    let bench = bench().await;
+    let mut other = bench.connection().await;
+    let refused = async |other: &mut SqliteConnection, sql: &'static str| {
+        sqlx::query(sql).execute(other).await.map(|_| ()).unwrap_err().to_string()
+    };
+    sqlx::query("INSERT INTO incident (host_event_id, synopsis) VALUES ('e-1', 'one')")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO comment (incident, author, text) VALUES (1, 'anna', 'kept')")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    for sql in [
+        "INSERT OR REPLACE INTO incident (host_event_id, synopsis) VALUES ('e-1', 'two')",
+        "REPLACE INTO incident (id, host_event_id, synopsis) VALUES (1, 'e-2', 'two')",
+    ] {
+        let reason = refused(&mut other, sql).await;
+        assert!(reason.contains("an incident is not replaced: UPDATE its row"), "{sql}: {reason}");
+    }
+    // What others mean by these stays.
+    let plain = refused(&mut other, "INSERT INTO incident (host_event_id, synopsis) VALUES ('e-1', 'two')").await;
+    assert!(plain.contains("UNIQUE constraint failed: incident.host_event_id"), "{plain}");
+    for sql in [
+        "INSERT OR IGNORE INTO incident (host_event_id, synopsis) VALUES ('e-1', 'two')",
+        "INSERT INTO incident (host_event_id, synopsis) VALUES ('e-1', 'two') ON CONFLICT DO NOTHING",
+    ] {
+        assert_eq!(sqlx::query(sql).execute(&mut other).await.unwrap().rows_affected(), 0, "{sql}");
+    }
+    let kept: (String, i64) = sqlx::query_as("SELECT synopsis, (SELECT count(*) FROM comment) FROM incident")
+        .fetch_one(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(kept, ("one".to_owned(), 1));
+
+    sqlx::query(
+        "INSERT INTO reference (peer, exchange, incident, towards, standing, holder) \
+         VALUES ('partner', 'x', 1, 'upstream', 'submitted', 'peer')",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
+    sqlx::query("PRAGMA foreign_keys = off").execute(&mut other).await.unwrap();
+    let reason = refused(&mut other, "DELETE FROM incident").await;
+    assert!(reason.contains("not deleted: cancel it, or set active = 0"), "{reason}");
+}

@@ -290,6 +290,12 @@ impl IncidentStore for SqliteStore {
         self.site
     }
 
+    async fn close(&self) {
+        self.readers.close().await;
+        // The last connection takes the WAL back into the file.
+        self.writer.close().await;
+    }
+
     fn trouble(&self) -> Option<StoreError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

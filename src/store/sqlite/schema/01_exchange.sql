@@ -96,6 +96,22 @@ ON incident WHEN NEW.bridge = OLD.bridge BEGIN
   WHERE id = NEW.id;
 END;
 
+-- Whoever replaces a row removes the one that its case belongs to, with its comments. `INSERT OR REPLACE` alone makes the
+-- inner statement fail: a plain INSERT has its own error, OR IGNORE and ON CONFLICT do what they say.
+CREATE TABLE replaced (
+  row INTEGER CONSTRAINT "an incident is not replaced: UPDATE its row" CHECK (row IS NULL)
+) STRICT;
+
+CREATE TRIGGER incident_is_not_replaced BEFORE INSERT ON incident
+WHEN EXISTS (SELECT 1 FROM incident WHERE id = NEW.id)
+  OR NEW.client IS NULL AND EXISTS (SELECT 1 FROM incident WHERE host_event_id = NEW.host_event_id AND client IS NULL) BEGIN
+  INSERT OR IGNORE INTO replaced VALUES (NEW.id);
+END;
+
+CREATE TRIGGER incident_stays BEFORE DELETE ON incident WHEN EXISTS (SELECT 1 FROM reference WHERE incident = OLD.id) BEGIN
+  SELECT raise(ABORT, 'what a peer has as well is not deleted: cancel it, or set active = 0');
+END;
+
 -- The natural key names the incident for good: its exchange is made from it.
 CREATE TRIGGER incident_keeps_its_name BEFORE UPDATE OF host_event_id ON incident WHEN NEW.host_event_id <> OLD.host_event_id BEGIN
   SELECT raise(ABORT, 'host_event_id is the natural key of an incident and cannot be changed');
