@@ -347,6 +347,45 @@ async fn m_06_m_07_m_08_whoever_asks_what_the_jobs_find_is_told_of_the_cases_tha
     }
 }
 
+/// More cases of others fall due before the caller's own than an answer shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_m_08_who_sees_few_cases_is_told_of_them_however_many_others_come_first() {
+    use Permission::*;
+    let (mut site, caller) = partner(&format!("{NEVER}{PROMISES}"));
+    let may = Permissions::from_iter([AutocloseView, CheckSla, View]);
+    let (tenant, all) = (token_of(&site, "tina", &["tenant-a"], may), token_of(&site, "alba", &[], may));
+    start(&mut site, &caller).await;
+    let ago = |hours| format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{hours} hours')");
+    for (phase, first) in [("initial_support", 1), ("review", 2001)] {
+        site.execute(format!(
+            "WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {first} + 1100) \
+             INSERT INTO incident (id, host_event_id, synopsis, device_group, phase, created_at, state_since) \
+             SELECT i, 'e-' || i, 'Fan', iif(i = {first} + 1100, 'tenant-a', 'tenant-b'), '{phase}', at, at \
+             FROM (SELECT i, iif(i = {first} + 1100, {}, {}) AS at FROM n)",
+            ago(3),
+            ago(4)
+        ))
+        .await;
+    }
+    eventually("the promises", || async {
+        (site.count("SELECT count(*) FROM untimed").await
+            + site.count("SELECT count(*) FROM deadline WHERE stale").await
+            == 0)
+            .then_some(())
+    })
+    .await;
+    for (method, path, own, each) in
+        [("GET", "/v1/cases/auto-close", 3101, 1), ("POST", "/v1/checks/slas?dry_run=true", 1101, 2)]
+    {
+        let everything = ask(&caller, &all, method, path).await;
+        assert_eq!(everything.body["found"], 1101 * each, "{path}");
+        assert_eq!(everything.body["cases"].as_array().unwrap().len(), 1000, "{path}: no more than a person reads");
+        let told = ask(&caller, &tenant, method, path).await.body;
+        let numbers: Vec<_> = told["cases"].as_array().unwrap().iter().map(|one| one["incident"].clone()).collect();
+        assert_eq!((&told["found"], numbers), (&json!(each), vec![json!(own); each]), "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m_04_each_call_answers_with_its_code_and_every_code_that_can_come_up_does() {
     let (mut site, caller) = partner(ACCEPT_ALL);

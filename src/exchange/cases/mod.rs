@@ -15,6 +15,8 @@ mod relate;
 mod show;
 mod spool;
 
+use std::collections::HashSet;
+
 use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
 use crate::case::{
@@ -22,7 +24,7 @@ use crate::case::{
 };
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
-use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
+use crate::store::{CaseFilter, CasePage, CaseQuery, ListedCase, Seen, Write, Writer, Written};
 
 pub use documents::Download;
 pub use people::WORK;
@@ -68,15 +70,33 @@ impl Engine {
         let nothing = || EngineError::from(ProblemType::NotFound.with("there is no such case, or none that you see"));
         let name = CaseName::parse(name).ok_or_else(nothing)?;
         let number = name.number(self.site()).ok_or_else(nothing)?;
-        let filters = vec![CaseFilter::Number(number)];
-        let query = CaseQuery { filters, deleted: true, ..CaseQuery::of(seen.clone(), 1) };
-        let page = self.store().cases(&query).await?;
+        let page = self.of_numbers(vec![number], seen).await?;
         if let Some(id) = page.unreadable.first() {
             return Ok(Found::Unreadable(*id));
         }
         let own = self.settings().site.alias.clone();
         let case = page.cases.into_iter().next().filter(|case| name.is_of(case.client.as_ref(), &own));
         case.map(|case| Found::Sound(Box::new(case))).ok_or_else(nothing)
+    }
+
+    /// Those of these cases that the caller sees.
+    pub(super) async fn seen_of(
+        &self,
+        cases: impl IntoIterator<Item = IncidentId>,
+        seen: &Seen,
+    ) -> Result<HashSet<IncidentId>, EngineError> {
+        let numbers: Vec<IncidentId> = cases.into_iter().collect();
+        if *seen == Seen::all() || numbers.is_empty() {
+            return Ok(numbers.into_iter().collect());
+        }
+        let page = self.of_numbers(numbers, seen).await?;
+        Ok(page.cases.into_iter().map(|case| case.incident).chain(page.unreadable).collect())
+    }
+
+    async fn of_numbers(&self, numbers: Vec<IncidentId>, seen: &Seen) -> Result<CasePage, EngineError> {
+        let limit = numbers.len();
+        let filters = vec![CaseFilter::Numbers(numbers)];
+        Ok(self.store().cases(&CaseQuery { filters, deleted: true, ..CaseQuery::of(seen.clone(), limit) }).await?)
     }
 
     /// What the case has beside its record.
