@@ -386,6 +386,45 @@ async fn m_06_m_08_who_sees_few_cases_is_told_of_them_however_many_others_come_f
     }
 }
 
+/// As `casebridge accept` takes it, by whoever begins to work on it: also where it is in process already.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_an_operator_takes_a_clients_case_over_the_network_by_claiming_it_or_taking_it_into_process() {
+    use Permission::*;
+    let (mut site, caller) = partner("");
+    let [ann, max] = [(&[View, Process, Hold, Input, Permission::Comment] as &[_], "ann"), (&[View, Resolve], "max")]
+        .map(|(permissions, name)| token_of(&site, name, &[], permissions.iter().copied().collect()));
+    start(&mut site, &caller).await;
+    for (number, verb) in [(1, "process"), (2, "claim"), (3, "claim")] {
+        let transaction = caller.create(number).await;
+        let at = |verb: &str| format!("/v1/cases/{number}/{verb}");
+        let has_case = async || caller.get(&format!("/v1/transactions/{transaction}")).await.body["case"]["id"].clone();
+        for verb in ["hold", "request-input"] {
+            assert_eq!(send(&caller, &ann, "POST", &at(verb), json!({})).await.status, 200, "{verb}");
+        }
+        if number == 3 {
+            site.execute("UPDATE incident SET state = 'in_process' WHERE id = 3").await;
+            assert_eq!(send(&caller, &ann, "POST", &at("process"), json!({})).await.status, 409, "it is already");
+        }
+        assert_eq!(has_case().await, Value::Null, "nobody works on it yet");
+        let refused = send(&caller, &max, "POST", &at(verb), json!({})).await;
+        assert_eq!((refused.status, has_case().await), (403, Value::Null), "{refused:?}");
+        let taken = send(&caller, &ann, "POST", &at(verb), json!({"comment": "On it"})).await;
+        assert_eq!(taken.status, 200, "{taken:?}");
+        let own = format!("CASE-{number}");
+        eventually("the case", || async { (has_case().await == own.as_str()).then_some(()) }).await;
+        let shown = site.get(&format!("/v1/incidents/{number}")).await.body;
+        let lines = shown["history"].as_array().unwrap().iter();
+        let whose: Vec<_> = lines.filter(|line| line["action"] == "case_accepted").map(|line| &line["who"]).collect();
+        assert_eq!(whose, [&json!("operator ann")], "{shown}");
+        // Once: it is the same case from then on.
+        send(&caller, &ann, "POST", &at("hold"), json!({})).await;
+        send(&caller, &ann, "POST", &at("process"), json!({})).await;
+        send(&caller, &ann, "POST", &at("claim"), json!({})).await;
+        assert_eq!(site.count("SELECT count(*) FROM history WHERE action = 'case_accepted'").await, number as i64);
+        site.command(&["accept", &number.to_string()]).refused(6, &["accepted already", &own]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m_04_each_call_answers_with_its_code_and_every_code_that_can_come_up_does() {
     let (mut site, caller) = partner(ACCEPT_ALL);

@@ -20,7 +20,8 @@ use std::collections::HashSet;
 use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, Permissions, UserName, case_name,
+    Action, Case, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, Permissions, UserName,
+    case_name,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
@@ -48,12 +49,14 @@ pub struct CaseCall {
 struct Change {
     edit: Edit,
     instance: InstanceEdit,
+    /// The case that a client's incident becomes with it.
+    taken: Option<Case>,
     told: String,
 }
 
 impl Change {
     fn beside(instance: InstanceEdit, told: impl Into<String>) -> Self {
-        Self { edit: Edit::default(), instance, told: told.into() }
+        Self { edit: Edit::default(), instance, taken: None, told: told.into() }
     }
 }
 
@@ -132,7 +135,7 @@ impl Engine {
             let incident = self.incident(call.case).await?;
             check_revision(&incident, call.revision)?;
             let instance = self.instance(call.case).await?;
-            let Some(Change { edit, instance, told }) = decide(&incident, &instance)? else {
+            let Some(Change { edit, instance, taken, told }) = decide(&incident, &instance)? else {
                 return self.case_answer(call.case).await;
             };
             instance.check().map_err(|fault| super::work::form(fault.to_string()))?;
@@ -143,7 +146,7 @@ impl Engine {
                 history: vec![self.line(call.case, action_word, &call.operator, told)],
                 ..Write::to(call.case, Writer::Operator)
             };
-            if self.write_one(write).await? == Written::Done {
+            if self.write_one(self.taking(taken, write, &call.operator)).await? == Written::Done {
                 self.0.changed.notify_one();
                 return self.case_answer(call.case).await;
             }
