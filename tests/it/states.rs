@@ -67,7 +67,9 @@ async fn m_02_a_case_moves_at_either_site_and_both_are_in_the_same_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn m_02_a_case_that_another_program_enters_on_hold_or_resolved_stands_so_at_both_sites() {
     let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
-    pair.end_user.execute("INSERT INTO incident (host_event_id, synopsis, state) VALUES ('e-1', 'Fan', 'on_hold')").await;
+    pair.end_user
+        .execute("INSERT INTO incident (host_event_id, synopsis, state) VALUES ('e-1', 'Fan', 'on_hold')")
+        .await;
     pair.end_user.step(1, "partner", "open").await;
     both_in(&pair, "on_hold").await;
     let held = facts(&pair.end_user).await;
