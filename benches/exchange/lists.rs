@@ -62,7 +62,7 @@ fn filters() -> Vec<(&'static str, Option<CaseFilter>)> {
     let span = Span { from: Some(Timestamp::UNIX_EPOCH), before: until };
     vec![
         ("none", None),
-        ("number", Some(CaseFilter::Number(IncidentId(7)))),
+        ("number", Some(CaseFilter::Numbers(vec![IncidentId(7)]))),
         ("state", Some(CaseFilter::States(vec![CaseState::OnHold]))),
         ("states", Some(CaseFilter::States(vec![CaseState::OnHold, CaseState::Opened]))),
         ("type", Some(CaseFilter::Type("hardware".parse().unwrap()))),

@@ -125,14 +125,14 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 /// Whether the meaning of an operation depends on how the record stands: by the rules C-15, C-16 and C-51, or because
-/// it sets a field that both sides may change, or tells a state.
+/// it sets a field that both sides may change, tells a state, or counts far.
 pub fn depends_on_record(operation: &Operation) -> bool {
     use OperationKind::{Assign, Cancel, Close, Reopen, Resolve};
     let sets = |changes: &Changes| {
         changes.solution.is_some()
             || changes.completion_code.is_some()
             || changes.expected_resolution.is_some()
-            || changes.milestones.iter().any(|one| one.state().is_some())
+            || changes.milestones.iter().any(|one| one.state().is_some() || one.n > Milestone::AHEAD)
     };
     matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel)
         || takes_back(operation)

@@ -1,7 +1,7 @@
 //! Milestones: dated facts of a case (M-01). Both sites keep all of them: a set that only grows, so that two people who act
 //! at both sites at once leave the same set at both, in the same order.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -81,6 +81,9 @@ pub enum MilestoneFault {
 impl Milestone {
     /// The highest that is counted to; what comes later has the same number, and is told apart by its ID.
     pub const HIGHEST: u32 = 1_000_000_000;
+    /// The most by which one that a peer tells of is counted beyond what is known here: what one site counted without
+    /// the other is less by far, and nothing that is told leaves no numbers for what happens later.
+    pub const AHEAD: u32 = 100_000;
 
     /// A fact of this site's own, still to be counted and stored.
     pub fn new(id: Uuid, at: Timestamp, fact: Fact) -> Self {
@@ -98,6 +101,20 @@ impl Milestone {
             Fact::Named(name) => line(name, 128).map(|_| ()).map_err(text("name")),
             Fact::State(_) | Fact::Deadline { .. } => Ok(()),
         }
+    }
+
+    /// Whether a clock that is set cannot have given its instant: it is more than a day ahead of `now`, or more than a
+    /// year behind it, which is longer than an operation waits for a site that is away.
+    pub fn is_far_off(&self, now: Timestamp) -> bool {
+        const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+        const BEHIND: SignedDuration = SignedDuration::from_hours(-366 * 24);
+        !(BEHIND..=AHEAD).contains(&self.at.duration_since(now))
+    }
+
+    /// Whether it is counted so far beyond the `known` ones that whoever told of it cannot have counted.
+    pub fn is_far_beyond(&self, known: &[Milestone]) -> bool {
+        let highest = || known.iter().map(|one| one.n).max().unwrap_or_default();
+        self.n > Self::AHEAD && self.n > highest().saturating_add(Self::AHEAD)
     }
 
     /// The state that it tells of.

@@ -41,7 +41,7 @@ pub enum CaseCommand {
     Upload(files::UploadArguments),
     /// Put tags to a case, or take them away
     Tag(edit::TagArguments),
-    /// Assign a case to yourself
+    /// Assign a case to yourself; a client's is taken with it
     Claim(act::Arguments),
     /// Take yourself from a case
     Unclaim(act::Arguments),
@@ -62,7 +62,7 @@ pub enum CaseCommand {
     Delete(act::BareArguments),
     /// Set a case to state Opened
     Open(act::Arguments),
-    /// Set a case to state In Process
+    /// Set a case to state In Process; a client's is taken with it
     Process(act::Arguments),
     /// Let a case wait for its customer
     RequestInput(act::Arguments),

@@ -190,11 +190,19 @@ fn row(token: &Token) -> Value {
     row
 }
 
-/// What an operator may do, in short.
+/// What an operator may do, in short, and within which groups.
 fn may(holder: &Holder) -> Option<String> {
+    /// Groups shown.
+    const GROUPS: usize = 3;
     let Holder::Operator(operator) = holder else { return None };
     let role = operator.role.iter().map(|role| format!("role {role}"));
-    Some(role.chain(operator.scopes.iter().map(|one| one.to_string())).collect::<Vec<_>>().join(" "))
+    let may = role.chain(operator.scopes.iter().map(|one| one.to_string())).collect::<Vec<_>>().join(" ");
+    let shown = operator.groups.iter().take(GROUPS).cloned().collect::<Vec<_>>().join(", ");
+    Some(match operator.groups.len() {
+        0 => may,
+        1..=GROUPS => format!("{may} within {shown}"),
+        more => format!("{may} within {shown} and {} more", more - GROUPS),
+    })
 }
 
 const COLUMNS: [Column; 6] = [
@@ -228,4 +236,25 @@ fn revoke(path: &Path, RevokeArguments { id, output }: &RevokeArguments) -> Resu
 
 fn unwritable(fault: &TokenFault) -> Failure {
     Failure::new(Exit::Failed, "the tokens are as they were", &fault.message, &fault.help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_tied_to_groups_is_listed_with_them() {
+        let told = |groups: &[&str]| {
+            may(&Holder::Operator(Operator {
+                name: "ann".into(),
+                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+                scopes: [Permission::View].into_iter().collect(),
+                role: Some("night shift".into()),
+            }))
+            .unwrap()
+        };
+        assert_eq!(told(&[]), "role night shift CASE_VIEW");
+        assert_eq!(told(&["core", "edge"]), "role night shift CASE_VIEW within core, edge");
+        assert_eq!(told(&["a", "b", "c", "d"]), "role night shift CASE_VIEW within a, b, c and 1 more");
+    }
 }

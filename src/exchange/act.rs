@@ -54,17 +54,22 @@ impl Engine {
         Ok(self.incident(id).await?.state())
     }
 
-    /// A move within the resolution phases.
+    /// A move within the resolution phases. A client's case is taken with its first move into process.
     async fn step(&self, id: IncidentId, asked: CaseAction, request: &WorkRequest) -> Result<(), EngineError> {
         let incident = self.incident(id).await?;
         check_revision(&incident, request.revision)?;
         let from = incident.state();
         let to = asked.leads_to(from).map_err(|illegal| action(illegal.to_string()))?;
         check_comment_only(asked, request)?;
+        let case = match asked {
+            CaseAction::Process => self.case_begun(&incident).await?,
+            _ => None,
+        };
         let edit =
             Edit { state: Some(to), comments: self.comment(&request.comment, &request.operator)?, ..Edit::default() };
         let detail = format!("{} -> {}", from.as_str(), to.as_str());
-        self.edit(&incident, edit, Action::StateChanged, &request.operator, detail).await
+        let write = self.edited(&incident, edit, Action::StateChanged, &request.operator, detail);
+        self.write_decision(self.taking(case, write, &request.operator)).await
     }
 
     /// Facts of a case that both sites shall know.

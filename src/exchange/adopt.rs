@@ -359,6 +359,7 @@ impl Engine {
         let is_news =
             |one: &&Milestone| one.check().is_ok() && !incident.milestones.iter().any(|known| known.id == one.id);
         let news = theirs.milestones.iter().filter(is_news);
+        let news = news.filter(|one| !one.is_far_beyond(&incident.milestones));
         edit.milestones = news
             .map(|known| Milestone { origin: Some(alias.clone()), came_in: Some(one.exchange), ..known.clone() })
             .collect();

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
@@ -184,6 +185,17 @@ impl Engine {
                     "both sites changed one field; both values stand in the history"
                 );
             }
+            for milestone in far_off(&one.operation, self.now()) {
+                warn!(
+                    event = "milestone_far_off",
+                    peer = %one.key.peer,
+                    exchange = %one.key.exchange,
+                    incident = one.incident.0,
+                    seq = one.seq,
+                    at = %milestone.at,
+                    "a peer dates what happened as no clock that is set would"
+                );
+            }
             let case = one.merged.edit.case.as_ref().map(|case| case.id.as_str());
             info!(
                 event = "operation_applied",
@@ -288,6 +300,15 @@ impl Engine {
         record: Option<&Incident>,
         leg: &Leg,
     ) -> Result<(Write, Taken), String> {
+        let told = one.operation.changes().map_or(&[][..], |changes| changes.milestones.as_slice());
+        let is_beyond = |one: &&Milestone| record.is_some_and(|record| one.is_far_beyond(&record.milestones));
+        if let Some(Milestone { id, n, .. }) = told.iter().find(is_beyond) {
+            return Err(format!(
+                "milestone {id} has the number {n}, more than {} beyond all that are known here: what happens later would \
+                 not count",
+                Milestone::AHEAD
+            ));
+        }
         let now = self.now();
         let agreed = Work { phase: one.record.shadow.phase, ..Work::default() };
         let work = record.map_or(&agreed, |record| &record.work);
@@ -367,6 +388,9 @@ impl Engine {
         }
         for comment in &foreign {
             told.push_str(&format!("; left alone, for it is not theirs: comment {comment}"));
+        }
+        for milestone in far_off(&one.operation, now) {
+            told.push_str(&format!("; dated {}, far from this site's clock", milestone.at));
         }
         history.push(line(action, Some(one.seq), told));
         for conflict in &merged.conflicts {
@@ -605,6 +629,13 @@ fn kept(winner: Winner) -> &'static str {
         Winner::Theirs => "theirs",
         Winner::Undecided => "ours, until the peer decides",
     }
+}
+
+/// What a peer tells of that its clock, or ours, dates wrongly. Deadlines are counted by it all the same, at both sites
+/// alike.
+fn far_off(operation: &Operation, now: Timestamp) -> impl Iterator<Item = &Milestone> {
+    let milestones = operation.changes().map_or(&[][..], |changes| changes.milestones.as_slice());
+    milestones.iter().filter(move |one| one.is_far_off(now))
 }
 
 /// A line of history, with what this site's field map left alone.

@@ -14,7 +14,7 @@ use crate::config::show_duration;
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
 use crate::protocol::operator::WorkRequest;
-use crate::store::{Closed, Closing, PeopleTold, Place, Resolved, Write, Writer};
+use crate::store::{Closed, Closing, PeopleTold, Place, Resolved, Seen, Write, Writer};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// Cases at once.
@@ -32,8 +32,8 @@ struct Looked {
 }
 
 impl Engine {
-    /// The first step: ends when all are queued.
-    pub async fn queue_closings(&self, dry_run: bool) -> Result<JobAnswer, EngineError> {
+    /// The first step: ends when all are queued. The answer tells of those that are `seen`.
+    pub async fn queue_closings(&self, dry_run: bool, seen: &Seen) -> Result<JobAnswer, EngineError> {
         let _alone = self.0.checking.lock().await;
         let mut answer = JobAnswer::of("auto_close", dry_run);
         let settings = self.settings();
@@ -47,8 +47,10 @@ impl Engine {
                 let page = self.store().resolved(&case_type.name, by, place, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 place = last.place;
-                let page = self.to_be_closed(page, &mut answer).await?;
-                page.iter().for_each(|one| answer.add(told(one, case_type, after)));
+                let seen = self.seen_of(page.iter().map(|one| one.incident), seen).await?;
+                let page = self.to_be_closed(page, &seen, &mut answer).await?;
+                let shown = page.iter().filter(|one| seen.contains(&one.incident));
+                shown.for_each(|one| answer.add(told(one, case_type, after)));
                 if !dry_run {
                     self.store().queue_closings(page, now).await?;
                 }
@@ -116,12 +118,17 @@ impl Engine {
 
     /// Those of which nobody is asked: the others are closed by their reminders, after a notice. One that does not read is
     /// found again by each run until it is corrected.
-    async fn to_be_closed(&self, page: Vec<Resolved>, answer: &mut JobAnswer) -> Result<Vec<Resolved>, EngineError> {
+    async fn to_be_closed(
+        &self,
+        page: Vec<Resolved>,
+        seen: &HashSet<IncidentId>,
+        answer: &mut JobAnswer,
+    ) -> Result<Vec<Resolved>, EngineError> {
         let ids: Vec<IncidentId> = page.iter().map(|one| one.incident).collect();
-        let seen = self.look(&ids).await?;
+        let looked = self.look(&ids).await?;
         let mut found = Vec::with_capacity(page.len());
         for one in page {
-            match seen.unreadable.get(&one.incident) {
+            match looked.unreadable.get(&one.incident) {
                 Some(reason) => {
                     let incident = one.incident.0;
                     warn!(
@@ -131,9 +138,11 @@ impl Engine {
                         reason = &*discreet(reason),
                         "a case could not be looked at"
                     );
-                    answer.fail(incident, reason.clone());
+                    if seen.contains(&one.incident) {
+                        answer.fail(incident, reason.clone());
+                    }
                 }
-                None if seen.asked.contains(&one.incident) => {}
+                None if looked.asked.contains(&one.incident) => {}
                 None => found.push(one),
             }
         }

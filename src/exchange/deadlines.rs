@@ -11,7 +11,7 @@ use super::{Engine, EngineError};
 use crate::case::{Action, Deadline, DeadlineKind, Edit, Fact, HistoryLine, Incident, IncidentId, Milestone, Passed};
 use crate::protocol::JobAnswer;
 use crate::protocol::job::JobCase;
-use crate::store::{Passing, Place, Write, Writer, Written};
+use crate::store::{Passing, Place, Seen, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point, discreet};
 
 /// Deadlines at once.
@@ -27,17 +27,18 @@ struct Found {
 }
 
 impl Engine {
-    /// The SLAs of all cases (M-08).
-    pub async fn check_slas(&self, dry_run: bool) -> Result<JobAnswer, EngineError> {
+    /// The SLAs of all cases (M-08). The answer tells of those that are `seen`.
+    pub async fn check_slas(&self, dry_run: bool, seen: &Seen) -> Result<JobAnswer, EngineError> {
         let _alone = self.0.checking.lock().await;
         let mut answer = JobAnswer::of("sla_check", dry_run);
         let goes_on = self.settings().jobs.sla_goes_on;
-        self.check(None, goes_on, &mut answer).await?;
+        self.check(None, goes_on, seen, &mut answer).await?;
         Ok(answer)
     }
 
-    /// The due dates of the configured case types; of none where none is configured (M-07).
-    pub async fn check_due_dates(&self, dry_run: bool) -> Result<JobAnswer, EngineError> {
+    /// The due dates of the configured case types; of none where none is configured (M-07). The answer tells of those
+    /// cases that are `seen`.
+    pub async fn check_due_dates(&self, dry_run: bool, seen: &Seen) -> Result<JobAnswer, EngineError> {
         let _alone = self.0.checking.lock().await;
         let mut answer = JobAnswer::of("due_date_check", dry_run);
         let settings = self.settings();
@@ -46,7 +47,7 @@ impl Engine {
         }
         for case_type in &settings.jobs.due_types {
             if !answer.stopped {
-                self.check(Some(case_type), settings.jobs.due_goes_on, &mut answer).await?;
+                self.check(Some(case_type), settings.jobs.due_goes_on, seen, &mut answer).await?;
             }
         }
         Ok(answer)
@@ -56,29 +57,32 @@ impl Engine {
         &self,
         due_dates_of: Option<&str>,
         goes_on: bool,
+        seen: &Seen,
         answer: &mut JobAnswer,
     ) -> Result<(), EngineError> {
         self.store().refresh_deadlines().await?;
-        let (now, mut place) = (self.now(), Place::default());
+        let (now, mut place, mut is_news) = (self.now(), Place::default(), false);
         while !answer.stopped {
             let page = self.store().passing(due_dates_of, now, place, PAGE).await?;
             let Some(last) = page.last() else { break };
             place = last.place;
-            self.check_page(page, now, goes_on, answer).await?;
+            is_news |= self.check_page(page, now, goes_on, seen, answer).await?;
         }
-        if answer.found > 0 && !answer.dry_run {
+        if is_news && !answer.dry_run {
             self.0.changed.notify_one();
         }
         Ok(())
     }
 
+    /// Returns whether anything was noted, or would be.
     async fn check_page(
         &self,
         page: Vec<Passing>,
         now: Timestamp,
         goes_on: bool,
+        seen: &Seen,
         answer: &mut JobAnswer,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let mut wanted: BTreeMap<IncidentId, Vec<Uuid>> = BTreeMap::new();
         let mut order: Vec<IncidentId> = Vec::new();
         for one in page {
@@ -92,6 +96,7 @@ impl Engine {
         let incidents: HashMap<IncidentId, Incident> =
             loaded.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
         let unreadable: HashMap<IncidentId, String> = loaded.unreadable.into_iter().collect();
+        let seen = self.seen_of(order.iter().copied(), seen).await?;
         let (mut writes, mut found) = (Vec::new(), Vec::new());
         for id in order {
             match (incidents.get(&id), unreadable.get(&id)) {
@@ -112,7 +117,9 @@ impl Engine {
                         reason = &*told,
                         "a case could not be looked at"
                     );
-                    answer.fail(id.0, reason);
+                    if seen.contains(&id) {
+                        answer.fail(id.0, reason);
+                    }
                     answer.stopped = !goes_on;
                 }
                 // It is gone, and nothing was promised on it.
@@ -131,16 +138,21 @@ impl Engine {
                 outcomes
             }
         };
+        let mut is_news = false;
         // A record that moved at the same moment is looked at by the next run.
         for ((id, passed), _) in found.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Written::Done) {
+            is_news = true;
             for one in passed {
                 if !answer.dry_run {
                     told(id, &one);
                 }
+                if !seen.contains(&id) {
+                    continue;
+                }
                 answer.add(JobCase { incident: id.0, what: word(one.passed).into(), at: one.at, why: one.why });
             }
         }
-        Ok(())
+        Ok(is_news)
     }
 
     /// Milestones and history lines, in the order in which it came to pass.

@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
 use crate::case::Action;
+use crate::config::Settings;
 use crate::protocol::job::JobRow;
 use crate::protocol::{JobAnswer, JobList, ProblemType};
+use crate::store::Seen;
 
 /// The jobs that say case by case what they do.
 const OF_CASES: [&str; 3] = ["auto_close", "due_date_check", "sla_check"];
@@ -20,11 +22,7 @@ impl Engine {
         let schedule = &settings.schedule;
         let zone = schedule.zone();
         let mut jobs = Vec::new();
-        for (name, cron) in schedule.all() {
-            // Without an upstream there is nothing to compare with.
-            if name == "reconcile" && settings.upstream.is_none() {
-                continue;
-            }
+        for (name, cron) in schedule.all().into_iter().filter(|(name, _)| runs_here(&settings, name)) {
             let last_run = self.last_run(name).await?;
             let next_run = cron.next_after(self.now(), &zone);
             jobs.push(JobRow { name: name.into(), schedule: cron.to_string(), last_run, next_run });
@@ -48,12 +46,18 @@ impl Engine {
 
     async fn job_answer(&self, name: &str, dry_run: bool) -> Result<JobAnswer, EngineError> {
         match name {
-            "auto_close" => self.queue_closings(dry_run).await,
-            "due_date_check" => self.check_due_dates(dry_run).await,
-            "sla_check" => self.check_slas(dry_run).await,
+            "auto_close" => self.queue_closings(dry_run, &Seen::all()).await,
+            "due_date_check" => self.check_due_dates(dry_run, &Seen::all()).await,
+            "sla_check" => self.check_slas(dry_run, &Seen::all()).await,
             other => {
                 let settings = self.settings();
-                let known: Vec<&str> = settings.schedule.all().iter().map(|(name, _)| *name).collect();
+                let known: Vec<&str> = settings
+                    .schedule
+                    .all()
+                    .into_iter()
+                    .map(|(name, _)| name)
+                    .filter(|name| runs_here(&settings, name))
+                    .collect();
                 let wakes = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).get(other).cloned();
                 let Some(wake) = wakes else {
                     let detail = format!("there is no job \"{other}\" at this site; the jobs are {}", known.join(", "));
@@ -86,4 +90,9 @@ impl Engine {
         let now = self.now();
         self.state().transact(move |transaction| Ok(transaction.put_last_run(job, now)?)).await
     }
+}
+
+/// Without an upstream there is nothing to compare with.
+fn runs_here(settings: &Settings, job: &str) -> bool {
+    job != "reconcile" || settings.upstream.is_some()
 }

@@ -242,7 +242,8 @@ impl Engine {
             ..Changes::default()
         };
         let mut told = taken(theirs, record, &come, &picture.key);
-        told.milestones.retain(|one| incident.milestones.iter().all(|known| known.id != one.id));
+        let is_known = |one: &Milestone| incident.milestones.iter().any(|known| known.id == one.id);
+        told.milestones.retain(|one| !is_known(one) && !one.is_far_beyond(&incident.milestones));
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);

@@ -64,7 +64,26 @@ impl Engine {
         if !client.standing.is_open() {
             return Err(action(format!("the exchange is {}", client.standing.as_str())));
         }
-        let mut case = self.filled_template(id, &client.peer)?;
+        let case = self.case_taken(&incident, client, request).await?;
+        let edit = Edit {
+            case: Some(case.clone()),
+            comments: self.comment(&request.comment, &request.operator)?,
+            ..Edit::default()
+        };
+        let detail = opened_as(&case);
+        let write = self.edited(&incident, edit, Action::CaseAccepted, &request.operator, detail);
+        self.write_decision(Write { hand_over: Some(HandOver::Approved), ..write }).await?;
+        Ok(case)
+    }
+
+    /// The case that a client's incident becomes with whoever takes it.
+    async fn case_taken(
+        &self,
+        incident: &Incident,
+        client: &Reference,
+        request: &AcceptRequest,
+    ) -> Result<Case, EngineError> {
+        let mut case = self.filled_template(incident.id, &client.peer)?;
         if let Some(given) = &request.case_id {
             case.id = given.parse::<CaseId>().map_err(|fault| form(format!("case ID {fault}")))?;
             case.link = None;
@@ -75,17 +94,27 @@ impl Engine {
         if let Some(status) = &request.status {
             case.status = status.clone();
         }
-        case.contact = self.taker(&incident, request.contact.as_ref()).await?;
+        case.contact = self.taker(incident, request.contact.as_ref()).await?;
         case.check().map_err(|fault| form(fault.to_string()))?;
-        let edit = Edit {
-            case: Some(case.clone()),
-            comments: self.comment(&request.comment, &request.operator)?,
-            ..Edit::default()
-        };
-        let detail = format!("case {} opened", case.id);
-        let write = self.edited(&incident, edit, Action::CaseAccepted, &request.operator, detail);
-        self.write_decision(Write { hand_over: Some(HandOver::Approved), ..write }).await?;
         Ok(case)
+    }
+
+    /// The case that a client's incident becomes with whoever begins to work on it here: none where somebody has taken
+    /// it, or where it was handed on and becomes the upstream's.
+    pub(super) async fn case_begun(&self, incident: &Incident) -> Result<Option<Case>, EngineError> {
+        if !is_to_be_taken(incident) {
+            return Ok(None);
+        }
+        self.case_taken(incident, client_reference(incident)?, &AcceptRequest::default()).await.map(Some)
+    }
+
+    /// The write that begins the work on a case, with which a client's is taken as by [`accept`](Self::accept).
+    pub(super) fn taking(&self, case: Option<Case>, write: Write, operator: &str) -> Write {
+        let Some(case) = case else { return write };
+        let mut history = vec![self.line(write.incident, Action::CaseAccepted, operator, opened_as(&case))];
+        history.extend(write.history);
+        let edit = Edit { case: Some(case), ..write.edit };
+        Write { edit, history, hand_over: Some(HandOver::Approved), ..write }
     }
 
     /// Changes a record as one of the decisions says.
@@ -404,6 +433,19 @@ pub(super) fn check_not_given_back(incident: &Incident) -> Result<(), EngineErro
 fn is_untaken(incident: &Incident) -> bool {
     let open = |one: &Reference| one.towards == Towards::Client && one.standing.is_open();
     incident.case.is_none() && incident.references.iter().any(open)
+}
+
+/// Whether whoever begins to work on it takes it: what was handed on, or may be by a policy, becomes the case of the
+/// site above.
+pub(super) fn is_to_be_taken(incident: &Incident) -> bool {
+    let above = |one: &Reference| one.towards == Towards::Upstream && one.standing != Standing::Rejected;
+    let stays = incident.submission == Submission::Held && !incident.references.iter().any(above);
+    is_untaken(incident) && stays
+}
+
+/// How the history tells that a client's incident became a case.
+fn opened_as(case: &Case) -> String {
+    format!("case {} opened", case.id)
 }
 
 pub(super) fn client_reference(incident: &Incident) -> Result<&Reference, EngineError> {

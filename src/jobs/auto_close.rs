@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::{Job, told};
 use crate::exchange::Engine;
+use crate::store::Seen;
 
 pub struct AutoClose {
     engine: Engine,
@@ -23,6 +24,6 @@ impl Job for AutoClose {
     }
 
     async fn run(&self) -> String {
-        told(self.engine.queue_closings(false).await)
+        told(self.engine.queue_closings(false, &Seen::all()).await)
     }
 }

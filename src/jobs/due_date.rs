@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Job, told};
 use crate::exchange::Engine;
+use crate::store::Seen;
 
 pub struct DueDateCheck {
     engine: Engine,
@@ -22,6 +23,6 @@ impl Job for DueDateCheck {
     }
 
     async fn run(&self) -> String {
-        told(self.engine.check_due_dates(false).await)
+        told(self.engine.check_due_dates(false, &Seen::all()).await)
     }
 }

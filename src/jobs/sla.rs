@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Job, told};
 use crate::exchange::Engine;
+use crate::store::Seen;
 
 pub struct SlaCheck {
     engine: Engine,
@@ -22,6 +23,6 @@ impl Job for SlaCheck {
     }
 
     async fn run(&self) -> String {
-        told(self.engine.check_slas(false).await)
+        told(self.engine.check_slas(false, &Seen::all()).await)
     }
 }

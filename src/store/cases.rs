@@ -42,7 +42,8 @@ impl Seen {
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CaseFilter {
-    Number(IncidentId),
+    /// One of these.
+    Numbers(Vec<IncidentId>),
     /// In one of these states.
     States(Vec<CaseState>),
     Type(CaseTypeName),

@@ -922,7 +922,8 @@ async fn the_commands_work_a_case_from_its_beginning_to_its_end() {
     site.command(&["case", "hold", "1", "--json"]).refused(6, &refused);
     site.command(&["case", "edit", "1", "--details", "x", "--revision", "1"]).refused(6, &["revision"]);
     let shown = site.command(&["case", "show", "1"]).ok();
-    for part in ["Fan tray 2 is loud", "Completed", "bert", "night shift", "40 %", "Screwed it down", "(initiator)"] {
+    let parts = ["Fan tray 2 is loud", "Completed", "bert", "night shift", "40 %", "Screwed it down", "(initiator)"];
+    for part in parts.into_iter().chain(["entered by           anna", "Z Technician on site\n", "Z In Process\n"]) {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let usage = ["\"exit\": 2", "\"type\": \"about:blank\"", "invalid value 'nope' for '--state"];

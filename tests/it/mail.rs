@@ -12,7 +12,7 @@ use casebridge::notify::{Letter, MailError, Mailer, Post};
 use casebridge::protocol::operator::{OpenRequest, WorkRequest};
 use casebridge::protocol::{MailsQuery, PartyRequest};
 use casebridge::state::State;
-use casebridge::store::{IncidentStore, SqliteStore};
+use casebridge::store::{IncidentStore, Seen, SqliteStore};
 use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
@@ -830,12 +830,12 @@ async fn r_07_auto_close_leaves_a_case_to_its_people_and_their_notice() {
     engine.act(id, CaseAction::Resolve, &by_bert()).await.unwrap();
     bench.look(&engine).await;
     bench.hours(&engine, 40).await;
-    assert!(engine.queue_closings(false).await.unwrap().cases.is_empty(), "it is not even listed");
+    assert!(engine.queue_closings(false, &Seen::all()).await.unwrap().cases.is_empty(), "it is not even listed");
     assert_eq!(engine.work_closings().await.unwrap(), 0);
     assert_eq!(engine.show(id).await.unwrap().row.phase, "review");
     // Without its people nobody is asked, and its type decides.
     leaves(&engine, id, ANNA).await;
-    assert_eq!(engine.queue_closings(false).await.unwrap().cases.len(), 1);
+    assert_eq!(engine.queue_closings(false, &Seen::all()).await.unwrap().cases.len(), 1);
     joins(&engine, id, HELP).await;
     assert_eq!(engine.work_closings().await.unwrap(), 0, "somebody joined since");
     assert_eq!(engine.show(id).await.unwrap().row.phase, "review");

@@ -347,6 +347,84 @@ async fn m_06_m_07_m_08_whoever_asks_what_the_jobs_find_is_told_of_the_cases_tha
     }
 }
 
+/// More cases of others fall due before the caller's own than an answer shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_06_m_08_who_sees_few_cases_is_told_of_them_however_many_others_come_first() {
+    use Permission::*;
+    let (mut site, caller) = partner(&format!("{NEVER}{PROMISES}"));
+    let may = Permissions::from_iter([AutocloseView, CheckSla, View]);
+    let (tenant, all) = (token_of(&site, "tina", &["tenant-a"], may), token_of(&site, "alba", &[], may));
+    start(&mut site, &caller).await;
+    let ago = |hours| format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{hours} hours')");
+    for (phase, first) in [("initial_support", 1), ("review", 2001)] {
+        site.execute(format!(
+            "WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {first} + 1100) \
+             INSERT INTO incident (id, host_event_id, synopsis, device_group, phase, created_at, state_since) \
+             SELECT i, 'e-' || i, 'Fan', iif(i = {first} + 1100, 'tenant-a', 'tenant-b'), '{phase}', at, at \
+             FROM (SELECT i, iif(i = {first} + 1100, {}, {}) AS at FROM n)",
+            ago(3),
+            ago(4)
+        ))
+        .await;
+    }
+    eventually("the promises", || async {
+        (site.count("SELECT count(*) FROM untimed").await
+            + site.count("SELECT count(*) FROM deadline WHERE stale").await
+            == 0)
+            .then_some(())
+    })
+    .await;
+    for (method, path, own, each) in
+        [("GET", "/v1/cases/auto-close", 3101, 1), ("POST", "/v1/checks/slas?dry_run=true", 1101, 2)]
+    {
+        let everything = ask(&caller, &all, method, path).await;
+        assert_eq!(everything.body["found"], 1101 * each, "{path}");
+        assert_eq!(everything.body["cases"].as_array().unwrap().len(), 1000, "{path}: no more than a person reads");
+        let told = ask(&caller, &tenant, method, path).await.body;
+        let numbers: Vec<_> = told["cases"].as_array().unwrap().iter().map(|one| one["incident"].clone()).collect();
+        assert_eq!((&told["found"], numbers), (&json!(each), vec![json!(own); each]), "{path}");
+    }
+}
+
+/// As `casebridge accept` takes it, by whoever begins to work on it: also where it is in process already.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_an_operator_takes_a_clients_case_over_the_network_by_claiming_it_or_taking_it_into_process() {
+    use Permission::*;
+    let (mut site, caller) = partner("");
+    let [ann, max] = [(&[View, Process, Hold, Input, Permission::Comment] as &[_], "ann"), (&[View, Resolve], "max")]
+        .map(|(permissions, name)| token_of(&site, name, &[], permissions.iter().copied().collect()));
+    start(&mut site, &caller).await;
+    for (number, verb) in [(1, "process"), (2, "claim"), (3, "claim")] {
+        let transaction = caller.create(number).await;
+        let at = |verb: &str| format!("/v1/cases/{number}/{verb}");
+        let has_case = async || caller.get(&format!("/v1/transactions/{transaction}")).await.body["case"]["id"].clone();
+        for verb in ["hold", "request-input"] {
+            assert_eq!(send(&caller, &ann, "POST", &at(verb), json!({})).await.status, 200, "{verb}");
+        }
+        if number == 3 {
+            site.execute("UPDATE incident SET state = 'in_process' WHERE id = 3").await;
+            assert_eq!(send(&caller, &ann, "POST", &at("process"), json!({})).await.status, 409, "it is already");
+        }
+        assert_eq!(has_case().await, Value::Null, "nobody works on it yet");
+        let refused = send(&caller, &max, "POST", &at(verb), json!({})).await;
+        assert_eq!((refused.status, has_case().await), (403, Value::Null), "{refused:?}");
+        let taken = send(&caller, &ann, "POST", &at(verb), json!({"comment": "On it"})).await;
+        assert_eq!(taken.status, 200, "{taken:?}");
+        let own = format!("CASE-{number}");
+        eventually("the case", || async { (has_case().await == own.as_str()).then_some(()) }).await;
+        let shown = site.get(&format!("/v1/incidents/{number}")).await.body;
+        let lines = shown["history"].as_array().unwrap().iter();
+        let whose: Vec<_> = lines.filter(|line| line["action"] == "case_accepted").map(|line| &line["who"]).collect();
+        assert_eq!(whose, [&json!("operator ann")], "{shown}");
+        // Once: it is the same case from then on.
+        send(&caller, &ann, "POST", &at("hold"), json!({})).await;
+        send(&caller, &ann, "POST", &at("process"), json!({})).await;
+        send(&caller, &ann, "POST", &at("claim"), json!({})).await;
+        assert_eq!(site.count("SELECT count(*) FROM history WHERE action = 'case_accepted'").await, number as i64);
+        site.command(&["accept", &number.to_string()]).refused(6, &["accepted already", &own]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m_04_each_call_answers_with_its_code_and_every_code_that_can_come_up_does() {
     let (mut site, caller) = partner(ACCEPT_ALL);

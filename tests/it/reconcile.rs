@@ -49,6 +49,36 @@ fn compares(call: &Call) -> bool {
     call.path == "/v1/digests" || call.path == "/v1/exchanges"
 }
 
+/// What happens is put in order by its count, and a whole record could bring one at the end of all numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_no_record_of_the_upstreams_uses_up_the_numbers_of_what_happens() {
+    let mut pair = at_rest(1).await;
+    pair.relay.twist(|call| match call.path.as_str() {
+        "/v1/exchanges" => Twist::Tell(Box::new(|mut page| {
+            for one in page["exchanges"].as_array_mut().into_iter().flatten() {
+                one["record"]["milestones"] = json!([{"id": "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                    "n": 1_000_000_000, "at": "2026-11-21T10:00:00Z", "fact": {"state": "on_hold"}}]);
+                if one["agreed"].is_object() {
+                    one["agreed"]["milestones"] = "of another record".into();
+                }
+            }
+            page
+        })),
+        _ => Twist::Pass,
+    });
+    let taken = "SELECT count(*) FROM milestone";
+    silently(&pair.end_user, "solution = 'Nobody saw this' WHERE id = 1").await;
+    let answer = reconcile(&pair.end_user, true).await;
+    let fields: Vec<_> = answer["differences"].as_array().unwrap().iter().map(|one| one["field"].clone()).collect();
+    assert!(fields.contains(&json!("milestones")) && fields.contains(&json!("solution")), "{answer}");
+    assert_eq!(pair.end_user.count(taken).await, 0, "by a comparison");
+    pair.end_user.stop().await;
+    pair.end_user.lose_state();
+    pair.end_user.start().await;
+    pair.end_user.step(1, "partner", "open").await;
+    assert_eq!(pair.end_user.count(taken).await, 0, "after lost state");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
     const COUNT: i64 = 2_000;

@@ -79,6 +79,21 @@ async fn a_34_what_is_handled_here_makes_no_traffic_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_34_who_works_on_what_was_handed_on_takes_no_case_from_the_site_above() {
+    let row = Row::start(RowPlan::default()).await;
+    row.submitted().await;
+    row.partner.act("/v1/incidents/1/escalate", by(json!({"form": {"priority": "1 - Critical"}}))).await;
+    row.vendor.when(1, "the incident", |shown| shown["client"] == "partner").await;
+    for verb in ["claim", "process"] {
+        row.partner.act(&format!("/v1/cases/1/{verb}"), by(json!({}))).await;
+    }
+    assert_eq!(row.partner.get("/v1/incidents/1").await.body["case_id"], Value::Null);
+    row.vendor.act("/v1/cases/1/claim", by(json!({}))).await;
+    let ours = row.north.step(1, "partner", "open").await;
+    assert_eq!(ours["case_id"], "vendor-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_of_the_two_verbs_is_for_its_own_incidents() {
     let row = Row::start(RowPlan::default()).await;
     row.submitted().await;

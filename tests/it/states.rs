@@ -64,6 +64,22 @@ async fn m_02_a_case_moves_at_either_site_and_both_are_in_the_same_state() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_a_case_that_another_program_enters_on_hold_or_resolved_stands_so_at_both_sites() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    pair.end_user
+        .execute("INSERT INTO incident (host_event_id, synopsis, state) VALUES ('e-1', 'Fan', 'on_hold')")
+        .await;
+    pair.end_user.step(1, "partner", "open").await;
+    both_in(&pair, "on_hold").await;
+    let held = facts(&pair.end_user).await;
+    assert_eq!(held.len(), 1, "{held:?}");
+    eventually("the same fact", || async { (facts(&pair.partner).await == held).then_some(()) }).await;
+    pair.end_user.execute("UPDATE incident SET state = 'in_process' WHERE id = 1").await;
+    both_in(&pair, "in_process").await;
+    assert_eq!(facts(&pair.end_user).await, facts(&pair.partner).await, "the clocks stood still as long at both");
+}
+
 /// At both sites, and in every state: what the table does not allow changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn m_02_no_illegal_move_changes_anything_at_either_site() {

@@ -409,6 +409,41 @@ async fn m_02_a_case_does_not_move_long_after_now() {
     let ahead = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(100)).to_string();
     let result = partner.caller.operate(moved(&ahead)).await;
     assert_eq!(result["outcome"], "applied", "{result}");
+    let told = async || {
+        let lines = partner.site.get("/v1/incidents/1").await.body["history"].clone();
+        let far = |line: &&Value| line["detail"].as_str().unwrap().contains("far from this site's clock");
+        (lines.as_array().unwrap().iter().filter(far).count(), partner.site.log().matches("milestone_far_off").count())
+    };
+    eventually("to be told", || async { (told().await == (1, 1)).then_some(()) }).await;
+    // As late as an operation can be that waited for a site that was away.
+    for (seq, behind, far) in [(3, 24 * 365, 1), (4, 24 * 367, 2)] {
+        let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(behind)).to_string();
+        let milestone = json!({"id": exchange(seq), "n": seq, "at": at, "fact": {"state": "on_hold"}});
+        let result = partner.caller.operate(operation(1, seq, "update", json!({"milestones": [milestone]}))).await;
+        assert_eq!(result["outcome"], "applied", "{result}");
+        eventually("to be told", || async { (told().await == (far, far)).then_some(()) }).await;
+    }
+}
+
+/// What happens is put in order by its count: one at the end of all numbers would be the last for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_a_peer_leaves_numbers_for_what_happens_after_it() {
+    let partner = Partner::start().await;
+    let counted = |seq: u64, n: u64, fact: Value| {
+        let milestone = json!({"id": exchange(u64::MAX - seq), "n": n, "at": "2026-11-21T10:00:00Z", "fact": fact});
+        operation(1, seq, "update", json!({"milestones": [milestone]}))
+    };
+    for fact in [json!({"state": "on_hold"}), json!({"named": "Technician on site"})] {
+        let result = partner.unchanged(partner.caller.operate(counted(2, 1_000_000_000, fact))).await;
+        assert_refused(&result, 409, "illegal", &["has the number 1000000000", "what happens later would not count"]);
+    }
+    // As far as one site may have counted without the other.
+    for (seq, n) in [(2, 100_000), (3, 200_000)] {
+        let result = partner.caller.operate(counted(seq, n, json!({"state": "on_hold"}))).await;
+        assert_eq!(result["outcome"], "applied", "{result}");
+    }
+    let moved = partner.site.act("/v1/cases/1/process", json!({"operator": "bert"})).await;
+    assert_eq!(moved["state"], "in_process", "{moved}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use casebridge::case::{
 use casebridge::exchange::{CaseCall, Engine, EngineError, Pushed};
 use casebridge::protocol::PartyRequest;
 use casebridge::protocol::operator::WorkRequest;
-use casebridge::store::{Write, Writer};
+use casebridge::store::{Seen, Write, Writer};
 use uuid::Uuid;
 
 use super::bugs::Bug;
@@ -106,9 +106,9 @@ async fn duty(engine: Engine, shelf: Arc<Mutex<Shelf>>, said: Arc<Mutex<People>>
         },
         "open" => engine.open_received().await.map(|_| ()),
         "time" => engine.time_cases().await.map(|_| ()),
-        "check SLAs" => engine.check_slas(false).await.map(|_| ()),
-        "check due dates" => engine.check_due_dates(false).await.map(|_| ()),
-        "queue closings" => engine.queue_closings(false).await.map(|_| ()),
+        "check SLAs" => engine.check_slas(false, &Seen::all()).await.map(|_| ()),
+        "check due dates" => engine.check_due_dates(false, &Seen::all()).await.map(|_| ()),
+        "queue closings" => engine.queue_closings(false, &Seen::all()).await.map(|_| ()),
         "close" => engine.work_closings().await.map(|_| ()),
         "react" => loop {
             match engine.react().await {

@@ -93,12 +93,18 @@ impl Program for Other {
         if row.created_at.is_some() {
             insert.push(", created_at");
         }
+        for (column, _) in row.columns {
+            insert.push(", ").push(column);
+        }
         insert.push(") VALUES (").push_bind(row.host_event_id).push(", 'made by another program'");
         if let Some(id) = row.id {
             insert.push(", ").push_bind(id);
         }
         if let Some(created_at) = row.created_at {
             insert.push(", ").push_bind(created_at);
+        }
+        for (_, value) in row.columns {
+            insert.push(", ").push_bind(value);
         }
         insert.push(") RETURNING id");
         IncidentId(insert.build_query_scalar().fetch_one(&mut self.0).await.unwrap())
@@ -218,6 +224,7 @@ conformance! { super::bench:
     milestones:
         m_02_the_state_follows_whoever_changes_the_record,
         m_02_a_state_that_its_phase_does_not_have_is_not_taken,
+        m_02_a_case_that_is_entered_in_a_state_has_the_milestone_of_it,
         a_milestone_is_kept_once_and_counted_by_who_knew_what,
         two_who_act_at_once_leave_the_same_state_at_both_sites,
         nobody_changes_what_happened;

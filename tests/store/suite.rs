@@ -68,10 +68,12 @@ pub struct Row {
     /// Chosen by the program, in place of the next number.
     pub id: Option<i64>,
     pub created_at: Option<&'static str>,
+    /// Further columns, named as in the documented schema.
+    pub columns: &'static [(&'static str, &'static str)],
 }
 
 pub fn row(host_event_id: &'static str) -> Row {
-    Row { host_event_id, id: None, created_at: None }
+    Row { host_event_id, id: None, created_at: None, columns: &[] }
 }
 
 /// Makes a test of each story for one bench.

@@ -13,7 +13,7 @@ use casebridge::exchange::{Engine, Parts, Pushed};
 use casebridge::jobs::is_due;
 use casebridge::peer::Upstream;
 use casebridge::state::State;
-use casebridge::store::{DeadlineStore, IncidentStore, SqliteStore};
+use casebridge::store::{DeadlineStore, IncidentStore, Seen, SqliteStore};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -277,10 +277,10 @@ impl Site {
             return false;
         }
         match job {
-            "sla_check" => assert_eq!(engine.check_slas(false).await.unwrap().failed, []),
-            "due_date_check" => assert_eq!(engine.check_due_dates(false).await.unwrap().failed, []),
+            "sla_check" => assert_eq!(engine.check_slas(false, &Seen::all()).await.unwrap().failed, []),
+            "due_date_check" => assert_eq!(engine.check_due_dates(false, &Seen::all()).await.unwrap().failed, []),
             _ => {
-                engine.queue_closings(false).await.unwrap();
+                engine.queue_closings(false, &Seen::all()).await.unwrap();
                 engine.work_closings().await.unwrap();
             }
         }
@@ -291,9 +291,9 @@ impl Site {
     /// What has been done is done once.
     pub async fn is_done(&self) {
         let Some(engine) = &self.engine else { return };
-        assert_eq!(engine.check_slas(true).await.unwrap().found, 0);
-        assert_eq!(engine.check_due_dates(true).await.unwrap().found, 0);
-        assert_eq!(engine.queue_closings(true).await.unwrap().found, 0);
+        assert_eq!(engine.check_slas(true, &Seen::all()).await.unwrap().found, 0);
+        assert_eq!(engine.check_due_dates(true, &Seen::all()).await.unwrap().found, 0);
+        assert_eq!(engine.queue_closings(true, &Seen::all()).await.unwrap().found, 0);
     }
 
     /// The runs that have something to do by the rules, from now on: each job's own instant, at its next tick.

@@ -1,5 +1,5 @@
 //! `GET /v1/cases/auto-close`, `POST /v1/checks/due-dates` and `POST /v1/checks/slas`: what the jobs do, for whoever may ask for
-//! it (M-06 to M-08).
+//! it (M-06 to M-08). They run for all cases, and tell of those that the caller sees.
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -11,9 +11,7 @@ use super::{Caller, Coded, call};
 use crate::api::Door;
 use crate::api::body::Answer;
 use crate::api::problem::Refusal;
-use crate::exchange::EngineError;
 use crate::protocol::{JobAnswer, Problem, ProblemType};
-use crate::store::Seen;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -30,8 +28,8 @@ pub async fn auto_close(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Coded<JobAnswer>>, Refusal> {
-    let found = door.engine.queue_closings(true).await?;
-    Ok(caller.answer(seen_of(&door, &caller, found).await?))
+    let found = door.engine.queue_closings(true, &call::seen(&caller)).await?;
+    Ok(caller.answer(found))
 }
 
 /// Warns of due dates that are near, and notes those that have passed, each once.
@@ -44,8 +42,8 @@ pub async fn due_dates(
     Extension(caller): Extension<Caller>,
     query: Result<Query<CheckQuery>, QueryRejection>,
 ) -> Result<Answer<Coded<JobAnswer>>, Refusal> {
-    let found = door.engine.check_due_dates(is_dry(query)?).await?;
-    Ok(caller.answer(seen_of(&door, &caller, found).await?))
+    let found = door.engine.check_due_dates(is_dry(query)?, &call::seen(&caller)).await?;
+    Ok(caller.answer(found))
 }
 
 /// Warns of SLAs that are near their end, and notes those that are violated, each once.
@@ -58,42 +56,12 @@ pub async fn slas(
     Extension(caller): Extension<Caller>,
     query: Result<Query<CheckQuery>, QueryRejection>,
 ) -> Result<Answer<Coded<JobAnswer>>, Refusal> {
-    let found = door.engine.check_slas(is_dry(query)?).await?;
-    Ok(caller.answer(seen_of(&door, &caller, found).await?))
+    let found = door.engine.check_slas(is_dry(query)?, &call::seen(&caller)).await?;
+    Ok(caller.answer(found))
 }
 
 fn is_dry(query: Result<Query<CheckQuery>, QueryRejection>) -> Result<bool, Refusal> {
     let Query(query) = query
         .map_err(|_| ProblemType::BadRequest.with("`dry_run` is true or false, and nothing else is taken here"))?;
     Ok(query.dry_run)
-}
-
-/// What a job found, without the cases that the caller does not see. It ran for all of them.
-async fn seen_of(door: &Door, caller: &Caller, mut found: JobAnswer) -> Result<JobAnswer, Refusal> {
-    let seen = call::seen(caller);
-    if seen == Seen::all() {
-        return Ok(found);
-    }
-    let (cases, failed) = (std::mem::take(&mut found.cases), std::mem::take(&mut found.failed));
-    // How many there are in all would tell of those that are not seen.
-    found.found = 0;
-    for case in cases {
-        if is_seen(door, case.incident, &seen).await? {
-            found.add(case);
-        }
-    }
-    for case in failed {
-        if is_seen(door, case.incident, &seen).await? {
-            found.fail(case.incident, case.reason);
-        }
-    }
-    Ok(found)
-}
-
-async fn is_seen(door: &Door, incident: i64, seen: &Seen) -> Result<bool, EngineError> {
-    match door.engine.find_case(&incident.to_string(), seen).await {
-        Ok(_) => Ok(true),
-        Err(EngineError::Refused(problem)) if problem.is(ProblemType::NotFound) => Ok(false),
-        Err(fault) => Err(fault),
-    }
 }

@@ -79,7 +79,7 @@ endpoints! {
         &[ActivityView], -, "who did what with a case, when";
     Open = post "/v1/cases/{id}/open" ::actions::open, &[Permission::Open], Opened, "set a case to state Open";
     Process = post "/v1/cases/{id}/process" ::actions::process,
-        &[Permission::Process], InProcess, "set a case to state In Process";
+        &[Permission::Process], InProcess, "set a case to state In Process; a client's is taken with it";
     RequestInput = post "/v1/cases/{id}/request-input" ::actions::request_input,
         &[Input], InputRequested, "let a case wait for its customer";
     Hold = post "/v1/cases/{id}/hold" ::actions::hold, &[Permission::Hold], OnHold, "put a case on hold";
@@ -88,7 +88,8 @@ endpoints! {
         &[Permission::Complete], Completed, "complete a case";
     Cancel = post "/v1/cases/{id}/cancel" ::actions::cancel, &[Permission::Cancel], Canceled, "cancel a case";
     Reopen = post "/v1/cases/{id}/reopen" ::actions::reopen, &[Permission::Reopen], Reopened, "reopen a case";
-    Claim = post "/v1/cases/{id}/claim" ::actions::claim, CLAIM, Claimed, "assign a case to oneself";
+    Claim = post "/v1/cases/{id}/claim" ::actions::claim,
+        CLAIM, Claimed, "assign a case to oneself; a client's is taken with it";
     Unclaim = post "/v1/cases/{id}/unclaim" ::actions::unclaim, CLAIM, Unclaimed, "take oneself from a case";
     Comments = get "/v1/cases/{id}/comments" ::comments::comments, &[CommentView], -, "the comments of a case";
     Comment = post "/v1/cases/{id}/comments" ::comments::comment,

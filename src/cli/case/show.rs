@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{CaseAnswer, Failure, Local, Method, Target, Told, print, who};
+use crate::case::Fact;
 use crate::cli::print::{Column, Table, safe, safe_lines, time};
 use crate::protocol::cases::{CaseActivities, CaseDetail, CaseSla, FlagRequest};
 
@@ -68,6 +69,18 @@ fn sla(one: &CaseSla) -> String {
     format!("{}: {due}{how}", one.name)
 }
 
+fn told(fact: &Fact, case: &CaseDetail) -> String {
+    match fact {
+        Fact::State(state) => state.label().to_owned(),
+        Fact::Notice(name) => format!("notice {name}"),
+        Fact::Named(name) => name.clone(),
+        Fact::Deadline { deadline, passed } => {
+            let sla = case.slas.iter().find(|one| one.id == *deadline);
+            format!("{} {}", sla.map_or("a deadline", |one| one.name.as_str()), passed.as_str())
+        }
+    }
+}
+
 fn shown(case: &CaseDetail) -> String {
     let row = &case.row;
     let mut text = format!("case {}: {}\n", safe(&row.display_id), safe(&row.details));
@@ -84,17 +97,23 @@ fn shown(case: &CaseDetail) -> String {
         true => format!("{} (unread)", flag.user),
         false => flag.user.to_string(),
     };
-    let fields: [(&str, Option<String>); 23] = [
+    let process = case.process_name.as_ref().map(|process| match &case.solution_name {
+        Some(solution) => format!("{process}, of {solution}"),
+        None => process.clone(),
+    });
+    let fields: [(&str, Option<String>); 26] = [
         ("GUID", Some(row.id.to_string())),
         ("incident", Some(row.number.to_string())),
         ("revision", Some(row.revision.to_string())),
         ("type", row.case_type_name.as_ref().map(ToString::to_string)),
+        ("process", process),
         ("state", Some(row.state_label.clone())),
         ("priority", row.priority.map(|priority| priority.to_string())),
         ("client", row.client.clone()),
         ("device group", row.device_group.clone()),
         ("device", row.device.clone()),
         ("initiator", initiator),
+        ("entered by", row.created_by.as_ref().map(ToString::to_string)),
         ("assigned to", list(texts(&row.assigned_to_users))),
         ("assigned to groups", list(texts(&row.assigned_to_groups))),
         ("owner", row.owner.as_ref().map(|owner| format!("{owner}, {}", row.owner_status))),
@@ -102,6 +121,7 @@ fn shown(case: &CaseDetail) -> String {
         ("watchers", list(texts(&row.watchers))),
         ("tags", list(texts(&row.tags))),
         ("location", row.location.clone()),
+        ("location ID", row.location_id.map(|id| id.to_string())),
         ("location code", row.location_code.clone()),
         ("completed", Some(format!("{} %", row.completed_percent.get()))),
         (
@@ -122,6 +142,12 @@ fn shown(case: &CaseDetail) -> String {
     }
     for one in &case.slas {
         text.push_str(&format!("  {:<20} {}\n", "SLA", safe(&sla(one))));
+    }
+    for one in &case.milestones {
+        text.push_str(&format!("  {:<20} {} {}\n", "milestone", time(one.at), safe(&told(&one.fact, case))));
+    }
+    for one in case.documents.iter().flatten() {
+        text.push_str(&format!("  {:<20} {}, {}\n", "document", safe(&one.name), safe(&one.state)));
     }
     if !row.active {
         text.push_str("  (deleted from the lists)\n");

@@ -3,7 +3,7 @@
 use super::{CaseCall, Change};
 use crate::case::{Action, CaseAction, Edit, InstanceEdit};
 use crate::exchange::act::check_comment_only;
-use crate::exchange::work::action;
+use crate::exchange::work::{action, is_to_be_taken};
 use crate::exchange::{Engine, EngineError};
 use crate::protocol::cases::CaseAnswer;
 use crate::protocol::operator::WorkRequest;
@@ -34,12 +34,14 @@ impl Engine {
         self.case_answer(call.case).await
     }
 
-    /// Assigns the case to whoever asks, unless somebody else has it.
+    /// Assigns the case to whoever asks, unless somebody else has it. A client's that nobody has taken is taken with
+    /// it.
     async fn claim(&self, call: &CaseCall, request: &WorkRequest) -> Result<CaseAnswer, EngineError> {
         let user = &call.person;
         self.check_may_work([user])?;
         check_comment_only(CaseAction::Claim, request)?;
         let comments = self.comment(&request.comment, &call.operator)?;
+        let case = self.case_begun(&self.incident(call.case).await?).await?;
         self.change(call, Action::Assigned, |incident, instance| {
             CaseAction::Claim.leads_to(incident.state()).map_err(|illegal| action(illegal.to_string()))?;
             let assigned_users = match instance.assigned_users.first() {
@@ -51,12 +53,13 @@ impl Engine {
                 }
                 None => Some([user.clone()].into()),
             };
-            if assigned_users.is_none() && comments.is_empty() {
+            let taken = case.clone().filter(|_| is_to_be_taken(incident));
+            if assigned_users.is_none() && comments.is_empty() && taken.is_none() {
                 return Ok(None);
             }
             let edit = Edit { comments: comments.clone(), ..Edit::default() };
             let instance = InstanceEdit { assigned_users, ..InstanceEdit::default() };
-            Ok(Some(Change { edit, instance, told: "claimed".into() }))
+            Ok(Some(Change { edit, instance, taken, told: "claimed".into() }))
         })
         .await
     }
@@ -74,7 +77,7 @@ impl Engine {
             }
             let edit = Edit { comments: comments.clone(), ..Edit::default() };
             let instance = InstanceEdit { assigned_users: Some(users), ..InstanceEdit::default() };
-            Ok(Some(Change { edit, instance, told: "unclaimed".into() }))
+            Ok(Some(Change { edit, instance, taken: None, told: "unclaimed".into() }))
         })
         .await
     }

@@ -44,7 +44,7 @@ impl Engine {
             }
             let resolution = edit.solution.is_some().then_some("resolution");
             let named: Vec<&str> = named.into_iter().chain(resolution).collect();
-            Ok(Some(Change { edit, instance: beside, told: format!("changed: {}", named.join(", ")) }))
+            Ok(Some(Change { edit, instance: beside, taken: None, told: format!("changed: {}", named.join(", ")) }))
         })
         .await
     }

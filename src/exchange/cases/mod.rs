@@ -15,14 +15,17 @@ mod relate;
 mod show;
 mod spool;
 
+use std::collections::HashSet;
+
 use super::work::{TRIES, action, check_revision};
 use super::{Engine, EngineError};
 use crate::case::{
-    Action, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, Permissions, UserName, case_name,
+    Action, Case, CaseName, CaseState, Edit, Incident, IncidentId, Instance, InstanceEdit, Permissions, UserName,
+    case_name,
 };
 use crate::protocol::ProblemType;
 use crate::protocol::cases::CaseAnswer;
-use crate::store::{CaseFilter, CaseQuery, ListedCase, Seen, Write, Writer, Written};
+use crate::store::{CaseFilter, CasePage, CaseQuery, ListedCase, Seen, Write, Writer, Written};
 
 pub use documents::Download;
 pub use people::WORK;
@@ -46,12 +49,14 @@ pub struct CaseCall {
 struct Change {
     edit: Edit,
     instance: InstanceEdit,
+    /// The case that a client's incident becomes with it.
+    taken: Option<Case>,
     told: String,
 }
 
 impl Change {
     fn beside(instance: InstanceEdit, told: impl Into<String>) -> Self {
-        Self { edit: Edit::default(), instance, told: told.into() }
+        Self { edit: Edit::default(), instance, taken: None, told: told.into() }
     }
 }
 
@@ -68,15 +73,33 @@ impl Engine {
         let nothing = || EngineError::from(ProblemType::NotFound.with("there is no such case, or none that you see"));
         let name = CaseName::parse(name).ok_or_else(nothing)?;
         let number = name.number(self.site()).ok_or_else(nothing)?;
-        let filters = vec![CaseFilter::Number(number)];
-        let query = CaseQuery { filters, deleted: true, ..CaseQuery::of(seen.clone(), 1) };
-        let page = self.store().cases(&query).await?;
+        let page = self.of_numbers(vec![number], seen).await?;
         if let Some(id) = page.unreadable.first() {
             return Ok(Found::Unreadable(*id));
         }
         let own = self.settings().site.alias.clone();
         let case = page.cases.into_iter().next().filter(|case| name.is_of(case.client.as_ref(), &own));
         case.map(|case| Found::Sound(Box::new(case))).ok_or_else(nothing)
+    }
+
+    /// Those of these cases that the caller sees.
+    pub(super) async fn seen_of(
+        &self,
+        cases: impl IntoIterator<Item = IncidentId>,
+        seen: &Seen,
+    ) -> Result<HashSet<IncidentId>, EngineError> {
+        let numbers: Vec<IncidentId> = cases.into_iter().collect();
+        if *seen == Seen::all() || numbers.is_empty() {
+            return Ok(numbers.into_iter().collect());
+        }
+        let page = self.of_numbers(numbers, seen).await?;
+        Ok(page.cases.into_iter().map(|case| case.incident).chain(page.unreadable).collect())
+    }
+
+    async fn of_numbers(&self, numbers: Vec<IncidentId>, seen: &Seen) -> Result<CasePage, EngineError> {
+        let limit = numbers.len();
+        let filters = vec![CaseFilter::Numbers(numbers)];
+        Ok(self.store().cases(&CaseQuery { filters, deleted: true, ..CaseQuery::of(seen.clone(), limit) }).await?)
     }
 
     /// What the case has beside its record.
@@ -112,7 +135,7 @@ impl Engine {
             let incident = self.incident(call.case).await?;
             check_revision(&incident, call.revision)?;
             let instance = self.instance(call.case).await?;
-            let Some(Change { edit, instance, told }) = decide(&incident, &instance)? else {
+            let Some(Change { edit, instance, taken, told }) = decide(&incident, &instance)? else {
                 return self.case_answer(call.case).await;
             };
             instance.check().map_err(|fault| super::work::form(fault.to_string()))?;
@@ -123,7 +146,7 @@ impl Engine {
                 history: vec![self.line(call.case, action_word, &call.operator, told)],
                 ..Write::to(call.case, Writer::Operator)
             };
-            if self.write_one(write).await? == Written::Done {
+            if self.write_one(self.taking(taken, write, &call.operator)).await? == Written::Done {
                 self.0.changed.notify_one();
                 return self.case_answer(call.case).await;
             }

@@ -259,8 +259,8 @@ pub async fn every_filter_of_a_case_list_chooses_what_it_names(bench: &dyn Bench
     let made = furnished(&store).await;
     let words = |text: &str| Words(casebridge::store::Words::of(text).unwrap());
     let rows: [(CaseFilter, &[usize]); 24] = [
-        (Number(made[2]), &[2]),
-        (Number(IncidentId(4711)), &[]),
+        (Numbers(vec![made[2], made[4], IncidentId(4711)]), &[2, 4]),
+        (Numbers(vec![IncidentId(4711)]), &[]),
         (States(vec![CaseState::Opened]), &[0, 2, 5]),
         (States(vec![CaseState::OnHold, CaseState::Resolved]), &[1, 3]),
         (Type(name("hardware")), &[3]),
@@ -415,7 +415,8 @@ pub async fn a_41_a_list_holds_what_its_caller_sees_and_nothing_else(bench: &dyn
             }
         }
         for (index, incident) in made.iter().enumerate() {
-            let query = CaseQuery { filters: vec![CaseFilter::Number(*incident)], ..CaseQuery::of(seen.clone(), 1) };
+            let query =
+                CaseQuery { filters: vec![CaseFilter::Numbers(vec![*incident])], ..CaseQuery::of(seen.clone(), 1) };
             let found = cases(&store, query).await;
             assert_eq!(found.len(), usize::from(visible.contains(&index)), "{seen:?}: {incident}");
         }

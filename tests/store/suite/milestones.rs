@@ -2,9 +2,10 @@
 
 use casebridge::case::{CaseState, CompletionCode, Edit, Fact, IncidentId, Milestone, Phase};
 use casebridge::store::{Cursor, Write, Writer, Written};
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Bench, at, deposited, load, milestone, news, peer, write};
+use super::{Bench, Row, at, deposited, load, milestone, news, peer, row, write};
 
 fn edit(incident: IncidentId, writer: Writer, edit: Edit) -> Write {
     Write { edit, ..Write::to(incident, writer) }
@@ -68,6 +69,28 @@ pub async fn m_02_a_state_that_its_phase_does_not_have_is_not_taken(bench: &dyn 
     other.set(incident, "state", Some("on_hold")).await;
     let record = load(&store, incident).await;
     assert_eq!((record.state(), record.milestones.len()), (CaseState::Resolved, 1));
+}
+
+pub async fn m_02_a_case_that_is_entered_in_a_state_has_the_milestone_of_it(bench: &dyn Bench) {
+    let (store, mut other) = (bench.open().await, bench.other().await);
+    let mut entered = async |name, columns| {
+        let incident = other.insert(Row { columns, ..row(name) }).await;
+        let record = load(&store, incident).await;
+        let told: Vec<_> = record.milestones.iter().map(|one| (one.n, one.at, one.state())).collect();
+        let instance = store.instances(&[incident]).await.unwrap().remove(&incident).unwrap().unwrap();
+        (record.state(), told, instance.resolution.map(|one| one.at))
+    };
+    let since: Timestamp = "2026-11-20T08:00:00Z".parse().unwrap();
+    let held = entered("edge-1", &[("state", "on_hold"), ("state_since", "2026-11-20T08:00:00Z")]).await;
+    assert_eq!(held, (CaseState::OnHold, vec![(1, since, Some(CaseState::OnHold))], None));
+    let resolved = entered("edge-2", &[("phase", "review"), ("state_since", "2026-11-20T08:00:00Z")]).await;
+    assert_eq!(resolved, (CaseState::Resolved, vec![(1, since, Some(CaseState::Resolved))], Some(since)));
+    let (state, told, resolved) = entered("edge-3", &[("phase", "close"), ("state", "on_hold")]).await;
+    let told: Vec<_> = told.into_iter().map(|(n, _, state)| (n, state)).collect();
+    assert_eq!((state, told, resolved), (CaseState::Completed, vec![(1, Some(CaseState::Completed))], None));
+    for (name, columns) in [("edge-4", &[] as &[_]), ("edge-5", &[("state", "resolved")])] {
+        assert_eq!(entered(name, columns).await, (CaseState::Opened, vec![], None), "{name}");
+    }
 }
 
 pub async fn a_milestone_is_kept_once_and_counted_by_who_knew_what(bench: &dyn Bench) {

@@ -127,7 +127,7 @@ impl Lead {
 #[derive(Clone, PartialEq)]
 enum Condition {
     Is(&'static str, String),
-    Number(i64),
+    Numbers(Vec<i64>),
     States(Vec<CaseState>),
     Span(&'static str, Span),
     Unassigned,
@@ -185,7 +185,7 @@ fn column(order: CaseOrder) -> &'static str {
 fn condition(filter: &CaseFilter) -> Condition {
     use Condition::{Is, Mark};
     match filter {
-        CaseFilter::Number(id) => Condition::Number(id.0),
+        CaseFilter::Numbers(ids) => Condition::Numbers(ids.iter().map(|id| id.0).collect()),
         CaseFilter::States(states) => match states.as_slice() {
             [one] => Is("state", one.as_str().to_owned()),
             several => Condition::States(several.to_vec()),
@@ -215,7 +215,7 @@ fn condition(filter: &CaseFilter) -> Condition {
 
 /// Whether it leads to the rows by their numbers.
 fn by_number(one: &Condition) -> bool {
-    matches!(one, Condition::Number(_) | Condition::Unmarked(_))
+    matches!(one, Condition::Numbers(_) | Condition::Unmarked(_))
 }
 
 /// The arms of a list, at least one.
@@ -478,8 +478,8 @@ fn push(sql: &mut Sql, condition: &Condition, leader: &[&str], query: &CaseQuery
         Condition::Is(column, value) => {
             sql.push(plus(column)).push(*column).push(" = ").push_bind(value.clone());
         }
-        Condition::Number(id) => {
-            sql.push("i.id = ").push_bind(*id);
+        Condition::Numbers(ids) => {
+            sql.push("i.id IN (SELECT value FROM json_each(").push_bind(json(ids)).push("))");
         }
         Condition::States(states) => {
             let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();

@@ -43,6 +43,7 @@ WHEN NEW.bridge <> OLD.bridge AND (NEW.phase <> OLD.phase OR NEW.completion_code
   WHERE id = NEW.id;
 END;
 
+-- Only other programs insert a case that stands elsewhere than at its beginning.
 CREATE TRIGGER incident_state_inserted AFTER INSERT ON incident WHEN NEW.phase IN ('review', 'close') OR NEW.state <> 'opened' BEGIN
   UPDATE incident SET bridge = bridge + 1, state = CASE
     WHEN phase = 'review' THEN 'resolved'
@@ -51,6 +52,9 @@ CREATE TRIGGER incident_state_inserted AFTER INSERT ON incident WHEN NEW.phase I
     WHEN state IN ('resolved', 'completed', 'canceled') THEN 'opened'
     ELSE state END
   WHERE id = NEW.id;
+  INSERT INTO milestone (incident, at, fact)
+  SELECT id, coalesce(NEW.state_since, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), json_object('state', state)
+  FROM incident WHERE id = NEW.id AND state <> 'opened';
 END;
 
 -- The state is that of the phase and, within the resolution phases, of the last milestone that tells one: at both sites the same.

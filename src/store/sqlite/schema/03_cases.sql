@@ -26,6 +26,10 @@ WHEN NEW.phase = 'review' AND OLD.phase <> 'review' AND NEW.resolution_date IS O
   UPDATE incident SET resolved_by = NULL, resolution_date = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.id;
 END;
 
+CREATE TRIGGER incident_resolved_inserted AFTER INSERT ON incident WHEN NEW.phase = 'review' AND NEW.resolution_date IS NULL BEGIN
+  UPDATE incident SET resolution_date = coalesce(NEW.state_since, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) WHERE id = NEW.id;
+END;
+
 -- For the filters of lists. The number comes after the column in each, so that a page goes on where the last one ended.
 CREATE INDEX incident_by_state ON incident (state);
 CREATE INDEX incident_client ON incident (client) WHERE client IS NOT NULL;
