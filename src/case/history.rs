@@ -58,6 +58,8 @@ pub enum Action {
     PartyRemoved,
     MailSent,
     MailRefused,
+    /// Another site of the case tells it.
+    MailLeft,
     MailRetried,
     Reminded,
     DeadlineWarned,
@@ -119,6 +121,7 @@ impl Action {
             Action::PartyRemoved => "party_removed",
             Action::MailSent => "mail_sent",
             Action::MailRefused => "mail_refused",
+            Action::MailLeft => "mail_left",
             Action::MailRetried => "mail_retried",
             Action::Reminded => "reminded",
             Action::DeadlineWarned => "deadline_warned",

@@ -18,6 +18,7 @@ use super::milestone::{self, Milestone, Stop};
 use super::ownership::Holder;
 use super::phase::{CompletionCode, Phase};
 use super::state::CaseState;
+use super::teller::Tellers;
 use super::text::{TextFault, instant, line, paragraph};
 
 /// One incident, as the store holds it.
@@ -160,6 +161,19 @@ impl Event {
 }
 
 impl Incident {
+    /// Who writes to its people. What a site said in an exchange that is over counts no more, while the case goes on here.
+    pub fn tellers(&self) -> Tellers<'_> {
+        let is_open = |one: &Milestone| {
+            let of = |reference: &&Reference| {
+                one.origin.as_ref() == Some(&reference.peer)
+                    && one.came_in.is_none_or(|exchange| exchange == reference.exchange)
+            };
+            self.references.iter().filter(of).any(|reference| reference.standing.is_open())
+        };
+        let is_over = self.work.phase == Phase::Close;
+        Tellers::of(self.milestones.iter().filter(|one| one.origin.is_none() || is_over || is_open(one)))
+    }
+
     /// Where the case stands for the people who work on it (M-02).
     pub fn state(&self) -> CaseState {
         CaseState::of(self.work.phase, self.work.completion_code, milestone::state_within(&self.milestones))

@@ -1,10 +1,11 @@
 //! The people whom a case is for: the customer who has the trouble, and the integrator who helps. They are
-//! this site's own: no other site is told of them.
+//! this site's own: no other site is told of them, but that it writes to them ([`super::teller`]).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::form::MailAddress;
+use super::id::Alias;
 use super::language::Language;
 use super::text::{TextFault, line};
 
@@ -20,6 +21,10 @@ pub struct Party {
     #[schema(value_type = String)]
     pub address: MailAddress,
     pub language: Language,
+    /// The other site of the case that writes to them about it; none where this one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub told_by: Option<Alias>,
 }
 
 /// Why somebody cannot be a party.
@@ -100,6 +105,7 @@ mod tests {
             name: "Anna".into(),
             address: "anna@north.example".parse().unwrap(),
             language: Language::French,
+            told_by: None,
         }
     }
 

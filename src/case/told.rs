@@ -6,6 +6,7 @@ use super::milestone::Fact;
 use super::operation::{Operation, OperationKind};
 use super::phase::Phase;
 use super::shadow::{Mark, Shadow};
+use super::teller;
 use super::text::shown;
 
 /// The most of one value that is repeated, in bytes; the record has it whole.
@@ -81,7 +82,8 @@ pub fn received(operation: &Operation, before: &Shadow, edit: &Edit) -> String {
 fn milestone(fact: &Fact) -> String {
     match fact {
         Fact::State(state) => format!("state {}", state.as_str()),
-        Fact::Notice(name) => format!("notice {}", value(Some(name))),
+        Fact::Notice(name) => teller::shown(name)
+            .map_or_else(|| format!("notice {}", value(Some(name))), |told| format!("notice: {told}")),
         Fact::Deadline { passed, .. } => format!("deadline {}", passed.as_str()),
         Fact::Named(name) => format!("milestone {}", value(Some(name))),
     }

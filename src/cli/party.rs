@@ -140,6 +140,7 @@ async fn list(local: &Local, arguments: ListArguments) -> Result<(), Failure> {
         Column::new("ADDRESS", 16, 0),
         Column::new("NAME", 12, 2),
         Column::new("LANGUAGE", 8, 3),
+        Column::new("TOLD BY", 12, 4),
     ]);
     for party in page.parties {
         table.row([
@@ -147,6 +148,7 @@ async fn list(local: &Local, arguments: ListArguments) -> Result<(), Failure> {
             Some(party.address.as_str().to_owned()),
             Some(party.name),
             Some(party.language.to_string()),
+            Some(party.told_by.map_or_else(|| "this site".to_owned(), |site| site.to_string())),
         ]);
     }
     print::out(&table.render(print::width()))

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::stand_in::TakenOver;
 use super::{Decision, Engine, EngineError};
 use crate::case::reminder::{Asked, Delivery, Next, Pace, Round, Step};
 use crate::case::{
@@ -72,17 +73,28 @@ impl Engine {
             };
         }
         let is_asked = matches!(round.last, Some((Step::Close, _)));
-        let nobody = self.store().parties(id).await?.is_empty();
+        let people = self.store().parties(id).await?;
+        let nobody = people.iter().all(|one| one.told_by.is_some());
         let mail = self.settings().mail.clone().filter(|_| self.post().is_some());
         if is_asked {
             let pace = mail.filter(|_| !nobody).map(|mail| mail.reminders.pace(round.asked).clone());
             return self.close_as_asked(&incident, &round, pace).await;
         }
+        let pace_here = mail.as_ref().map(|mail| mail.reminders.pace(round.asked));
+        let late = match pace_here {
+            Some(pace) => match self.take_over(&incident, &round, &people, pace).await? {
+                TakenOver::Done => return Ok(true),
+                TakenOver::Later(at) => Some(at),
+                TakenOver::Nobody => None,
+            },
+            None => None,
+        };
+        let by = |at: Option<Timestamp>| at.into_iter().chain(late).min();
         if nobody {
             // Whoever had to be waited for is gone.
             return match round.owes_a_word() && round.step_elsewhere() == Some(Step::Notice) {
                 true => self.ask_to_close(&incident, round.asked, Some(PeopleTold::default())).await,
-                false => self.look_later(id, None).await,
+                false => self.look_later(id, by(None)).await,
             };
         }
         let Some(mail) = mail else {
@@ -94,7 +106,7 @@ impl Engine {
             if told.sent + told.waiting + told.refused == 0 {
                 let at = round.last.map_or(self.now(), |(_, milestone)| milestone.at);
                 if let Some(again) = self.unheard(&incident, at) {
-                    return self.look_later(id, Some(again)).await;
+                    return self.look_later(id, by(Some(again))).await;
                 }
                 return self.take_step_along(&incident, &round, step, mail.reminders.pace(round.asked)).await;
             }
@@ -105,7 +117,7 @@ impl Engine {
             // Somebody joined since: they are told what is asked, and the time begins anew when they have it.
             let tellings = vec![catching_up(&incident, &round, pace)];
             self.store().take_mail_news(NewsTaken { tellings, ..NewsTaken::default() }, self.now()).await?;
-            return self.look_later(id, None).await;
+            return self.look_later(id, by(None)).await;
         }
         let delivery = delivery(counted);
         let next = round.next(pace, delivery, has_in_hand(&incident));
@@ -113,7 +125,7 @@ impl Engine {
             && at <= self.now()
             && let Some(again) = self.unheard(&incident, at)
         {
-            return self.look_later(id, Some(again)).await;
+            return self.look_later(id, by(Some(again))).await;
         }
         match next {
             // Those of the other site had the notice; they are not kept waiting for addresses that are wrong.
@@ -126,13 +138,13 @@ impl Engine {
                 self.ask_to_close(&incident, round.asked, Some(people)).await
             }
             Next::Wait if delivery == Delivery::Refused => self.leave(id, UNREACHABLE).await,
-            Next::Wait => self.look_later(id, None).await,
-            Next::At(_, at) if at > self.now() => self.look_later(id, Some(at)).await,
+            Next::Wait => self.look_later(id, by(None)).await,
+            Next::At(_, at) if at > self.now() => self.look_later(id, by(Some(at))).await,
             Next::At(Step::Close, at) if round.awaits_a_word() => {
                 let span = SignedDuration::try_from(pace.close).unwrap_or(SignedDuration::MAX);
                 let end = at.checked_add(span).unwrap_or(Timestamp::MAX);
                 match end > self.now() {
-                    true => self.look_later(id, Some(end)).await,
+                    true => self.look_later(id, by(Some(end))).await,
                     false => self.leave(id, UNHEARD).await,
                 }
             }
@@ -364,7 +376,7 @@ impl Engine {
     }
 
     /// Writes a step that was decided on the record as it stands here; not when it moved on since.
-    async fn write_step(
+    pub(super) async fn write_step(
         &self,
         incident: &Incident,
         write: Write,
@@ -419,7 +431,7 @@ fn catching_up(incident: &Incident, round: &Round<'_>, pace: &Pace) -> Telling {
     let last = incident.comments.iter().filter(public).max_by_key(|comment| comment.position);
     let about = |about: About| About { comments: last.map(|comment| comment.id).into_iter().collect(), ..about };
     match round.last {
-        Some((Step::Notice, _)) if round.is_own() => {
+        Some((Step::Notice, _)) => {
             let telling = telling(incident, round, Step::Notice, pace);
             Telling { about: about(telling.about), ..telling }
         }

@@ -35,6 +35,13 @@ struct Contact {
     until: Timestamp,
 }
 
+/// Whether a peer shows itself, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    There(Timestamp),
+    Away(Timestamp),
+}
+
 impl Engine {
     /// Every mail that stood in this directory at that instant was taken, or held for a person.
     pub fn heard_mails(&self, dir: &Path, at: Timestamp) {
@@ -62,6 +69,16 @@ impl Engine {
     /// Whether a peer has shown itself lately.
     pub(super) fn is_in_touch(&self, peer: &Alias) -> bool {
         self.contact(peer).is_some()
+    }
+
+    /// How a peer stands; one that was not heard of yet is away since the start.
+    pub(super) fn presence(&self, peer: &Alias) -> Presence {
+        let contact = self.0.hearing.peers.lock().unwrap_or_else(PoisonError::into_inner).get(peer).copied();
+        match contact {
+            Some(contact) if contact.until >= self.now() => Presence::There(contact.since),
+            Some(contact) => Presence::Away(contact.until),
+            None => Presence::Away(self.0.started_at),
+        }
     }
 
     fn contact(&self, peer: &Alias) -> Option<Contact> {

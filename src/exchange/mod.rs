@@ -67,6 +67,7 @@ mod resync;
 mod retry;
 mod settle;
 mod snapshot;
+mod stand_in;
 mod story;
 mod strain;
 mod submit;

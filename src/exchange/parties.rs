@@ -26,8 +26,14 @@ impl Engine {
             language: request.language,
             otherwise: mail.language,
         };
-        let mut party =
-            Party { id: 0, role, name: new.name.clone(), address, language: request.language.unwrap_or(mail.language) };
+        let mut party = Party {
+            id: 0,
+            role,
+            name: new.name.clone(),
+            address,
+            language: request.language.unwrap_or(mail.language),
+            told_by: None,
+        };
         party.check().map_err(|fault| form(fault.to_string()))?;
         let line = self.party_line(id, Action::PartyAdded, &request.operator, &party.address, role.as_str());
         match self.store().add_party(id, new, line).await? {

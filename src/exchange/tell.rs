@@ -30,6 +30,8 @@ impl Engine {
             let incidents: HashMap<IncidentId, Incident> =
                 loaded.incidents.into_iter().map(|incident| (incident.id, incident)).collect();
             self.store().take_mail_news(taken(news, &incidents), self.now()).await?;
+            // The other sites are to know whom it was written to.
+            self.0.changed.notify_one();
         }
     }
 }

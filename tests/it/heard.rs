@@ -44,6 +44,12 @@ fn answers(site: &Site, mail: &Taken, head: &str, text: &str) {
     std::fs::rename(unfinished, site.path("mail/1")).unwrap();
 }
 
+/// The notice is noted as sent.
+async fn is_out(site: &Site) {
+    let out = "SELECT count(*) FROM mail WHERE notice = 'input_notice' AND state = 'sent'";
+    eventually("the notice to be noted", || async { (site.count(out).await == 1).then_some(()) }).await;
+}
+
 /// What the notice said is over.
 async fn is_over(site: &Site) {
     eventually("the end of the notice's time", || async { (site.count(IS_OVER).await == 1).then_some(()) }).await;
@@ -61,6 +67,7 @@ async fn r_05_an_answer_by_mail_that_came_while_the_site_was_down_is_heard_befor
     let mut site = desk(&office, SOON).await;
     asks(&site, "Fan failed").await;
     let notice = gets(&office, "will be closed in").await;
+    is_out(&site).await;
     assert_eq!(site.stop().await, 0);
     answers(&site, &notice, &format!("From: {ANNA}\r\n"), "It hums.");
     is_over(&site).await;
@@ -78,6 +85,7 @@ async fn r_05_an_answer_at_another_site_that_was_given_while_this_one_was_down_i
     pair.partner.act("/v1/incidents/1/parties", json!({"address": ANNA, "operator": "bert"})).await;
     pair.partner.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
     gets(&office, "will be closed in").await;
+    is_out(&pair.partner).await;
     assert_eq!(pair.partner.stop().await, 0);
     pair.end_user.act("/v1/incidents/1/comments", json!({"text": "It hums.", "operator": "nora"})).await;
     is_over(&pair.partner).await;

@@ -2,8 +2,10 @@
 //! moved by hand, across the night in which the clocks of Europe change. Answers come at each point between the steps, by
 //! mail, by page and by a peer; and the site is down for two days at each point.
 
+use std::time::Duration;
+
 use casebridge::case::pass::Subject;
-use casebridge::case::{CaseAction, IncidentId, Language, Pass, PassTag, Purpose};
+use casebridge::case::{CaseAction, IncidentId, Language, Milestone, Pass, PassTag, Purpose, teller};
 use casebridge::exchange::{Engine, Leads, Replied};
 use casebridge::protocol::operator::{AcceptRequest, OpenRequest};
 use casebridge::protocol::{MailsQuery, OperationRequest, PartyRequest};
@@ -355,4 +357,118 @@ async fn r_05_the_people_of_the_site_that_is_asked_to_close_have_a_notice_for_it
     world.goes_on(1).await;
     assert!(world.is_closed(&world.stories[0]).await);
     assert_eq!(world.stories[0].told.last(), Some(&(DAY / 2 + DAY, told[5])));
+}
+
+/// The other site was the first to say that it writes to Anna.
+async fn north_writes_to_anna() -> (World, Milestone) {
+    let mut world = World::begin().await;
+    world.opens(Asked::Input, Way::Peer, None).await;
+    let word = teller::tells(Uuid::now_v7(), world.bench.clock.now(), &ANNA.parse().unwrap());
+    let word = Milestone { n: 1, ..word };
+    world.receives(operation(1, 2, "update", json!({"milestones": [word]}))).await;
+    // Two states of one instant would be dated by the machine's clock.
+    world.bench.clock.advance(1000);
+    world.asks().await;
+    assert_eq!(world.stories[0].told, []);
+    (world, word)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_whom_the_other_site_writes_to_gets_no_mail_from_here_before_it_takes_its_word_back() {
+    let (mut world, word) = north_writes_to_anna().await;
+    let party = world.engine().parties(IncidentId(1)).await.unwrap().remove(0);
+    assert_eq!(party.told_by.map(|site| site.to_string()).as_deref(), Some("north"));
+    let history = serde_json::to_string(&world.engine().show(IncidentId(1)).await.unwrap().history).unwrap();
+    for told in ["opened", "input_requested"] {
+        assert!(history.contains(&format!("{told} to {ANNA}: north writes to them about this case")), "{history}");
+    }
+    for _ in 0..3 {
+        world.goes_on(DAY).await;
+    }
+    assert_eq!(world.stories[0].told, [], "nor is anybody reminded");
+    let end = Milestone { n: 1000, ..teller::leaves(Uuid::now_v7(), world.bench.clock.now(), &word) };
+    world.receives(operation(1, 3, "update", json!({"milestones": [end]}))).await;
+    world.looks().await;
+    for _ in 0..5 {
+        world.goes_on(DAY).await;
+    }
+    let told = Asked::Input.told().iter().enumerate();
+    let expected: Vec<(i64, &str)> = told.map(|(day, told)| ((3 + day as i64) * DAY, *told)).collect();
+    assert_eq!(world.stories[0].told, expected);
+    assert!(world.is_closed(&world.stories[0]).await);
+}
+
+/// It is away and does not know what is asked; away and knows it; there, and silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_whom_a_site_writes_to_that_is_away_is_written_to_here_after_a_while() {
+    const MINUTE: i64 = 60;
+    // A peer that shows itself may say nothing more for a while.
+    for (is_told, is_there, after, by) in [
+        (false, false, 15 * MINUTE, 20 * MINUTE),
+        (true, false, DAY + 14 * MINUTE, DAY + 16 * MINUTE),
+        (true, true, 8 * DAY - MINUTE, 8 * DAY + 20 * MINUTE),
+    ] {
+        let (mut world, _) = north_writes_to_anna().await;
+        // The request is on its way.
+        world.engine().detect_all().await.unwrap();
+        if is_told {
+            let north = "north".parse().unwrap();
+            let cursor = world.engine().exchanges(&north, None, 10).await.unwrap().cursor;
+            world.engine().updates(&north, Some(&cursor), Duration::ZERO, 10).await.unwrap();
+            world.engine().tell_taken().await.unwrap();
+        }
+        loop {
+            let left = after - world.bench.clock.now().duration_since(world.begun).as_secs();
+            world.bench.clock.advance(left.min(6 * 3600) * 1000);
+            if is_there {
+                world.listens();
+            }
+            world.looks().await;
+            assert_eq!(world.stories[0].told, [], "{is_told} {is_there}");
+            if left <= 6 * 3600 {
+                break;
+            }
+        }
+        for _ in 0..(by - after) / 30 {
+            world.bench.clock.advance(30_000);
+            if is_there {
+                world.listens();
+            }
+        }
+        world.looks().await;
+        assert_eq!(world.stories[0].told, [(by, Asked::Input.told()[0])], "{is_told} {is_there}");
+        let shown = world.engine().show(IncidentId(1)).await.unwrap();
+        let history = serde_json::to_string(&shown.history).unwrap();
+        assert!(history.contains(&format!("this site writes to {ANNA} in its place")), "{history}");
+        // The other one knows of it when it is back: it gets both words with the request.
+        for _ in 0..5 {
+            world.goes_on(DAY).await;
+        }
+        assert_eq!(world.stories[0].told.len(), Asked::Input.told().len(), "{:?}", world.stories[0]);
+        assert!(world.is_closed(&world.stories[0]).await);
+    }
+}
+
+/// Its people here joined when the others had been told the notice already.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_05_who_joins_after_the_notice_of_the_other_site_has_it_for_its_full_time() {
+    let mut world = World::begin().await;
+    world.opens(Asked::Input, Way::Peer, None).await;
+    world.asks().await;
+    world.goes_on(DAY / 2).await;
+    let at = world.bench.clock.now();
+    let step = |n: u32, name: &str| json!({"id": Uuid::now_v7(), "n": n, "at": at, "fact": {"notice": name}});
+    world.receives(operation(1, 2, "update", json!({"milestones": [step(1000, "input-notice")]}))).await;
+    world.looks().await;
+    world.goes_on(DAY / 2).await;
+    let bert =
+        PartyRequest { address: "bert@customer.example".into(), operator: "bert".into(), ..PartyRequest::default() };
+    world.engine().add_party(IncidentId(1), &bert).await.unwrap();
+    world.looks().await;
+    let told = Asked::Input.told();
+    assert_eq!(world.stories[0].told[1..], [(DAY / 2, told[4]), (DAY, told[4])]);
+    world.goes_on(DAY - 1).await;
+    assert!(!world.is_closed(&world.stories[0]).await);
+    world.goes_on(1).await;
+    assert!(world.is_closed(&world.stories[0]).await);
 }

@@ -352,6 +352,53 @@ async fn r_05_the_people_of_both_sites_are_asked_reminded_and_warned_before_the_
     }
 }
 
+/// Whoever belongs to the case at both sites hears of it from the one that was the first to write to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_07_two_sites_never_chase_one_customer_twice() {
+    let office = PostOffice::open().await;
+    let pace = "[mail.reminders]\ninput = [\"1s\"]\ninput_notice = \"1s\"\ninput_close = \"2s\"\n";
+    let (submit, accept) = (SUBMIT_ALL, ACCEPT_ALL);
+    let submit = format!("{submit}{}{pace}", office.config().replace("support@", "north@"));
+    let accept = format!("{accept}{}{pace}", office.config());
+    let pair = Pair::start(Plan { end_user: &submit, partner: &accept }).await;
+    pair.end_user.insert(0, 1).await;
+    pair.end_user.step(1, "partner", "open").await;
+    let joins = json!({"address": ANNA, "operator": "bert"});
+    pair.partner.act("/v1/incidents/1/parties", joins.clone()).await;
+    let known = "SELECT count(*) FROM milestone WHERE fact ->> 'notice' GLOB 'tells-*' AND origin = 'partner'";
+    eventually("the partner's word", || async { (pair.end_user.count(known).await == 1).then_some(()) }).await;
+    pair.end_user.act("/v1/incidents/1/parties", joins).await;
+    eventually("the greeting that is left to the partner", || async {
+        let left = "SELECT count(*) FROM mail WHERE notice = 'opened' AND state = 'withdrawn'";
+        (pair.end_user.count(left).await == 1).then_some(())
+    })
+    .await;
+    let people = pair.end_user.get("/v1/incidents/1/parties").await.body;
+    assert_eq!(people["parties"][0]["told_by"], "partner", "{people}");
+    pair.partner.execute("UPDATE incident SET state = 'input_requested' WHERE id = 1").await;
+    let closed = "SELECT count(*) FROM incident WHERE phase = 'close' AND completion_code = 'abandoned_by_user'";
+    for site in [&pair.partner, &pair.end_user] {
+        eventually("the end at both sites", || async { (site.count(closed).await == 1).then_some(()) }).await;
+        at_rest(site).await;
+    }
+    eventually("the end by mail", || async {
+        office.of(ANNA).iter().any(|mail| mail.subject().contains("no answer came")).then_some(())
+    })
+    .await;
+    assert_eq!(pair.end_user.count("SELECT count(*) FROM mail WHERE state <> 'withdrawn'").await, 0);
+    let mails = office.of(ANNA);
+    for told in ["Your answer is needed", "Reminder 1 of 1", "will be closed in", "no answer came"] {
+        let count = mails.iter().filter(|mail| mail.subject().contains(told)).count();
+        assert_eq!(count, 1, "{told}");
+    }
+    let history = pair.end_user.get("/v1/incidents/1").await.body["history"].to_string();
+    assert!(history.contains("mail_left") && history.contains("partner writes to them"), "{history}");
+    assert!(history.contains("notice: it writes to a person of the case") && !history.contains("tells-"), "{history}");
+    // What went over the wire names nobody.
+    let told = "SELECT count(*) FROM milestone WHERE fact LIKE '%customer.example%'";
+    assert_eq!(pair.end_user.count(told).await, 0);
+}
+
 /// Whatever the instant at which the site dies: every mail arrives, and none twice but for the one that had been taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn r_09_a_site_that_dies_over_a_mail_sends_it_once() {

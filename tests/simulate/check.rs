@@ -104,6 +104,7 @@ pub fn at_the_end(sites: &[Site], model: &Model) {
             records.extend(found);
         }
         answers::none_lost(sites, &records);
+        mails::one_writes(event, sites, &records);
         let top = records.last().expect("there are sites");
         let mut lines = sites.iter().zip(&records).rev().map(|(site, record)| {
             let shelf = site.store.shelf.lock().unwrap();

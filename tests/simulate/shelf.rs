@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use casebridge::case::evidence::{Travelled, Way};
 use casebridge::case::{
-    Action, CaseState, Comment, Deposit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Instance,
+    Action, CaseState, Comment, Deposit, Edit, Event, Fact, Form, HistoryLine, Holder, Incident, IncidentId, Instance,
     Milestone, PassTag, Priority, Reference, Submission, Work,
 };
 use casebridge::store::{Deposited, Open, Opened, PageSeen, PeopleTold, StoreError, UsedPass, Write, Writer, Written};
@@ -65,6 +65,13 @@ impl Shelf {
     pub fn told(&mut self, line: HistoryLine) {
         self.events.push(line.clone());
         self.history.entry(line.incident).or_default().push(line);
+    }
+
+    /// The store has a word of its own for the other sites of a case.
+    pub fn say(&mut self, incident: IncidentId, word: impl FnOnce(Uuid) -> Milestone) {
+        let word = word(Uuid::from_u64_pair(self.site, self.positions as u64 | 1 << 62));
+        let edit = Edit { milestones: vec![word], ..Edit::default() };
+        self.write_one(Write { edit, ..Write::to(incident, Writer::Operator) }, None);
     }
 
     fn next(&self) -> IncidentId {

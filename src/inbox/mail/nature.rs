@@ -10,8 +10,8 @@ pub enum Nature {
     Person,
     /// An absence notice, a report on something that is under way.
     Program,
-    /// Marked as what programs write, and not said to be one's: it is answered by nobody. Where it comes from one of a case's
-    /// people, a person looks at it.
+    /// Marked as what programs write, or with a subject as theirs, and no more: it is answered by nobody. Where it comes from one
+    /// of a case's people, a person looks at it.
     Doubtful,
     /// From a list, or an address behind which mostly nobody reads: it is not answered. One of a case's people may be there.
     Impersonal,
@@ -55,13 +55,16 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
         || submitted
         || has_precedence(&["auto_reply", "auto-reply"])
         || has(&["X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autorespond-Reply"])
-        || is_automatic(&subject)
         || is_daemon(from)
     {
         return Nature::Program;
     }
-    if has_precedence(&["bulk", "junk"]) || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word)) {
-        return Nature::Doubtful;
+    let is_marked =
+        has_precedence(&["bulk", "junk"]) || raw("X-Auto-Response-Suppress").is_some_and(|word| suppresses_all(&word));
+    match (is_marked, is_automatic(&subject)) {
+        (true, true) => return Nature::Program,
+        (true, false) | (false, true) => return Nature::Doubtful,
+        (false, false) => {}
     }
     match has_precedence(&["list"]) || has(&["List-Id", "List-Unsubscribe"]) || is_role(from) {
         true => Nature::Impersonal,
@@ -69,8 +72,8 @@ pub fn of(header: &Message<'_>, from: &MailAddress, signs: Signs) -> Nature {
     }
 }
 
-/// Responders that set no header begin their subject so, with a colon behind it or nothing at all: a person who writes about
-/// automatic replies has more to say.
+/// Responders begin their subject so, with a colon behind it or nothing at all: a person who writes about automatic replies
+/// mostly has more to say. It is no proof: an answer that is taken for an absence notice would be lost.
 fn is_automatic(subject: &str) -> bool {
     const BEGINNINGS: [&str; 21] = [
         "automatic reply",

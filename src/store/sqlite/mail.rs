@@ -12,13 +12,15 @@ use super::SqliteStore;
 use super::history::{append_note, insert_history};
 use super::write;
 use crate::case::evidence::Context;
-use crate::case::{Action, Comment, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role};
+use crate::case::{
+    Action, Alias, Comment, Edit, HistoryLine, IncidentId, MailAddress, Milestone, Notice, Party, Role, Tellers, teller,
+};
 use crate::store::history::Note;
 use crate::store::mail::{
     Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, MailStore, NewParty,
     NewsTaken, PartyAdded, StepTaken, Telling,
 };
-use crate::store::{StoreError, Written};
+use crate::store::{StoreError, Write, Writer, Written};
 use crate::telemetry::CrashPoint;
 
 /// The most earlier mails that a mail names: the first and the last ones.
@@ -272,11 +274,18 @@ async fn remove_party(
     .bind(&address)
     .execute(&mut *connection)
     .await?;
+    let words = words(connection, incident).await?;
+    let taken_back: Vec<Milestone> = Tellers::of(&words)
+        .ours(&self::address(&address)?)
+        .map(|word| teller::leaves(Uuid::now_v7(), line.at, word))
+        .collect();
+    say(connection, incident, taken_back).await?;
     look(connection, incident, Some(line.at)).await?;
     insert_history(connection, [&line]).await?;
     Ok(true)
 }
 
+/// With the other sites that write to them.
 async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
     let rows = sqlx::query(
         "SELECT id, role, name, address, language FROM party WHERE incident = ? AND removed = 0 ORDER BY id",
@@ -284,7 +293,112 @@ async fn parties(connection: &mut SqliteConnection, incident: IncidentId) -> Res
     .bind(incident.0)
     .fetch_all(&mut *connection)
     .await?;
-    rows.iter().map(party).collect()
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let words = words(connection, incident).await?;
+    let tellers = Tellers::of(&words);
+    let told = |party: Party| {
+        let told_by = tellers.of_person(&party.address).and_then(|word| word.origin.clone());
+        Party { told_by, ..party }
+    };
+    rows.iter().map(|row| party(row).map(&told)).collect()
+}
+
+/// What the sites of a case said of whom they write to, as [`crate::case::Incident::tellers`] reads it of the record.
+async fn words(connection: &mut SqliteConnection, incident: IncidentId) -> Result<Vec<Milestone>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT m.uid, m.n, m.fact, m.origin FROM milestone m JOIN incident i ON i.id = m.incident \
+         WHERE m.incident = ?1 AND m.state IS NULL \
+           AND (m.fact ->> 'notice' GLOB ?2 || '*' OR m.fact ->> 'notice' GLOB ?3 || '*') \
+           AND (m.origin IS NULL OR i.phase = 'close' OR EXISTS (SELECT 1 FROM reference r \
+             WHERE r.incident = m.incident AND r.peer = m.origin AND (m.came_in IS NULL OR r.exchange = m.came_in) \
+               AND r.standing NOT IN ('closed', 'rejected')))",
+    )
+    .bind(incident.0)
+    .bind(teller::TELLS)
+    .bind(teller::LEAVES)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut words = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, fact) = (Uuid::try_parse(row.try_get(0)?), serde_json::from_str(row.try_get(2)?));
+        let origin = row.try_get::<Option<&str>, _>(3)?.map(str::parse::<Alias>).transpose();
+        // What another program wrote, and what does not read, is nobody's word.
+        if let (Ok(id), Ok(fact), Ok(origin)) = (id, fact, origin) {
+            let n = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+            words.push(Milestone { n, origin, ..Milestone::new(id, Timestamp::UNIX_EPOCH, fact) });
+        }
+    }
+    Ok(words)
+}
+
+/// Tells the other sites of the case.
+async fn say(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    milestones: Vec<Milestone>,
+) -> Result<(), StoreError> {
+    if milestones.is_empty() {
+        return Ok(());
+    }
+    let edit = Edit { milestones, ..Edit::default() };
+    write::write(connection, vec![Write { edit, ..Write::to(incident, Writer::Operator) }]).await?;
+    Ok(())
+}
+
+/// Whoever is written to here is told of to the other sites, if they were not yet.
+async fn claim(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &MailAddress,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let is_elsewhere: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM reference WHERE incident = ? AND standing NOT IN ('closed', 'rejected'))",
+    )
+    .bind(incident.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    if !is_elsewhere {
+        return Ok(());
+    }
+    let words = words(connection, incident).await?;
+    let is_said = Tellers::of(&words).ours(address).next().is_some();
+    let word = (!is_said).then(|| teller::tells(Uuid::now_v7(), at, address));
+    say(connection, incident, word.into_iter().collect()).await
+}
+
+/// What waits for somebody to whom another site writes is not sent.
+async fn withdraw(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    party: &Party,
+    site: &Alias,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let reason = format!("{site} writes to them about this case");
+    let left: Vec<String> = sqlx::query_scalar(
+        "UPDATE mail SET state = 'withdrawn', settled_at = ?1, last_error = ?2 \
+         WHERE incident = ?3 AND address = ?4 AND state = 'waiting' RETURNING notice",
+    )
+    .bind(at.as_millisecond())
+    .bind(&reason)
+    .bind(incident.0)
+    .bind(party.address.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    let line = |notice: String| HistoryLine {
+        incident,
+        at,
+        who: "casebridge".into(),
+        action: Action::MailLeft.as_str().into(),
+        exchange: None,
+        seq: None,
+        detail: format!("{notice} to {}: {reason}", party.address.as_str()),
+    };
+    let lines: Vec<HistoryLine> = left.into_iter().map(line).collect();
+    insert_history(connection, &lines).await
 }
 
 async fn news(connection: &mut SqliteConnection, limit: i64) -> Result<MailNews, StoreError> {
@@ -392,6 +506,11 @@ async fn take_news(connection: &mut SqliteConnection, taken: NewsTaken, at: Time
         tell(connection, telling, at).await?;
     }
     for incident in &taken.look {
+        for party in parties(connection, *incident).await? {
+            if let Some(site) = &party.told_by {
+                withdraw(connection, *incident, &party, site, at).await?;
+            }
+        }
         look(connection, *incident, Some(at)).await?;
     }
     sqlx::query("UPDATE mail_cursor SET milestone = max(milestone, ?), comment = max(comment, ?)")
@@ -430,7 +549,7 @@ async fn left_over(
 }
 
 /// Writes a mail for each of the case's people who is to have it; what was written for the reason stays as it is. Whoever was
-/// taken out and comes again is told after all. Whom somebody else has named on a form is told nothing before the case is open,
+/// taken out and comes again is told after all. To whom another site writes that mail is withdrawn at once. Whom somebody else has named on a form is told nothing before the case is open,
 /// and then what was said until now: else anybody could write to anybody by this site.
 pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Timestamp) -> Result<(), StoreError> {
     let kept_out = kept_out(connection, telling.incident).await?;
@@ -456,7 +575,8 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
                (incident, reason, notice, about, party, role, name, address, language, made_at, next_attempt) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) \
              ON CONFLICT (coalesce(incident, 0), reason, address) DO UPDATE SET state = 'waiting', \
-               made_at = excluded.made_at, attempts = 0, next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL WHERE mail.state = 'withdrawn'",
+               made_at = excluded.made_at, attempts = 0, next_attempt = excluded.next_attempt, settled_at = NULL, last_error = NULL \
+             WHERE mail.state = 'withdrawn' AND ?11",
         )
         .bind(telling.incident.0)
         .bind(&telling.reason)
@@ -468,12 +588,18 @@ pub async fn tell(connection: &mut SqliteConnection, telling: &Telling, at: Time
         .bind(party.address.as_str())
         .bind(party.language.as_str())
         .bind(at.as_millisecond())
+        .bind(party.told_by.is_none())
         .execute(&mut *connection)
         .await?;
         if written.rows_affected() == 0
             && let Some(apart) = left_over(connection, telling, &party).await?
         {
             Box::pin(tell(connection, &apart, at)).await?;
+        }
+        if let Some(site) = &party.told_by {
+            withdraw(connection, telling.incident, &party, site, at).await?;
+        } else {
+            claim(connection, telling.incident, &party.address, at).await?;
         }
         if telling.notice == Notice::Opened {
             sqlx::query("UPDATE party SET greeted = 1 WHERE incident = ? AND address = ?")
@@ -509,18 +635,20 @@ async fn held_back(
     Ok(said.iter().filter_map(|uid| Uuid::try_parse(uid).ok()).collect())
 }
 
-/// What became of the last mail of each person who is in the case, of those that were written under any of these reasons.
+/// What became of the last mail of each person who is in the case and written to here, of those that were written under any of these reasons.
 pub async fn deliveries(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     reasons: &[String],
 ) -> Result<Deliveries, StoreError> {
+    let elsewhere = parties(connection, incident).await?.into_iter().filter(|party| party.told_by.is_some());
+    let elsewhere: Vec<i64> = elsewhere.map(|party| party.id).collect();
     let row = sqlx::query(
         "WITH last AS (SELECT p.role AS role, m.state AS state, m.settled_at AS settled_at, m.about ->> '$.within' AS within \
            FROM party p LEFT JOIN mail m ON m.id = \
            (SELECT max(id) FROM mail WHERE coalesce(incident, 0) = p.incident AND address = p.address \
               AND reason IN (SELECT value FROM json_each(?2))) \
-           WHERE p.incident = ?1 AND p.removed = 0) \
+           WHERE p.incident = ?1 AND p.removed = 0 AND p.id NOT IN (SELECT value FROM json_each(?3))) \
          SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'sent'), \
            count(*) FILTER (WHERE state = 'refused'), max(settled_at) FILTER (WHERE state = 'sent'), \
            count(*) FILTER (WHERE state IS NULL OR state = 'withdrawn'), max(within), \
@@ -528,6 +656,7 @@ pub async fn deliveries(
     )
     .bind(incident.0)
     .bind(serde_json::json!(reasons).to_string())
+    .bind(serde_json::json!(elsewhere).to_string())
     .fetch_one(&mut *connection)
     .await?;
     Ok(Deliveries {
@@ -731,6 +860,7 @@ fn party(row: &SqliteRow) -> Result<Party, StoreError> {
         name: row.try_get(2)?,
         address: address(row.try_get(3)?)?,
         language: language.parse().map_err(|_| unreadable("language", language))?,
+        told_by: None,
     })
 }
 

@@ -229,7 +229,7 @@ async fn party_of(
     else {
         return Err(StoreError::Failed(format!("party {party} does not read")));
     };
-    Ok(Some(Party { id: party, role, name: row.try_get(1)?, address, language }))
+    Ok(Some(Party { id: party, role, name: row.try_get(1)?, address, language, told_by: None }))
 }
 
 async fn bounced(connection: &mut SqliteConnection, mail: i64, at: Timestamp) -> Result<bool, StoreError> {

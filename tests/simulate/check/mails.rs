@@ -1,6 +1,6 @@
 //! What people were told: once for each reason, nothing left out, and no case closed behind their backs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use casebridge::case::reminder::{ANSWERED, reason};
 use casebridge::case::{Action, Comment, Fact, HistoryLine, Incident, Milestone, Notice, Phase};
@@ -47,7 +47,7 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
         match one.stands {
             Stands::Sent => assert!(one.carried.taken > 0, "{whose} is said to be sent"),
             Stands::Refused => assert!(one.carried.refused, "{whose} is said to be refused"),
-            Stands::Withdrawn => assert!(one.notice.passes(), "{whose} is withdrawn"),
+            Stands::Withdrawn => assert!(one.notice.passes() || one.left, "{whose} is withdrawn"),
             Stands::Waiting => panic!("{whose} waits"),
         }
     }
@@ -60,7 +60,8 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
         assert!(greeted == is_open(incident) || is_over && !greeted, "{whose} is told that the case is open");
         let is_news = |one: &&Comment| one.position > person.since && one.party != Some(person.party.id);
         for comment in incident.comments.iter().filter(is_news) {
-            let told = mails().any(|one| one.about.comments.contains(&comment.id) && one.stands != Stands::Withdrawn);
+            let is_told = |one: &Mail| one.stands != Stands::Withdrawn || one.left;
+            let told = mails().any(|one| one.about.comments.contains(&comment.id) && is_told(one));
             assert!(told, "{whose} was not told of the comment {}", comment.id);
         }
         let states = incident.milestones.iter().filter(|one| one.state() == Some(incident.state()));
@@ -77,6 +78,28 @@ pub fn all_told(site: &Site, shelf: &Shelf) {
                 _ => {}
             }
         }
+    }
+}
+
+/// One site alone writes to whoever belongs to a case at several: as all their records say.
+pub fn one_writes(event: &str, sites: &[Site], records: &[Incident]) {
+    let mut writers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut said = BTreeSet::new();
+    for (site, record) in sites.iter().zip(records) {
+        let shelf = site.store.shelf.lock().unwrap();
+        for person in shelf.mails.people.iter().filter(|one| one.incident == record.id) {
+            let address = person.party.address.as_str();
+            let word = record.tellers().of_person(&person.party.address);
+            let writers = writers.entry(address.to_owned()).or_default();
+            match word.map(|word| &word.origin) {
+                Some(Some(_)) => {}
+                Some(None) | None => writers.push(site.alias.as_str()),
+            }
+            said.extend(word.map(|_| address.to_owned()));
+        }
+    }
+    for address in said {
+        assert!(writers[&address].len() <= 1, "{:?} write to {address} of {event}", writers[&address]);
     }
 }
 
@@ -122,6 +145,7 @@ fn warned(site: &Site, shelf: &Shelf, closed: usize, close: &HistoryLine) {
         match mail.stands {
             Stands::Sent => assert!(settled + full <= close.at, "{whose} was closed before its time"),
             Stands::Refused => {}
+            Stands::Withdrawn if mail.left => {}
             other => panic!("a notice of {whose} is {other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party, Phase};
+use casebridge::case::{HistoryLine, Incident, IncidentId, MailAddress, Notice, Party, Phase, teller};
 use casebridge::store::mail::{
     About, Audience, Deliveries, DueMail, MailCursor, MailNews, MailOutcome, MailQuery, MailRow, NewParty, NewsTaken,
     PartyAdded, StepTaken, Telling,
@@ -46,6 +46,8 @@ pub struct Mail {
     pub about: About,
     pub to: Party,
     pub stands: Stands,
+    /// Withdrawn, because another site writes to them.
+    pub left: bool,
     pub settled_at: Option<Timestamp>,
     pub carried: Carried,
     /// How many events were there when it was written.
@@ -163,14 +165,49 @@ fn take_news(shelf: &mut Shelf, taken: NewsTaken, at: Timestamp) {
         }
     }
     taken.tellings.into_iter().for_each(|telling| tell(shelf, telling, at));
-    taken.look.into_iter().for_each(|incident| shelf.mails.look(incident, Some(at)));
+    for incident in taken.look {
+        withdraw(shelf, incident, at);
+        shelf.mails.look(incident, Some(at));
+    }
     let cursor = &mut shelf.mails.cursor;
     cursor.milestone = cursor.milestone.max(taken.cursor.milestone);
     cursor.comment = cursor.comment.max(taken.cursor.comment);
 }
 
+/// The people of a case, with the other sites that write to them.
+fn parties(shelf: &Shelf, incident: IncidentId) -> Vec<Party> {
+    let tellers = shelf.incidents.get(&incident).map(Incident::tellers);
+    let told_by = |party: &Party| tellers.as_ref()?.of_person(&party.address)?.origin.clone();
+    shelf.mails.of(incident).map(|one| Party { told_by: told_by(&one.party), ..one.party.clone() }).collect()
+}
+
+/// What waits for somebody to whom another site writes is not sent.
+fn withdraw(shelf: &mut Shelf, incident: IncidentId, at: Timestamp) {
+    for party in parties(shelf, incident).into_iter().filter(|one| one.told_by.is_some()) {
+        let is_theirs = |one: &&mut Mail| one.incident == incident && one.to.address == party.address;
+        for one in shelf.mails.all.iter_mut().filter(is_theirs).filter(|one| one.stands == Stands::Waiting) {
+            (one.stands, one.left, one.settled_at) = (Stands::Withdrawn, true, Some(at));
+        }
+    }
+}
+
+/// Whoever is written to here is told of to the other sites.
+fn claim(shelf: &mut Shelf, id: IncidentId, told: &[MailAddress], at: Timestamp) {
+    for address in told {
+        let incident = &shelf.incidents[&id];
+        let is_elsewhere = incident.references.iter().any(|one| one.standing.is_open());
+        let is_said = incident.tellers().ours(address).next().is_some();
+        if is_elsewhere && !is_said {
+            shelf.say(id, |word| teller::tells(word, at, address));
+        }
+    }
+}
+
 fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
     let made = shelf.events.len();
+    let elsewhere = parties(shelf, telling.incident).into_iter().filter(|one| one.told_by.is_some());
+    let elsewhere: BTreeSet<i64> = elsewhere.map(|one| one.id).collect();
+    let mut told = Vec::new();
     let Mails { people, all, .. } = &mut shelf.mails;
     let mut apart = Vec::new();
     let comments = &shelf.incidents[&telling.incident].comments;
@@ -185,11 +222,14 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
             continue;
         }
         person.greeted |= telling.notice == Notice::Opened;
+        let is_ours = !elsewhere.contains(&party.id);
+        told.extend(is_ours.then(|| party.address.clone()));
         let is_same = |one: &Mail| {
             one.incident == telling.incident && one.reason == telling.reason && one.to.address == party.address
         };
         if let Some(same) = all.iter_mut().find(|one| is_same(one)) {
-            if same.stands == Stands::Withdrawn {
+            if same.stands == Stands::Withdrawn && is_ours {
+                same.left = false;
                 (same.stands, same.settled_at, same.next) = (Stands::Waiting, None, at);
                 (same.made_at, same.attempts) = (at, 0);
             } else if telling.notice != Notice::Comment {
@@ -206,7 +246,8 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
             notice: telling.notice,
             about: telling.about.clone(),
             to: party.clone(),
-            stands: Stands::Waiting,
+            stands: if is_ours { Stands::Waiting } else { Stands::Withdrawn },
+            left: !is_ours,
             settled_at: None,
             carried: Carried::default(),
             made,
@@ -215,7 +256,9 @@ fn tell(shelf: &mut Shelf, telling: Telling, at: Timestamp) {
             next: at,
         });
     }
+    let incident = telling.incident;
     apart.into_iter().for_each(|telling| tell(shelf, telling, at));
+    claim(shelf, incident, &told, at);
 }
 
 fn settle(shelf: &mut Shelf, id: i64, outcome: MailOutcome, line: Option<HistoryLine>, at: Timestamp) {
@@ -249,7 +292,10 @@ pub fn deliveries(shelf: &Shelf, incident: IncidentId, reasons: &[String]) -> De
     };
     let mut counted = Deliveries::default();
     let (mut roles, mut reached) = (BTreeSet::new(), BTreeSet::new());
-    for (person, mail) in mails.of(incident).map(|person| (person, last(person))) {
+    let elsewhere = parties(shelf, incident).into_iter().filter(|one| one.told_by.is_some());
+    let elsewhere: BTreeSet<i64> = elsewhere.map(|one| one.id).collect();
+    let ours = mails.of(incident).filter(|person| !elsewhere.contains(&person.party.id));
+    for (person, mail) in ours.map(|person| (person, last(person))) {
         roles.insert(person.party.role.as_str());
         counted.within = counted.within.max(mail.and_then(|mail| mail.about.within).map(Duration::from_millis));
         match mail.map(|mail| (mail.stands, mail.settled_at)) {
@@ -274,7 +320,14 @@ fn add_party(shelf: &mut Shelf, incident: IncidentId, new: NewParty, line: Histo
     let language = new.language.unwrap_or(new.otherwise);
     let (since, came) = (shelf.positions(), shelf.events.len());
     let people = &mut shelf.mails.people;
-    let party = Party { id: people.len() as i64, role: new.role, name: new.name, address: new.address, language };
+    let party = Party {
+        id: people.len() as i64,
+        role: new.role,
+        name: new.name,
+        address: new.address,
+        language,
+        told_by: None,
+    };
     match people.iter_mut().find(|one| one.incident == incident && one.party.address == party.address) {
         Some(known) => known.party = Party { id: known.party.id, ..party },
         None => people.push(Person { incident, party, greeted: false, since, came }),
@@ -300,7 +353,7 @@ impl MailStore for Store {
     }
 
     async fn parties(&self, incident: IncidentId) -> Result<Vec<Party>, StoreError> {
-        Ok(self.read(|shelf| shelf.mails.of(incident).map(|one| one.party.clone()).collect()))
+        Ok(self.read(|shelf| parties(shelf, incident)))
     }
 
     async fn mail_news(&self, limit: usize) -> Result<MailNews, StoreError> {

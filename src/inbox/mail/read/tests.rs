@@ -73,7 +73,12 @@ fn programs_are_recognised() {
         "auto-submitted: Auto-Generated; x=y\r\n",
         // An absence notice of Exchange.
         "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: your case\r\n",
-        // Responders that set no header.
+        "Precedence: bulk\r\nSubject: Absence du bureau : [CM-1]\r\n",
+    ] {
+        assert_eq!(letter(header, "I am away.").nature, Nature::Program, "{header}");
+    }
+    // Responders that set no header; and the colleague who writes in the subject that he is out of office today.
+    for header in [
         "Subject: Automatic reply: [CM-1] Closed?\r\n",
         "Subject: Automatische Antwort: [CM-1] Closed?\r\n",
         "Subject: Abwesenheitsnotiz\r\n",
@@ -81,7 +86,7 @@ fn programs_are_recognised() {
         "Subject: =?utf-8?Q?R=C3=A9ponse_automatique_:_[CM-1]?=\r\n",
         "Subject: Absence du bureau : [CM-1]\r\n",
     ] {
-        assert_eq!(letter(header, "I am away.").nature, Nature::Program, "{header}");
+        assert_eq!(letter(header, "I am away.").nature, Nature::Doubtful, "{header}");
     }
     for header in ["Precedence: bulk\r\n", "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n"] {
         assert_eq!(letter(header, "It rings.").nature, Nature::Doubtful, "{header}");
