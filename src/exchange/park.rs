@@ -211,8 +211,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Operations of the peer's that could not take effect when they came, in order, as far as they can now. A person has said
-    /// so: a key that nobody here knows is left aside.
+    /// Operations of the peer's that could not take effect when they came, in order, as far as they can now. A
+    /// person has said so: a key that nobody here knows is left aside.
     async fn apply_held(&self, key: &ExchangeKey, first: InboundEntry) -> Result<(), EngineError> {
         let settings = self.settings();
         let mut next = Some(first);

@@ -60,7 +60,7 @@ impl Tries {
         Self { since: now, attempts: 0, held: 0, reached: 0, setbacks: 0, next: Some(now) }
     }
 
-    /// Whether an attempt got the file on. A receiver that takes a piece and loses it again, and so on for ever, does not.
+    /// Whether an attempt got the file on. A receiver that takes a piece and loses it, over and over, does not.
     fn gets_on(&mut self, course: Course) -> bool {
         if course.from < self.reached && self.setbacks < SETBACKS {
             self.setbacks += 1;

@@ -47,8 +47,8 @@ pub use update::{UpdateAnswer, UpdateOperation};
 pub use version::Version;
 pub use why::WhyAnswer;
 
-/// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not. Since 1.2
-/// operations come with the version of who sends them; who says one says `seen` too, and sends no key that it does not have.
+/// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not.
+/// Since 1.2 operations come with the version of who sends them; who says one says `seen` too.
 pub const VERSION: &str = "1.2";
 
 /// The most operations in one request, and in one answer of the feed.

@@ -1,5 +1,5 @@
-//! Keys that no type of ours has. A site that speaks a newer minor version may send them, and they are left aside; who does
-//! not has made a mistake, which is told (C-22).
+//! Keys that no type of ours has. A site that speaks a newer minor version may send them, and they are left aside; who
+//! does not has made a mistake, which is told (C-22).
 
 use std::fmt;
 
@@ -26,7 +26,8 @@ impl Unknown {
     }
 }
 
-/// A value, and the place of the first key in it that its type does not have, such as `comments[0].colour`, at most 120 bytes.
+/// A value, and the place of the first key in it that its type does not have, such as `comments[0].colour`; at most 120
+/// bytes.
 pub fn noting<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<(T, Option<String>), D::Error> {

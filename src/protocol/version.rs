@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `major.minor`, each 0 to 65,535 without leading zeros. What came with a higher minor version is left aside by an older one.
+/// `major.minor`, each 0 to 65,535 without leading zeros. An older site leaves aside what is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version {

@@ -1,4 +1,4 @@
-//! What a site sends is held to the version that it says it speaks (C-22): keys that nobody knows, and what it has seen.
+//! What a site sends is held to the version that it says it speaks (C-22): unknown keys, and what it has seen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

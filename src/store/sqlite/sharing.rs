@@ -152,7 +152,7 @@ pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timesta
 }
 
 /// The name under which a file of a peer's is kept. What this site has from elsewhere under the name that the peer gave it
-/// stays, and so does another file of the peer's that was told apart by this very name, for the peer knew nothing of either: the
+/// stays, and so does another file of the peer's that was told apart by this name, for the peer knew of neither: the
 /// arriving one is told apart by its content.
 async fn place(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<String, StoreError> {
     /// Digits of the SHA-256 that tell it apart, unless that is not enough.
