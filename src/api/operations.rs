@@ -20,6 +20,7 @@ use crate::telemetry::{CrashPoint, crash_point};
     (status = 200, body = OperationAnswer),
     (status = 400, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 401, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 404, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 408, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 413, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 415, body = protocol::Problem, content_type = "application/problem+json"),
@@ -47,7 +48,7 @@ pub async fn operations(
     let engine = door.engine.clone();
     let receiving = async move {
         let _held = held;
-        engine.receive(&client, batch.operations).await
+        engine.receive(&client, batch).await
     };
     let received = tokio::spawn(receiving).await;
     let results = received.map_err(|_| ProblemType::Internal.with("the site's log says more"))??;

@@ -349,7 +349,9 @@ impl Site {
         if decides && merged.conflicts.iter().any(|conflict| conflict.unsent) {
             self.tell();
         }
-        let undisturbed = merged.conflicts.is_empty() && !merged.keeps_phase && merged.edit == merged.agreed;
+        // What met another change is told apart from its own repetition by the numbers of operations alone.
+        let met = !merged.conflicts.is_empty() || merged.restates && operation.kind() != OperationKind::Reopen;
+        let undisturbed = !met && !merged.keeps_phase && merged.edit == merged.agreed;
         self.write(&merged.edit);
         if undisturbed && completed(&self.record.work, DEFAULT).is_none() {
             let once = self.record.work.clone();
@@ -358,7 +360,7 @@ impl Site {
             assert_eq!(self.record.work, once, "twice is as good as once: {operation:?}");
         }
         let moves = match operation.changes() {
-            Some(changes) if merged.keeps_phase => Operation::Update(changes.clone()),
+            Some(changes) if merged.keeps_step() => Operation::Update(changes.clone()),
             _ => operation.clone(),
         };
         if let Ok(leg) = self.leg.clone().operated(&moves) {
@@ -481,8 +483,7 @@ impl World {
     }
 }
 
-/// The same stories each time; `CASEBRIDGE_STORIES=17` tells others. Rarely one of those shows what only the numbers of
-/// operations prevent: a change that met another, and comes twice.
+/// The same stories each time; `CASEBRIDGE_STORIES=17` tells others, of which a few still end in two states (3 does).
 fn config() -> ProptestConfig {
     let seed = std::env::var("CASEBRIDGE_STORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     ProptestConfig {
@@ -491,6 +492,45 @@ fn config() -> ProptestConfig {
         rng_seed: RngSeed::Fixed(seed),
         ..ProptestConfig::default()
     }
+}
+
+/// Both records are the same after these steps, and after all that follows from them.
+fn ends_alike(done: Owner, steps: &[Step]) -> World {
+    let mut world = World::new(Ownership { done, ..Ownership::default() });
+    steps.iter().for_each(|step| world.step(*step));
+    world.settle();
+    world.check();
+    world
+}
+
+#[test]
+fn a_cancel_that_both_sites_give_while_a_reopening_is_on_its_way_leaves_one_state() {
+    use Deed::{Cancel, Reopen, Resolve};
+    use Step::{Arrives, Detects, Does};
+    // The reopening of the site below counts above, and was taken back before anybody there could know.
+    let reopens = Does(0, Reopen { clears: false });
+    let steps = [Does(0, Resolve(None)), Does(1, Cancel), Detects(0), reopens, Detects(1), Detects(0), Does(0, Cancel)];
+    ends_alike(Owner::Client, &[&steps[..], &[Arrives(1)]].concat());
+}
+
+#[test]
+fn an_exchange_is_over_once_its_case_is_closed_at_both_sites_though_one_had_opened_it_again_and_not_said_so() {
+    use Deed::{Cancel, Reopen, Resolve};
+    use Step::{Arrives, Detects, Does};
+    let reopens = Does(0, Reopen { clears: false });
+    let steps = [Does(0, Resolve(None)), Does(1, Cancel), Detects(0), Arrives(0), reopens, Detects(1), Arrives(1)];
+    ends_alike(Owner::Holder, &[&steps[..], &[Arrives(0), Arrives(1), Does(0, Cancel)]].concat());
+}
+
+#[test]
+fn what_came_with_a_reopening_is_said_again_where_a_close_that_crossed_it_counts() {
+    use Deed::{AcceptCase, Close, Reopen, Resolve, Solution};
+    use Step::{Arrives, Detects, Does};
+    let reopens = Does(1, Reopen { clears: false });
+    let before = [Does(0, Resolve(None)), Detects(0), Arrives(0), Arrives(0), reopens, Does(1, AcceptCase)];
+    let after = [Does(1, Solution(0)), Does(0, Close), Detects(1), Does(1, Resolve(None))];
+    let world = ends_alike(Owner::Holder, &[&before[..], &after].concat());
+    assert_eq!(world.sites.map(|site| site.record.work.solution), [Some("partner 0".into()), Some("partner 0".into())]);
 }
 
 fn deed() -> impl Strategy<Value = Deed> {

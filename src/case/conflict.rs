@@ -132,6 +132,11 @@ pub struct Merged {
 }
 
 impl Merged {
+    /// Whether the operation moves no step of the exchange: not even the peer's own phase is known by it.
+    pub fn keeps_step(&self) -> bool {
+        self.keeps_phase && self.agreed.phase.is_none()
+    }
+
     /// Whether our phase stays, or stays until the peer decides.
     fn loses_phase(&self) -> bool {
         self.conflicts.iter().any(|one| one.field == Field::Phase && one.winner != Winner::Theirs)
@@ -160,6 +165,11 @@ impl Meeting<'_> {
         let both = canceled && operation.kind() == OperationKind::Cancel;
         if both {
             OUTCOME.into_iter().for_each(|field| clear(&mut merged.edit, field));
+            // What is on its way may still count at the site above, until it hears that it was canceled here too.
+            if !self.decides && self.crossed(Field::Phase) {
+                OUTCOME.into_iter().for_each(|field| clear(&mut merged.agreed, field));
+                merged.keeps_phase = true;
+            }
         } else {
             self.fill(operation, &mut merged);
             self.step(operation, &mut merged);
@@ -214,7 +224,8 @@ impl Meeting<'_> {
             merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
         }
         // Where the peer's phase stays, it did not take what ours brought with it.
-        let gives_way = merged.conflicts.iter().any(|one| one.field == Field::Phase && one.winner == Winner::Theirs);
+        let gives_way = merged.conflicts.iter().any(|one| one.field == Field::Phase && one.winner == Winner::Theirs)
+            || merged.agreed.phase.is_some() && self.is_step_forward(&merged.agreed);
         if gives_way && self.decides && self.crossed(Field::Phase) {
             merged.agreed.solution = merged.agreed.solution.take().or_else(unknown);
             merged.agreed.completion_code.get_or_insert(None);

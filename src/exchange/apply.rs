@@ -348,7 +348,7 @@ impl Engine {
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
         // A phase that does not count here moves no step.
         let agreed = merged.agreed.phase.unwrap_or(one.record.shadow.phase);
-        let leg = if merged.keeps_phase { one.record.leg.clone() } else { leg.clone().in_phase(agreed) };
+        let leg = if merged.keeps_step() { one.record.leg.clone() } else { leg.clone().in_phase(agreed) };
         let standing = leg.standing(resolved);
         let mut reference = reference(&one.key, leg.towards(), one.transaction.clone(), standing);
         reference.applies = Some(one.seq);

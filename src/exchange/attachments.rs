@@ -94,9 +94,7 @@ impl Engine {
         let most = last.map_or(PIECE_LIMIT, |last| (last - start).saturating_add(1)).min(PIECE_LIMIT);
         let piece = self.store().content(file.content, start, most as usize).await?;
         let range = ContentRange { start, end: start + piece.len() as u64, bytes: file.bytes };
-        if range.end == range.bytes {
-            self.store().gone(file.id, Ok(()), self.now()).await?;
-        }
+        self.store().served(file.id, range.start, range.end, self.now()).await?;
         Ok((range, piece))
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Engine, EngineError};
 use crate::case::{Alias, TransactionId};
-use crate::protocol::{BATCH_LIMIT, PAGE_BYTES, ProblemType, UpdateAnswer, UpdateOperation};
+use crate::protocol::{BATCH_LIMIT, PAGE_BYTES, ProblemType, UpdateAnswer, UpdateOperation, Version};
 use crate::state::ExchangeKey;
 
 /// A place in a client's feed. Its text names the state that it belongs to, so a cursor from before a loss is noticed.
@@ -69,10 +69,12 @@ impl Engine {
             let operations = self.read_feed(client, after.number, limit.clamp(1, BATCH_LIMIT)).await?;
             if let Some((last, _)) = operations.last() {
                 let cursor = Position { number: *last, ..after }.to_string();
-                return Ok(UpdateAnswer { cursor, operations: operations.into_iter().map(|(_, one)| one).collect() });
+                let operations = operations.into_iter().map(|(_, one)| one).collect();
+                return Ok(UpdateAnswer { protocol: Some(Version::OURS), cursor, operations });
             }
             if tokio::time::timeout_at(deadline, told).await.is_err() {
-                return Ok(UpdateAnswer { cursor: after.to_string(), operations: Vec::new() });
+                let cursor = after.to_string();
+                return Ok(UpdateAnswer { protocol: Some(Version::OURS), cursor, operations: Vec::new() });
             }
         }
     }
@@ -139,6 +141,7 @@ impl Engine {
                         seen: Some(entry.seen),
                         transaction,
                         operation: entry.operation,
+                        unknown: None,
                     };
                     operations.push((position, one));
                 }

@@ -7,8 +7,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::read::read;
 use crate::case::text::shown;
-use crate::case::{Case, Changes, FieldMap, FieldName, Operation, Unmapped};
-use crate::protocol::{Problem, ProblemType};
+use crate::case::{Case, Changes, FieldMap, FieldName, Operation, OperationKind, Unmapped};
+use crate::protocol::unknown::no_such_key;
+use crate::protocol::{Problem, ProblemType, Unknown, Version};
 use crate::state::{OutboxEntry, StateError};
 
 /// An operation of ours on its way through the door.
@@ -46,11 +47,11 @@ fn fault(error: serde_json::Error) -> StateError {
 }
 
 /// An operation of a peer's in our words, and the fields of it that are left alone.
-pub(super) fn decode(fields: &FieldMap, text: &str) -> Result<(Operation, Vec<FieldName>), Problem> {
+pub(super) fn decode(fields: &FieldMap, text: &str, unknown: Unknown) -> Result<(Operation, Vec<FieldName>), Problem> {
     if fields.is_plain() {
-        return Ok((read(text)?, Vec::new()));
+        return Ok((read(text, unknown)?, Vec::new()));
     }
-    let mut whole: Value = serde_json::from_str(text).map_err(|fault| match read(text) {
+    let mut whole: Value = serde_json::from_str(text).map_err(|fault| match read(text, unknown) {
         Err(problem) => problem,
         // A value that is not for us may be one that cannot be read; the map cannot be held to the rest either.
         Ok(_) => ProblemType::Content.with(format!("at `operation`: {}", shown(&fault.to_string(), 200))),
@@ -60,7 +61,39 @@ pub(super) fn decode(fields: &FieldMap, text: &str) -> Result<(Operation, Vec<Fi
         Some(Err(unmapped)) => return Err(ProblemType::Unmapped.with(unmapped.to_string())),
         None => Vec::new(),
     };
-    Ok((read(&whole.to_string())?, left))
+    Ok((read(&whole.to_string(), unknown)?, left))
+}
+
+/// What a peer sends with an operation that is not a part of it.
+pub(super) struct Envelope<'a> {
+    /// What the peer says it speaks.
+    pub protocol: Option<Version>,
+    pub seen: Option<u64>,
+    /// A key that stands beside the operation.
+    pub unknown: Option<&'a str>,
+}
+
+/// An operation as it comes in: held to what the peer's version has, and to a time that can be.
+pub(super) fn take(
+    fields: &FieldMap,
+    text: &str,
+    envelope: &Envelope<'_>,
+    now: Timestamp,
+) -> Result<(Operation, Vec<FieldName>), Problem> {
+    let unknown = Unknown::of(envelope.protocol);
+    if let (Some(key), Unknown::Refused) = (envelope.unknown, unknown) {
+        return Err(ProblemType::Content.with(no_such_key("", key)));
+    }
+    let read = decode(fields, text, unknown)?;
+    // What an older site does not say is no fault of its; of a Create nothing can have come before.
+    if let (Some(theirs), None) = (envelope.protocol, envelope.seen)
+        && read.0.kind() != OperationKind::Create
+    {
+        return Err(ProblemType::Content.with(format!(
+            "`seen` is missing: a site of version {theirs} says with each operation which one of this site's it had taken last"
+        )));
+    }
+    in_time(read, now)
 }
 
 /// Refuses what its peer says to have happened long after now: clocks of both sites would be set by it for good.

@@ -6,6 +6,7 @@ use super::feed::Position;
 use super::fields::{decode, encode, hear};
 use crate::case::{Direction, FieldMap, FieldName, Rule, Values};
 use crate::fuzz::{Target, assert_harmless};
+use crate::protocol::Unknown;
 
 /// A peer with words of its own for the status, who takes every other word too.
 fn other_words() -> FieldMap {
@@ -50,12 +51,15 @@ fn operations() {
     let maps = [FieldMap::plain().clone(), other_words()];
     target.run(|bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let answers = maps.each_ref().map(|map| match decode(map, &text) {
+        let answers = maps.each_ref().map(|map| match decode(map, &text, Unknown::Refused) {
             Ok((operation, left)) => {
                 assert_eq!((operation.check(), left), (Ok(()), vec![]));
                 let encoded = encode(map, &operation).unwrap();
                 assert_eq!(encoded.unmapped, None, "what came in their words has words to go back in");
-                assert_eq!(decode(map, encoded.wire.get()).map(|(again, _)| again), Ok(operation.clone()));
+                assert_eq!(
+                    decode(map, encoded.wire.get(), Unknown::Refused).map(|(again, _)| again),
+                    Ok(operation.clone())
+                );
                 format!("{} is taken", operation.kind())
             }
             Err(problem) => {

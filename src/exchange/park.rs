@@ -10,8 +10,8 @@ use super::health::elapsed;
 use super::{Engine, EngineError, settle};
 use crate::case::evidence::Travelled;
 use crate::case::{Action, Alias, HistoryLine, IncidentId, OperationKind, Towards};
-use crate::protocol::ProblemType;
 use crate::protocol::operator::RetryAnswer;
+use crate::protocol::{ProblemType, Unknown};
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Lane, Parked, PeerRecord};
 use crate::store::{Write, Writer};
 use crate::telemetry::discreet;
@@ -212,12 +212,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Operations of the peer's that could not take effect when they came, in order, as far as they can now.
+    /// Operations of the peer's that could not take effect when they came, in order, as far as they can now. A
+    /// person has said so: a key that nobody here knows is left aside.
     async fn apply_held(&self, key: &ExchangeKey, first: InboundEntry) -> Result<(), EngineError> {
         let settings = self.settings();
         let mut next = Some(first);
         while let Some(entry) = next {
-            next = match decode(settings.fields(&key.peer), entry.operation.get())
+            next = match decode(settings.fields(&key.peer), entry.operation.get(), Unknown::LeftAside)
                 .and_then(|read| in_time(read, self.now()))
             {
                 Ok(read) => self.apply_late(key, entry, read).await?,

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::apply::{Arriving, Fate, rounds};
-use super::fields::{decode, in_time};
+use super::fields::{Envelope, take};
 use super::health::served;
 use super::settle::{self, Hold};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Operation, Sequence};
 use crate::peer::PeerError;
-use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation};
+use crate::protocol::{BATCH_LIMIT, ProblemType, UpdateAnswer, UpdateOperation, Version};
 use crate::state::{ExchangeKey, PeerRecord};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -70,7 +70,7 @@ impl Engine {
         let count = answer.operations.len();
         let mut news = 0;
         for round in rounds(answer.operations, |one| ExchangeKey::new(alias, one.exchange)) {
-            match self.take_round(alias, round).await? {
+            match self.take_round(alias, answer.protocol, round).await? {
                 Some(taken) => news += taken,
                 None => return Ok(count),
             }
@@ -113,7 +113,12 @@ impl Engine {
 
     /// How many of these were not known; nothing when a number is missing: the feed cannot be followed from here, and everything
     /// is read anew.
-    async fn take_round(&self, alias: &Alias, round: Vec<UpdateOperation>) -> Result<Option<usize>, EngineError> {
+    async fn take_round(
+        &self,
+        alias: &Alias,
+        protocol: Option<Version>,
+        round: Vec<UpdateOperation>,
+    ) -> Result<Option<usize>, EngineError> {
         let keys: Vec<ExchangeKey> = round.iter().map(|one| ExchangeKey::new(alias, one.exchange)).collect();
         let records = self
             .state()
@@ -155,8 +160,9 @@ impl Engine {
                 Some(held) => Some(Hold::Behind(held.seq)),
                 None => record.paused.then_some(Hold::Paused),
             };
+            let envelope = Envelope { protocol, seen: one.seen, unknown: one.unknown.as_deref() };
             let ((operation, left), fault) =
-                match decode(settings.fields(alias), one.operation.get()).and_then(|read| in_time(read, self.now())) {
+                match take(settings.fields(alias), one.operation.get(), &envelope, self.now()) {
                     Ok(read) => (read, behind),
                     Err(problem) => {
                         ((Operation::Update(Default::default()), Vec::new()), Some(Hold::Refused(problem.to_string())))

@@ -171,7 +171,7 @@ impl Engine {
                 continue;
             }
             let requests = batch.iter().filter_map(request).collect();
-            match upstream.operations(&OperationBatch { operations: requests }).await {
+            match upstream.operations(&OperationBatch::ours(requests)).await {
                 Ok(answer) => {
                     crash_point(CrashPoint::PushAnswered);
                     failed = 0;
@@ -575,7 +575,8 @@ fn request(task: &Task) -> Option<OperationRequest> {
     match &task.what {
         What::Send(entry) => {
             let (seq, operation) = (entry.seq, entry.operation.clone());
-            Some(OperationRequest { exchange: task.key.exchange, seq, seen: Some(entry.seen), operation })
+            let (exchange, seen) = (task.key.exchange, Some(entry.seen));
+            Some(OperationRequest { exchange, seq, seen, operation, unknown: None })
         }
         What::Ask => None,
     }

@@ -6,10 +6,10 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::apply::{Arriving, Fate, digest, rounds};
-use super::fields::{decode, in_time};
+use super::fields::{Envelope, decode, take};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, Sequence, TransactionId};
-use crate::protocol::{OperationRequest, OperationResult, Outcome, Problem, ProblemType};
+use crate::protocol::{OperationBatch, OperationResult, Outcome, Problem, ProblemType, Unknown, Version};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -28,11 +28,11 @@ struct Item {
 
 impl Engine {
     /// Takes a client's operations. An answer is given only for what is durable here (design, invariant 1).
-    pub async fn receive(
-        &self,
-        client: &Alias,
-        requests: Vec<OperationRequest>,
-    ) -> Result<Vec<OperationResult>, EngineError> {
+    pub async fn receive(&self, client: &Alias, batch: OperationBatch) -> Result<Vec<OperationResult>, EngineError> {
+        let OperationBatch { protocol, operations: requests } = batch;
+        if protocol.is_some_and(|theirs| !theirs.is_spoken()) {
+            return Err(ProblemType::UnknownVersion.with(Version::OURS.to_string()).into());
+        }
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
         self.heard_from(client, self.now());
         let settings = self.settings();
@@ -45,13 +45,13 @@ impl Engine {
                 bytes = 0;
                 tokio::task::yield_now().await;
             }
+            let envelope = Envelope { protocol, seen: request.seen, unknown: request.unknown.as_deref() };
             items.push(Item {
                 index,
                 key: ExchangeKey::new(client, request.exchange),
                 seq: request.seq,
                 seen: request.seen,
-                operation: decode(settings.fields(client), request.operation.get())
-                    .and_then(|read| in_time(read, self.now())),
+                operation: take(settings.fields(client), request.operation.get(), &envelope, self.now()),
                 raw: request.operation,
             });
         }
@@ -242,7 +242,7 @@ impl Engine {
         let settings = self.settings();
         for (key, entry) in kept {
             let client = key.peer.clone();
-            let create = match decode(settings.fields(&client), entry.operation.get()) {
+            let create = match decode(settings.fields(&client), entry.operation.get(), Unknown::LeftAside) {
                 Ok((Operation::Create(create), _)) => create,
                 Ok(_) => continue,
                 // It had its words when it came; the map was changed since.

@@ -1,10 +1,10 @@
 //! One exchange is settled anew, because a person says so: towards the upstream it is read from there; towards a client
-//! everything is told once more.
+//! everything is told once more; a relay does both, in this order.
 
 use super::poll_case::FORGOTTEN;
 use super::work::{action, check_not_given_back};
 use super::{Engine, EngineError, settle};
-use crate::case::{Action, IncidentId, Leg, Reference, Texts, Towards, Upward};
+use crate::case::{Action, Incident, IncidentId, Leg, Reference, Standing, Texts, Towards, Upward};
 use crate::protocol::ProblemType;
 use crate::protocol::site::capability;
 use crate::state::ExchangeKey;
@@ -15,14 +15,29 @@ impl Engine {
     pub async fn resync(&self, id: IncidentId, operator: &str) -> Result<String, EngineError> {
         let incident = self.incident(id).await?;
         check_not_given_back(&incident)?;
-        let done = match incident.references.iter().find(|reference| reference.towards == Towards::Client) {
-            Some(reference) => self.restate(id, reference).await?,
+        let below = incident.references.iter().find(|reference| reference.towards == Towards::Client);
+        let done = match below {
             None => self.read_again(id).await?,
+            Some(below) if !self.has_case_above(&incident) => self.restate(id, below).await?,
+            // What the upstream has comes first: the client is told that too. One of the two is better than none.
+            Some(below) => match (self.read_again(id).await, self.restate(id, below).await) {
+                (Ok(above), Ok(below)) => format!("{above}; {below}"),
+                (Ok(above), Err(fault)) => format!("{above}; not so towards {}: {fault}", below.peer),
+                (Err(fault), Ok(below)) => format!("{below}; not so towards the site above: {fault}"),
+                (Err(fault), Err(_)) => return Err(fault),
+            },
         };
         self.retry_files(Some(id), operator).await?;
         let history = vec![self.line(id, Action::Resynced, operator, done.clone())];
         self.write_one(Write { history, ..Write::to(id, Writer::Bridge) }).await?;
         Ok(done)
+    }
+
+    /// Whether the site above works on it, or did, and the settings still name that site.
+    fn has_case_above(&self, incident: &Incident) -> bool {
+        let Some((alias, _)) = self.upstream() else { return false };
+        let counts = |one: &Reference| one.towards == Towards::Upstream && one.standing != Standing::Rejected;
+        incident.references.iter().any(|reference| reference.peer == alias && counts(reference))
     }
 
     async fn read_again(&self, id: IncidentId) -> Result<String, EngineError> {

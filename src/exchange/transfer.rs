@@ -28,6 +28,16 @@ enum Way {
     Down,
 }
 
+/// How often a file may begin again before where it had been: a peer that lost what it had is no fault of the file.
+const SETBACKS: u8 = 3;
+
+/// The bytes of a file that the receiver had when an attempt began, and when it ended.
+#[derive(Clone, Copy)]
+struct Course {
+    from: u64,
+    to: u64,
+}
+
 /// One file on its way.
 type Job = (Way, i64);
 
@@ -37,13 +47,28 @@ struct Tries {
     attempts: u32,
     /// Tries that found the way not open yet. They make the next one later, and do not count towards giving up.
     held: u32,
+    /// The most bytes that the receiver had: what comes after them gets on.
+    reached: u64,
+    /// How often it had fewer since, and where it stood then counted anew.
+    setbacks: u8,
     /// Nothing while it is under way.
     next: Option<Timestamp>,
 }
 
 impl Tries {
     fn begun(now: Timestamp) -> Self {
-        Self { since: now, attempts: 0, held: 0, next: Some(now) }
+        Self { since: now, attempts: 0, held: 0, reached: 0, setbacks: 0, next: Some(now) }
+    }
+
+    /// Whether an attempt got the file on. A receiver that takes a piece and loses it, over and over, does not.
+    fn gets_on(&mut self, course: Course) -> bool {
+        if course.from < self.reached && self.setbacks < SETBACKS {
+            self.setbacks += 1;
+            self.reached = course.from;
+        }
+        let gets_on = course.to > self.reached;
+        self.reached = self.reached.max(course.to);
+        gets_on
     }
 }
 
@@ -107,12 +132,12 @@ impl Engine {
             Ok((way, file)) => {
                 // One that was told of many wakes the next.
                 self.0.transfers.tell();
-                let mut moved = 0;
+                let mut course = None;
                 let outcome = match way {
-                    Way::Up => self.upload(&alias, &upstream, &file, &mut moved).await,
-                    Way::Down => self.download(&alias, &upstream, &file, &mut moved).await,
+                    Way::Up => self.upload(&alias, &upstream, &file, &mut course).await,
+                    Way::Down => self.download(&alias, &upstream, &file, &mut course).await,
                 };
-                self.settle_transfer(&alias, way, &file, outcome, moved > 0).await
+                self.settle_transfer(&alias, way, &file, outcome, course).await
             }
             Err(next) => {
                 let wait = next.map_or(longest, |next| elapsed(self.now(), next).min(longest));
@@ -161,7 +186,7 @@ impl Engine {
         alias: &Alias,
         upstream: &Arc<dyn Upstream>,
         file: &Moving,
-        moved: &mut u64,
+        course: &mut Option<Course>,
     ) -> Result<(), Stop> {
         let offset = upstream.attachment_offset(file.exchange, &file.sha256).await?;
         let Some(mut offset) = offset else {
@@ -170,6 +195,7 @@ impl Engine {
             return Err(if is_announced { Stop::Later(reason) } else { Stop::Held(reason) });
         };
         let mut most = PIECE_FIRST;
+        let from = offset;
         while offset < file.bytes {
             let piece = self.store().content(file.content, offset, most as usize).await?;
             let end = offset + piece.len() as u64;
@@ -181,8 +207,8 @@ impl Engine {
             if received < end {
                 return Err(Stop::Later("the peer lost what it had".into()));
             }
-            *moved += received - offset;
             offset = received;
+            *course = Some(Course { from, to: offset });
             most = (most * 2).min(PIECE_LIMIT);
         }
         self.store().gone(file.id, Ok(()), self.now()).await?;
@@ -202,7 +228,7 @@ impl Engine {
         alias: &Alias,
         upstream: &Arc<dyn Upstream>,
         file: &Moving,
-        moved: &mut u64,
+        course: &mut Option<Course>,
     ) -> Result<(), Stop> {
         let mut offset = file.received;
         let mut most = PIECE_FIRST;
@@ -224,12 +250,12 @@ impl Engine {
                 }
                 Appended::Elsewhere(_) => return Err(Stop::Later("it is another length than announced".into())),
                 Appended::WrongDigest => {
-                    *moved = 0;
+                    *course = None;
                     warn!(event = "attachment_wrong", peer = %alias, incident = file.incident.0, "another file than announced");
                     return Err(Stop::Later("its SHA-256 is another one than announced".into()));
                 }
             }
-            *moved += length;
+            *course = Some(Course { from: file.received, to: offset });
             most = (most * 2).min(PIECE_LIMIT);
         }
     }
@@ -240,7 +266,7 @@ impl Engine {
         way: Way,
         file: &Moving,
         outcome: Result<(), Stop>,
-        has_moved: bool,
+        course: Option<Course>,
     ) -> Result<(), EngineError> {
         let job = (way, file.id);
         let reason = match outcome {
@@ -260,12 +286,12 @@ impl Engine {
                 return Ok(());
             }
             Err(Stop::Here(fault)) => {
-                self.postpone_transfer(job, false);
+                self.postpone_transfer(job, None);
                 return Err(fault);
             }
         };
         let given_up = match reason {
-            Ok(reason) => match self.postpone_transfer(job, has_moved) {
+            Ok(reason) => match self.postpone_transfer(job, course) {
                 None => {
                     debug!(event = "attachment_postponed", peer = %alias, incident = file.incident.0, reason, "later");
                     return Ok(());
@@ -282,19 +308,19 @@ impl Engine {
         // Not before: until the store knows, whoever looks for work would take it up once more.
         match &settled {
             Ok(()) => self.forget_transfer(job),
-            Err(_) => _ = self.postpone_transfer(job, false),
+            Err(_) => _ = self.postpone_transfer(job, None),
         }
         Ok(settled?)
     }
 
     /// Sets the next try. Says since when it was tried in vain when that is too long.
-    fn postpone_transfer(&self, job: Job, has_moved: bool) -> Option<Timestamp> {
+    fn postpone_transfer(&self, job: Job, course: Option<Course>) -> Option<Timestamp> {
         let (now, backoff) = (self.now(), Backoff::new(self.settings().retry));
         let mut all = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let tries = all.get_mut(&job)?;
-        if has_moved {
+        if course.is_some_and(|course| tries.gets_on(course)) {
             // What gets on, however slowly, is not kept waiting.
-            *tries = Tries::begun(now);
+            *tries = Tries { reached: tries.reached, setbacks: tries.setbacks, ..Tries::begun(now) };
             return None;
         }
         tries.attempts = tries.attempts.saturating_add(1);
@@ -308,10 +334,35 @@ impl Engine {
         let mut all = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(tries) = all.get_mut(&job) else { return };
         let held = tries.held.saturating_add(1);
-        *tries = Tries { held, next: Some(backoff.next(now, held, None)), ..Tries::begun(now) };
+        let next = Some(backoff.next(now, held, None));
+        *tries = Tries { held, next, reached: tries.reached, setbacks: tries.setbacks, ..Tries::begun(now) };
     }
 
     fn forget_transfer(&self, job: Job) {
         self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn courses(all: &[(u64, u64)]) -> Vec<bool> {
+        let mut tries = Tries::begun(Timestamp::UNIX_EPOCH);
+        all.iter().map(|(from, to)| tries.gets_on(Course { from: *from, to: *to })).collect()
+    }
+
+    #[test]
+    fn a_file_gets_on_as_long_as_more_of_it_is_there_after_each_try() {
+        assert_eq!(courses(&[(0, 300), (300, 600), (600, 601), (601, 900)]), [true; 4]);
+        assert_eq!(courses(&[(0, 300), (300, 300)]), [true, false]);
+    }
+
+    #[test]
+    fn a_peer_that_takes_a_piece_and_loses_it_again_and_again_is_backed_off_from() {
+        let all = courses(&[(0, 300); 8]);
+        assert_eq!(all, [true, true, true, true, false, false, false, false]);
+        let all = courses(&[(0, 300), (0, 300), (0, 300), (0, 300), (0, 300), (300, 400)]);
+        assert_eq!(all.last(), Some(&true), "what comes behind where it had been gets on");
     }
 }

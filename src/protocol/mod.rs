@@ -24,7 +24,9 @@ pub mod receipt;
 pub mod reconcile;
 pub mod site;
 pub mod transaction;
+pub mod unknown;
 pub mod update;
+pub mod version;
 pub mod why;
 
 pub use attachment::{AttachmentAnswer, ContentRange};
@@ -40,11 +42,14 @@ pub use receipt::{ReceiptAnswer, ReceiptTaken};
 pub use reconcile::{DriftRow, ReconcileAnswer, ReconcileRequest};
 pub use site::SiteAnswer;
 pub use transaction::{TransactionAnswer, TransactionList, TransactionStep};
+pub use unknown::Unknown;
 pub use update::{UpdateAnswer, UpdateOperation};
+pub use version::Version;
 pub use why::WhyAnswer;
 
 /// The protocol that this program speaks: `major.minor`. Another major version is refused, another minor one is not.
-pub const VERSION: &str = "1.1";
+/// Since 1.2 operations come with the version of who sends them; who says one says `seen` too.
+pub const VERSION: &str = "1.2";
 
 /// The most operations in one request, and in one answer of the feed.
 pub const BATCH_LIMIT: usize = 1000;

@@ -147,6 +147,10 @@ pub trait AttachmentStore: Send + Sync {
     /// The outcome of a file that was ready: gone, or why not. Said twice, it changes nothing.
     async fn gone(&self, id: i64, outcome: Result<(), String>, at: Timestamp) -> Result<(), StoreError>;
 
+    /// A peer fetched the bytes of a ready file from `start` up to `end`, which is the first that it did not.
+    /// Once all were, from the first on and in whatever pieces, the file is gone.
+    async fn served(&self, id: i64, start: u64, end: u64, at: Timestamp) -> Result<(), StoreError>;
+
     /// Gives up a file that is awaited from a peer.
     async fn given_up(&self, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError>;
 

@@ -189,7 +189,7 @@ impl Upstream for Fake {
             let answer = json!({"cursor": format!("c-{next}"), "operations": [one]});
             return Ok(serde_json::from_str(&answer.to_string()).unwrap());
         }
-        Ok(UpdateAnswer { cursor: after.to_owned(), operations: Vec::new() })
+        Ok(UpdateAnswer { protocol: None, cursor: after.to_owned(), operations: Vec::new() })
     }
 
     async fn exchanges(&self, _: Option<ExchangeId>, _: usize) -> Result<ExchangePage, PeerError> {
@@ -333,7 +333,7 @@ async fn what_the_store_could_not_take_is_not_kept_back_by_a_clock_that_jumps() 
     let mut lock = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
     let request: OperationRequest = serde_json::from_value(crate::support::caller::create(1)).unwrap();
-    let results = engine.receive(&"north".parse().unwrap(), vec![request]).await.unwrap();
+    let results = engine.receive(&"north".parse().unwrap(), OperationBatch::ours(vec![request])).await.unwrap();
     assert_eq!(results[0].outcome, Outcome::Received);
     assert_eq!(engine.open_received().await.unwrap(), 1, "and it is put off once more");
     sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();

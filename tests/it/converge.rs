@@ -110,7 +110,7 @@ impl Wire {
 
     async fn deliver(&self, batch: &[OperationRequest]) -> Result<OperationAnswer, PeerError> {
         self.operations.fetch_add(batch.len() as u64, Ordering::SeqCst);
-        let results = self.partner.receive(&north(), batch.to_vec()).await.map_err(refused)?;
+        let results = self.partner.receive(&north(), OperationBatch::ours(batch.to_vec())).await.map_err(refused)?;
         Ok(OperationAnswer { results })
     }
 }

@@ -8,7 +8,7 @@ use casebridge::case::pass::Subject;
 use casebridge::case::{CaseAction, IncidentId, Language, Milestone, Pass, PassTag, Purpose, teller};
 use casebridge::exchange::{Engine, Leads, Replied};
 use casebridge::protocol::operator::{AcceptRequest, OpenRequest};
-use casebridge::protocol::{MailsQuery, OperationRequest, PartyRequest};
+use casebridge::protocol::{MailsQuery, OperationBatch, OperationRequest, PartyRequest};
 use casebridge::state::State;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -130,7 +130,8 @@ impl World {
     /// An operation of the client's.
     async fn receives(&self, operation: Value) {
         let request: OperationRequest = serde_json::from_str(&operation.to_string()).unwrap();
-        let results = self.engine().receive(&"north".parse().unwrap(), vec![request]).await.unwrap();
+        let batch = OperationBatch { protocol: None, operations: vec![request] };
+        let results = self.engine().receive(&"north".parse().unwrap(), batch).await.unwrap();
         let outcome = serde_json::to_value(&results[0]).unwrap();
         assert!(["applied", "received"].contains(&outcome["outcome"].as_str().unwrap()), "{outcome}");
     }

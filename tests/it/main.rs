@@ -58,6 +58,7 @@ mod superseded;
 mod support;
 mod tenants;
 mod tls;
+mod versions;
 mod who;
 mod why;
 mod wire;

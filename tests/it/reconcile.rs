@@ -462,6 +462,7 @@ async fn an_address_that_changed_in_silence_is_named_where_neither_site_hides_an
 
 /// A batch or a feed without what came with a later version.
 fn older(mut told: Value) -> Value {
+    told.as_object_mut().unwrap().remove("protocol");
     for one in told["operations"].as_array_mut().into_iter().flatten() {
         one.as_object_mut().unwrap().remove("seen");
         if let Some(content) = one["operation"]["content"].as_object_mut() {

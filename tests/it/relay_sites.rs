@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::pair::{ACCEPT_ALL, SUBMIT_ALL};
 use crate::support::row::{ESCALATE_ALL, Row, RowPlan, comments, exchange, ring};
+use crate::support::wire::Fault;
 
 /// Anybody who acts in a story; who it is does not matter.
 fn by(mut request: Value) -> Value {
@@ -57,6 +58,30 @@ async fn a_case_that_is_handed_on_is_the_same_at_three_sites() {
         let shown = site.get("/v1/incidents/1").await.body;
         assert_eq!((shown["phase"].as_str(), comments(&shown).len()), (Some("close"), 2), "{}", site.alias);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_settles_a_case_anew_towards_both_its_sides() {
+    let row = Row::start(RowPlan::default()).await;
+    row.escalated().await;
+    row.vendor.act("/v1/incidents/1/update", by(json!({"status": "In Progress"}))).await;
+    row.north.when(1, "the status", |shown| shown["case_status"] == "In Progress").await;
+    row.at_rest().await;
+    // Both lost it, each in a way that nobody noticed.
+    let lost = "UPDATE incident SET bridge = bridge + 1, case_status = 'Lost'";
+    row.north.execute(lost).await;
+    row.partner.execute(format!("{lost}, upstream_case_status = 'Lost'")).await;
+    let told = row.partner.command(&["resync", "1"]).ok();
+    assert!(told.contains("as vendor has it; north is told everything"), "{told}");
+    row.partner.when(1, "the vendor's status", |shown| shown["case_status"] == "In Progress").await;
+    row.north.when(1, "the vendor's status", |shown| shown["case_status"] == "In Progress").await;
+    row.at_rest().await;
+
+    // With the vendor away the end user is told all the same.
+    row.upper.set(Fault::Down);
+    let told = row.partner.command(&["resync", "1"]).ok();
+    assert!(told.starts_with("north is told everything"), "{told}");
+    assert!(told.contains("not so towards the site above"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ impl Network {
         let Some(engine) = self.engine(from + 1) else { return };
         let client = self.aliases[from].clone();
         self.serve(from + 1, async move {
-            let _ = engine.receive(&client, batch).await;
+            let _ = engine.receive(&client, OperationBatch::ours(batch)).await;
         });
     }
 
@@ -161,9 +161,9 @@ impl Upstream for Wire {
             network.check_durable(self.from, self.to(), one.exchange, one.seq);
         }
         network.past.lock().unwrap().push((self.from, batch.operations.clone()));
-        let (client, operations) = (self.client(), batch.operations.clone());
+        let (client, batch) = (self.client(), batch.clone());
         if network.bug == Some(Bug::AcknowledgesNothing)
-            && let Some(one) = operations.iter().find(|one| one.seq > 1)
+            && let Some(one) = batch.operations.iter().find(|one| one.seq > 1)
             && network.dice.one_in(4)
             && let Some(transaction) = network.transaction(self.to(), one.exchange)
         {
@@ -171,7 +171,7 @@ impl Upstream for Wire {
             let one = OperationResult { exchange: one.exchange, seq: one.seq, outcome };
             return Ok(OperationAnswer { results: vec![one] });
         }
-        let results = self.call(|engine| Box::pin(async move { engine.receive(&client, operations).await })).await?;
+        let results = self.call(|engine| Box::pin(async move { engine.receive(&client, batch).await })).await?;
         Ok(OperationAnswer { results })
     }
 
@@ -188,7 +188,7 @@ impl Upstream for Wire {
                 Box::pin(async move {
                     let asked = engine.updates(&client, Some(&after), Duration::ZERO, limit);
                     // Nobody lets time pass: who has to wait for news has none.
-                    let empty = UpdateAnswer { cursor: after.clone(), operations: Vec::new() };
+                    let empty = UpdateAnswer { protocol: None, cursor: after.clone(), operations: Vec::new() };
                     super::site::at_once(asked).unwrap_or(Ok(empty))
                 })
             })

@@ -288,6 +288,7 @@ conformance! { super::bench:
         c_34_what_a_peer_announces_is_awaited_arrives_and_is_replaced,
         a_content_goes_on_where_it_ends_and_a_wrong_one_begins_anew,
         a_content_that_is_wrong_too_often_is_given_up,
+        a_file_has_gone_once_all_of_it_was_fetched_from_the_first_byte_on,
         a_file_of_a_peers_takes_the_place_of_no_other_site_s,
         a_file_that_is_refused_is_told_once,
         a_content_is_known_only_to_whom_it_came_from,

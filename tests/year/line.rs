@@ -63,7 +63,7 @@ impl Upstream for End {
     }
 
     async fn operations(&self, batch: &OperationBatch) -> Result<OperationAnswer, PeerError> {
-        let results = self.0.partner()?.receive(&north(), batch.operations.clone()).await.map_err(failed)?;
+        let results = self.0.partner()?.receive(&north(), batch.clone()).await.map_err(failed)?;
         Ok(OperationAnswer { results })
     }
 

@@ -30,7 +30,7 @@ impl Taken {
     /// What the operation does to the exchange: one whose phase does not count here moves no step.
     pub fn moves(&self) -> Operation {
         match self.operation.changes() {
-            Some(changes) if self.merged.keeps_phase => Operation::Update(changes.clone()),
+            Some(changes) if self.merged.keeps_step() => Operation::Update(changes.clone()),
             _ => self.operation.clone(),
         }
     }

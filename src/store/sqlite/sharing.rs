@@ -152,14 +152,16 @@ pub async fn arrive(connection: &mut SqliteConnection, content: i64, at: Timesta
 }
 
 /// The name under which a file of a peer's is kept. What this site has from elsewhere under the name that the peer gave it
-/// stays, for the peer knew nothing of that: the arriving one is told apart by its content.
+/// stays, and so does another file of the peer's that was told apart by this name, for the peer knew of neither: the
+/// arriving one is told apart by its content.
 async fn place(connection: &mut SqliteConnection, incoming: i64, at: Timestamp) -> Result<String, StoreError> {
     /// Digits of the SHA-256 that tell it apart, unless that is not enough.
     const DIGITS: usize = 8;
     let row = sqlx::query(
         "SELECT i.incident, i.peer, i.name, coalesce(i.kept_as, i.name), c.sha256, EXISTS (SELECT 1 FROM attachment a \
-           WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name) \
-             AND a.origin IS NOT i.peer AND a.sha256 IS NOT c.sha256) \
+           WHERE a.incident = i.incident AND a.name = coalesce(i.kept_as, i.name) AND a.sha256 IS NOT c.sha256 \
+             AND (a.origin IS NOT i.peer OR EXISTS (SELECT 1 FROM incoming o \
+               WHERE o.incident = i.incident AND o.peer = i.peer AND o.id <> i.id AND o.kept_as = a.name))) \
          FROM incoming i JOIN content c ON c.id = i.content WHERE i.id = ?",
     )
     .bind(incoming)
@@ -256,9 +258,9 @@ async fn prepared(
                 None => None,
             };
             let incident: Option<i64> = sqlx::query_scalar(
-                "UPDATE outgoing SET state = 'ready', content = ?, told_as = ?, \
+                "UPDATE outgoing SET state = 'ready', content = ?1, told_as = ?2, served = iif(content IS ?1, served, 0), \
                    position = (SELECT last + 1 FROM change_clock) \
-                 WHERE id = ? AND state = 'due' RETURNING incident",
+                 WHERE id = ?3 AND state = 'due' RETURNING incident",
             )
             .bind(content)
             .bind(told_as)
@@ -329,6 +331,28 @@ async fn settle(
         None => format!("{name} went to {peer}"),
     };
     tell(connection, IncidentId(row.try_get(0)?), &peer, action, detail, at).await
+}
+
+async fn served(
+    connection: &mut SqliteConnection,
+    id: i64,
+    start: u64,
+    end: u64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let whole: Option<bool> = sqlx::query_scalar(
+        "UPDATE outgoing SET served = ?3 WHERE id = ?1 AND state = 'ready' AND served BETWEEN ?2 AND ?3 \
+         RETURNING served = (SELECT bytes FROM content c WHERE c.id = outgoing.content)",
+    )
+    .bind(id)
+    .bind(start as i64)
+    .bind(end as i64)
+    .fetch_optional(&mut *connection)
+    .await?;
+    match whole {
+        Some(true) => settle(connection, id, "ready", ("sent", Action::AttachmentSent), None, at).await,
+        Some(false) | None => Ok(()),
+    }
 }
 
 async fn given_up(connection: &mut SqliteConnection, id: i64, reason: String, at: Timestamp) -> Result<(), StoreError> {
@@ -587,6 +611,13 @@ impl AttachmentStore for SqliteStore {
         let reason = outcome.err();
         self.in_transaction(CrashPoint::AttachmentGone, move |connection| {
             Box::pin(settle(connection, id, "ready", end, reason, at))
+        })
+        .await
+    }
+
+    async fn served(&self, id: i64, start: u64, end: u64, at: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(CrashPoint::AttachmentGone, move |connection| {
+            Box::pin(served(connection, id, start, end, at))
         })
         .await
     }

@@ -58,6 +58,10 @@ impl AttachmentStore for Store {
         no_files()
     }
 
+    async fn served(&self, _: i64, _: u64, _: u64, _: Timestamp) -> Result<(), StoreError> {
+        no_files()
+    }
+
     async fn given_up(&self, _: i64, _: String, _: Timestamp) -> Result<(), StoreError> {
         no_files()
     }

@@ -244,6 +244,29 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     assert_eq!(told(&store, incident, "operation_retried").await, 2);
 }
 
+pub async fn a_file_has_gone_once_all_of_it_was_fetched_from_the_first_byte_on(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let bytes = vec![7; 300];
+    announced(&store, incident, &client(), 1, taken(&note("core", &bytes))).await;
+    let awaited = store.downloads(&client(), 0, 10).await.unwrap().remove(0);
+    store.append(awaited.content, 0, bytes, at(1)).await.unwrap();
+    write(&store, Write { reference: Some(reference(2, None)), ..Write::to(incident, Writer::Bridge) }).await;
+    let due = store.due_attachments(10).await.unwrap().remove(0);
+    store.served(due.id, 0, 300, at(2)).await.unwrap();
+    assert_eq!(told(&store, incident, "attachment_sent").await, 0, "it is not ready");
+    store.prepared(due.id, Prepared::Ready { content: due.content, told_as: None }, at(2)).await.unwrap();
+    // The end alone, a piece behind a gap, and one that is there already bring it no nearer.
+    for (start, end) in [(299, 300), (0, 100), (150, 300), (0, 50), (50, 200), (0, 50), (201, 300)] {
+        store.served(due.id, start, end, at(3)).await.unwrap();
+        assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap().len(), 1, "{start} to {end}");
+    }
+    store.served(due.id, 200, 300, at(3)).await.unwrap();
+    assert_eq!(store.uploads(&peer(), 0, 10).await.unwrap(), []);
+    store.served(due.id, 0, 300, at(3)).await.unwrap();
+    assert_eq!(told(&store, incident, "attachment_sent").await, 1, "and it is told once");
+}
+
 pub async fn a_file_of_a_peers_takes_the_place_of_no_other_site_s(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;
@@ -271,6 +294,12 @@ pub async fn a_file_of_a_peers_takes_the_place_of_no_other_site_s(bench: &dyn Be
     arrives(&client(), 2, "core.gz", b"again").await;
     assert_eq!(names().await, [("core.gz".to_owned(), true), (apart(b"other"), true)]);
     assert_eq!(told(&store, incident, "conflict_found").await, 1);
+    // Not even a file that the same peer calls as its first one is kept here.
+    let called = apart(b"other");
+    arrives(&peer(), 4, &called, b"third").await;
+    let third = format!("{}-{}.gz", called.trim_end_matches(".gz"), &ContentDigest::of(b"third").as_str()[..8]);
+    assert_eq!(names().await, [("core.gz".to_owned(), true), (called, true), (third, true)]);
+    assert_eq!(told(&store, incident, "conflict_found").await, 2);
 }
 
 pub async fn what_was_announced_both_ways_is_known_by_name_and_comes_or_goes_again(bench: &dyn Bench) {

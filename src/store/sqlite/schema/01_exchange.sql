@@ -226,6 +226,7 @@ CREATE TABLE outgoing (
   content    INTEGER REFERENCES content (id),
   position   INTEGER NOT NULL DEFAULT 0,
   told_as    TEXT,                                            -- the name that the peer knows, where it is another one
+  served     INTEGER NOT NULL DEFAULT 0,                      -- bytes that a client has fetched, from the first one on
   UNIQUE (attachment, peer)
 ) STRICT;
 CREATE INDEX outgoing_incident ON outgoing (incident);
