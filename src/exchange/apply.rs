@@ -23,7 +23,7 @@ use crate::case::{
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{ReferenceWrite, Write, Writer, Written};
-use crate::telemetry::discreet;
+use crate::telemetry::{discreet, discreet_name};
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
 pub(super) struct Arriving {
@@ -184,7 +184,7 @@ impl Engine {
                     "both sites changed one field; both values stand in the history"
                 );
             }
-            let case = one.merged.edit.case.as_ref().map(|case| case.id.as_str());
+            let case = one.merged.edit.case.as_ref().map(|case| discreet_name(case.id.as_str()));
             info!(
                 event = "operation_applied",
                 peer = %one.key.peer,
@@ -192,7 +192,7 @@ impl Engine {
                 incident = one.incident.0,
                 operation = one.operation.kind().as_str(),
                 seq = one.seq,
-                case,
+                case = case.as_deref(),
                 "applied"
             );
         }
