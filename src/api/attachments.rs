@@ -74,6 +74,7 @@ pub async fn offset(
     (status = 404, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 409, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 413, body = protocol::Problem, content_type = "application/problem+json"),
+    (status = 415, body = protocol::Problem, content_type = "application/problem+json"),
     (status = 422, body = protocol::Problem, content_type = "application/problem+json")
 ))]
 pub async fn put(
@@ -87,6 +88,7 @@ pub async fn put(
     let (sha256, exchange) = named((path, query))?;
     let range = header(&headers, &header::CONTENT_RANGE).and_then(ContentRange::parse);
     let range = range.ok_or_else(|| ProblemType::BadRequest.with("give Content-Range: bytes FIRST-LAST/LENGTH"))?;
+    body::check_encoding(&headers)?;
     let settings = door.engine.settings();
     let within = settings.listen.as_ref().map(|listen| listen.read_timeout).unwrap_or_default();
     let piece = body::read(body, PIECE_LIMIT as usize, within).await?;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
 use super::room::{Held, Room, SMALL};
+use crate::case::text::shown;
 use crate::protocol::bounded::{is_bounded, too_many};
 use crate::protocol::problem::misread;
 use crate::protocol::{Object, Problem, ProblemType};
@@ -119,7 +120,22 @@ pub async fn large_json<T: DeserializeOwned + Send + 'static>(
     Ok((read?, held))
 }
 
+/// Refuses a body that was packed: what is inside would have no bound.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).into_iter();
+    let packed =
+        encodings.map(|value| value.to_str().unwrap_or("?")).find(|value| !value.eq_ignore_ascii_case("identity"));
+    match packed {
+        None => Ok(()),
+        Some(packed) => {
+            let packed = shown(packed, 20);
+            Err(ProblemType::ContentEncoding.with(format!("send it as it is, without Content-Encoding: {packed}")))
+        }
+    }
+}
+
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    check_encoding(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     match media_type.eq_ignore_ascii_case("application/json") {
@@ -133,10 +149,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(ProblemType::BadRequest.with(too_many()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|fault| ProblemType::BadRequest.with(misread(&fault, "")))?;
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| unread(bytes, &fault))?;
     deserializer.end().map_err(|fault| ProblemType::BadRequest.with(format!("after the JSON value: {fault}")))?;
     Ok(value)
+}
+
+/// What no JSON reader says by itself: that the bytes are no text.
+fn unread(bytes: &[u8], fault: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    ProblemType::BadRequest.with(match std::str::from_utf8(bytes) {
+        Ok(_) => misread(fault, ""),
+        Err(no_text) => format!("the body is not UTF-8 at byte {}; send the JSON as UTF-8", no_text.valid_up_to() + 1),
+    })
 }
 
 /// A JSON answer.

@@ -174,7 +174,7 @@ async fn unknown(uri: Uri) -> Refusal {
     let version = uri.path().split('/').nth(1).unwrap_or_default();
     let names_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     if names_version && version != "v1" {
-        return ProblemType::UnknownVersion.with(crate::protocol::VERSION).into();
+        return ProblemType::UnknownVersion.with(crate::protocol::problem::unknown_version(version)).into();
     }
     ProblemType::NotFound.with("see /openapi.json for what there is").into()
 }

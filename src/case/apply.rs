@@ -78,7 +78,8 @@ const REOPENED: &str = "Incident was reopened. Previous solution was: ";
 
 /// What a reopening leaves of the old solution, where it is made and where it arrives (C-16).
 pub fn reopened_remark(solution: &str) -> String {
-    format!("{REOPENED}{solution}.")
+    let end = if solution.ends_with('.') { "" } else { "." };
+    format!("{REOPENED}{solution}{end}")
 }
 
 /// Whether a site wrote this comment for its own people alone: what keeps a case, and the solution that it reopened, which
@@ -271,6 +272,13 @@ mod tests {
     use crate::case::ExchangeId;
     use crate::case::example::{comment, incident, peer};
     use crate::case::operation::Create;
+
+    #[test]
+    fn c_16_a_quoted_solution_ends_with_one_full_stop() {
+        for solution in ["Resolved; no solution was recorded.", "Resolved; no solution was recorded"] {
+            assert!(reopened_remark(solution).ends_with(": Resolved; no solution was recorded."), "{solution}");
+        }
+    }
 
     fn arrives(operation: &Operation, work: &Work) -> Edit {
         let peer = peer();

@@ -1,5 +1,7 @@
 //! Text at the door: length and characters are checked once, where a value comes in.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 
 /// Why a text was refused. Says what is wrong, never repeats the text.
@@ -34,6 +36,11 @@ pub fn instant(at: Timestamp) -> Result<(), TextFault> {
     /// 0000-01-01T00:00:00Z.
     const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
     if at < FIRST { Err(TextFault::Year) } else { Ok(()) }
+}
+
+/// A count with its words, in the singular where it is one: "1 warning", "2 warnings".
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == N::from(1) { one } else { many })
 }
 
 fn check(text: &str, limit: usize, refused: impl Fn(char) -> bool) -> Result<&str, TextFault> {

@@ -10,12 +10,14 @@ use super::{Output, print};
 use crate::config::settings::Login;
 use crate::config::{Problem, Problems, Settings};
 
-/// Checks the file, the secrets that it names, and the directories.
+/// Checks the file, the secrets that it names, the directories, and what else a start would try.
 pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
     match Settings::load(config) {
-        Ok(settings) if let Err(fault) = crate::daemon::check_mail(&settings) => Err(failure(&fault)),
-        Ok(settings) if output.json => print::out(&print::json(&as_json(&settings))?),
-        Ok(settings) => print::out(&summary(config, &settings)),
+        Ok(settings) => match crate::daemon::check(&settings) {
+            Ok(warnings) if output.json => print::out(&print::json(&as_json(&settings, &warnings))?),
+            Ok(warnings) => print::out(&summary(config, &settings, &warnings)),
+            Err(fault) => Err(failure(&fault)),
+        },
         Err(problems) if output.json => {
             let list: Vec<Value> = problems.list().iter().map(problem).collect();
             print::out(&print::json(&json!({ "ok": false, "problems": list }))?)?;
@@ -44,7 +46,7 @@ fn problem(problem: &Problem) -> Value {
     })
 }
 
-fn as_json(settings: &Settings) -> Value {
+fn as_json(settings: &Settings, warnings: &[String]) -> Value {
     json!({
         "ok": true,
         "alias": settings.site.alias,
@@ -56,6 +58,7 @@ fn as_json(settings: &Settings) -> Value {
         "store": settings.store.path.to_string_lossy(),
         "state": settings.state.path.to_string_lossy(),
         "socket": settings.site.socket.to_string_lossy(),
+        "warnings": warnings,
     })
 }
 
@@ -69,7 +72,7 @@ fn role(settings: &Settings) -> &'static str {
     }
 }
 
-fn summary(config: &Path, settings: &Settings) -> String {
+fn summary(config: &Path, settings: &Settings, warnings: &[String]) -> String {
     /// Clients and inboxes that are named.
     const NAMED: usize = 10;
     let named = |names: Vec<String>| {
@@ -106,6 +109,10 @@ fn summary(config: &Path, settings: &Settings) -> String {
     let mut text = format!("{} is sound.\n", print::safe(&config.to_string_lossy()));
     for (name, value) in lines {
         text.push_str(&format!("  {name:<11} {}\n", print::safe(&value)));
+    }
+    for warning in warnings {
+        let label = print::Paint::Yellow.on("warning:", print::colour_out());
+        text.push_str(&format!("{label} {}; renew it\n", print::safe(warning)));
     }
     if settings.upstream.is_some() {
         text.push_str("`casebridge test-peer` tries the connection to the site above.\n");

@@ -7,6 +7,7 @@ use super::local::Local;
 use super::print::{self, Column, Table, time};
 use super::query;
 use super::{Output, incidents, submit, who};
+use crate::case::text::counted;
 use crate::case::{Language, Party, Role};
 use crate::protocol::operator::{ActionAnswer, RetryAnswer};
 use crate::protocol::{MailPage, MailRetryRequest, MailsQuery, PartyPage, PartyRequest};
@@ -209,5 +210,5 @@ async fn retry(local: &Local, arguments: MailsRetryArguments) -> Result<(), Fail
     if arguments.output.json {
         return print::out(&print::json(&answer)?);
     }
-    print::out(&format!("{} mails are tried again", answer.rearmed))
+    print::out(&format!("{} tried again", counted(answer.rearmed, "mail is", "mails are")))
 }

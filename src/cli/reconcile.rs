@@ -6,6 +6,7 @@ use super::exit::Failure;
 use super::local::Local;
 use super::print::{self, Column, Table};
 use super::{Output, submit, who};
+use crate::case::text::counted;
 use crate::protocol::operator::ResyncRequest;
 use crate::protocol::{DriftRow, ReconcileAnswer, ReconcileRequest};
 
@@ -57,7 +58,7 @@ fn shown(answer: &ReconcileAnswer, apply: bool, width: Option<usize>) -> String 
         true => "Both sites agree.\n".to_owned(),
         false => table(&answer.differences).render(width),
     };
-    text.push_str(&format!("({} exchanges compared", answer.compared));
+    text.push_str(&format!("({} compared", counted(answer.compared, "exchange", "exchanges")));
     if answer.in_motion > 0 {
         text.push_str(&format!(", {} in motion and left alone", answer.in_motion));
     }

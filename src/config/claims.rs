@@ -16,15 +16,13 @@ impl Claims {
     }
 
     /// Takes `name` for the key of `item`; a name that is taken already is a fault. `name` may be another spelling than the
-    /// one in the file.
-    pub fn claim(&mut self, item: &Item<'_>, name: String, help: &str) {
-        match self.taken.get(&name) {
-            Some(key) => {
-                item.refuse(format!("{} is already used by {key}", quoted(&name)), help);
-            }
-            None => {
-                self.taken.insert(name, item.spot.key.clone());
-            }
+    /// one in the file. Returns whether it was free.
+    pub fn claim(&mut self, item: &Item<'_>, name: String, help: &str) -> bool {
+        if let Some(key) = self.taken.get(&name) {
+            item.refuse(format!("{} is already used by {key}", quoted(&name)), help);
+            return false;
         }
+        self.taken.insert(name, item.spot.key.clone());
+        true
     }
 }

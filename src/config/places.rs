@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::faults::{Faults, Spot};
 use super::item::quoted;
+use super::origin::normalized;
 use super::settings::{Inbox, MailInbox, Site, State, Store};
 
 /// A place and the key that names it.
@@ -34,6 +35,8 @@ pub(super) fn check(
     for (index, later) in places.iter().enumerate() {
         let mut earlier = places.iter().take(index);
         if let Some(other) = earlier.find(|one| one.path.starts_with(&later.path) || later.path.starts_with(&one.path))
+            // Of two inboxes with one directory its section tells.
+            && !(later.section == "inbox" && other.section == "inbox" && normalized(&later.path) == normalized(&other.path))
         {
             let message = format!(
                 "{} and {} of {} lie one in the other",

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::tls::TlsFault;
 use crate::config::PageKeyFault;
 use crate::config::site_key::SiteKeyFault;
 use crate::exchange::EngineError;
@@ -36,8 +37,8 @@ pub enum DaemonError {
     Schedule(#[from] ScheduleError),
     #[error("[listen] address {address} cannot be opened: {source}; is another program there?")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("[listen.tls] cannot be used: {0}; check `certificate` and `key`")]
-    Tls(std::io::Error),
+    #[error("[listen.tls] cannot be used: {0}")]
+    Tls(#[from] TlsFault),
     #[error("the socket {path} cannot be opened: {reason}")]
     Socket { path: PathBuf, reason: String },
     #[error("signals cannot be received: {0}")]

@@ -17,7 +17,7 @@ use tracing::{error, warn};
 use super::DaemonError;
 use super::connections::Bounded;
 use super::identified::Identified;
-use super::tls::{self, Authorities, Encrypted};
+use super::tls::{self, Authorities, Encrypted, TlsFault};
 use crate::api::{self, Door};
 use crate::case::Deposit;
 use crate::config::Settings;
@@ -55,7 +55,7 @@ impl Doors {
 
     /// Reads certificate, key and the authorities of clients again. Connections that are open keep the site's certificate; that
     /// of the client has to hold before the new authorities.
-    pub async fn reload_tls(&self, settings: &Settings) -> std::io::Result<()> {
+    pub async fn reload_tls(&self, settings: &Settings) -> Result<(), TlsFault> {
         let tls = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref());
         if let (Some(peers), Some(tls)) = (&self.peers, tls)
             && let Some(config) = &peers.tls
@@ -102,7 +102,7 @@ pub async fn open(
 
 /// A file that came over the socket, read as the inbox reads one.
 fn read(bytes: &[u8], bundle: &Bundle) -> Result<Deposit, String> {
-    inbox::read(bytes, bundle).map_err(|fault| format!("{fault} {}", fault.remedy()))
+    inbox::read(bytes, bundle).map_err(|fault| format!("{fault}. {}", fault.remedy()))
 }
 
 fn open_local(
@@ -167,7 +167,7 @@ async fn open_peers(
     };
     match &listen.tls {
         Some(tls) => {
-            let read = tls::configuration(tls).await.map_err(DaemonError::Tls)?;
+            let read = tls::configuration(tls).await?;
             authorities.set(read.clients);
             let config = RustlsConfig::from_config(read.server);
             opened.tls = Some(config.clone());

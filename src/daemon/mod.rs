@@ -16,6 +16,7 @@ mod unheard;
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use crate::case::SiteId;
 use crate::config::Settings;
 use crate::config::settings::LogFormat;
 use crate::jobs::{ExpiryCheck, Scheduler};
+use crate::peer::HttpUpstream;
 use crate::telemetry;
 
 pub use error::DaemonError;
@@ -108,9 +110,17 @@ async fn serve(config: &Path, text: String, settings: Settings) -> Result<(), Da
     outcome.map(|_| ())
 }
 
-/// Whether what only a start would find out of the site's mail is sound: its templates.
-pub fn check_mail(settings: &Settings) -> Result<(), DaemonError> {
-    start::post(settings, SiteId(uuid::Uuid::nil())).map(|_| ())
+/// Tries what only a start would find out: the templates of mails, and certificates with their keys. Returns which
+/// certificates have ended or end soon, a sentence each.
+pub fn check(settings: &Settings) -> Result<Vec<String>, DaemonError> {
+    start::post(settings, SiteId(uuid::Uuid::nil()))?;
+    if let Some(tls) = settings.listen.as_ref().and_then(|listen| listen.tls.as_ref()) {
+        tls::read(tls)?;
+    }
+    if let Some(upstream) = &settings.upstream {
+        HttpUpstream::new(upstream)?;
+    }
+    Ok(ExpiryCheck::ending_soon(settings, Timestamp::now()))
 }
 
 /// Sets the state directory aside, for the next start to rebuild it from the store and the peers. Refuses while a daemon

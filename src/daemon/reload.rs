@@ -133,7 +133,11 @@ async fn load(config: &Path, text: String) -> Result<Settings, String> {
 }
 
 fn lines(problems: &Problems) -> String {
-    let line = |problem: &Problem| format!("{}: {} {}", problem.key, problem.message, problem.help);
+    let line = |problem: &Problem| {
+        let place = problem.place.as_ref().map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();
+        let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
+        format!("{}{place}: {key}{}; {}", problems.file(), problem.message, problem.help)
+    };
     problems.list().iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

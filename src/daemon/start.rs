@@ -104,6 +104,9 @@ pub fn set_state_aside(settings: &Settings) -> Result<PathBuf, DaemonError> {
     if !path.exists() {
         return Err(refused("there is no state".into()));
     }
+    if !path.is_dir() {
+        return Err(OpenError::NotADirectory { path: path.clone() }.into());
+    }
     // sled locks its file; whoever has it is a running daemon. Without the file there is only what is left of a state.
     let file = match std::fs::File::options().read(true).write(true).open(path.join("db")) {
         Ok(file) => Some(file),

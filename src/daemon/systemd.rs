@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
+use crate::case::text::counted;
 use crate::config::Settings;
 use crate::exchange::Engine;
 
@@ -74,7 +75,7 @@ async fn status_line(engine: &Engine) -> String {
             let peers: Vec<String> =
                 status.peers.iter().take(5).map(|peer| format!("{} {}", peer.alias, peer.health)).collect();
             let warnings = match status.warnings.first() {
-                Some(first) => format!("; {} warnings: {first}", status.warnings.len()),
+                Some(first) => format!("; {}: {first}", counted(status.warnings.len(), "warning", "warnings")),
                 None => String::new(),
             };
             format!("{}; {} queued, {} parked{warnings}", peers.join(", "), status.queued, status.parked)

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -10,9 +10,10 @@ use std::time::Instant;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::SingleCertAndKey;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -23,7 +24,7 @@ use super::connections::{Bounded, Connection};
 use crate::api::{Presented, Vouched};
 use crate::case::text::shown;
 use crate::clock::network;
-use crate::config::certificate;
+use crate::config::certificate::{self, PairFault};
 use crate::config::settings::ListenTls;
 use crate::telemetry::Seldom;
 
@@ -33,39 +34,55 @@ pub struct Configuration {
     pub clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-/// Reads the files and puts them together; one that does not fit the others is a fault.
-pub async fn configuration(tls: &ListenTls) -> io::Result<Configuration> {
-    let tls = tls.clone();
-    tokio::task::spawn_blocking(move || read(&tls)).await.map_err(io::Error::other)?
+/// Why the files of `[listen.tls]` are of no use; each with its remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    #[error("{path} cannot be read: {reason}; let the user that casebridge runs as read it, or name another file")]
+    Unreadable { path: PathBuf, reason: io::Error },
+    #[error("certificate = {certificate}, key = {key}: {fault}")]
+    Pair { certificate: PathBuf, key: PathBuf, fault: PairFault },
+    #[error(
+        "client_ca_file holds a certificate that cannot be used ({0}); it must hold those of authorities in PEM form"
+    )]
+    Authorities(String),
+    #[error("they were not read to the end ({0}); try again")]
+    Unfinished(String),
 }
 
-fn read(tls: &ListenTls) -> io::Result<Configuration> {
-    let chain = certificates(&std::fs::read(&tls.certificate)?)?;
-    if chain.is_empty() {
-        return Err(unusable(&tls.certificate, "holds no certificate"));
-    }
-    let key = PrivateKeyDer::from_pem_slice(&std::fs::read(&tls.key)?)
-        .map_err(|_| unusable(&tls.key, "holds no private key"))?;
+/// Reads the files and puts them together; one that does not fit the others is a fault.
+pub async fn configuration(tls: &ListenTls) -> Result<Configuration, TlsFault> {
+    let tls = tls.clone();
+    let reading = tokio::task::spawn_blocking(move || read(&tls)).await;
+    reading.map_err(|fault| TlsFault::Unfinished(fault.to_string()))?
+}
+
+/// The same, without leaving the thread.
+pub fn read(tls: &ListenTls) -> Result<Configuration, TlsFault> {
+    let file =
+        |path: &PathBuf| std::fs::read(path).map_err(|reason| TlsFault::Unreadable { path: path.clone(), reason });
+    let pair = certificate::pair(&file(&tls.certificate)?, &file(&tls.key)?).map_err(|fault| {
+        let (certificate, key) = (tls.certificate.clone(), tls.key.clone());
+        TlsFault::Pair { certificate, key, fault }
+    })?;
+    let clients = tls.client_ca.as_deref().map(authorities).transpose().map_err(TlsFault::Authorities)?;
     let builder = ServerConfig::builder();
-    let clients: Option<Arc<dyn ClientCertVerifier>> = match &tls.client_ca {
-        None => None,
-        Some(pem) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(pem)? {
-                roots.add(certificate).map_err(io::Error::other)?;
-            }
-            // Which clients have to show one is said for each of them.
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
-            Some(verifier.map_err(io::Error::other)?)
-        }
-    };
     let builder = match &clients {
         None => builder.with_no_client_auth(),
         Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(io::Error::other)?;
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Configuration { server: Arc::new(config), clients })
+}
+
+/// The authorities of clients, PEM. Which clients have to show a certificate is said for each of them.
+fn authorities(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|fault| fault.to_string())?).map_err(|fault| fault.to_string())?;
+    }
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+    verifier.map_err(|fault| fault.to_string())
 }
 
 /// The authorities whose word counts now. What they vouched for once is asked again on connections that are open.
@@ -104,14 +121,6 @@ impl Vouched for Chain {
         *self.looked.write().unwrap_or_else(PoisonError::into_inner) = Some((now, holds));
         holds
     }
-}
-
-fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|fault| io::Error::other(fault.to_string()))
-}
-
-fn unusable(path: &Path, what: &str) -> io::Error {
-    io::Error::other(format!("{} {what}", path.display()))
 }
 
 /// Encrypts a connection, and hands the certificate of the client on to its requests.

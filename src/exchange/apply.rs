@@ -24,7 +24,7 @@ use crate::case::{
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
 use crate::store::{ReferenceWrite, Write, Writer, Written};
-use crate::telemetry::discreet;
+use crate::telemetry::{discreet, discreet_name};
 
 /// An operation in its turn: `seq` is the one that the exchange expects.
 pub(super) struct Arriving {
@@ -196,7 +196,7 @@ impl Engine {
                     "a peer dates what happened as no clock that is set would"
                 );
             }
-            let case = one.merged.edit.case.as_ref().map(|case| case.id.as_str());
+            let case = one.merged.edit.case.as_ref().map(|case| discreet_name(case.id.as_str()));
             info!(
                 event = "operation_applied",
                 peer = %one.key.peer,
@@ -204,7 +204,7 @@ impl Engine {
                 incident = one.incident.0,
                 operation = one.operation.kind().as_str(),
                 seq = one.seq,
-                case,
+                case = case.as_deref(),
                 "applied"
             );
         }

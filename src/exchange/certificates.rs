@@ -63,12 +63,18 @@ impl Engine {
     /// What ends soon, a sentence each.
     pub(super) fn ending_soon(&self) -> Vec<String> {
         let now = Timestamp::now();
-        let sentence = |(what, ends): (String, Timestamp)| match days(ends, now) {
-            left if left < 0 => Some(format!("{what} ended on {}", ends.strftime("%F"))),
-            left if left < DAYS => Some(format!("{what} ends in {left} days, on {}", ends.strftime("%F"))),
-            _ => None,
-        };
-        self.endings().into_iter().filter_map(sentence).collect()
+        self.endings().into_iter().filter_map(|(what, ends)| ends_soon(&what, ends, now)).collect()
+    }
+}
+
+/// The sentence about what has ended, or ends within 30 days.
+pub fn ends_soon(what: &str, ends: Timestamp, now: Timestamp) -> Option<String> {
+    let day = ends.strftime("%F");
+    match days(ends, now) {
+        left if left < 0 => Some(format!("{what} ended on {day}")),
+        1 => Some(format!("{what} ends in 1 day, on {day}")),
+        left if left < DAYS => Some(format!("{what} ends in {left} days, on {day}")),
+        _ => None,
     }
 }
 

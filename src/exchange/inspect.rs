@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use jiff::Timestamp;
 
 use super::{Engine, EngineError, why};
+use crate::case::text::counted;
 use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
 use crate::config::settings::Client;
@@ -85,7 +86,8 @@ impl Engine {
         warnings.extend(locked_out(&settings));
         warnings.extend(without_role(&settings));
         if parked > 0 {
-            warnings.push(format!("{parked} exchanges need a person; see `casebridge parked`"));
+            let exchanges = counted(parked, "exchange needs", "exchanges need");
+            warnings.push(format!("{exchanges} a person; see `casebridge parked`"));
         }
         let unreadable = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(first) = unreadable.first() {

@@ -101,6 +101,7 @@ use crate::telemetry::{CrashPoint, Seldom, crash_point};
 pub use caller::{by_user, who};
 pub use carry_out::ToDo;
 pub use cases::{CaseCall, Download, Spool, WORK};
+pub use certificates::ends_soon;
 pub use feed::{FeedError, Position};
 pub use intake::{Answer, Answered, Replied, Unanswered};
 pub use keys::SiteKey;

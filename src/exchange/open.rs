@@ -13,7 +13,7 @@ use crate::case::{
 use crate::protocol::{Outcome, ProblemType};
 use crate::state::ExchangeKey;
 use crate::store::{Open, Opened, StoreError};
-use crate::telemetry::{CrashPoint, crash_point};
+use crate::telemetry::{CrashPoint, crash_point, discreet_name};
 
 pub(super) type Request = (usize, ExchangeKey, Box<Create>, Box<RawValue>);
 
@@ -79,7 +79,7 @@ impl Engine {
                 peer = %client,
                 exchange = %key.exchange,
                 incident = opened.incident.id.0,
-                case = opened.incident.case.as_ref().map(|case| case.id.as_str()),
+                case = opened.incident.case.as_ref().map(|case| discreet_name(case.id.as_str())).as_deref(),
                 "a client's incident stands in the store"
             );
         }

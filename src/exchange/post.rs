@@ -15,6 +15,7 @@ use super::{Engine, EngineError};
 use crate::case::case_name::display_id;
 use crate::case::pass::Subject;
 use crate::case::reminder::Round;
+use crate::case::text::counted;
 use crate::case::{
     Action, CaseState, Comment, HistoryLine, Incident, IncidentId, Language, Links, Notice, Pass, Purpose,
 };
@@ -238,7 +239,8 @@ impl Engine {
         let mut warnings = Vec::new();
         let (waiting, refused) = self.store().mail_counts(COUNTED).await?;
         if refused > 0 {
-            warnings.push(format!("{refused} mails were refused for good; see `casebridge mails --state refused`"));
+            let mails = counted(refused, "mail was", "mails were");
+            warnings.push(format!("{mails} refused for good; see `casebridge mails --state refused`"));
         }
         let left = self.store().left_to_people(COUNTED).await?;
         if let Some((first, reason)) = left.first() {
@@ -250,10 +252,13 @@ impl Engine {
             warnings.push(format!("incident {first}: {reason}{more}"));
         }
         if let Some(reason) = self.trouble().as_deref() {
-            warnings.push(format!("the mail server: {reason}; {waiting} mails wait"));
+            warnings.push(format!("the mail server: {reason}; {}", counted(waiting, "mail waits", "mails wait")));
         }
         if waiting > 0 && self.post().is_none() {
-            warnings.push(format!("{waiting} mails wait, and there is no [mail] in the settings"));
+            warnings.push(format!(
+                "{}, and there is no [mail] in the settings",
+                counted(waiting, "mail waits", "mails wait")
+            ));
         }
         warnings.extend(self.0.silence.warning(self.now()));
         warnings.extend(self.deafness());

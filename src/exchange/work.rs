@@ -213,6 +213,13 @@ impl Engine {
         if ours && incident.case.is_none() && matches!(decision, Decision::Resolve | Decision::Close) {
             return Err(action(format!("incident {} has no case yet; accept it first", incident.id)));
         }
+        let of_the_case = request.status.is_some() || request.contact.is_some();
+        if ours && incident.case.is_none() && decision == Decision::Update && of_the_case {
+            let id = incident.id;
+            return Err(action(format!(
+                "incident {id} is not accepted yet, so there is no case to tell of; `casebridge accept {id}` first"
+            )));
+        }
         let tells = request.solution.is_some()
             || request.completion_code.is_some()
             || request.expected_resolution.is_some()

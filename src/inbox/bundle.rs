@@ -38,7 +38,7 @@ mod fields;
 mod parts;
 mod xml;
 
-pub use xml::{XmlFault, XmlProblem};
+pub use xml::{Place, XmlFault, XmlProblem};
 
 use crate::case::{Deposit, DepositedFile, EventFault, FileContent, FormFault};
 use crate::config::settings::Bundle;
@@ -52,19 +52,20 @@ use xml::{Element, Step, TEXT_LIMIT, Xml};
 /// The name under which trend data is kept.
 pub const TREND_DATA: &str = "trend-data.xml";
 
-/// Why a bundle cannot be read. What it repeats of the bundle is short and harmless.
+/// Why a bundle cannot be read. What it repeats of the bundle is short and harmless. Names that nobody here knows stand
+/// between quotation marks, and the log leaves out what does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleFault {
     #[error(transparent)]
     Encoding(#[from] EncodingFault),
     #[error(transparent)]
     Xml(#[from] XmlFault),
-    #[error("the root element is <{shown}>; bundles begin with {known}")]
-    Root { shown: String, known: String },
+    #[error("the root element at {place} is \"{shown}\"; bundles begin with {known}")]
+    Root { shown: String, known: String, place: Place },
     #[error("the section {path} is missing, which every bundle must have")]
     NoManifest { path: String },
-    #[error("the element {path} has no place in a bundle")]
-    Unexpected { path: String },
+    #[error("the element \"{path}\" at {place} has no place in a bundle")]
+    Unexpected { path: String, place: Place },
     #[error("there is text directly in {path}, where only elements belong")]
     StrayText { path: String },
     #[error("{path} is given twice")]
@@ -129,7 +130,8 @@ impl Reader<'_> {
         let Step::Open(root) = self.xml.step()? else { return Ok(()) };
         if !settings.roots.iter().any(|known| fields::local(known) == root.name) {
             let known: Vec<_> = settings.roots.iter().map(|name| format!("<{name}>")).collect();
-            return Err(BundleFault::Root { shown: shown(&root.name), known: known.join(" or ") });
+            let (shown, known) = (shown(&root.name), known.join(" or "));
+            return Err(BundleFault::Root { shown, known, place: self.xml.place() });
         }
         self.attributes("", &root, false)?;
         let (text, _) = self.content("", false)?;
@@ -176,7 +178,7 @@ impl Reader<'_> {
         let in_manifest = in_manifest || is_manifest;
         let is_field = self.map.field(&path).is_some();
         if !in_manifest && !is_field && !self.map.leads_somewhere(&path) {
-            return Err(BundleFault::Unexpected { path: shown(&path) });
+            return Err(BundleFault::Unexpected { path: shown(&path), place: self.xml.place() });
         }
         self.attributes(&path, element, in_manifest)?;
         let (text, has_elements) = self.content(&path, in_manifest)?;

@@ -19,13 +19,13 @@ use tokio::sync::Mutex;
 
 use super::files::unsafe_to_fetch;
 use super::folder::Folder;
-use super::place::{Folders, put, safe_name, set_apart};
+use super::place::{Folders, put, safe_name, set_apart, told_name};
 use super::settled::{Print, Unread, open, read_piece, rests};
 use super::watch::{Mentioned, blocking};
 use super::{Awaited, DepositError, Depositor, Fault};
 use crate::case::ContentDigest;
 use crate::config::settings;
-use crate::telemetry::Seldom;
+use crate::telemetry::{Seldom, discreet};
 
 /// How many awaited attachments are asked for at once.
 const PAGE: usize = 100;
@@ -208,7 +208,7 @@ impl Shared {
         now: SystemTime,
     ) -> Result<bool, String> {
         let (awaited, print) = (&found.awaited, found.print);
-        let (incident, file) = (awaited.incident.0, safe_name(&found.name));
+        let (incident, file) = (awaited.incident.0, told_name(&found.name));
         let mut unusable = |reason: String| {
             if progress.mentioned.first(found.folder.path().join(&found.name)) {
                 tracing::warn!(
@@ -252,7 +252,7 @@ impl Shared {
                         incident,
                         file,
                         files,
-                        reason,
+                        reason = %discreet(&reason),
                         "an attachment was set apart"
                     );
                 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
-use crate::telemetry::{CrashPoint, crash_point};
+use crate::telemetry::{CrashPoint, crash_point, discreet_name};
 
 /// The longest safe name before its hash, in bytes.
 const SAFE_LIMIT: usize = 120;
@@ -41,6 +41,11 @@ pub(super) fn safe_name(name: &OsStr) -> String {
         }
     }
     if safe.is_empty() { "%".to_owned() } else { safe }
+}
+
+/// The name as the log may have it.
+pub(super) fn told_name(name: &OsStr) -> String {
+    discreet_name(&safe_name(name)).into_owned()
 }
 
 /// The folders of one inbox. Only files directly in the inbox itself are deposits.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::late::{Attachments, FetchSummary};
 use super::look::{Candidate, Look, Moment, Table, look};
-use super::place::{Folders, put, safe_name, set_apart};
+use super::place::{Folders, put, safe_name, set_apart, told_name};
 use super::read::into_group;
 use super::settled::{Unread, read_whole};
 use super::{DepositError, Depositor, Fault, read};
@@ -129,7 +129,7 @@ impl Inbox {
         for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
             tracing::warn!(
                 event = "deposit_ignored",
-                file = safe_name(name),
+                file = told_name(name),
                 "only regular files directly in the inbox are taken"
             );
         }
@@ -208,7 +208,7 @@ impl Inbox {
                 Err(Trouble::Unread(Unread::Vanished)) => {
                     tracing::debug!(
                         event = "deposit_vanished",
-                        file = safe_name(&file.name),
+                        file = told_name(&file.name),
                         "gone before it was read"
                     );
                 }
@@ -273,7 +273,7 @@ impl Inbox {
         };
         self.delayed = false;
         for (file, answer) in files.iter().zip(&answers) {
-            let (incident, file) = (answer.incident.0, safe_name(&file.name));
+            let (incident, file) = (answer.incident.0, told_name(&file.name));
             if answer.new {
                 summary.deposited += 1;
                 tracing::info!(event = "incident_deposited", incident, file, "a deposit became an incident");
@@ -322,7 +322,7 @@ impl Inbox {
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;
-                let (file, reason) = (safe_name(name), discreet(&told));
+                let (file, reason) = (told_name(name), discreet(&told));
                 match self.apart.note(remedy, Instant::now()) {
                     Some(files) => tracing::warn!(
                         event = "deposit_quarantined",
@@ -335,7 +335,7 @@ impl Inbox {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::debug!(event = "deposit_vanished", file = safe_name(name), "gone before it was set apart");
+                tracing::debug!(event = "deposit_vanished", file = told_name(name), "gone before it was set apart");
             }
             Err(error) => self.stick(name, &error, summary),
         }
@@ -348,7 +348,7 @@ impl Inbox {
         if self.mentioned.first(name) {
             tracing::warn!(
                 event = "deposit_stuck",
-                file = safe_name(name),
+                file = told_name(name),
                 reason = %error,
                 "a deposit can be neither read nor moved; it stays in the inbox"
             );

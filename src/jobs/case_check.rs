@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Job;
+use crate::case::text::counted;
 use crate::exchange::Engine;
 
 pub struct CaseCheck {
@@ -23,7 +24,7 @@ impl Job for CaseCheck {
 
     async fn run(&self) -> String {
         match self.engine.check_silent().await {
-            Ok(count) => format!("{count} cases without news were asked about"),
+            Ok(count) => format!("{} asked about", counted(count, "case without news was", "cases without news were")),
             Err(fault) => format!("not finished: {fault}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Once a day: certificates and tokens that end soon are warned of, days ahead.
+//! Once a day and at each start: certificates and tokens that end soon are warned of, days ahead.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::Job;
 use crate::config::{Settings, certificate};
-use crate::exchange::Engine;
+use crate::exchange::{Engine, ends_soon};
 
 /// Looks at everything that this site relies on, and at what its peers showed.
 pub struct ExpiryCheck {
@@ -24,12 +24,22 @@ impl ExpiryCheck {
         let looked = tokio::task::spawn_blocking(move || own(&settings)).await;
         engine.rely_on(looked.unwrap_or_default());
     }
+
+    /// Which certificates of these settings have ended, or end within 30 days, a sentence each.
+    pub fn ending_soon(settings: &Settings, now: Timestamp) -> Vec<String> {
+        own(settings).iter().filter_map(|(what, ends)| ends_soon(what, *ends, now)).collect()
+    }
 }
 
 #[async_trait]
 impl Job for ExpiryCheck {
     fn name(&self) -> &'static str {
         "expiry_check"
+    }
+
+    /// Whoever restarts the daemon looks at its log then, and what has ended is told in it.
+    fn runs_at_start(&self) -> bool {
+        true
     }
 
     async fn run(&self) -> String {

@@ -33,6 +33,11 @@ pub trait Job: Send + Sync {
     /// The name in logs, in the state, and in the settings' `[schedule]`.
     fn name(&self) -> &'static str;
 
+    /// Whether it runs at each start too, however lately it ran.
+    fn runs_at_start(&self) -> bool {
+        false
+    }
+
     /// Does the work. Returns what there is to say about it, in a few words.
     async fn run(&self) -> String;
 }

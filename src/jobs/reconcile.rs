@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Job;
+use crate::case::text::counted;
 use crate::exchange::Engine;
 
 pub struct Reconcile {
@@ -24,8 +25,9 @@ impl Job for Reconcile {
     async fn run(&self) -> String {
         match self.engine.reconcile(None, None).await {
             Ok(answer) => {
-                let (compared, fields) = (answer.compared, answer.differences.len());
-                format!("{compared} exchanges compared, {fields} fields differ, {} in motion", answer.in_motion)
+                let compared = counted(answer.compared, "exchange", "exchanges");
+                let fields = counted(answer.differences.len(), "field differs", "fields differ");
+                format!("{compared} compared, {fields}, {} in motion", answer.in_motion)
             }
             Err(fault) => format!("not done: {fault}"),
         }

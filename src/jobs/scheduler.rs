@@ -69,7 +69,10 @@ impl Worker {
         let name = self.job.name();
         let asked = self.engine.asked_for(name);
         // Where that cannot be read, the job waits for its next turn.
-        let mut last = self.engine.last_run(name).await.unwrap_or_else(|_| Some(Timestamp::now()));
+        let mut last = match self.job.runs_at_start() {
+            true => None,
+            false => self.engine.last_run(name).await.unwrap_or_else(|_| Some(Timestamp::now())),
+        };
         loop {
             if is_due(&self.cron, &self.zone, last, Timestamp::now()) {
                 last = Some(self.run().await);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use crate::config::certificate::PairFault;
 use crate::protocol::Problem;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,6 +22,16 @@ pub enum PeerError {
     CertificateExpired,
     #[error("the peer's certificate is not trusted ({0}); set `ca_file` in [upstream] to the authority that issued it")]
     CertificateUntrusted(String),
+    #[error(
+        "the peer's certificate is one of an authority (CA:TRUE), which may not serve a host; its operator has to make \
+         another one, with basicConstraints=critical,CA:FALSE"
+    )]
+    CertificateOfAuthority,
+    /// Ours; found before anybody is asked.
+    #[error("`certificate_file` and `key_file` in [upstream]: {0}")]
+    Identity(PairFault),
+    #[error("`ca_file` in [upstream] holds a certificate that cannot be read; it must hold certificates in PEM form")]
+    Authorities,
     #[error("the peer's certificate is for another name ({0}); check the host in `url` in [upstream]")]
     CertificateName(String),
     #[error("the encrypted connection failed ({0}); check `url` in [upstream]: does the peer serve TLS there?")]
@@ -97,6 +108,10 @@ impl PeerError {
                     fault @ (rustls::CertificateError::NotValidForName
                     | rustls::CertificateError::NotValidForNameContext { .. }),
                 ) => PeerError::CertificateName(fault.to_string()),
+                // Nothing but its text tells this one.
+                rustls::Error::InvalidCertificate(fault) if fault.to_string().contains("CaUsedAsEndEntity") => {
+                    PeerError::CertificateOfAuthority
+                }
                 rustls::Error::InvalidCertificate(fault) => PeerError::CertificateUntrusted(fault.to_string()),
                 other => PeerError::Tls(other.to_string()),
             };

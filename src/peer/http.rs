@@ -18,11 +18,11 @@ use super::{PeerError, Upstream};
 use crate::case::evidence::Receipt;
 use crate::case::text::shown;
 use crate::case::{ContentDigest, ExchangeId, Texts};
-use crate::config::certificate;
+use crate::config::certificate::{self, PairFault};
 use crate::config::settings::{self, Login};
 use crate::protocol::attachment::OFFSET;
 use crate::protocol::bounded::{is_bounded, too_many};
-use crate::protocol::problem::{CONTENT_TYPE, misread};
+use crate::protocol::problem::{CONTENT_TYPE, misread, spoken};
 use crate::protocol::{
     self, AttachmentAnswer, BATCH_LIMIT, ContentRange, DigestPage, ExchangePage, OperationAnswer, OperationBatch,
     Outcome, PART_LIMIT, Problem, ProblemType, ReceiptAnswer, ReceiptTaken, SiteAnswer, TransactionList, UpdateAnswer,
@@ -46,7 +46,7 @@ pub struct HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// Fails when the CA file holds no certificate.
+    /// Fails when the CA file holds no certificate that can be used, or our own certificate and key do not fit.
     pub fn new(settings: &settings::Upstream) -> Result<Self, PeerError> {
         let mut builder = Client::builder()
             .tls_info(true)
@@ -59,20 +59,24 @@ impl HttpUpstream {
             .no_proxy()
             .user_agent(concat!("casebridge/", env!("CARGO_PKG_VERSION")));
         if let Some(ca) = &settings.ca {
-            let certificates = Certificate::from_pem_bundle(ca).map_err(|error| PeerError::Tls(error.to_string()))?;
+            let certificates = Certificate::from_pem_bundle(ca).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(PeerError::Tls("`ca_file` in [upstream] holds no certificate".into()));
+                return Err(PeerError::Authorities);
             }
             builder = builder.tls_certs_only(certificates);
         }
         if let Some(identity) = &settings.identity {
             let pem = [identity.certificate.as_slice(), b"\n", identity.key.expose_secret().as_bytes()].concat();
-            let identity = Identity::from_pem(&pem).map_err(|_| {
-                PeerError::Tls("`certificate_file` and `key_file` in [upstream] do not belong together".into())
-            })?;
+            let own = certificate::pair(&identity.certificate, identity.key.expose_secret().as_bytes());
+            own.map_err(PeerError::Identity)?;
+            let identity = Identity::from_pem(&pem).map_err(|_| PeerError::Identity(PairFault::Key))?;
             builder = builder.identity(identity);
         }
-        let client = builder.build().map_err(|error| PeerError::Tls(error.to_string()))?;
+        // Our own certificate is sound, so what is left to be refused are the authorities.
+        let client = builder.build().map_err(|error| match &settings.ca {
+            Some(_) => PeerError::Authorities,
+            None => PeerError::Tls(error.to_string()),
+        })?;
         Ok(Self { client, settings: settings.clone(), large: Semaphore::new(1), certificate_ends: AtomicI64::new(0) })
     }
 
@@ -187,7 +191,7 @@ impl Upstream for HttpUpstream {
             self.call_for(self.get("/v1/site"), self.settings.request_timeout, PROBLEM_LIMIT).await;
         let site = site.map_err(|error| match error {
             PeerError::Refused { problem, .. } if problem.is(protocol::ProblemType::UnknownVersion) => {
-                PeerError::Version { theirs: problem.detail, ours: protocol::VERSION }
+                PeerError::Version { theirs: spoken(&problem.detail), ours: protocol::VERSION }
             }
             other => other,
         })?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use utoipa::ToSchema;
 
+use super::VERSION;
 use crate::case::text::shown;
 
 /// The media type of a problem document.
@@ -59,6 +60,7 @@ problems! {
     BadRequest = "bad-request", 400, "The request cannot be read";
     TooLarge = "too-large", 413, "The body is larger than allowed";
     MediaType = "media-type", 415, "The body is not application/json";
+    ContentEncoding = "content-encoding", 415, "The body is packed in a way that is not unpacked here";
     BatchLimit = "batch-limit", 422, "Too many or too few items in one request";
     /// The content of an operation breaks a rule.
     Content = "content", 422, "The operation's content is not acceptable";
@@ -130,6 +132,16 @@ impl Problem {
             code: self.code.as_ref().map(|code| shown(code, 20)),
         }
     }
+}
+
+/// What is told to whoever asks for a version, such as `v2`, that is not spoken here.
+pub fn unknown_version(asked: &str) -> String {
+    format!("{} was asked for; this site speaks {VERSION}", shown(asked, 20))
+}
+
+/// The version that a peer speaks, by what it tells of one that it does not: the last word, or all that older ones say.
+pub fn spoken(detail: &str) -> String {
+    shown(detail.rsplit(' ').next().unwrap_or_default(), 20)
 }
 
 /// What is wrong with JSON that does not read, and where; `root` is the name of the whole, if it has one.

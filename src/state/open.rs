@@ -37,6 +37,8 @@ pub enum OpenError {
     InUse { path: PathBuf },
     #[error("the state in {path} belongs to another incident store; check [store] path and [state] path")]
     ForeignStore { path: PathBuf },
+    #[error("the state cannot be in {path}: that is no directory; move it away, or set [state] path to another place")]
+    NotADirectory { path: PathBuf },
     #[error("the state in {path} cannot be opened: {reason}")]
     Io { path: PathBuf, reason: String },
 }
@@ -46,6 +48,9 @@ impl State {
     pub fn open(settings: &settings::State, site: SiteId, now: Timestamp) -> Result<State, OpenError> {
         let path = settings.path.clone();
         let io = |error: std::io::Error| refused(&settings.path, StateError::Io(error.to_string()));
+        if path.exists() && !path.is_dir() {
+            return Err(OpenError::NotADirectory { path });
+        }
         std::fs::create_dir_all(&path).map_err(io)?;
         let opening = {
             let (path, cache_bytes) = (path.clone(), settings.cache_bytes);

@@ -13,6 +13,27 @@ pub fn discreet(reason: &str) -> Cow<'_, str> {
     Cow::Owned(words.collect::<Vec<_>>().join(" "))
 }
 
+/// A name that a foreign program gave, such as that of a file or of a case, without the mail addresses in it. What is no
+/// part of an address stays.
+pub fn discreet_name(name: &str) -> Cow<'_, str> {
+    if !name.contains('@') {
+        return Cow::Borrowed(name);
+    }
+    let is_address = |c: char| c.is_alphanumeric() || "@.-_+%=".contains(c);
+    let mut told = String::new();
+    let mut rest = name;
+    while let Some(at) = rest.find('@') {
+        let before = rest[..at].char_indices().rfind(|(_, c)| !is_address(*c));
+        let start = before.map_or(0, |(index, c)| index + c.len_utf8());
+        let end = rest[at..].find(|c| !is_address(c)).map_or(rest.len(), |after| at + after);
+        told.push_str(&rest[..start]);
+        told.push_str("(address)");
+        rest = &rest[end..];
+    }
+    told.push_str(rest);
+    Cow::Owned(told)
+}
+
 /// What stands between the first and the last of one mark is left out: a quoted text may hold the mark itself.
 fn without_quotes(text: &str, mark: char) -> String {
     let stays = |at: usize| match mark {
@@ -44,6 +65,20 @@ fn is_closing(text: &str, at: usize, mark: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_told_without_the_addresses_in_it() {
+        for (name, told) in [
+            ("edge1-2026.xml", "edge1-2026.xml"),
+            ("CASE-7", "CASE-7"),
+            ("ann.mueller@customer.example.xml", "(address)"),
+            ("CASE-ann@secret.example", "(address)"),
+            ("mail of ann@a.example, bob@b.example (2)", "mail of (address), (address) (2)"),
+            ("é ann@a.exämple€x@", "é (address)€(address)"),
+        ] {
+            assert_eq!(discreet_name(name), told);
+        }
+    }
 
     #[test]
     fn what_is_quoted_is_left_out_and_the_rest_stays() {

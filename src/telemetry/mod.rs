@@ -11,7 +11,7 @@ mod outlet;
 mod seldom;
 
 pub use crash::{CrashPoint, crash_point};
-pub use discreet::discreet;
+pub use discreet::{discreet, discreet_name};
 pub use install::{Format, InstallError, install};
 pub use outlet::lines_lost;
 pub use seldom::Seldom;

@@ -169,6 +169,11 @@ async fn check_config_names_every_fault_with_its_place() {
     check("", &[]).refused(3, &["[site] is missing"]);
     std::fs::remove_file(&file).unwrap();
     casebridge(&["check-config", "--config", file.to_str().unwrap()]).refused(3, &[file.to_str().unwrap()]);
+    // What is wrong with a directory is said once, in however many inboxes it stands.
+    let twice = "[site]\nalias = \"north\"\n[[inbox]]\ndir = \"missing\"\n[[inbox]]\ndir = \"missing\"\n";
+    let done = check(twice, &[]).refused(3, &["is already used by inbox[1].dir", "3 problems"]);
+    assert_eq!(done.err.matches("it does not exist").count(), 1, "{}", done.err);
+    assert!(!done.err.contains("one in the other"), "{}", done.err);
     // The daemon refuses the same file with the same words.
     std::fs::write(&file, bad).unwrap();
     let run = casebridge(&["run", "--config", file.to_str().unwrap()]).refused(3, &["5 problems"]);
@@ -215,6 +220,8 @@ async fn deposits_say_what_became_of_them() {
     let expected = std::fs::read_to_string("tests/data/bundles/bad/missing_synopsis.xml.expected").unwrap();
     let reason = expected.lines().next().unwrap();
     site.command(&["deposit", "tests/data/bundles/bad/missing_synopsis.xml"]).refused(6, &["is not taken", reason]);
+    let said = ["has no place in a bundle. Remove it, or correct bundle.paths"];
+    site.command(&["deposit", "tests/data/bundles/bad/unknown_section.xml"]).refused(6, &said);
     site.command(&["deposit", "tests/data/bundles"]).refused(1, &["it is not a file"]);
     site.command(&["deposit", "no-such-file.xml"]).refused(1, &["no-such-file.xml", "cannot be read"]);
     // One that is refused does not keep the others.
@@ -504,7 +511,7 @@ async fn what_waits_and_what_is_parked_is_told_with_the_reason_and_can_be_retrie
     let text = north.command(&["parked"]).ok();
     assert!(text.contains("could not be reached since") && text.contains("casebridge retry ID"), "{text}");
     let status = north.command(&["status"]).ok();
-    assert!(status.contains("warning: partner: ") && status.contains("1 exchanges need a person"), "{status}");
+    assert!(status.contains("warning: partner: ") && status.contains("1 exchange needs a person"), "{status}");
     assert!(north.command(&["show", "1"]).ok().contains("a person here: create 1 is parked"));
 
     pair.wire.set(Fault::None);

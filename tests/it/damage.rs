@@ -186,6 +186,17 @@ async fn a_database_that_is_gone_from_its_directory_is_damage_and_no_new_beginni
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_the_place_of_the_state_is_told_with_what_to_do() {
+    let mut pair = Pair::new(Plan::default()).await;
+    std::fs::write(pair.end_user.path("state"), "a file").unwrap();
+    let said = ["that is no directory; move it away, or set [state] path"];
+    refused_start(&mut pair.end_user, 7, &said).await;
+    pair.end_user.command(&["state", "rebuild"]).refused(7, &said);
+    std::fs::remove_file(pair.end_user.path("state")).unwrap();
+    pair.end_user.start().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rebuilding_is_for_a_daemon_that_is_stopped() {
     let mut pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
     pair.give(COUNT as usize).await;

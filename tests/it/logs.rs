@@ -51,8 +51,9 @@ async fn full_cycle(pair: &mut Pair) {
     eventually("it at the partner", || async { (partner.get("/v1/incidents/1").await.status == 200).then_some(()) })
         .await;
     partner.post("/v1/incidents/1/reopen", json!({"operator": "bert"})).await;
-    let case =
-        json!({"case_link": format!("https://desk.example/?key={}", word(8)), "comment": word(9), "operator": "bert"});
+    let link = format!("https://desk.example/?key={}", word(8));
+    let id = format!("CASE-ann@{}.example", word(24));
+    let case = json!({"case_id": id, "case_link": link, "comment": word(9), "operator": "bert"});
     partner.act("/v1/incidents/1/accept", case).await;
     let news = json!({"status": word(10), "comment": word(11), "operator": "bert"});
     partner.act("/v1/incidents/1/update", news).await;
@@ -105,7 +106,10 @@ async fn full_cycle(pair: &mut Pair) {
     std::fs::write(north.path("inbox/bad.xml"), bad).unwrap();
     let bad = json!({"event": {"host_event_id": "e-4", "synopsis": "x"}, "form": {"cc": [format!("b@{}", word(23))]}});
     std::fs::write(north.path("inbox/bad-address.json"), bad.to_string()).unwrap();
-    eventually("the quarantine", || async { (north.log().matches("deposit_quarantined").count() == 2).then_some(()) })
+    // A name that is an address, and an element in the sender's own words.
+    let own = format!("<juniper-message-bundle><{} /></juniper-message-bundle>", word(25));
+    std::fs::write(north.path(&format!("inbox/ann.mueller@{}.example.xml", word(26))), own).unwrap();
+    eventually("the quarantine", || async { (north.log().matches("deposit_quarantined").count() == 3).then_some(()) })
         .await;
     pair.wire.set(Fault::Down);
     eventually("the outage", || async { north.log().contains("peer_down").then_some(()) }).await;
@@ -143,6 +147,11 @@ async fn a_full_cycle_logs_facts_in_fields_and_no_secret_no_address_and_no_text(
             check_fields(&line);
         }
     }
+    let log = pair.end_user.log();
+    assert!(log.contains("\"file\":\"(address)\"") && log.contains("at line 1, column 25 has no place"), "{log}");
+    assert!(log.contains("\"case\":\"(address)\""), "{log}");
+    let place = pair.partner.path("config.toml");
+    assert!(pair.partner.log().contains(&format!("{}:", place.display())), "the place of the fault is told");
     let told = [
         "starting",
         "ready",

@@ -230,7 +230,7 @@ async fn r_09_a_mail_that_is_refused_for_good_is_seen_in_every_place() {
     .await;
     let listed = site.command(&["mails", "--state", "refused"]).ok();
     assert!(listed.contains("nobody@customer.example") && listed.contains("no such user here"), "{listed}");
-    assert!(site.command(&["status"]).ok().contains("1 mails were refused for good"));
+    assert!(site.command(&["status"]).ok().contains("1 mail was refused for good"));
     let history = site.get("/v1/incidents/1").await.body["history"].to_string();
     assert!(history.contains("mail_refused") && history.contains("no such user here"), "{history}");
     assert!(
@@ -258,7 +258,7 @@ async fn r_09_a_server_that_wants_a_password_refuses_no_mail_for_good_and_what_w
     eventually("the refusal", || async { (site.count(refused).await == 1).then_some(()) }).await;
     site.command(&["mails", "retry"]).refused(2, &["MAIL"]);
     site.command(&["mails", "retry", "1"]).refused(6, &["no mail 1 to somebody of a case was refused"]);
-    assert!(site.command(&["mails", "retry", "--all"]).ok().contains("1 mails are tried again"));
+    assert!(site.command(&["mails", "retry", "--all"]).ok().contains("1 mail is tried again"));
     eventually("the second refusal", || async {
         let told = site.get("/v1/incidents/1").await.body["history"].to_string();
         (told.contains("mail_retried") && told.matches("\"mail_refused\"").count() == 2).then_some(())

@@ -43,6 +43,9 @@ async fn a_25_a_case_opened_by_hand_takes_the_same_path_as_any_other() {
     assert_eq!((&theirs["serial"], &theirs["priority"]), (&json!("JN77"), &json!("3 - Medium")));
     assert_eq!(theirs["manifest"]["due"], "2026-11-25T12:00:00Z");
     assert_eq!(theirs["form"]["comment"], "At night, please");
+    // A case that nobody has taken yet has no status.
+    let early = partner.command(&["update", "1", "--status", "Early"]);
+    early.refused(6, &["incident 1 is not accepted yet", "`casebridge accept 1` first"]);
     partner.act("/v1/incidents/1/accept", json!({"operator": "bert"})).await;
     assert_eq!(waits("open").await["case_id"], "CASE-1");
     partner.act("/v1/incidents/1/close", json!({"operator": "bert"})).await;

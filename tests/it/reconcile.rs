@@ -109,7 +109,7 @@ async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = north.command(&["reconcile", "1234", "--apply"]).ok();
-    assert!(text.contains("yes") && text.contains("(1 exchanges compared"), "{text}");
+    assert!(text.contains("yes") && text.contains("(1 exchange compared"), "{text}");
     assert_eq!((north.count(shown).await, partner.count(shown).await), (0, 0), "the upstream counts");
     assert_eq!(reconcile(north, false).await["differences"], json!([]));
 }

@@ -127,7 +127,7 @@ async fn a_broken_file_changes_nothing_and_says_why() {
     pair.end_user.reload("reload_refused").await;
     eventually("both faults", || async { (logged(&pair.end_user, "reload_refused") == 2).then_some(()) }).await;
     let log = pair.end_user.log();
-    for key in ["reason=\"submit.require_site_id: ", "reason=\"retry.first: "] {
+    for key in [".toml:28:19: submit.require_site_id: ", ".toml:12:9: retry.first: "] {
         assert!(log.contains(key), "{key}: {log}");
     }
     pair.end_user.insert(0, 3).await;

@@ -98,9 +98,9 @@ async fn a_body_that_is_no_batch_is_refused_and_the_place_is_named() {
         assert_problem(&reply, 400, "bad-request", &said);
     }
     let reply = partner.unchanged(partner.caller.post_text(b"{\"operations\": \"\xff\"}".to_vec())).await;
-    assert_problem(&reply, 400, "bad-request", &["operations"]);
+    assert_problem(&reply, 400, "bad-request", &["the body is not UTF-8 at byte 17"]);
     let coded = [&b"\xff\xfe"[..], &b"{\0}\0"[..]].concat();
-    assert_problem(&partner.unchanged(partner.caller.post_text(coded)).await, 400, "bad-request", &[]);
+    assert_problem(&partner.unchanged(partner.caller.post_text(coded)).await, 400, "bad-request", &["not UTF-8"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +300,16 @@ async fn a_body_of_another_type_is_refused() {
     }
     let named =
         partner.caller.request("POST", "/v1/operations").header("content-type", "Application/JSON; charset=utf-8");
-    assert_eq!(hear(named.body(body)).await.status, 200);
+    assert_eq!(hear(named.body(body.clone())).await.status, 200);
+    // Packed it is not read, whatever is inside.
+    let exchange = create(2)["exchange"].as_str().unwrap().to_owned();
+    let file = format!("/v1/attachments/{}?exchange={exchange}", "0".repeat(64));
+    for (method, path) in [("POST", "/v1/operations"), ("PUT", file.as_str())] {
+        let packed = partner.caller.request(method, path).header("content-type", "application/json");
+        let packed = packed.header("content-range", "bytes 0-1/2").header("content-encoding", "gzip");
+        let reply = partner.unchanged(hear(packed.body(body.clone()))).await;
+        assert_problem(&reply, 415, "content-encoding", &["without Content-Encoding: gzip"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,7 +369,7 @@ async fn addresses_that_are_none_and_methods_that_do_not_fit_are_told_apart() {
     let partner = Partner::start().await;
     for path in ["/v2/operations", "/v2/site", "/v2", "/v17/whatever"] {
         let reply = partner.unchanged(partner.caller.get(path)).await;
-        assert_problem(&reply, 404, "unknown-version", &["1.2"]);
+        assert_problem(&reply, 404, "unknown-version", &["this site speaks 1.2", path.split('/').nth(1).unwrap()]);
     }
     for path in ["/", "/v1", "/v1/", "/v1/nothing", "/v1/site/", "/v", "/vx/site", "//v1/site", "/v1/operations/1"] {
         let reply = partner.unchanged(partner.caller.get(path)).await;

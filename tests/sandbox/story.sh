@@ -11,7 +11,7 @@ install -D -m 0644 systemd/tmpfiles.d/casebridge.conf /etc/tmpfiles.d/casebridge
 systemd-sysusers casebridge.conf
 systemd-tmpfiles --create casebridge.conf
 install -d -m 0750 -g casebridge /etc/casebridge
-install -m 0640 -g casebridge /dev/null /etc/casebridge/upstream-password
+install -m 0600 /dev/null /etc/casebridge/upstream-password
 echo 'correct horse battery' > /etc/casebridge/upstream-password
 install -m 0644 systemd/casebridge.service /etc/systemd/system/casebridge.service
 systemctl daemon-reload
@@ -27,6 +27,8 @@ partner &
 north_is > /etc/casebridge/config.toml
 chgrp casebridge /etc/casebridge/*
 chmod 0640 /etc/casebridge/*
+chmod 0600 /etc/casebridge/upstream-password
+if as_ann cat /etc/casebridge/upstream-password > /dev/null 2>&1; then fail "who gives commands reads the password"; fi
 
 export CREDENTIALS_DIRECTORY=/etc/casebridge
 casebridge check-config > /dev/null

@@ -165,6 +165,6 @@ async fn a_place_that_is_no_directory_is_told() {
     let scene = Scene::new();
     std::fs::write(scene.path(), "a file").unwrap();
     let refused = open(&scene.path()).err().unwrap();
-    assert!(matches!(refused, OpenError::Io { .. }), "{refused:?}");
-    assert!(refused.to_string().contains("cannot be opened"), "{refused}");
+    assert!(matches!(refused, OpenError::NotADirectory { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("move it away, or set [state] path"), "{refused}");
 }

@@ -13,7 +13,7 @@ use crate::protocol::{Problem, ProblemType};
 pub fn refused(what: &str, problem: &Problem) -> Failure {
     let why = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
     let known = ProblemType::ALL.iter().copied().find(|kind| problem.is(*kind));
-    let failure = match known.and_then(remedy) {
+    let failure = match known.and_then(remedy).filter(|_| !why.contains("try again")) {
         Some(remedy) => Failure::new(Exit::Refused, what, why, remedy),
         None => Failure::said(Exit::Refused, format!("{what}; {why}")),
     };
@@ -128,6 +128,8 @@ mod tests {
 
     #[test]
     fn a_problem_of_an_unknown_kind_is_told_all_the_same() {
+        let busy = refused("it is not closed", &ProblemType::Busy.with("the incident store is busy; try again"));
+        assert_eq!(busy.to_string(), "it is not closed; the incident store is busy; try again", "the remedy once");
         let problem = Problem { kind: "urn:new".into(), ..ProblemType::Form.with("something new") };
         let failure = refused("the form is not saved", &problem);
         assert_eq!(failure.to_string(), "the form is not saved; something new");

@@ -25,8 +25,10 @@ pub fn inbox(
     let dir = table.required("dir", "write dir = \"/var/lib/casebridge/inbox\"").and_then(|item| {
         let dir = origin.resolve(item.line(PATH_LIMIT)?);
         let help = "a directory serves one group (A-03): give each [[inbox]] a directory of its own";
-        directories.claim(&item, normalized(&dir).to_string_lossy().into_owned(), help);
-        disk.want(item.spot, dir.clone(), Want::WritableDirectory);
+        // What is wrong with a directory is told once.
+        if directories.claim(&item, normalized(&dir).to_string_lossy().into_owned(), help) {
+            disk.want(item.spot, dir.clone(), Want::WritableDirectory);
+        }
         Ok(dir)
     });
     let group = table.line("group", GROUP_LIMIT);

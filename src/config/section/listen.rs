@@ -11,8 +11,6 @@ use crate::config::reader::Reader;
 use crate::config::secret;
 use crate::config::settings::{Listen, ListenTls};
 
-use super::site::PATH_LIMIT;
-
 pub fn listen(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<Listen, Refused> {
     let tls = table.optional_section("tls").map(|section| section.and_then(|table| tls(table, origin, disk)));
     let allow_plain_http = table.flag("allow_plain_http", defaults::ALLOW_PLAIN_HTTP);
@@ -46,7 +44,7 @@ pub fn listen(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result
 fn tls(mut table: Reader<'_>, origin: &Origin, disk: &mut Disk) -> Result<ListenTls, Refused> {
     let mut file = |key, help, want| {
         let item = table.required(key, help)?;
-        let path = origin.resolve(item.line(PATH_LIMIT)?);
+        let (path, _) = secret::place(&item, origin)?;
         origin.holds_secret(&path);
         disk.want(item.spot, path.clone(), want);
         Ok(path)

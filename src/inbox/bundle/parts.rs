@@ -21,7 +21,7 @@ pub fn read(xml: &mut Xml<'_>, path: &str, files: &mut Vec<DepositedFile>) -> Re
         match xml.step()? {
             Step::Open(element) if FILES.contains(&element.name.as_str()) => push(files, file(xml, path, &element)?)?,
             Step::Open(element) if element.name == STATUS => status(xml, &join(path, STATUS), files)?,
-            Step::Open(element) => return Err(unexpected(path, &element.name)),
+            Step::Open(element) => return Err(unexpected(xml, path, &element.name)),
             Step::Text(text) if text.trim().is_empty() => {}
             Step::Text(_) => return Err(BundleFault::StrayText { path: shown(path) }),
             Step::Close | Step::End => return Ok(()),
@@ -83,7 +83,7 @@ fn status(xml: &mut Xml<'_>, path: &str, files: &mut Vec<DepositedFile>) -> Resu
                     _ => return Err(BundleFault::Made { name: shown(name) }),
                 }
             }
-            Step::Open(element) => return Err(unexpected(path, &element.name)),
+            Step::Open(element) => return Err(unexpected(xml, path, &element.name)),
             Step::Text(text) if text.trim().is_empty() => {}
             Step::Text(_) => return Err(BundleFault::StrayText { path: shown(path) }),
             Step::Close | Step::End => return Ok(()),
@@ -97,12 +97,12 @@ fn text(xml: &mut Xml<'_>, path: &str) -> Result<String, BundleFault> {
     loop {
         match xml.step()? {
             Step::Text(text) => content.push_str(&text),
-            Step::Open(element) => return Err(unexpected(path, &element.name)),
+            Step::Open(element) => return Err(unexpected(xml, path, &element.name)),
             Step::Close | Step::End => return Ok(content),
         }
     }
 }
 
-fn unexpected(path: &str, name: &str) -> BundleFault {
-    BundleFault::Unexpected { path: shown(&join(path, name)) }
+fn unexpected(xml: &Xml<'_>, path: &str, name: &str) -> BundleFault {
+    BundleFault::Unexpected { path: shown(&join(path, name)), place: xml.place() }
 }

@@ -1,6 +1,7 @@
 //! XML with limits: a document in steps, where everything that could explode, hide or lie is refused.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -28,6 +29,21 @@ pub struct XmlFault {
     /// Counted from 1.
     pub line: usize,
     pub problem: XmlProblem,
+}
+
+/// A place in a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,8 +176,14 @@ impl<'a> Xml<'a> {
 
     /// Names the line of the last step.
     pub fn fault(&self, problem: XmlProblem) -> XmlFault {
-        let before = self.source.as_bytes().get(..self.mark).unwrap_or_default();
-        XmlFault { line: 1 + before.iter().filter(|byte| **byte == b'\n').count(), problem }
+        XmlFault { line: self.place().line, problem }
+    }
+
+    /// Where the last step began.
+    pub fn place(&self) -> Place {
+        let before = self.source.get(..self.mark).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Place { line: 1 + before.matches('\n').count(), column: 1 + line.chars().count() }
     }
 
     fn position(&self) -> usize {
@@ -235,7 +257,7 @@ fn problem(error: Error) -> XmlProblem {
         Error::Syntax(error) => XmlProblem::Malformed(error.to_string()),
         Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
             let (expected, found) = (shortened(&expected, 40), shortened(&found, 40));
-            XmlProblem::Malformed(format!("the end tag </{found}> stands where </{expected}> is expected"))
+            XmlProblem::Malformed(format!("the end tag \"{found}\" stands where \"{expected}\" is expected"))
         }
         Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => malformed("an end tag has no start tag"),
         Error::IllFormed(IllFormedError::UnclosedReference) => malformed("'&' begins a reference that has no ';'"),

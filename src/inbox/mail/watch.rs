@@ -17,7 +17,7 @@ use crate::config::settings;
 use crate::exchange::Unanswered;
 use crate::inbox::folder::Folder;
 use crate::inbox::look::{Candidate, Look, Moment, Table, look};
-use crate::inbox::place::{put, safe_name, set_apart};
+use crate::inbox::place::{put, safe_name, set_apart, told_name};
 use crate::inbox::settled::{Unread, open, read_piece, read_whole};
 use crate::inbox::watch::{Mentioned, blocking};
 use crate::telemetry::{Seldom, discreet};
@@ -139,7 +139,7 @@ impl MailInbox {
         for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
             tracing::warn!(
                 event = "mail_ignored",
-                file = safe_name(name),
+                file = told_name(name),
                 "a mail is a regular file, and no link to one"
             );
         }
@@ -298,7 +298,7 @@ impl MailInbox {
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;
-                let (file, reason) = (safe_name(name), discreet(&told));
+                let (file, reason) = (told_name(name), discreet(&told));
                 match self.apart.note(remedy, Instant::now()) {
                     Some(mails) => tracing::warn!(
                         event = "mail_quarantined",
@@ -322,7 +322,7 @@ impl MailInbox {
         if self.mentioned.first(name) {
             tracing::warn!(
                 event = "mail_stuck",
-                file = safe_name(name),
+                file = told_name(name),
                 reason = %error,
                 "a mail can be neither read nor moved; it stays where it is"
             );
@@ -330,7 +330,7 @@ impl MailInbox {
     }
 
     fn told(&self, name: &OsStr, taken: Taken) {
-        let file = safe_name(name);
+        let file = told_name(name);
         match taken {
             Taken::Link => {
                 tracing::info!(event = "mail_taken", file, became = "link", "its sender gets a link to a form")

@@ -31,6 +31,14 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    /// What a host shows that is an authority as well, as `openssl req -x509` makes it when it is not told otherwise.
+    pub fn serving(host: &str) -> Pem {
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Pem { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    }
+
     pub fn pem(&self) -> &str {
         &self.pem
     }
