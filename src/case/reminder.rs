@@ -214,6 +214,19 @@ pub fn held(asked: Asked) -> String {
     format!("{}-held", asked.as_str())
 }
 
+/// Whether a case ended because nobody answered: its people were asked, and had the notice that it will be closed. `end`
+/// is the milestone of its end. A cancel has the same completion code.
+pub fn ended_unanswered<'m>(milestones: impl IntoIterator<Item = &'m Milestone>, end: &Milestone) -> bool {
+    let place = |one: &Milestone| (one.n, one.id);
+    let mut before: Vec<&Milestone> = milestones.into_iter().filter(|one| place(one) < place(end)).collect();
+    before.sort_by_key(|one| place(one));
+    let notice = Fact::Notice(Step::Notice.name(Asked::Input));
+    before.iter().fold(false, |noticed, one| match one.state() {
+        Some(_) => false,
+        None => noticed || one.fact == notice,
+    })
+}
+
 /// As the milestone tells that an answer came which nobody has read.
 pub fn unread(asked: Asked) -> String {
     format!("{}-unread", asked.as_str())

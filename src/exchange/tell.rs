@@ -69,9 +69,10 @@ fn taken(news: MailNews, incidents: &HashMap<IncidentId, Incident>) -> NewsTaken
     }
     for (incident, (milestone, state)) in states {
         let comments = comments.remove(&incident).unwrap_or_default();
-        let unanswered = incidents
-            .get(&incident)
-            .is_some_and(|incident| incident.work.completion_code == Some(CompletionCode::AbandonedByUser));
+        let unanswered = incidents.get(&incident).is_some_and(|incident| {
+            incident.work.completion_code == Some(CompletionCode::AbandonedByUser)
+                && reminder::ended_unanswered(&incident.milestones, &milestone)
+        });
         taken.tellings.push(Telling {
             incident,
             reason: reminder::reason(&milestone),

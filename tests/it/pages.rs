@@ -477,7 +477,9 @@ async fn r_08_programs_without_marks_end_no_loop_by_themselves_so_answers_are_co
         format!("{header}\r\n\r\nI am away {id}.\r\n")
     };
     desk.deliver("away", &answer("away", away));
-    desk.until_done("away").await;
+    let looked_at = desk.site.path("mail/quarantine/away.reason");
+    eventually("what may be an absence notice to wait for a person", || async { looked_at.exists().then_some(()) })
+        .await;
     assert_eq!(desk.text("SELECT state FROM incident").await, "input_requested");
     for number in 0..21 {
         desk.deliver(&format!("{number:02}"), &answer(&number.to_string(), "Re: your case"));

@@ -247,3 +247,25 @@ fn r_07_an_answer_that_moves_nothing_ends_the_round_at_either_site() {
     story.happens(Fact::State(CaseState::Resolved));
     assert!(!Round::of(story.state(), &story.milestones).unwrap().is_answered, "it is asked anew");
 }
+
+#[test]
+fn r_05_a_cancel_is_no_end_for_want_of_an_answer() {
+    let fact =
+        |n: u32, fact: Fact| Milestone { n, ..Milestone::new(Uuid::from_u128(n.into()), Timestamp::UNIX_EPOCH, fact) };
+    let state = |n, state| fact(n, Fact::State(state));
+    let notice = |n| fact(n, Fact::Notice(Step::Notice.name(Asked::Input)));
+    let end = state(9, CaseState::Canceled);
+    let asked = state(2, CaseState::InputRequested);
+    for (before, unanswered) in [
+        (vec![state(1, CaseState::InProcess)], false),
+        (vec![asked.clone()], false),
+        (vec![asked.clone(), notice(3)], true),
+        (vec![notice(3), fact(4, Fact::Notice("input-close".into())), asked.clone()], true),
+        (vec![asked.clone(), notice(3), state(4, CaseState::InProcess)], false),
+        (vec![asked.clone(), notice(10)], false),
+        (vec![asked, fact(3, Fact::Notice(Step::Notice.name(Asked::Closing)))], false),
+    ] {
+        let all: Vec<Milestone> = before.into_iter().chain([end.clone()]).collect();
+        assert_eq!(ended_unanswered(&all, &end), unanswered, "{all:?}");
+    }
+}
