@@ -297,14 +297,17 @@ decisions! {
     request_body(content = String, content_type = "application/octet-stream"), responses(
     (status = 200, body = DepositAnswer),
     (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 415, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn deposit(
     State(door): State<Door>,
     query: Result<Query<DepositQuery>, QueryRejection>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer<DepositAnswer>, Refusal> {
     let query = query::read(query)?;
+    body::check_encoding(&headers)?;
     let settings = door.engine.settings();
     let limit = settings.inboxes.iter().map(|inbox| inbox.max_bytes as usize).max().unwrap_or(DEPOSIT_LIMIT);
     let bytes = body::read(body, limit, READ_WITHIN).await?;

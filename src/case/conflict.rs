@@ -223,10 +223,11 @@ impl Meeting<'_> {
             }
             merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
         }
-        // Where the peer's phase stays, it did not take what ours brought with it.
-        let gives_way = merged.conflicts.iter().any(|one| one.field == Field::Phase && one.winner == Winner::Theirs)
-            || merged.agreed.phase.is_some() && self.is_step_forward(&merged.agreed);
-        if gives_way && self.decides && self.crossed(Field::Phase) {
+        // Where the peer's phase stays, it did not take what ours brought with it, or will not: what was not sent yet is told
+        // before it gives way.
+        let lost = merged.conflicts.iter().find(|one| one.field == Field::Phase && one.winner == Winner::Theirs);
+        let gives_way = lost.is_some() || merged.agreed.phase.is_some() && self.is_step_forward(&merged.agreed);
+        if gives_way && self.decides && (self.crossed(Field::Phase) || lost.is_some_and(|one| one.unsent)) {
             merged.agreed.solution = merged.agreed.solution.take().or_else(unknown);
             merged.agreed.completion_code.get_or_insert(None);
             merged.restates = true;

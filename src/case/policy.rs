@@ -37,14 +37,18 @@ pub struct Policy {
 
 impl Policy {
     pub fn matches(&self, incident: &Incident) -> bool {
+        self.enabled && self.fits(incident)
+    }
+
+    /// Whether it would match, were it enabled.
+    fn fits(&self, incident: &Incident) -> bool {
         let event = &incident.event;
         // Each client is a group of its own.
         let group = incident.group.clone().or_else(|| incident.client.as_ref().map(ToString::to_string));
         let listed = |wanted: &[String], value: &Option<String>| {
             wanted.is_empty() || value.as_ref().is_some_and(|value| wanted.contains(value))
         };
-        self.enabled
-            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && (self.priorities.is_empty() || event.priority.is_some_and(|p| self.priorities.contains(&p)))
             && listed(&self.groups, &group)
             && (self.device.is_none() || self.device == event.device)
@@ -68,6 +72,11 @@ pub(super) fn words_stand(event: &Event, has_words: &[String], has_not_words: &[
 /// The first enabled policy that matches.
 pub fn first_match<'a>(policies: &'a [Policy], incident: &Incident) -> Option<&'a Policy> {
     policies.iter().find(|policy| policy.matches(incident))
+}
+
+/// The first disabled policy that would match: whoever wonders why none did may have forgotten it.
+pub fn first_disabled<'a>(policies: &'a [Policy], incident: &Incident) -> Option<&'a Policy> {
+    policies.iter().find(|policy| !policy.enabled && policy.fits(incident))
 }
 
 #[cfg(test)]
@@ -121,5 +130,7 @@ mod tests {
         let disabled = Policy { name: "off".into(), enabled: false, ..policy() };
         let policies = [disabled, hold, policy()];
         assert_eq!(first_match(&policies, &incident()).map(|p| p.name.as_str()), Some("hold"));
+        assert_eq!(first_disabled(&policies, &incident()).map(|p| p.name.as_str()), Some("off"));
+        assert_eq!(first_disabled(&policies[1..], &incident()), None);
     }
 }

@@ -71,7 +71,7 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
 }
 
 async fn detect(engine: Engine) {
-    let mut trouble = Trouble::new("detect");
+    let mut trouble = Trouble::new(&engine, "detect");
     loop {
         engine.wait_for_changes().await;
         let outcome = engine.detect_all().await;
@@ -100,7 +100,7 @@ async fn probe(engine: Engine) {
 
 /// What is in flight when the stop comes is finished: the answer of a request that the upstream has already taken.
 async fn until_idle(stop: CancellationToken, engine: Engine) {
-    let mut trouble = Trouble::new("push");
+    let mut trouble = Trouble::new(&engine, "push");
     while !stop.is_cancelled() {
         let wait = match engine.push().await {
             Ok(Pushed::Some(_)) => continue,
@@ -128,7 +128,7 @@ async fn until_idle(stop: CancellationToken, engine: Engine) {
 }
 
 async fn poll(engine: Engine) {
-    let mut trouble = Trouble::new("poll");
+    let mut trouble = Trouble::new(&engine, "poll");
     loop {
         engine.feed_ready().await;
         let wait = engine.settings().upstream.as_ref().map_or(IDLE, |upstream| upstream.poll_interval);
@@ -144,7 +144,7 @@ async fn poll(engine: Engine) {
 }
 
 async fn prepare(engine: Engine) {
-    let mut trouble = Trouble::new("prepare");
+    let mut trouble = Trouble::new(&engine, "prepare");
     loop {
         match engine.prepare_attachments().await {
             Ok(0) => engine.wait_for_attachments().await,
@@ -154,7 +154,7 @@ async fn prepare(engine: Engine) {
 }
 
 async fn time(engine: Engine) {
-    let mut trouble = Trouble::new("time");
+    let mut trouble = Trouble::new(&engine, "time");
     loop {
         engine.wait_for_untimed().await;
         let outcome = engine.time_cases().await;
@@ -163,7 +163,7 @@ async fn time(engine: Engine) {
 }
 
 async fn close(engine: Engine) {
-    let mut trouble = Trouble::new("close");
+    let mut trouble = Trouble::new(&engine, "close");
     loop {
         let outcome = engine.work_closings().await;
         trouble.after(outcome.map(|_| ())).await;
@@ -172,7 +172,7 @@ async fn close(engine: Engine) {
 }
 
 async fn transfer(engine: Engine) {
-    let mut trouble = Trouble::new("transfer");
+    let mut trouble = Trouble::new(&engine, "transfer");
     loop {
         engine.feed_ready().await;
         let outcome = engine.transfer(IDLE).await;
@@ -181,7 +181,7 @@ async fn transfer(engine: Engine) {
 }
 
 async fn receipts(engine: Engine) {
-    let mut trouble = Trouble::new("receipts");
+    let mut trouble = Trouble::new(&engine, "receipts");
     loop {
         let outcome = engine.exchange_receipts().await;
         trouble.after(outcome).await;
@@ -192,7 +192,7 @@ async fn receipts(engine: Engine) {
 }
 
 async fn mail(engine: Engine) {
-    let mut trouble = Trouble::new("mail");
+    let mut trouble = Trouble::new(&engine, "mail");
     loop {
         // Each step of the reminders at its instant: a schedule would be late by a part of its minute.
         let outcome = match engine.remind().await {
@@ -210,7 +210,7 @@ async fn mail(engine: Engine) {
 }
 
 async fn open(engine: Engine) {
-    let mut trouble = Trouble::new("open");
+    let mut trouble = Trouble::new(&engine, "open");
     loop {
         let outcome = match engine.wait_for_received(IDLE).await {
             Ok(()) => engine.open_received().await.map(|_| ()),
@@ -221,7 +221,7 @@ async fn open(engine: Engine) {
 }
 
 async fn tell_taken(engine: Engine) {
-    let mut trouble = Trouble::new("tell taken");
+    let mut trouble = Trouble::new(&engine, "tell taken");
     loop {
         engine.wait_for_taken().await;
         let outcome = engine.tell_taken().await;
@@ -232,25 +232,28 @@ async fn tell_taken(engine: Engine) {
 
 /// Says a fault once when it begins and once when it is over, and pauses in between.
 pub(super) struct Trouble {
+    engine: Engine,
     task: &'static str,
     reason: Option<String>,
 }
 
 impl Trouble {
-    pub fn new(task: &'static str) -> Self {
-        Self { task, reason: None }
+    pub fn new(engine: &Engine, task: &'static str) -> Self {
+        Self { engine: engine.clone(), task, reason: None }
     }
 
     pub async fn after(&mut self, outcome: Result<(), EngineError>) {
         match outcome {
             Ok(()) => {
                 if self.reason.take().is_some() {
+                    self.engine.task_fails(self.task, None);
                     info!(event = "task_recovered", task = self.task, "works again");
                 }
             }
             Err(fault) => {
                 let reason = fault.to_string();
                 if self.reason.as_ref() != Some(&reason) {
+                    self.engine.task_fails(self.task, Some(&reason));
                     error!(event = "task_failing", task = self.task, reason, "tried again each second");
                     self.reason = Some(reason);
                 }

@@ -14,7 +14,7 @@ const GATHERED: Duration = Duration::from_millis(100);
 
 /// What happened becomes what is to be done.
 pub async fn react(engine: Engine) {
-    let mut trouble = Trouble::new("react");
+    let mut trouble = Trouble::new(&engine, "react");
     let mut happenings = engine.happenings();
     loop {
         happenings.mark_unchanged();
@@ -32,7 +32,7 @@ pub async fn react(engine: Engine) {
 
 /// What is to be done is done, one thing at a time for each target.
 pub async fn carry_out(engine: Engine) {
-    let mut trouble = Trouble::new("carry out");
+    let mut trouble = Trouble::new(&engine, "carry out");
     let mut happenings = engine.happenings();
     let mut under_way: JoinSet<Result<(), EngineError>> = JoinSet::new();
     let mut busy: HashMap<Id, String> = HashMap::new();

@@ -8,7 +8,7 @@ use super::forward::{Settled, forward};
 use super::settle::{self, Scene};
 use super::submit::anew;
 use super::{Engine, EngineError};
-use crate::case::policy::first_match;
+use crate::case::policy::{first_disabled, first_match};
 use crate::case::{
     Action, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Reference, Standing, Submission, Towards,
     TransactionId, completed,
@@ -326,7 +326,10 @@ impl Engine {
                     None => &settings.submit.policies,
                 };
                 let Some(policy) = first_match(policies, incident) else {
-                    return Decision::Hold { reason: "no policy submits it; a person decides".into() };
+                    let disabled = first_disabled(policies, incident);
+                    let but = disabled.map(|policy| format!(" (\"{}\" would, and has `enabled = false`)", policy.name));
+                    let reason = format!("no policy submits it{}; a person decides", but.unwrap_or_default());
+                    return Decision::Hold { reason };
                 };
                 if policy.action == PolicyAction::Hold {
                     return Decision::Hold { reason: format!("held by policy \"{}\"", policy.name) };

@@ -82,6 +82,7 @@ impl Engine {
         if let Some(fault) = self.store().trouble() {
             warnings.push(format!("nothing was stored the last time: {fault}"));
         }
+        warnings.extend(self.0.failing.warnings());
         warnings.extend(self.ending_soon());
         warnings.extend(locked_out(&settings));
         warnings.extend(without_role(&settings));

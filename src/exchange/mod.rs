@@ -30,6 +30,7 @@ mod contacts;
 mod deadlines;
 mod detect;
 mod digest;
+mod failing;
 mod feed;
 mod fields;
 mod forward;
@@ -220,6 +221,7 @@ struct Inner {
     silence: intake::Silence,
     hearing: hearing::Hearing,
     overlooked: intake::Overlooked,
+    failing: failing::Failing,
     strains: strain::Strains,
     /// The way out is another one: what the old one suffered does not count.
     is_new_post: AtomicBool,
@@ -299,6 +301,7 @@ impl Engine {
             silence: intake::Silence::default(),
             hearing: hearing::Hearing::default(),
             overlooked: intake::Overlooked::default(),
+            failing: failing::Failing::default(),
             strains: strain::Strains::default(),
             is_new_post: AtomicBool::new(false),
             checking: tokio::sync::Mutex::new(()),

@@ -79,6 +79,7 @@ impl Engine {
                 peer = %client,
                 exchange = %key.exchange,
                 incident = opened.incident.id.0,
+                transaction = %opened.incident.id,
                 case = opened.incident.case.as_ref().map(|case| discreet_name(case.id.as_str())).as_deref(),
                 "a client's incident stands in the store"
             );

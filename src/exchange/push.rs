@@ -246,7 +246,7 @@ impl Engine {
                     }
                     parked.push((task.key, in_their_words(&problem)));
                 }
-                Outcome::OutOfOrder { expected } => {
+                Outcome::OutOfOrder { expected, .. } => {
                     parked.push((task.key, format!("the peer expects operation {expected}, we are at {}", result.seq)));
                 }
                 Outcome::Later { problem } => self.postpone(&task.key, &problem.to_string(), None).await?,

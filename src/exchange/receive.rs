@@ -9,6 +9,7 @@ use super::apply::{Arriving, Fate, digest, rounds};
 use super::fields::{Envelope, decode, take};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, Sequence, TransactionId};
+use crate::protocol::unknown::no_such_key;
 use crate::protocol::{OperationBatch, OperationResult, Outcome, Problem, ProblemType, Unknown, Version};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
@@ -29,9 +30,12 @@ struct Item {
 impl Engine {
     /// Takes a client's operations. An answer is given only for what is durable here (design, invariant 1).
     pub async fn receive(&self, client: &Alias, batch: OperationBatch) -> Result<Vec<OperationResult>, EngineError> {
-        let OperationBatch { protocol, operations: requests } = batch;
+        let OperationBatch { protocol, operations: requests, unknown } = batch;
         if protocol.is_some_and(|theirs| !theirs.is_spoken()) {
             return Err(ProblemType::UnknownVersion.with(Version::OURS.to_string()).into());
+        }
+        if let (Some(key), Unknown::Refused) = (unknown, Unknown::of(protocol)) {
+            return Err(ProblemType::Content.with(no_such_key("", &key)).into());
         }
         let asked: Vec<_> = requests.iter().map(|request| (request.exchange, request.seq)).collect();
         self.heard_from(client, self.now());
@@ -152,7 +156,7 @@ impl Engine {
                     }
                     Turn::Open(item.key, create, item.raw)
                 }
-                Operation::Create(_) => Turn::Answer(Outcome::OutOfOrder { expected: 1 }),
+                Operation::Create(_) => Turn::Answer(Outcome::out_of_order(item.seq, 1)),
                 _ => refused(ProblemType::UnknownExchange.with("send its Create first, or re-adopt it")),
             };
         };
@@ -178,7 +182,7 @@ impl Engine {
             return refused(ProblemType::SequenceConflict.with(format!("operation {} was another one", item.seq)));
         }
         if let Sequence::Early { expected } = turn {
-            return Turn::Answer(Outcome::OutOfOrder { expected });
+            return Turn::Answer(Outcome::out_of_order(item.seq, expected));
         }
         if record.paused {
             let problem = ProblemType::Inactive.with("the exchange of this case is switched off at this site");

@@ -10,6 +10,7 @@ use crate::case::{
 use crate::protocol::ProblemType;
 use crate::state::ExchangeRecord;
 use crate::store::{Write, Writer, Written};
+use crate::telemetry::discreet_name;
 
 /// Rounds of somebody else, the detector perhaps, changing the record at the same moment.
 const TRIES: usize = 5;
@@ -168,7 +169,28 @@ impl Engine {
         let incident = write.incident;
         let written = self.store().write(vec![write]).await?.first().copied().unwrap_or(Written::Gone);
         if let (Written::Done, Some(action)) = (written, acted) {
-            info!(event = "operator_action", incident = incident.0, action, "an operator acted");
+            // What was done is done, whether or not the log can tell on which case.
+            let on = self.incident(incident).await.ok();
+            let case = on.as_ref().and_then(|on| on.case.as_ref()).map(|case| discreet_name(case.id.as_str()));
+            // A relay's two are told apart by their peer; its client's is the one that people here know.
+            let reference = on.as_ref().and_then(|on| {
+                let client = on.references.iter().find(|reference| reference.towards == Towards::Client);
+                client.or(on.references.first())
+            });
+            let transaction = reference.and_then(|one| match one.towards {
+                Towards::Upstream => one.transaction.as_ref().map(ToString::to_string),
+                Towards::Client => Some(incident.to_string()),
+            });
+            info!(
+                event = "operator_action",
+                incident = incident.0,
+                peer = reference.map(|one| one.peer.as_str()),
+                exchange = reference.map(|one| one.exchange.to_string()),
+                transaction,
+                case = case.as_deref(),
+                action,
+                "an operator acted"
+            );
         }
         Ok(written)
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
 use super::{Engine, EngineError, settle};
+use crate::case::text::counted;
 use crate::case::{
     Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, OWN_AUTHOR,
     PhaseGroup, Standing, Submission, Towards, Upward,
@@ -175,6 +176,14 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
             .because("this site has no [upstream] to submit to");
     };
     let submit = format!("casebridge submit {id}");
+    let awaits_a_form = matches!(incident.submission, Submission::Draft | Submission::Held);
+    if let Err(fault) = incident.event.check()
+        && awaits_a_form
+    {
+        return person()
+            .because(fault.to_string())
+            .remedied_by(format!("correct its row in the incident store, then: {submit}"));
+    }
     // A link that was refused stands in the history with its exchange; what a policy here held stands in none.
     let unlinked = held.filter(|line| line.exchange.is_some()).map(|line| line.detail.clone());
     match incident.submission {
@@ -262,7 +271,8 @@ fn step(known: &Known) -> Answer {
         Answer::new(what, Side::Here, since).remedied_by(remedy.replace("ID", &id))
     };
     let carried = |what: String| {
-        if pending > 0 { format!("{what}, and {pending} operations to get through") } else { what }
+        let operations = counted(pending, "operation", "operations");
+        if pending > 0 { format!("{what}, and {operations} to get through") } else { what }
     };
     match &record.leg {
         Leg::Upward { step: Upward::Creating, .. } => {
@@ -298,7 +308,7 @@ fn step(known: &Known) -> Answer {
         Leg::Downward(Downward::Open { .. }) => {
             ours(carried("the work on the case here".into()), "casebridge update ID, resolve ID or close ID")
         }
-        _ if pending > 0 => theirs(format!("{peer} to fetch {pending} operations")),
+        _ if pending > 0 => theirs(format!("{peer} to fetch {}", counted(pending, "operation", "operations"))),
         Leg::Upward { step: Upward::Closed { .. }, .. } | Leg::Downward(Downward::Closed { .. }) => {
             Answer::new("nothing", Side::Nobody, since).because("the case is closed")
         }

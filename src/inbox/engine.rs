@@ -1,5 +1,7 @@
 //! The engine, as the inbox sees it.
 
+use std::path::Path;
+
 use super::{Awaited, Begun, DepositError, Deposited, Depositor};
 use crate::case::{ContentDigest, Deposit};
 use crate::exchange::{Engine, EngineError};
@@ -42,6 +44,10 @@ impl Depositor for Engine {
 
     async fn add_attachment(&self, id: i64, content: i64) -> Result<(), DepositError> {
         Engine::add_attachment(self, id, content).await.map_err(fault)
+    }
+
+    fn blocked(&self, dir: &Path, reason: Option<&str>) {
+        self.inbox_blocked(dir, reason);
     }
 }
 

@@ -40,6 +40,8 @@ pub use read::{Fault, Format, read};
 pub use shown::shown;
 pub use watch::{Inbox, PassSummary};
 
+use std::path::Path;
+
 use crate::case::{ContentDigest, Deposit, IncidentId};
 
 /// What the inbox asks of the engine.
@@ -62,6 +64,9 @@ pub trait Depositor: Send + Sync {
     /// Gives an awaited attachment a content that is whole, and answers once that is durable. One that is already there
     /// is left as it is, without an error.
     async fn add_attachment(&self, id: i64, content: i64) -> Result<(), DepositError>;
+
+    /// The directory cannot be used for a reason, or can be again.
+    fn blocked(&self, dir: &Path, reason: Option<&str>);
 }
 
 /// A content that is being written.

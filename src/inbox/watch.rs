@@ -124,7 +124,9 @@ impl Inbox {
             Ok(found) => found,
             Err(error) => return self.block(&error),
         };
-        self.blocked = false;
+        if std::mem::take(&mut self.blocked) {
+            self.depositor.blocked(&self.dir, None);
+        }
         self.table = found.table;
         for name in found.others.iter().filter(|name| self.mentioned.first(name)) {
             tracing::warn!(
@@ -132,6 +134,9 @@ impl Inbox {
                 file = told_name(name),
                 "only regular files directly in the inbox are taken"
             );
+        }
+        if found.ready.is_empty() && found.waiting == 0 {
+            self.undelay();
         }
         let mut summary = PassSummary { waiting: found.waiting, more: found.more, ..PassSummary::default() };
         let mut chunks = chunks(found.ready);
@@ -166,6 +171,7 @@ impl Inbox {
 
     fn block(&mut self, error: &io::Error) -> PassSummary {
         if !std::mem::replace(&mut self.blocked, true) {
+            self.depositor.blocked(&self.dir, Some(&error.to_string()));
             tracing::error!(
                 event = "inbox_blocked",
                 dir = %self.dir.display(),
@@ -271,7 +277,7 @@ impl Inbox {
                 return Taken::Done;
             }
         };
-        self.delayed = false;
+        self.undelay();
         for (file, answer) in files.iter().zip(&answers) {
             let (incident, file) = (answer.incident.0, told_name(&file.name));
             if answer.new {
@@ -357,9 +363,17 @@ impl Inbox {
 
     fn delay(&mut self, reason: &str) -> Taken {
         if !std::mem::replace(&mut self.delayed, true) {
+            self.depositor.blocked(&self.dir, Some(reason));
             tracing::warn!(event = "deposits_delayed", reason, "deposits cannot be stored now; they wait in the inbox");
         }
         Taken::Later
+    }
+
+    /// The last deposits were stored, or nobody waits for that any more.
+    fn undelay(&mut self) {
+        if std::mem::take(&mut self.delayed) {
+            self.depositor.blocked(&self.dir, None);
+        }
     }
 }
 

@@ -5,27 +5,43 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::bounded::few;
-use super::problem::Problem;
-use super::unknown::noting;
+use super::problem::{Problem, ProblemType};
+use super::unknown::{noting, noting_its_own};
 use super::version::Version;
 use crate::case::{ExchangeId, TransactionId};
 
 /// What is posted. At most [`super::BATCH_LIMIT`] operations, in order per exchange.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct OperationBatch {
     /// What the sender speaks; sites before 1.2 do not say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^1[.](0|[1-9][0-9]{0,3})$")]
     pub protocol: Option<Version>,
     #[schema(min_items = 1, max_items = 1000)]
-    #[serde(deserialize_with = "few")]
     pub operations: Vec<OperationRequest>,
+    /// A key beside these, as it came.
+    #[serde(skip)]
+    pub unknown: Option<String>,
 }
 
 impl OperationBatch {
     /// A batch of this site's.
     pub fn ours(operations: Vec<OperationRequest>) -> Self {
-        Self { protocol: Some(Version::OURS), operations }
+        Self { protocol: Some(Version::OURS), operations, unknown: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for OperationBatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Known {
+            #[serde(default)]
+            protocol: Option<Version>,
+            #[serde(deserialize_with = "few")]
+            operations: Vec<OperationRequest>,
+        }
+        let (Known { protocol, operations }, unknown) = noting_its_own(deserializer)?;
+        Ok(Self { protocol, operations, unknown })
     }
 }
 
@@ -88,8 +104,20 @@ pub enum Outcome {
     Received,
     /// Never, as it stands. Sending it again gives the same answer until somebody acts.
     Refused { problem: Problem },
-    /// Another number has to come first.
-    OutOfOrder { expected: u64 },
+    /// Another number has to come first. Sites before 1.2 do not say why in words.
+    OutOfOrder {
+        expected: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
     /// Not now; the reason is the receiver's.
     Later { problem: Problem },
+}
+
+impl Outcome {
+    /// An operation that came before its turn.
+    pub fn out_of_order(seq: u64, expected: u64) -> Self {
+        let detail = format!("operation {seq} came and {expected} did not; send on from {expected}");
+        Outcome::OutOfOrder { expected, problem: Some(ProblemType::OutOfOrder.with(detail)) }
+    }
 }

@@ -68,6 +68,8 @@ problems! {
     Unmapped = "unmapped", 422, "A value has no counterpart in the field map";
     UnknownOperation = "unknown-operation", 422, "There is no such operation";
     UnknownExchange = "unknown-exchange", 409, "This exchange was never created here";
+    /// An operation of the exchange that comes before it is missing.
+    OutOfOrder = "out-of-order", 409, "Another operation has to come first";
     /// The same number came with another content.
     SequenceConflict = "sequence-conflict", 409, "This sequence number was used for another operation";
     Illegal = "illegal", 409, "The operation cannot follow in the exchange's present step";

@@ -31,9 +31,25 @@ impl Unknown {
 pub fn noting<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<(T, Option<String>), D::Error> {
+    noting_where(deserializer, |_| true)
+}
+
+/// The same of the value's own keys; those of its parts are the parts' affair.
+pub fn noting_its_own<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(T, Option<String>), D::Error> {
+    noting_where(deserializer, |path| matches!(path, Path::Map { parent: Path::Root, .. }))
+}
+
+fn noting_where<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    counts: fn(&Path<'_>) -> bool,
+) -> Result<(T, Option<String>), D::Error> {
     let mut first = None;
     let value = serde_ignored::deserialize(deserializer, |path| {
-        first.get_or_insert_with(|| shown(&Place(&path).to_string(), 120));
+        if counts(&path) {
+            first.get_or_insert_with(|| shown(&Place(&path).to_string(), 120));
+        }
     })?;
     Ok((value, first))
 }

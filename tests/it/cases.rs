@@ -634,6 +634,10 @@ async fn m_11_documents_are_put_travel_are_viewed_and_removed() {
     assert_eq!(partner.told(1, "document_removed").await, ["photo of it.jpg"]);
     let too_large = hear(put(vec![0; (64 << 20) + 1])).await;
     assert_eq!(too_large.status, 413, "{too_large:?}");
+    for (method, path) in [("PUT", path), ("POST", "/v1/deposits?operator=anna")] {
+        let packed = hear(partner.request(method, path).header("content-encoding", "gzip").body("x")).await;
+        assert_eq!(packed.status, 415, "what is inside would be kept as it came: {packed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -333,10 +333,14 @@ async fn a_directory_that_vanishes_is_said_once_and_used_again_when_it_is_back()
     // Something else stands in its place.
     std::fs::write(&inbox, "no directory").unwrap();
     eventually("word of it", || async { pair.end_user.log().contains("event=\"inbox_blocked\"").then_some(()) }).await;
+    let status = pair.end_user.command(&["status"]).ok();
+    assert!(status.contains(&format!("nothing is taken from {}: ", inbox.display())), "{status}");
     std::fs::remove_file(&inbox).unwrap();
     std::fs::rename(pair.end_user.path("away"), &inbox).unwrap();
     put(&pair.end_user, "event.xml", &bundle("back-1", "event", ""));
     eventually("the incident", || shown(&pair.end_user, "back-1")).await;
+    let status = pair.end_user.command(&["status"]).ok();
+    assert!(!status.contains("nothing is taken"), "{status}");
     assert_eq!(pair.end_user.log().matches("event=\"inbox_blocked\"").count(), 1, "said once");
 }
 

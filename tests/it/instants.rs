@@ -130,7 +130,7 @@ impl World {
     /// An operation of the client's.
     async fn receives(&self, operation: Value) {
         let request: OperationRequest = serde_json::from_str(&operation.to_string()).unwrap();
-        let batch = OperationBatch { protocol: None, operations: vec![request] };
+        let batch = OperationBatch { protocol: None, operations: vec![request], unknown: None };
         let results = self.engine().receive(&"north".parse().unwrap(), batch).await.unwrap();
         let outcome = serde_json::to_value(&results[0]).unwrap();
         assert!(["applied", "received"].contains(&outcome["outcome"].as_str().unwrap()), "{outcome}");

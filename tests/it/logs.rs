@@ -145,6 +145,12 @@ async fn a_full_cycle_logs_facts_in_fields_and_no_secret_no_address_and_no_text(
         for line in lines(site) {
             *seen.entry(line["event"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
             check_fields(&line);
+            if line["event"] == "operator_action" && site.alias == "partner" {
+                assert!(
+                    ["exchange", "transaction"].iter().all(|name| line[name].is_string()),
+                    "which case it was: {line}"
+                );
+            }
         }
     }
     let log = pair.end_user.log();

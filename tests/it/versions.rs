@@ -83,6 +83,15 @@ async fn c_22_each_operation_with_a_key_that_nobody_knows_is_refused_by_its_plac
     newer["operation"]["content"]["event"]["colour"] = json!("red");
     newer["operation"]["content"]["form"]["colour"] = json!("red");
     assert_eq!(speaks(&client, json!("1.3"), json!([newer])).await[0]["outcome"], "applied");
+    // A key beside the operations spoils the whole batch, since nobody knows what it would have meant for them.
+    let beside = |version: Value, number: u64| {
+        json!({"protocol": version, "dry_run": true, "operations": [create(number)]}).to_string()
+    };
+    for version in [Value::Null, json!("1.2")] {
+        let answer = client.post_text(beside(version, 12)).await;
+        assert_problem(&answer, 422, "content", &["`dry_run`", "no such key", "1.2"]);
+    }
+    assert_eq!(client.post_text(beside(json!("1.3"), 13)).await.status, 200);
     // A version that is none, and one that nobody here understands.
     let batch = |version: &str| json!({"protocol": version, "operations": [create(12)]}).to_string();
     assert_problem(&client.post_text(batch("1.x")).await, 400, "bad-request", &["`protocol`", "major.minor"]);

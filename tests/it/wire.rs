@@ -451,6 +451,12 @@ async fn m_02_a_peer_leaves_numbers_for_what_happens_after_it() {
     assert_eq!(moved["state"], "in_process", "{moved}");
 }
 
+fn assert_gap(result: &Value, expected: u64, said: &str) {
+    assert_eq!((&result["outcome"], &result["expected"]), (&json!("out_of_order"), &json!(expected)));
+    assert_eq!(result["problem"]["type"], "urn:casebridge:problem:out-of-order", "{result}");
+    assert!(result["problem"]["detail"].as_str().unwrap().contains(said), "{result}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_say_what_is_new_what_is_known_and_what_is_missing() {
     let partner = Partner::start().await;
@@ -463,16 +469,16 @@ async fn numbers_say_what_is_new_what_is_known_and_what_is_missing() {
     let mut late = create(2);
     late["seq"] = json!(2);
     let result = partner.unchanged(caller.operate(late)).await;
-    assert_eq!((&result["outcome"], &result["expected"]), (&json!("out_of_order"), &json!(1)));
+    assert_gap(&result, 1, "operation 2 came and 1 did not; send on from 1");
 
     // A Create twice is one incident and one answer, and so is everything else.
     let first = caller.operate(create(1)).await;
     let again = partner.unchanged(caller.operate(create(1))).await;
     assert_eq!(first, again);
     let result = partner.unchanged(caller.operate(update(1, 3, "x"))).await;
-    assert_eq!((&result["outcome"], &result["expected"]), (&json!("out_of_order"), &json!(2)));
+    assert_gap(&result, 2, "operation 3 came and 2 did not; send on from 2");
     let result = partner.unchanged(caller.operate(update(1, u64::MAX, "x"))).await;
-    assert_eq!((&result["outcome"], &result["expected"]), (&json!("out_of_order"), &json!(2)));
+    assert_gap(&result, 2, "and 2 did not");
     let result = partner.unchanged(caller.operate(update(1, 1, "not a Create"))).await;
     assert_refused(&result, 409, "sequence-conflict", &["operation 1"]);
     let second = caller.operate(update(1, 2, "reseated")).await;

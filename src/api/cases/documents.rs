@@ -14,7 +14,7 @@ use futures_util::stream;
 use super::call::{self, Id, Pair, done, find, id, pair};
 use super::{Caller, Coded};
 use crate::api::Door;
-use crate::api::body::Answer;
+use crate::api::body::{Answer, check_encoding};
 use crate::api::problem::Refusal;
 use crate::exchange::{Download, Engine, EngineError, Spool};
 use crate::protocol::cases::{CaseAnswer, CaseDocuments};
@@ -48,6 +48,7 @@ pub async fn documents(
     (status = 409, body = Problem, content_type = "application/problem+json"),
     (status = 412, body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 415, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn upload(
@@ -59,6 +60,7 @@ pub async fn upload(
 ) -> Result<Response, Refusal> {
     let (case, name) = pair(path)?;
     let call = call::call(&door, &caller, &case, &headers, "").await?;
+    check_encoding(&headers)?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let late = |_| Refusal::from(ProblemType::TimedOut.with("the body took too long"));
     let spool = tokio::time::timeout(UPLOAD_WITHIN, receive(&door.engine, body)).await.map_err(late)??;

@@ -2,6 +2,7 @@
 
 use super::home::Home;
 use super::teller::{Side, Teller};
+use crate::case::{Attachment, AttachmentState};
 use crate::cli::exit::Failure;
 use crate::cli::print::{self, Column, Table};
 use crate::protocol::operator::IncidentDetail;
@@ -49,8 +50,20 @@ const VALUES: &[(&str, Value)] = &[
     ("ended", |detail| detail.completion_code.clone()),
     ("solution", |detail| detail.solution.clone()),
     ("comments", |detail| Some(detail.comments.len().to_string())),
-    ("attachments", |detail| Some(detail.attachments.len().to_string())),
+    ("attachments", |detail| Some(attachments(&detail.attachments))),
 ];
+
+/// How many there are, and why some of them went nowhere.
+fn attachments(all: &[Attachment]) -> String {
+    let count = |is: fn(&AttachmentState) -> bool| all.iter().filter(|one| is(&one.state)).count();
+    let stored = count(|state| matches!(state, AttachmentState::Stored { .. }));
+    let not_here = [
+        (count(|state| matches!(state, AttachmentState::Awaited)), "awaited"),
+        (count(|state| matches!(state, AttachmentState::Failed { .. })), "not made by the device"),
+    ];
+    let told = not_here.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    format!("{stored}{}", told.collect::<String>())
+}
 
 /// What `--keep` leaves, and commands to look at it.
 pub fn paths(home: &Home) -> Result<(), Failure> {

@@ -102,7 +102,7 @@ fn what_is_pending_is_told() {
     assert!(of_exchange(&busy).waits_for.ends_with("and 2 operations to get through"));
     let closed = Leg::Downward(Downward::Closed { incident: IncidentId(7), case: None });
     let unfetched = of_exchange(&Known { pending: vec![(1, entry())], ..known(closed) });
-    assert_eq!((unfetched.waits_for.as_str(), unfetched.side), ("partner to fetch 1 operations", Side::Peer(peer())));
+    assert_eq!((unfetched.waits_for.as_str(), unfetched.side), ("partner to fetch 1 operation", Side::Peer(peer())));
 }
 
 #[test]
@@ -178,6 +178,12 @@ fn an_incident_without_an_exchange_has_its_answer() {
     let answer = of(&informational, Some(&line));
     assert_eq!(answer.side, Side::Nobody);
     assert!(answer.cause.unwrap().contains("kind information never becomes a case"));
+
+    let mut broken = with(Submission::Held);
+    broken.event.synopsis = String::new();
+    let answer = of(&broken, Some(&line));
+    assert!(answer.cause.unwrap().contains("synopsis"));
+    assert_eq!(answer.remedy.as_deref(), Some("correct its row in the incident store, then: casebridge submit 1"));
 
     let reference = Reference {
         peer: peer(),

@@ -54,6 +54,9 @@ pub trait MailTaker: Send + Sync {
 
     /// So many mails of the inbox stand where they are not read.
     fn overlooks(&self, mails: usize);
+
+    /// The inbox cannot be used for a reason, or can be again.
+    fn blocked(&self, reason: Option<&str>);
 }
 
 /// The engine, as the mail inbox sees it.
@@ -128,6 +131,10 @@ impl Postman {
 impl MailTaker for Postman {
     fn overlooks(&self, mails: usize) {
         self.engine.overlooks(&self.inbox.dir, mails);
+    }
+
+    fn blocked(&self, reason: Option<&str>) {
+        self.engine.inbox_blocked(&self.inbox.dir, reason);
     }
 
     async fn take(&self, letter: Letter, file: &str) -> Result<Taken, Untaken> {

@@ -122,6 +122,7 @@ impl MailInbox {
             Err(error) => {
                 self.looked = None;
                 if !std::mem::replace(&mut self.blocked, true) {
+                    self.taker.blocked(Some(&error.to_string()));
                     tracing::error!(
                         event = "mail_inbox_blocked",
                         dir = %self.settings.dir.display(),
@@ -132,7 +133,9 @@ impl MailInbox {
                 return MailSummary::default();
             }
         };
-        self.blocked = false;
+        if std::mem::take(&mut self.blocked) {
+            self.taker.blocked(None);
+        }
         self.looked = Some(now);
         self.overlooks(overlooked);
         self.table = found.table;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ struct Engine {
     batches: Mutex<Vec<usize>>,
     /// A host event ID that is never taken.
     refused: Mutex<Option<String>>,
+    /// What was told of the directory: that it cannot be used, or can be again.
+    blocked: Mutex<Vec<bool>>,
 }
 
 impl Engine {
@@ -113,6 +116,10 @@ impl Depositor for Engine {
         let content = self.contents.lock().unwrap()[content as usize - 1].clone();
         self.added.lock().unwrap().push((id, content));
         Ok(())
+    }
+
+    fn blocked(&self, _: &Path, reason: Option<&str>) {
+        self.blocked.lock().unwrap().push(reason.is_some());
     }
 }
 
@@ -463,9 +470,12 @@ async fn a_missing_inbox_is_reported_and_taken_up_again() {
     let dir = place.dir.path().to_owned();
     fs::remove_dir(&dir).unwrap();
     assert!(place.inbox.pass().await.blocked);
+    assert!(place.inbox.pass().await.blocked);
+    assert_eq!(*place.engine.blocked.lock().unwrap(), [true], "once");
     fs::create_dir(&dir).unwrap();
     place.drop_event("a.json", "e-1");
     assert_eq!(place.two_passes().await.deposited, 1);
+    assert_eq!(*place.engine.blocked.lock().unwrap(), [true, false]);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ struct Taker {
     heard: Mutex<Vec<SystemTime>>,
     overlooked: Mutex<Vec<usize>>,
     held: Mutex<Vec<String>>,
+    blocked: Mutex<Vec<bool>>,
 }
 
 #[async_trait::async_trait]
@@ -39,6 +40,10 @@ impl MailTaker for Taker {
 
     fn overlooks(&self, mails: usize) {
         self.overlooked.lock().unwrap().push(mails);
+    }
+
+    fn blocked(&self, reason: Option<&str>) {
+        self.blocked.lock().unwrap().push(reason.is_some());
     }
 }
 
@@ -170,10 +175,12 @@ async fn r_05_what_stands_in_the_directory_is_heard_once_it_was_taken() {
     fs::write(place.dir.path(), "no directory").unwrap();
     place.inbox.pass(&stop).await;
     assert_eq!(heard(&place), Some(second), "it cannot be read");
+    assert_eq!(*place.taker.blocked.lock().unwrap(), [true]);
     fs::remove_file(place.dir.path()).unwrap();
     fs::rename(place.dir.path().with_extension("away"), place.dir.path()).unwrap();
     place.inbox.pass(&stop).await;
     assert_eq!(heard(&place), Some(second), "nobody knows since when they are there");
+    assert_eq!(*place.taker.blocked.lock().unwrap(), [true, false]);
     place.inbox.pass(&stop).await;
     assert!(heard(&place).unwrap() > second);
 }
