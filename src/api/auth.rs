@@ -18,7 +18,7 @@ use super::{Door, Presented};
 use crate::case::Alias;
 use crate::clock::{Throttle, network};
 use crate::protocol::ProblemType;
-use crate::telemetry::Seldom;
+use crate::telemetry::{Seldom, discreet_name};
 
 /// The client of this request, as the settings name it.
 #[derive(Debug, Clone)]
@@ -94,7 +94,8 @@ pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, R
         _ => {}
     }
     if let Some(requests) = guard.told.note(address, now) {
-        let path = request.uri().path();
+        let path = discreet_name(kind_of(request.uri().path()));
+        let path = path.as_ref();
         warn!(event = "client_unauthorized", %address, path, requests, "credentials are missing or wrong");
     }
     if let Some(wait) = wait {
@@ -106,6 +107,11 @@ pub fn known(door: &Door, request: &Request, ask: &'static str) -> Result<Who, R
         guard.attempts.take(address, per_minute, now);
     }
     Err(ProblemType::Unauthorized.with(ask).into())
+}
+
+/// What was asked for, such as `/v1/cases`, without the names of files and cases behind it.
+fn kind_of(path: &str) -> &str {
+    path.match_indices('/').nth(2).map_or(path, |(end, _)| &path[..end])
 }
 
 fn presented(request: &Request) -> Option<&Presented> {

@@ -317,22 +317,35 @@ impl Site {
         assert!(moved.is_ok(), "{moved:?}");
         let peer = self.peer();
         let arrival = Arrival { peer: &peer, exchange: exchange(), seq, at: self.record.created_at };
-        let mut edit = apply(operation, &self.record.work, arrival);
-        assert!(edit.without_foreign(&self.record, &peer).is_empty(), "nobody edits the other's words");
+        let edit = {
+            let mut edit = apply(operation, &self.record.work, arrival);
+            assert!(edit.without_foreign(&self.record, &peer).is_empty(), "nobody edits the other's words");
+            edit
+        };
         let phase = self.record.work.phase.group();
         let (holder, towards) = (self.holder, self.towards);
-        let mut merged = Meeting {
-            record: &self.record.work,
-            shadow: &self.shadow,
-            touched: self.touched,
-            seen: Some(*seen),
-            decides,
+        let meet = |site: &Self| {
+            Meeting {
+                record: &site.record.work,
+                shadow: &site.shadow,
+                touched: site.touched,
+                seen: Some(*seen),
+                decides,
+            }
+            .merge(operation, edit.clone(), |field| {
+                match (decides, rules.is_ours(field, phase, holder, towards)) {
+                    (false, _) => Winner::Undecided,
+                    (true, true) => Winner::Ours,
+                    (true, false) => Winner::Theirs,
+                }
+            })
+        };
+        let said = self.outbox.len() as u64;
+        let mut merged = meet(self);
+        if decides && merged.conflicts.iter().any(|conflict| conflict.unsent) {
+            self.tell();
+            merged = meet(self);
         }
-        .merge(operation, edit, |field| match (decides, rules.is_ours(field, phase, holder, towards)) {
-            (false, _) => Winner::Undecided,
-            (true, true) => Winner::Ours,
-            (true, false) => Winner::Theirs,
-        });
         if decides && merged.restates {
             let work = &self.record.work;
             let after = Work {
@@ -344,10 +357,6 @@ impl Site {
             let missing = completed(&after, DEFAULT).unwrap_or_default();
             merged.edit.solution = missing.solution.or(merged.edit.solution);
             merged.edit.completion_code = missing.completion_code.or(merged.edit.completion_code);
-        }
-        let said = self.outbox.len() as u64;
-        if decides && merged.conflicts.iter().any(|conflict| conflict.unsent) {
-            self.tell();
         }
         // What met another change is told apart from its own repetition by the numbers of operations alone.
         let met = !merged.conflicts.is_empty() || merged.restates && operation.kind() != OperationKind::Reopen;

@@ -191,6 +191,11 @@ impl Meeting<'_> {
                 if !self.decides && self.crossed(field) {
                     clear(&mut merged.agreed, field);
                 }
+                // The peer may have got the words of our Cancel over it since.
+                if field == Field::Solution && self.cancel_crossed() {
+                    merged.agreed.solution = unknown();
+                    merged.restates = true;
+                }
                 continue;
             };
             let unsent = self.differs_from_shadow(field);
@@ -223,11 +228,10 @@ impl Meeting<'_> {
             }
             merged.conflicts.push(Conflict { field, winner, unsent, ours, theirs });
         }
-        // Where the peer's phase stays, it did not take what ours brought with it, or will not: what was not sent yet is told
-        // before it gives way.
-        let lost = merged.conflicts.iter().find(|one| one.field == Field::Phase && one.winner == Winner::Theirs);
-        let gives_way = lost.is_some() || merged.agreed.phase.is_some() && self.is_step_forward(&merged.agreed);
-        if gives_way && self.decides && (self.crossed(Field::Phase) || lost.is_some_and(|one| one.unsent)) {
+        // Where the phases crossed, the site below did not take what ours brought with it.
+        let gives_way = merged.conflicts.iter().any(|one| one.field == Field::Phase && one.winner == Winner::Theirs)
+            || merged.agreed.phase.is_some() && self.is_step_forward(&merged.agreed);
+        if self.decides && self.crossed(Field::Phase) && (gives_way || !canceled && moves(operation.kind())) {
             merged.agreed.solution = merged.agreed.solution.take().or_else(unknown);
             merged.agreed.completion_code.get_or_insert(None);
             merged.restates = true;
@@ -245,9 +249,7 @@ impl Meeting<'_> {
     /// How a case ended comes from whoever ended it: a completion code goes with the phase, so that no state is left that
     /// nobody chose. None where the phase is the same.
     fn ending(&self, field: Field, operation: &Operation, merged: &Merged) -> Option<Winner> {
-        use OperationKind::{Cancel, Close, Reopen, Resolve};
-        let moves = matches!(operation.kind(), Resolve | Close | Cancel | Reopen);
-        let theirs = merged.agreed.phase.filter(|_| field == Field::CompletionCode && moves)?;
+        let theirs = merged.agreed.phase.filter(|_| field == Field::CompletionCode && moves(operation.kind()))?;
         if theirs.group() == self.record.phase.group() {
             return None;
         }
@@ -272,8 +274,12 @@ impl Meeting<'_> {
     /// keeps it until it hears our decision.
     fn is_overwritten(&self, operation: &Operation, field: Field) -> bool {
         use OperationKind::{Accept, Assign, Update};
-        let canceled = self.decides && self.seen.is_some_and(|seen| self.touched.cancel > seen);
-        canceled && field == Field::Solution && matches!(operation.kind(), Update | Assign | Accept)
+        self.cancel_crossed() && field == Field::Solution && matches!(operation.kind(), Update | Assign | Accept)
+    }
+
+    /// Whether a Cancel of the deciding site's, ours, was on its way when the peer sent this.
+    fn cancel_crossed(&self) -> bool {
+        self.decides && self.seen.is_some_and(|seen| self.touched.cancel > seen)
     }
 
     /// Whether both sites know that the case was canceled, and the operation does not open it again.
@@ -422,6 +428,12 @@ fn filled(operation: &Operation, edit: &Edit) -> Vec<Field> {
 fn means(operation: &Operation, field: Field) -> bool {
     matches!(operation.kind(), OperationKind::Cancel | OperationKind::Reopen)
         && matches!(field, Field::Solution | Field::CompletionCode)
+}
+
+/// Whether an operation says in which phase its sender is now.
+fn moves(kind: OperationKind) -> bool {
+    use OperationKind::{Cancel, Close, Reopen, Resolve};
+    matches!(kind, Resolve | Close | Cancel | Reopen)
 }
 
 fn clear(edit: &mut Edit, field: Field) {

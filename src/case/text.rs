@@ -43,6 +43,18 @@ pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, ma
     format!("{count} {}", if count == N::from(1) { one } else { many })
 }
 
+/// Everything but the unreserved characters of RFC 3986 as `%XX`.
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 fn check(text: &str, limit: usize, refused: impl Fn(char) -> bool) -> Result<&str, TextFault> {
     if text.len() > limit {
         return Err(TextFault::TooLong { bytes: text.len(), limit });

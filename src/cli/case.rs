@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::Failure;
 use super::local::{Local, Method, RequestBuilder};
-use super::query::encoded;
 use super::{Output, examples, print, who};
+use crate::case::text::encoded;
 use crate::protocol::cases::CaseAnswer;
 
 /// The verbs of `case`.

@@ -12,7 +12,7 @@ use crate::config::{Problem, Problems, Settings};
 
 /// Checks the file, the secrets that it names, the directories, and what else a start would try.
 pub fn run(config: &Path, output: Output) -> Result<(), Failure> {
-    match Settings::load(config) {
+    match Settings::check(config) {
         Ok(settings) => match crate::daemon::check(&settings) {
             Ok(warnings) if output.json => print::out(&print::json(&as_json(&settings, &warnings))?),
             Ok(warnings) => print::out(&summary(config, &settings, &warnings)),

@@ -149,7 +149,7 @@ fn shown(page: &IncidentPage, width: Option<usize>) -> String {
 fn cells(row: &IncidentRow) -> [Option<String>; 13] {
     [
         Some(row.incident.to_string()),
-        Some(print::time(row.created_at)),
+        Some(print::time(row.occurred_at.unwrap_or(row.created_at))),
         row.device.clone(),
         row.serial.clone(),
         row.priority.clone(),
@@ -185,6 +185,7 @@ pub mod tests {
             serial: Some("JN11A2B3C".into()),
             group: Some("core routers".into()),
             client: None,
+            occurred_at: "2026-11-21T11:58:00Z".parse().ok(),
             created_at: "2026-11-21T12:00:00Z".parse().expect("an instant"),
             submission: "requested".into(),
             phase: "initial_support".into(),

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
+use crate::case::text::encoded;
 
 /// `path?name=value&...` from the fields of `query` that are there.
 pub fn address(path: &str, query: &impl Serialize) -> Result<String, Failure> {
@@ -21,18 +22,6 @@ pub fn address(path: &str, query: &impl Serialize) -> Result<String, Failure> {
         })
         .collect();
     Ok(if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) })
-}
-
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-pub fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ pub async fn run(config: &Path, arguments: Arguments) -> Result<(), Failure> {
         }
     }
     let text = Settings::text(config).map_err(problems)?;
-    let settings = Settings::load_text(config, &text).map_err(problems)?;
+    // Whoever has to correct the file hears of a missing inbox as well, which alone keeps nobody from a start.
+    let all = |found: Problems| problems(Settings::check(config).err().unwrap_or(found));
+    let settings = Settings::load_text(config, &text).map_err(all)?;
     daemon::run(config, text, settings).await.map_err(|error| failure(&error))
 }
 

@@ -104,6 +104,7 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.section(&format!("incident {}: {}", row.incident, row.synopsis));
     page.field("event", row.host_event_id.clone());
     page.field("kind", row.kind.clone());
+    page.field("occurred", row.occurred_at.map(|at| span(at, now)));
     page.field("stored", span(row.created_at, now));
     page.field("device", row.device.clone());
     page.field("serial", row.serial.clone());
@@ -112,6 +113,10 @@ fn record(page: &mut Page, detail: &IncidentDetail, now: Timestamp) {
     page.field("came through", Some(detail.trace_route.join(" > ")).filter(|route| !route.is_empty()));
     page.field("priority", row.priority.clone());
     page.field("severity", row.severity.clone());
+    page.field("problem class", detail.problem_class.clone());
+    page.field("service type", detail.service_type.clone());
+    page.field("event type", detail.event_type.clone());
+    page.field("event type group", detail.event_type_group.clone());
     page.field("submission", row.submission.clone());
     page.field("phase", row.phase.clone());
     page.field("standing", row.standing.clone());
@@ -319,6 +324,10 @@ mod tests {
         };
         IncidentDetail {
             row: row(),
+            problem_class: Some("Support".into()),
+            service_type: None,
+            event_type: Some("PSU_FAILURE".into()),
+            event_type_group: Some("hardware".into()),
             description: "Power supply 0\n\u{202e}fails".into(),
             solution: None,
             completion_code: None,

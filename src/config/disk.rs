@@ -28,6 +28,12 @@ impl Disk {
         self.wanted.push((spot, path, want));
     }
 
+    /// The files alone.
+    pub fn check_files(mut self, faults: &Faults) {
+        self.wanted.retain(|(.., want)| !matches!(want, Want::WritableDirectory));
+        self.check(faults);
+    }
+
     pub fn check(self, faults: &Faults) {
         for (spot, path, want) in self.wanted {
             let checked = match want {

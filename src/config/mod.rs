@@ -51,10 +51,15 @@ pub use source::Place;
 pub use units::show_duration;
 
 impl Settings {
-    /// Reads the file and the secrets that it names, and checks everything, on the disk as well: inboxes must be writable,
-    /// TLS files readable.
+    /// Reads the file and the secrets that it names, and checks them, on the disk as well: TLS files must be readable. An
+    /// inbox may be on a disk that is not mounted yet, or not any more; the daemon says so and waits for it.
     pub fn load(path: &Path) -> Result<Settings, Problems> {
         Self::load_text(path, &Self::text(path)?)
+    }
+
+    /// [`Settings::load`], and inboxes must be there and writable, too.
+    pub fn check(path: &Path) -> Result<Settings, Problems> {
+        read_whole(path, &Self::text(path)?, Disk::check)
     }
 
     /// The text of a file, to be read with [`Settings::load_text`], now and again.
@@ -64,13 +69,7 @@ impl Settings {
 
     /// [`Settings::load`], with this text in place of the file's. The secrets are read anew.
     pub fn load_text(path: &Path, text: &str) -> Result<Settings, Problems> {
-        let name = path.to_string_lossy();
-        let origin = Origin::of(path.parent().unwrap_or(Path::new("")));
-        let faults = Faults::default();
-        let mut disk = Disk::default();
-        let settings = read(text, &origin, &faults, &mut disk);
-        disk.check(&faults);
-        faults.settle(settings, &name, text)
+        read_whole(path, text, Disk::check_files)
     }
 
     /// Reads a text as a file of the name `name` in the directory `base_dir`. The disk is asked for nothing but the
@@ -78,6 +77,16 @@ impl Settings {
     pub fn parse(text: &str, name: &str, base_dir: &Path) -> Result<Settings, Problems> {
         parse(text, name, &Origin::of(base_dir))
     }
+}
+
+fn read_whole(path: &Path, text: &str, check: fn(Disk, &Faults)) -> Result<Settings, Problems> {
+    let name = path.to_string_lossy();
+    let origin = Origin::of(path.parent().unwrap_or(Path::new("")));
+    let faults = Faults::default();
+    let mut disk = Disk::default();
+    let settings = read(text, &origin, &faults, &mut disk);
+    check(disk, &faults);
+    faults.settle(settings, &name, text)
 }
 
 fn parse(text: &str, name: &str, origin: &Origin) -> Result<Settings, Problems> {

@@ -11,6 +11,7 @@ use crate::config::settings::Listen;
 use crate::config::{Problem, Problems, Settings};
 use crate::exchange::Engine;
 use crate::jobs::ExpiryCheck;
+use crate::telemetry::discreet_value;
 
 /// Reads the configuration and its secrets again.
 pub async fn reload(config: &Path, secrets: &mut Secrets, engine: &Engine, doors: &Doors) {
@@ -136,7 +137,7 @@ fn lines(problems: &Problems) -> String {
     let line = |problem: &Problem| {
         let place = problem.place.as_ref().map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default();
         let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
-        format!("{}{place}: {key}{}; {}", problems.file(), problem.message, problem.help)
+        format!("{}{place}: {key}{}; {}", problems.file(), discreet_value(&problem.message), problem.help)
     };
     problems.list().iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -18,8 +18,8 @@ use crate::case::hide::is_ours_hidden;
 use crate::case::{
     Action, Arrival, Case, CaseState, Conflict, Edit, Field, FieldName, HandOver, HistoryLine, Holder, Illegal,
     Incident, IncidentId, Leg, Meeting, Merged, Milestone, Operation, OperationKind, Phase, Shadow, Standing,
-    Submission, Towards, TransactionId, Winner, Work, apply, completed, dated, depends_on_record, last_move, legal,
-    told,
+    Submission, Touched, Towards, TransactionId, Winner, Work, apply, completed, dated, depends_on_record, last_move,
+    legal, told,
 };
 use crate::protocol::ProblemType;
 use crate::state::{ExchangeKey, ExchangeRecord, InboundEntry, Parked};
@@ -197,6 +197,8 @@ impl Engine {
                 );
             }
             let case = one.merged.edit.case.as_ref().map(|case| discreet_name(case.id.as_str()));
+            // A client knows it by our number.
+            let transaction = one.transaction.as_ref().map_or_else(|| one.incident.to_string(), ToString::to_string);
             info!(
                 event = "operation_applied",
                 peer = %one.key.peer,
@@ -204,6 +206,7 @@ impl Engine {
                 incident = one.incident.0,
                 operation = one.operation.kind().as_str(),
                 seq = one.seq,
+                transaction,
                 case = case.as_deref(),
                 "applied"
             );
@@ -258,7 +261,7 @@ impl Engine {
                 exchange = %key.exchange,
                 incident = incident.0,
                 seq = parked.seq,
-                reason = parked.reason,
+                reason = %discreet(&parked.reason),
                 "stopped until a person says otherwise; see `casebridge parked`"
             );
             writes.push(self.parked_line(&key, incident, &parked, "the peer's"));
@@ -326,12 +329,23 @@ impl Engine {
         let is_superseded =
             |record: &Incident| settle::is_superseded(&scene, one.record.leg.towards(), one.key.exchange, record);
         let is_superseded = record.is_some_and(is_superseded);
+        let mut is_untold = false;
         let merged = match record {
             Some(_) if is_superseded => Merged { agreed: edit.clone(), edit: edit.written(), ..Merged::default() },
             Some(record) => {
-                let (shadow, touched) = (&fields.level(one.record.shadow.clone(), work), one.record.touched);
-                let meeting = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides: decides(one) };
-                meeting.merge(&one.operation, edit, |field| self.winner(&one.record, field, record.work.phase))
+                let meet = |shadow: &Shadow, touched: Touched| {
+                    let shadow = &fields.level(shadow.clone(), work);
+                    let met = Meeting { record: &record.work, shadow, touched, seen: one.seen, decides: decides(one) };
+                    let winner = |field| self.winner(&one.record, field, record.work.phase);
+                    met.merge(&one.operation, edit.clone(), winner)
+                };
+                let merged = meet(&one.record.shadow, one.record.touched);
+                // A peer that does not tell what it has seen would take a word that lost for the last one.
+                let is_met = merged.conflicts.iter().any(|conflict| conflict.unsent);
+                is_untold = one.seen.is_some() && decides(one) && is_met;
+                let told = is_untold.then(|| settle::once_told(&one.record, &one.key, record, &scene)).flatten();
+                // What is told before it gives way crosses the operation as if it had gone a moment earlier.
+                told.map_or(merged, |(shadow, touched)| meet(&shadow, touched))
             }
             None => Merged { agreed: edit.clone(), edit, ..Merged::default() },
         };
@@ -396,8 +410,6 @@ impl Engine {
         for conflict in &merged.conflicts {
             history.push(line(Action::ConflictFound, Some(one.seq), told_conflict(conflict)));
         }
-        // A peer that does not tell what it has seen would take a word that lost for the last one.
-        let is_untold = one.seen.is_some() && decides(one) && merged.conflicts.iter().any(|conflict| conflict.unsent);
         let before = record.filter(|_| is_untold).cloned();
         let (mut merged, upstream_case, own_case) = match record {
             Some(record) if leg.towards() == Towards::Upstream => {

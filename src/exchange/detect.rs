@@ -1,5 +1,6 @@
 //! The store reports what changed; each incident is compared with its shadow, and what is new and wanted is submitted.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use tracing::{debug, info, warn};
@@ -103,13 +104,13 @@ impl Engine {
             let reason = discreet(reason);
             warn!(event = "incident_unreadable", incident = incident.0, %reason, "left alone; correct the record");
         }
-        self.remember_unreadable(&unreadable, sound.iter().map(|(_, one)| one.id));
+        let unreadable = self.remember_unreadable(&unreadable, sound.iter().map(|(_, one)| one.id));
         let incidents = self.prepare(sound.into_iter().map(|(_, one)| one).collect()).await?;
         self.tell_untold(&incidents).await?;
         let mut held = Vec::new();
         let mut decided = Vec::with_capacity(incidents.len());
         for incident in incidents {
-            let decision = self.decide(&incident);
+            let decision = self.decide(&scene, &incident);
             if incident.submission == Submission::Undecided && incident.client.is_none() {
                 debug!(
                     event = "incident_detected",
@@ -134,6 +135,9 @@ impl Engine {
                 for (incident, decision) in &decided {
                     settle_one(transaction, &scene, incident, decision, &mut settled)?;
                 }
+                if let Some(unreadable) = &unreadable {
+                    transaction.put_unreadable(unreadable)?;
+                }
                 transaction.put_store_cursor(&next.0)?;
                 Ok(settled)
             })
@@ -148,15 +152,22 @@ impl Engine {
         Ok(Looked::Settled(count))
     }
 
-    fn remember_unreadable(&self, unreadable: &[(IncidentId, String)], sound: impl Iterator<Item = IncidentId>) {
+    /// Takes note of those that do not read. Returns all of them where they are others than before.
+    fn remember_unreadable(
+        &self,
+        unreadable: &[(IncidentId, String)],
+        sound: impl Iterator<Item = IncidentId>,
+    ) -> Option<BTreeSet<i64>> {
         /// Told by `status`; more than a person reads one by one.
         const LIMIT: usize = 1000;
         let mut known = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_news = false;
         if !known.is_empty() {
-            sound.for_each(|id| _ = known.remove(&id));
+            sound.for_each(|id| is_news |= known.remove(&id));
         }
         let room = LIMIT.saturating_sub(known.len());
-        known.extend(unreadable.iter().map(|(id, _)| *id).take(room));
+        unreadable.iter().take(room).for_each(|(id, _)| is_news |= known.insert(*id));
+        is_news.then(|| known.iter().map(|id| id.0).collect())
     }
 
     /// Puts into the records what the rules say before they are compared: a solution and a code where a shared case ends
@@ -211,6 +222,7 @@ impl Engine {
         // One that is there was submitted; a Reject takes that back.
         let again = incident.references.iter().any(|one| one.towards == Towards::Upstream);
         let submitted = incident.submission == Submission::Requested;
+        let submitted = submitted || settle::is_submitted(&self.scene(), incident);
         if !external || submitted || self.check_submittable(incident).is_err() {
             return None;
         }
@@ -304,10 +316,12 @@ impl Engine {
         }
     }
 
-    fn decide(&self, incident: &Incident) -> Decision {
-        let settings = self.settings();
+    fn decide(&self, scene: &Scene, incident: &Incident) -> Decision {
+        let settings = &scene.settings;
         match incident.submission {
             Submission::Held | Submission::Draft => Decision::Leave,
+            // What breaks a rule of submitting by now was submitted when it broke none.
+            _ if settle::is_submitted(scene, incident) => Decision::Leave,
             // Set by `submit`, which has checked it, or by another program, which has not.
             Submission::Requested => {
                 let form = settle::form_to_send(incident, self.hides_clients()).or(&settings.submit.defaults);

@@ -14,6 +14,7 @@ use crate::case::text::{line, shown};
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::{ProblemType, SiteAnswer};
 use crate::state::PeerRecord;
+use crate::telemetry::discreet;
 
 /// How long a feed has to be followed before it may be read anew as if nothing had been.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
@@ -164,7 +165,10 @@ impl Engine {
         let key = (alias.clone(), is.map(str::to_owned));
         if is_news && self.0.down_told.note(key, Instant::now()).is_some() {
             *self.told_of_peer() = Told::Down;
-            warn!(event = "peer_down", peer = %alias, attempt, next_attempt, reason = %error, "the peer does not answer");
+            let reason = error.to_string();
+            // Its own words may be about a case.
+            let reason = if matches!(error, PeerError::Refused { .. }) { discreet(&reason) } else { reason.into() };
+            warn!(event = "peer_down", peer = %alias, attempt, next_attempt, %reason, "the peer does not answer");
         } else {
             tracing::debug!(event = "peer_still_down", peer = %alias, attempt, next_attempt, reason = %error, "still down");
         }

@@ -237,6 +237,10 @@ impl Engine {
         let by_policy = self.on_their_way_by_policy(std::slice::from_ref(&incident)).await?;
         Ok(IncidentDetail {
             row: row(&incident, !by_policy.is_empty()),
+            problem_class: incident.event.problem_class.clone(),
+            service_type: incident.event.service_type.clone(),
+            event_type: incident.event.event_type.clone(),
+            event_type_group: incident.event.event_type_group.clone(),
             description: incident.event.description.clone(),
             solution: incident.work.solution.clone(),
             completion_code: incident.work.completion_code.map(|code| code.as_str().to_owned()),
@@ -418,6 +422,7 @@ fn row(incident: &Incident, on_its_way_by_policy: bool) -> IncidentRow {
         serial: text(&incident.event.serial),
         group: text(&incident.group),
         client: incident.client.as_ref().map(ToString::to_string),
+        occurred_at: incident.event.occurred_at,
         created_at: incident.created_at,
         submission: submission.as_str().into(),
         phase: incident.work.phase.as_str().into(),

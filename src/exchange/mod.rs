@@ -166,7 +166,7 @@ struct Inner {
     /// The latest instant that was seen, in milliseconds since 1970.
     latest: AtomicI64,
     started_at: Timestamp,
-    /// Incidents that do not read, as the detector found them.
+    /// Incidents that do not read, as the detector found them; the state has the same.
     unreadable: Mutex<BTreeSet<IncidentId>>,
     /// How far the store was read. Held by the one pass that reads it.
     detecting: tokio::sync::Mutex<Cursor>,
@@ -255,7 +255,8 @@ impl Engine {
     /// Puts the parts together and reads where the last run stopped. The references of every client are adopted when
     /// the state is new.
     pub async fn start(parts: Parts) -> Result<Self, EngineError> {
-        let cursor = parts.state.transact::<_, StateError, _>(|t| t.store_cursor()).await?;
+        let (cursor, unreadable) =
+            parts.state.transact::<_, StateError, _>(|t| Ok((t.store_cursor()?, t.unreadable()?))).await?;
         let SiteKey { key, file } = parts.key;
         let own_key = keys::Own::of(key, &parts.store.keys(None).await?);
         let engine = Self(Arc::new(Inner {
@@ -275,7 +276,7 @@ impl Engine {
             store: parts.store,
             state: parts.state,
             clock: parts.clock,
-            unreadable: Mutex::default(),
+            unreadable: Mutex::new(unreadable.into_iter().map(IncidentId).collect()),
             detecting: tokio::sync::Mutex::new(Cursor(cursor.unwrap_or_default())),
             interrupted: tokio::sync::OnceCell::new(),
             between_record_and_shadow: tokio::sync::RwLock::new(()),

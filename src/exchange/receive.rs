@@ -9,8 +9,9 @@ use super::apply::{Arriving, Fate, digest, rounds};
 use super::fields::{Envelope, decode, take};
 use super::{Engine, EngineError};
 use crate::case::{Alias, Downward, ExchangeId, FieldName, Leg, Operation, OperationKind, Sequence, TransactionId};
+use crate::protocol::problem::unknown_version;
 use crate::protocol::unknown::no_such_key;
-use crate::protocol::{OperationBatch, OperationResult, Outcome, Problem, ProblemType, Unknown, Version};
+use crate::protocol::{OperationBatch, OperationResult, Outcome, Problem, ProblemType, Unknown};
 use crate::state::{ExchangeKey, ExchangeRecord, Lane};
 use crate::telemetry::{CrashPoint, crash_point};
 
@@ -31,8 +32,8 @@ impl Engine {
     /// Takes a client's operations. An answer is given only for what is durable here (design, invariant 1).
     pub async fn receive(&self, client: &Alias, batch: OperationBatch) -> Result<Vec<OperationResult>, EngineError> {
         let OperationBatch { protocol, operations: requests, unknown } = batch;
-        if protocol.is_some_and(|theirs| !theirs.is_spoken()) {
-            return Err(ProblemType::UnknownVersion.with(Version::OURS.to_string()).into());
+        if let Some(theirs) = protocol.filter(|theirs| !theirs.is_spoken()) {
+            return Err(ProblemType::UnknownVersion.with(unknown_version(&theirs.to_string())).into());
         }
         if let (Some(key), Unknown::Refused) = (unknown, Unknown::of(protocol)) {
             return Err(ProblemType::Content.with(no_such_key("", &key)).into());

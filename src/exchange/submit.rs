@@ -5,7 +5,7 @@ use tracing::info;
 
 use super::{Engine, EngineError, caller, settle};
 use crate::case::{
-    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Reference, Standing, Submission, Towards,
+    Action, Edit, Form, FormFault, HistoryLine, Incident, IncidentId, Phase, Standing, Submission, Towards,
 };
 use crate::protocol::ProblemType;
 use crate::state::ExchangeRecord;
@@ -103,23 +103,21 @@ impl Engine {
     /// Whether it is submitted anew, after a Reject; an error when it is submitted already. A Create that the upstream
     /// refused may be `corrected`.
     async fn refuse_twice(&self, incident: &Incident, corrected: bool) -> Result<bool, EngineError> {
-        // The present one: those of earlier generations stand in no order beside it.
-        let key = settle::upward_key(&self.scene(), incident);
-        let is_present = |one: &&Reference| key.as_ref().is_some_and(|key| key.exchange == one.exchange);
-        let present = incident.references.iter().find(is_present);
+        let scene = self.scene();
+        let (key, present) = (settle::upward_key(&scene, incident), settle::present(&scene, incident));
         let twice = |how: String| {
             let reason = format!("incident {} was already submitted{how}", incident.id);
             Err(ProblemType::AlreadySubmitted.with(reason).into())
         };
         let requested = incident.submission == Submission::Requested;
-        if let Some(reference) = present.filter(|_| requested) {
+        if let Some(reference) = present {
             return match reference.standing {
                 Standing::Rejected => Ok(true),
                 standing => twice(format!(" to {} and is {}", reference.peer, standing.as_str())),
             };
         }
         // The record learns of a policy's submission when the upstream has taken it.
-        let begun = match key.filter(|_| present.is_none()) {
+        let begun = match key {
             Some(key) => self.state().read(move |view| view.exchange(&key)).await?,
             None => None,
         };

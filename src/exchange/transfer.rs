@@ -17,6 +17,7 @@ use crate::protocol::attachment::{PIECE_LEAST, PIECE_LIMIT};
 use crate::protocol::{ContentRange, ProblemType};
 use crate::state::ExchangeKey;
 use crate::store::{Appended, Moving, StoreError};
+use crate::telemetry::discreet;
 
 /// The first piece after trouble: a connection that breaks soon gets it through. Each one that gets through doubles the
 /// next.
@@ -300,7 +301,8 @@ impl Engine {
             },
             Err(reason) => reason,
         };
-        warn!(event = "attachment_failed", peer = %alias, incident = file.incident.0, reason = given_up, "given up");
+        let reason = discreet(&given_up);
+        warn!(event = "attachment_failed", peer = %alias, incident = file.incident.0, %reason, "given up");
         let settled = match way {
             Way::Up => self.store().gone(file.id, Err(given_up), self.now()).await,
             Way::Down => self.store().given_up(file.id, given_up, self.now()).await,

@@ -86,7 +86,14 @@ impl Engine {
         let mut case = self.filled_template(incident.id, &client.peer)?;
         if let Some(given) = &request.case_id {
             case.id = given.parse::<CaseId>().map_err(|fault| form(format!("case ID {fault}")))?;
-            case.link = None;
+            case.link = match request.case_link {
+                Some(_) => None,
+                None => self.case_template().link_of(&case.id, incident.id, &client.peer).map_err(|fault| {
+                    form(format!(
+                        "with this case ID the link_template of the settings gives no link: {fault}; give --case-link"
+                    ))
+                })?,
+            };
         }
         if let Some(given) = &request.case_link {
             case.link = Some(given.parse::<CaseLink>().map_err(|fault| form(format!("case link {fault}")))?);

@@ -152,12 +152,27 @@ fn fault(path: &str, error: &serde_json::Error) -> IncidentFault {
     let position = format!(" at line {line} column {column}");
     let problem = calmed(whole.strip_suffix(&position).unwrap_or(&whole));
     if error.is_data() {
-        // The path of the document itself is written as a dot.
-        let path = if path == "." { "the incident".to_owned() } else { shown(path) };
+        let path = match own_part(path, &whole) {
+            // The path of the document itself is written as a dot.
+            "" | "." => "the incident".to_owned(),
+            path => shown(path),
+        };
         IncidentFault::Content { path, line, column, problem }
     } else {
         IncidentFault::Malformed { line, column, problem }
     }
+}
+
+/// The part of a place that is made of our own keys: what the document calls its entries may say anything, and is quoted
+/// where it is at fault.
+fn own_part<'p>(path: &'p str, problem: &str) -> &'p str {
+    let key = problem.strip_prefix("unknown field `").and_then(|rest| Some(&rest[..rest.find("`, expected ")?]));
+    let own = match key.filter(|key| !key.is_empty()) {
+        Some(key) => path.strip_suffix(key).unwrap_or_default().trim_end_matches('.'),
+        None => path,
+    };
+    const ENTRIES: &str = "event.manifest";
+    if own.starts_with(ENTRIES) { ENTRIES } else { own }
 }
 
 /// A sentence of the JSON reader with what it quotes from the document cut short. The quotation begins at the first
@@ -204,7 +219,7 @@ mod tests {
         let fault = sentence("{\"event\":{\"host_event_id\":\"e\",\n \"synopsis\":7}}");
         assert!(fault.starts_with("line 2, column 13: event.synopsis: invalid type"), "{fault}");
         let fault = sentence(r#"{"event":{"host_event_id":"e","synopsis":"s","colour":"red"}}"#);
-        assert!(fault.contains("event.colour: unknown field `colour`, expected one of"), "{fault}");
+        assert!(fault.contains("column 53: event: unknown field `colour`, expected one of"), "{fault}");
         let fault = sentence(r#"{"event":{"host_event_id":"e","synopsis":"s","priority":"1 - critical"}}"#);
         assert!(fault.contains("event.priority: ") && fault.contains("`1 - Critical`"), "{fault}");
         let fault = sentence(r#"{"event":{"host_event_id":"e","synopsis":"s"},"form":{"cc":["noc"]}}"#);
@@ -213,6 +228,21 @@ mod tests {
         assert!(fault.contains("malformed: trailing characters"), "{fault}");
         let fault = sentence(r#"{"event":{"host_event_id":"e","synopsis":"s"},"files":[{"name":"a"}]}"#);
         assert!(fault.starts_with("files[0] has neither"), "{fault}");
+    }
+
+    #[test]
+    fn what_the_log_tells_of_a_fault_holds_no_word_of_the_document() {
+        for json in [
+            r#"{"Customer ACME. call Bob, password hunter2":1}"#,
+            r#"{"event":{"hunter2`, expected ACME":1}}"#,
+            r#"{"event":{"host_event_id":"e","synopsis":"s","manifest":{"ACME/hunter2":7}}}"#,
+            r#"{"event":{"host_event_id":"e","synopsis":"s"},"files":[{"ACME":"hunter2"}]}"#,
+            r#"{"event":{"host_event_id":"e","synopsis":"s","priority":"ACME"}}"#,
+        ] {
+            let told = crate::telemetry::discreet(&sentence(json)).into_owned();
+            assert!(["ACME", "Bob", "hunter2"].iter().all(|word| !told.contains(word)), "{told}");
+            assert!(told.starts_with("line 1, column "), "{told}");
+        }
     }
 
     #[test]

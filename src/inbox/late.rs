@@ -10,6 +10,7 @@
 //! The file must be settled like a deposit, and no larger than one may be. Once it is stored it is moved to `done`.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,7 +20,7 @@ use tokio::sync::Mutex;
 
 use super::files::unsafe_to_fetch;
 use super::folder::Folder;
-use super::place::{Folders, put, safe_name, set_apart, told_name};
+use super::place::{Folders, Seen, put, safe_name, set_apart, told_name};
 use super::settled::{Print, Unread, open, read_piece, rests};
 use super::watch::{Mentioned, blocking};
 use super::{Awaited, DepositError, Depositor, Fault};
@@ -81,11 +82,18 @@ impl Progress {
 }
 
 /// A file that an awaited attachment was waiting for.
+#[derive(Clone)]
 struct Found {
     awaited: Awaited,
     folder: Folder,
     name: OsString,
     print: Print,
+}
+
+impl Found {
+    fn seen(&self) -> Seen<'_> {
+        Seen { folder: &self.folder, name: &self.name, print: &self.print }
+    }
 }
 
 impl Attachments {
@@ -237,12 +245,12 @@ impl Shared {
             Err(Unstored::Store(fault)) => Err(fault),
             Ok(content) => self.depositor.add_attachment(awaited.id, content).await,
         };
-        let (folders, from, standing) = (folders.clone(), found.folder.clone(), found.name.clone());
+        let (folders, standing) = (folders.clone(), found.clone());
         let name = safe_name(OsStr::new(&format!("{}.{}", awaited.host_event_id, awaited.name)));
         let (added, moved) = match stored {
             Ok(()) => {
                 tracing::info!(event = "attachment_added", incident, file, "an awaited attachment was added");
-                (true, blocking(move || put((&from, &standing), &folders.done, &name)).await)
+                (true, blocking(move || put(standing.seen(), &folders.done, &name)).await)
             }
             Err(DepositError::Transient(reason)) => return Err(reason),
             Err(DepositError::Refused(reason)) => {
@@ -261,14 +269,15 @@ impl Shared {
                     false,
                     blocking(move || {
                         let (reason, remedy) = (fault.to_string(), fault.remedy());
-                        let from = (&from, standing.as_os_str());
-                        set_apart(from, &folders.quarantine, OsStr::new(&name), &reason, remedy, now)
+                        set_apart(standing.seen(), &folders.quarantine, OsStr::new(&name), &reason, remedy, now)
                     })
                     .await,
                 )
             }
         };
-        if let Err(error) = moved.and_then(|moved| moved) {
+        if let Err(error) = moved.and_then(|moved| moved)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             unusable(error.to_string());
         }
         Ok(added)

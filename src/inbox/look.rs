@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::folder::Folder;
+use super::place::Seen;
 use super::settled::{Print, rests};
 
 /// The most files that one pass reads.
@@ -45,6 +46,13 @@ impl Table {
 pub(super) struct Candidate {
     pub name: OsString,
     pub print: Print,
+}
+
+impl Candidate {
+    /// To be moved out of the folder that it was found in.
+    pub fn seen_in<'a>(&'a self, folder: &'a Folder) -> Seen<'a> {
+        Seen { folder, name: &self.name, print: &self.print }
+    }
 }
 
 /// When, and how long a file must have been left alone.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
+use super::settled::Print;
 use crate::telemetry::{CrashPoint, crash_point, discreet_name};
 
 /// The longest safe name before its hash, in bytes.
@@ -71,16 +72,46 @@ impl Folders {
     }
 }
 
-/// Moves a file into `folder` under its safe name, with a number behind it if that is taken.
-pub(super) fn put((from, name): (&Folder, &OsStr), folder: &Folder, safe: &str) -> io::Result<()> {
-    from.shift(name, folder, &free(folder, safe, &[""]))?;
+/// A file as it was looked at. Its name may have become another one's since: whoever writes the newest file over the one
+/// before does so at any moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub folder: &'a Folder,
+    pub name: &'a OsStr,
+    pub print: &'a Print,
+}
+
+impl Seen<'_> {
+    /// Moves that file and no other: where another one has its name, or its content has changed, it is as if it were gone.
+    fn shift(&self, folder: &Folder, renamed: &str) -> io::Result<()> {
+        if Print::of(&self.folder.look(self.name)?) != *self.print {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.shift_and_look(folder, renamed)
+    }
+
+    /// The same for what comes between the look and the move: it goes back, beside whatever has its name by then.
+    fn shift_and_look(&self, folder: &Folder, renamed: &str) -> io::Result<()> {
+        self.folder.shift(self.name, folder, renamed)?;
+        if self.print.is_of(&folder.look(renamed)?) {
+            return Ok(());
+        }
+        folder.shift(OsStr::new(renamed), self.folder, &free(self.folder, &safe_name(self.name), &[""]))?;
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Moves a file into `folder` under its safe name, with a number behind it if that is taken. `NotFound` where it is not
+/// there any more.
+pub(super) fn put(seen: Seen<'_>, folder: &Folder, safe: &str) -> io::Result<()> {
+    seen.shift(folder, &free(folder, safe, &[""]))?;
     crash_point(CrashPoint::DepositMoved);
     Ok(())
 }
 
 /// Moves a file into quarantine. The reason is durable before the file goes, so that no file is ever there without one.
 pub(super) fn set_apart(
-    (from, name): (&Folder, &OsStr),
+    seen: Seen<'_>,
     folder: &Folder,
     original: &OsStr,
     reason: &str,
@@ -97,7 +128,7 @@ pub(super) fn set_apart(
     );
     let moved = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     crash_point(CrashPoint::ReasonWritten);
-    let moved = moved.and_then(|()| from.shift(name, folder, &safe));
+    let moved = moved.and_then(|()| seen.shift(folder, &safe));
     if let Err(error) = moved {
         // The file was not moved; a reason alone would only mislead. If it cannot be removed either, it does no harm.
         let _ = folder.remove(&beside);
@@ -159,15 +190,48 @@ mod tests {
         let count = NUMBER_LIMIT + 5;
         for number in 0..count {
             fs::write(dir.path().join("a.xml"), number.to_string()).unwrap();
-            put((&folders.inbox, OsStr::new("a.xml")), &folders.done, "a.xml").unwrap();
+            put(seen(&folders, "a.xml", &print(&folders, "a.xml")), &folders.done, "a.xml").unwrap();
         }
         assert_eq!(fs::read_dir(dir.path().join("done")).unwrap().count(), count as usize);
         assert_eq!(fs::read_to_string(dir.path().join("done/a.xml.2")).unwrap(), "2");
     }
 
-    fn quarantine(folders: &Folders, name: &str) -> io::Result<()> {
-        let (name, then) = (OsStr::new(name), SystemTime::UNIX_EPOCH);
-        set_apart((&folders.inbox, name), &folders.quarantine, name, "the file is empty", "Put it back.", then)
+    fn print(folders: &Folders, name: &str) -> Print {
+        Print::of(&folders.inbox.look(name).unwrap())
+    }
+
+    fn seen<'a>(folders: &'a Folders, name: &'a str, print: &'a Print) -> Seen<'a> {
+        Seen { folder: &folders.inbox, name: OsStr::new(name), print }
+    }
+
+    fn quarantine(folders: &Folders, name: &str, print: &Print) -> io::Result<()> {
+        let (seen, then) = (seen(folders, name, print), SystemTime::UNIX_EPOCH);
+        set_apart(seen, &folders.quarantine, seen.name, "the file is empty", "Put it back.", then)
+    }
+
+    #[test]
+    fn another_file_that_took_the_name_stays_and_so_does_one_that_was_written_to_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = Folders::open(dir.path()).unwrap();
+        let path = dir.path().join("latest.json");
+        let is_gone = |moved: io::Result<()>| assert_eq!(moved.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let is_empty = |folder: &str| assert_eq!(fs::read_dir(dir.path().join(folder)).unwrap().count(), 0, "{folder}");
+        fs::write(&path, "first").unwrap();
+        let first = print(&folders, "latest.json");
+        fs::write(dir.path().join("next"), "second").unwrap();
+        fs::rename(dir.path().join("next"), &path).unwrap();
+        is_gone(put(seen(&folders, "latest.json", &first), &folders.done, "latest.json"));
+        is_gone(quarantine(&folders, "latest.json", &first));
+        // It comes between the look and the move.
+        is_gone(seen(&folders, "latest.json", &first).shift_and_look(&folders.done, "latest.json"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        let second = print(&folders, "latest.json");
+        fs::write(&path, "third!").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        is_gone(put(seen(&folders, "latest.json", &second), &folders.done, "latest.json"));
+        ["done", "quarantine"].into_iter().for_each(is_empty);
+        put(seen(&folders, "latest.json", &print(&folders, "latest.json")), &folders.done, "latest.json").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("done/latest.json")).unwrap(), "third!");
     }
 
     #[test]
@@ -176,7 +240,7 @@ mod tests {
         let folders = Folders::open(dir.path()).unwrap();
         for name in ["a.reason", "a"] {
             fs::write(dir.path().join(name), name).unwrap();
-            quarantine(&folders, name).unwrap();
+            quarantine(&folders, name, &print(&folders, name)).unwrap();
         }
         let read = |name: &str| fs::read_to_string(dir.path().join("quarantine").join(name)).unwrap();
         assert_eq!(read("a.reason"), "a.reason");
@@ -192,7 +256,10 @@ mod tests {
     fn a_file_that_vanishes_leaves_no_reason_behind() {
         let dir = tempfile::tempdir().unwrap();
         let folders = Folders::open(dir.path()).unwrap();
-        assert!(quarantine(&folders, "gone").is_err());
+        fs::write(dir.path().join("gone"), "").unwrap();
+        let seen = print(&folders, "gone");
+        fs::remove_file(dir.path().join("gone")).unwrap();
+        assert!(quarantine(&folders, "gone", &seen).is_err());
         assert_eq!(fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 0);
     }
 
@@ -215,8 +282,8 @@ mod tests {
         for name in ["a", "b"] {
             fs::write(dir.path().join(name), name).unwrap();
         }
-        put((&folders.inbox, OsStr::new("a")), &folders.done, "a").unwrap();
-        quarantine(&folders, "b").unwrap();
+        put(seen(&folders, "a", &print(&folders, "a")), &folders.done, "a").unwrap();
+        quarantine(&folders, "b", &print(&folders, "b")).unwrap();
         assert_eq!(fs::read_dir(foreign.path()).unwrap().count(), 0);
         assert!(["done-away/a", "quarantine-away/b"].iter().all(|path| dir.path().join(path).exists()));
     }

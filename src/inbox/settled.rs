@@ -29,6 +29,12 @@ impl Print {
             place: (metadata.dev(), metadata.ino()),
         }
     }
+
+    /// Whether it still is the same file with the same content, whatever it is called by now.
+    pub fn is_of(&self, metadata: &Metadata) -> bool {
+        let now = Self::of(metadata);
+        (now.bytes, now.modified, now.place) == (self.bytes, self.modified, self.place)
+    }
 }
 
 /// Whether the file was left alone for `settle`. A file from the future, as a machine with a wrong clock leaves it, is

@@ -120,6 +120,10 @@ impl Inbox {
 
     async fn pass_at(&mut self, now: SystemTime) -> PassSummary {
         self.passes += 1;
+        for (remedy, files) in self.apart.overdue(Instant::now()) {
+            let more = "so many more were set apart since; the reasons stand beside them";
+            tracing::warn!(event = "deposit_quarantined", files, remedy, "{more}");
+        }
         let (folders, found) = match self.look(now).await {
             Ok(found) => found,
             Err(error) => return self.block(&error),
@@ -207,9 +211,9 @@ impl Inbox {
                     files.push(file);
                     deposits.push(deposit);
                 }
-                Err(Trouble::Refused(fault)) => self.quarantine(folders, &file.name, fault, now, summary).await,
+                Err(Trouble::Refused(fault)) => self.quarantine(folders, &file, fault, now, summary).await,
                 Err(Trouble::Unread(Unread::Denied)) => {
-                    self.quarantine(folders, &file.name, Fault::Unreadable, now, summary).await;
+                    self.quarantine(folders, &file, Fault::Unreadable, now, summary).await;
                 }
                 Err(Trouble::Unread(Unread::Vanished)) => {
                     tracing::debug!(
@@ -272,7 +276,7 @@ impl Inbox {
             Err(DepositError::Refused(_)) if files.len() > 1 => return Taken::OneByOne(files),
             Err(DepositError::Refused(reason)) => {
                 for file in files {
-                    self.quarantine(folders, &file.name, Fault::Refused(reason.clone()), now, summary).await;
+                    self.quarantine(folders, &file, Fault::Refused(reason.clone()), now, summary).await;
                 }
                 return Taken::Done;
             }
@@ -298,16 +302,15 @@ impl Inbox {
     /// Moves deposits to `done` that the engine has.
     async fn finish(&mut self, folders: &Folders, files: Vec<Candidate>, summary: &mut PassSummary) {
         let (dir, done) = (folders.inbox.clone(), folders.done.clone());
-        let names: Vec<OsString> = files.into_iter().map(|file| file.name).collect();
-        let moving = names.clone();
+        let moving = files.clone();
         let moved = blocking(move || {
-            let to_done = |name: &OsString| put((&dir, name), &done, &safe_name(name));
+            let to_done = |file: &Candidate| put(file.seen_in(&dir), &done, &safe_name(&file.name));
             moving.iter().map(to_done).collect::<Vec<_>>()
         });
         let moved = moved.await.unwrap_or_default();
-        for (name, moved) in names.iter().zip(moved) {
+        for (file, moved) in files.iter().zip(moved) {
             match moved {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => self.stick(name, &error, summary),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => self.stick(&file.name, &error, summary),
                 Ok(()) | Err(_) => {}
             }
         }
@@ -316,15 +319,16 @@ impl Inbox {
     async fn quarantine(
         &mut self,
         folders: &Folders,
-        name: &OsStr,
+        file: &Candidate,
         fault: Fault,
         now: SystemTime,
         summary: &mut PassSummary,
     ) {
-        let (dir, folder, original) = (folders.inbox.clone(), folders.quarantine.clone(), name.to_owned());
+        let (dir, folder, moving, name) = (folders.inbox.clone(), folders.quarantine.clone(), file.clone(), &file.name);
         let (reason, remedy) = (fault.to_string(), fault.remedy());
         let told = reason.clone();
-        let moved = blocking(move || set_apart((&dir, &original), &folder, &original, &reason, remedy, now)).await;
+        let apart = move || set_apart(moving.seen_in(&dir), &folder, &moving.name, &reason, remedy, now);
+        let moved = blocking(apart).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;

@@ -22,6 +22,10 @@ pub struct IncidentRow {
     pub group: Option<String>,
     /// The client that it was opened for.
     pub client: Option<String>,
+    /// When the event happened, where its deposit says so.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub occurred_at: Option<Timestamp>,
+    /// When it was stored here.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     pub submission: String,
@@ -86,6 +90,10 @@ pub struct IncidentQuery {
 pub struct IncidentDetail {
     #[serde(flatten)]
     pub row: IncidentRow,
+    pub problem_class: Option<String>,
+    pub service_type: Option<String>,
+    pub event_type: Option<String>,
+    pub event_type_group: Option<String>,
     pub description: String,
     pub solution: Option<String>,
     pub completion_code: Option<String>,

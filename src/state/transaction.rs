@@ -2,7 +2,7 @@
 //! that fails leaves none. Nothing is durable before the whole group is.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -241,6 +241,15 @@ impl<'a> Transaction<'a> {
         self.put("store cursor", meta_key(STORE_CURSOR), &cursor)
     }
 
+    /// The incidents that the store's reader found unreadable.
+    pub fn unreadable(&self) -> Result<BTreeSet<i64>, StateError> {
+        Ok(self.get(&meta_key(UNREADABLE))?.unwrap_or_default())
+    }
+
+    pub fn put_unreadable(&mut self, incidents: &BTreeSet<i64>) -> Result<(), StateError> {
+        self.put("unreadable incidents", meta_key(UNREADABLE), incidents)
+    }
+
     /// When a scheduled job last ran.
     pub fn last_run(&self, job: &str) -> Result<Option<Timestamp>, StateError> {
         self.get(&job_key(job))
@@ -285,6 +294,7 @@ const META: &str = "meta";
 pub(super) const COUNT: &str = "count";
 const COMMIT: &str = "commit";
 const STORE_CURSOR: &str = "store cursor";
+const UNREADABLE: &str = "unreadable";
 
 /// Whether an exchange stands among the parked.
 pub(super) fn needs_a_person(record: &ExchangeRecord) -> bool {

@@ -9,8 +9,21 @@ pub fn discreet(reason: &str) -> Cow<'_, str> {
         return Cow::Borrowed(reason);
     }
     let without_quotes = ['"', '\'', '`'].into_iter().fold(reason.to_owned(), |text, mark| without_quotes(&text, mark));
-    let words = without_quotes.split(' ').map(|word| if word.contains('@') { "(address)" } else { word });
-    Cow::Owned(words.collect::<Vec<_>>().join(" "))
+    Cow::Owned(without_addresses(&without_quotes))
+}
+
+fn without_addresses(text: &str) -> String {
+    let words = text.split(' ').map(|word| if word.contains('@') { "(address)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A rule that a value breaks, without the value. What stands in backticks is a name of the rule's own.
+pub fn discreet_value(rule: &str) -> Cow<'_, str> {
+    if !rule.contains(['@', '"', '\'']) {
+        return Cow::Borrowed(rule);
+    }
+    let without_quotes = ['"', '\''].into_iter().fold(rule.to_owned(), |text, mark| without_quotes(&text, mark));
+    Cow::Owned(without_addresses(&without_quotes))
 }
 
 /// A name that a foreign program gave, such as that of a file or of a case, without the mail addresses in it. What is no
@@ -77,6 +90,17 @@ mod tests {
             ("é ann@a.exämple€x@", "é (address)€(address)"),
         ] {
             assert_eq!(discreet_name(name), told);
+        }
+    }
+
+    #[test]
+    fn a_rule_is_told_without_the_value_that_breaks_it() {
+        for (rule, told) in [
+            ("\"ann.secret@north\" is not a mail address", "(...) is not a mail address"),
+            ("`user` must not hold a colon: ann@north", "`user` must not hold a colon: (address)"),
+            ("there is no `password_file`", "there is no `password_file`"),
+        ] {
+            assert_eq!(discreet_value(rule), told);
         }
     }
 

@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::fields::Quoted;
 use super::outlet::Outlet;
 
 /// How a log line looks.
@@ -42,7 +43,7 @@ pub fn install(format: Format, level: &str) -> Result<(), InstallError> {
     let installed = match format {
         Format::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour);
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour).fmt_fields(Quoted);
             registry.with(layer.with_writer(Mutex::new(Outlet::stderr()))).try_init()
         }
         Format::Json => {

@@ -6,12 +6,13 @@
 
 mod crash;
 mod discreet;
+mod fields;
 mod install;
 mod outlet;
 mod seldom;
 
 pub use crash::{CrashPoint, crash_point};
-pub use discreet::{discreet, discreet_name};
+pub use discreet::{discreet, discreet_name, discreet_value};
 pub use install::{Format, InstallError, install};
 pub use outlet::lines_lost;
 pub use seldom::Seldom;

@@ -52,6 +52,16 @@ impl<K: Eq + Hash> Seldom<K> {
     }
 }
 
+impl<K: Eq + Hash + Clone> Seldom<K> {
+    /// Those of whom more came than was told of, a minute after the last line: how many of each are to be told of now.
+    pub fn overdue(&self, now: Instant) -> Vec<(K, u64)> {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = |told: &Told| told.unsaid > 0 && now.saturating_duration_since(told.at) >= ONCE_EACH;
+        let overdue = book.each.iter_mut().filter(|(_, told)| due(told));
+        overdue.map(|(key, told)| (key.clone(), std::mem::replace(told, Told { at: now, unsaid: 0 }).unsaid)).collect()
+    }
+}
+
 impl Told {
     fn note(slot: &mut Option<Told>, now: Instant) -> Option<u64> {
         match slot {
@@ -71,6 +81,18 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_within_the_minute_is_told_when_it_is_over_though_nothing_comes_any_more() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!([seldom.note("north", at(0)), seldom.note("south", at(0))], [Some(1); 2]);
+        assert_eq!([seldom.note("north", at(4)), seldom.note("north", at(5))], [None; 2]);
+        assert_eq!(seldom.overdue(at(59)), []);
+        assert_eq!(seldom.overdue(at(60)), [("north", 2)]);
+        assert_eq!(seldom.overdue(at(300)), [], "once");
+        assert_eq!(seldom.note("north", at(119)), None, "that was a line");
+    }
 
     #[test]
     fn many_of_one_are_one_line_a_minute_and_the_others_have_their_own() {

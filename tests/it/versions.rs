@@ -95,7 +95,7 @@ async fn c_22_each_operation_with_a_key_that_nobody_knows_is_refused_by_its_plac
     // A version that is none, and one that nobody here understands.
     let batch = |version: &str| json!({"protocol": version, "operations": [create(12)]}).to_string();
     assert_problem(&client.post_text(batch("1.x")).await, 400, "bad-request", &["`protocol`", "major.minor"]);
-    assert_problem(&client.post_text(batch("2.0")).await, 404, "unknown-version", &["1.2"]);
+    assert_problem(&client.post_text(batch("2.0")).await, 404, "unknown-version", &["2.0 was asked for", "1.2"]);
     assert_eq!(partner.count("SELECT count(*) FROM incident WHERE host_event_id = 'edge1-12'").await, 0);
 }
 

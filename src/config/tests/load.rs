@@ -16,7 +16,7 @@ fn load_looks_at_the_disk_and_tells_all_faults_together() {
     );
     fs::create_dir(dir.path().join("in")).unwrap();
     fs::write(&file, &text).unwrap();
-    let problems = Settings::load(&file).expect_err("faults");
+    let problems = Settings::check(&file).expect_err("faults");
     let keys: Vec<_> = problems.list().iter().map(|problem| problem.key.as_str()).collect();
     let expected = [
         "site.stop_within",
@@ -27,6 +27,10 @@ fn load_looks_at_the_disk_and_tells_all_faults_together() {
         "listen.tls.key",
     ];
     assert_eq!(keys, expected, "{problems}");
+    // An inbox that is gone stands in nobody's way but its own.
+    let loaded = Settings::load(&file).expect_err("faults");
+    let keys: Vec<_> = loaded.list().iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["site.stop_within", "listen.tls.certificate", "listen.tls.key"], "{loaded}");
     assert!(problems.to_string().contains("mkdir -p "), "{problems}");
     assert!(problems.to_string().contains("is not writable"), "{problems}");
     assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 0, "the probe is gone");

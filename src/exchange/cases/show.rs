@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Found, list};
 use crate::case::deadline::{Deadline, DeadlineKind};
+use crate::case::text::encoded;
 use crate::case::{
     Action, Attachment, AttachmentState, CaseState, Comment, DueDate, HistoryLine, IncidentId, Instants, Milestone,
     case_name, case_type,
@@ -152,16 +153,4 @@ fn document(attachment: Attachment, guid: &str) -> CaseDocument {
         AttachmentState::Awaited => bare("awaited"),
         AttachmentState::Failed { reason } => CaseDocument { reason: Some(reason), ..bare("failed") },
     }
-}
-
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }

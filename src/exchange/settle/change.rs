@@ -7,7 +7,7 @@ use super::answer::forget;
 use super::{Scene, enqueue, is_superseded, stand, step, upward_exchange};
 use crate::case::{
     Alias, Downward, Form, Holder, Incident, Leg, Operation, OperationKind, Phase, Reference, Shadow, Submission,
-    Towards, Upward, derive_create, derive_operations,
+    Touched, Towards, Upward, derive_create, derive_operations,
 };
 use crate::exchange::PENDING_LIMIT;
 use crate::exchange::fields::{Encoded, encode};
@@ -190,12 +190,7 @@ pub(super) fn difference(
     if record.paused {
         return Ok(None);
     }
-    let is_behind =
-        |one: &Reference| (one.exchange, &one.peer) == (key.exchange, &key.peer) && one.applied > record.applied;
-    // An operation of the peer's is in the record, and was not counted before we died: it comes again. Until then it would
-    // look like a change of ours.
-    let is_behind = incident.references.iter().any(is_behind);
-    if is_behind || record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
+    if is_behind(record, key, incident) || record.pending.len() >= PENDING_LIMIT || record.progress.is_stopped() {
         record.changed_meanwhile = true;
         return Ok(None);
     }
@@ -237,6 +232,38 @@ pub(super) fn difference(
     }
     enqueue(transaction, key, record, operations, &before, scene)?;
     Ok(None)
+}
+
+/// Whether an operation of the peer's is in the record, and was not counted before we died: it comes again. Until then it
+/// would look like a change of ours.
+fn is_behind(record: &ExchangeRecord, key: &ExchangeKey, incident: &Incident) -> bool {
+    let is_behind =
+        |one: &Reference| (one.exchange, &one.peer) == (key.exchange, &key.peer) && one.applied > record.applied;
+    incident.references.iter().any(is_behind)
+}
+
+/// What a client has once [`difference`] has told it our changes, and the numbers by which it knows them. None where
+/// something keeps them here.
+pub fn once_told(
+    record: &ExchangeRecord,
+    key: &ExchangeKey,
+    incident: &Incident,
+    scene: &Scene,
+) -> Option<(Shadow, Touched)> {
+    let is_over = matches!(record.leg, Leg::Downward(Downward::Rejected { .. }));
+    if is_over || !incident.active || record.progress.is_stopped() || is_behind(record, key, incident) {
+        return None;
+    }
+    let counterpart = scene.counterpart(&key.peer, Towards::Client, record.holder);
+    let operations = derive_operations(&record.shadow, incident, counterpart);
+    let mut touched = record.touched;
+    for (operation, seq) in operations.iter().zip(record.sent + 1..) {
+        let hidden = scene.hidden(&key.peer, operation.clone());
+        encode(counterpart.fields, &hidden).ok().filter(|encoded| encoded.unmapped.is_none())?;
+        touched.note(&hidden, seq);
+    }
+    let has = counterpart.has(incident);
+    Some((record.shadow.after(&operations, incident, has, counterpart.fields), touched))
 }
 
 /// A client's feed cannot leave out one exchange's operation and go on behind it: one with a value that has no word is

@@ -19,14 +19,15 @@ use tracing::debug;
 use super::fields::{Encoded, encode};
 use crate::case::hide::hide_in_operation;
 use crate::case::{
-    Alias, Counterpart, ExchangeId, Holder, Incident, Leg, Operation, PhaseGroup, Shadow, SiteId, Towards, Upward, told,
+    Alias, Counterpart, ExchangeId, Holder, Incident, Leg, Operation, PhaseGroup, Reference, Shadow, SiteId, Standing,
+    Towards, Upward, told,
 };
 use crate::config::Settings;
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, StateError, Transaction};
 
 pub use adoption::{Standpoint, adopted, told_again};
 pub use answer::{Sent, acknowledged, answered_received, forgotten, left, unlinked};
-pub use change::{Changed, changed, changed_again, form_to_send, is_untaken, resumed, submitted};
+pub use change::{Changed, changed, changed_again, form_to_send, is_untaken, once_told, resumed, submitted};
 pub use client::{acknowledged_through, opened, received, restated};
 pub use incoming::{Hold, Taken, applied, applied_late, held_again, is_free, parked_incoming, passed_over};
 pub use wait::{checked, due_now, parked, postponed, rearmed, waiting_since};
@@ -142,6 +143,19 @@ fn stand(record: &ExchangeRecord) -> (Holder, PhaseGroup) {
 pub fn upward_key(scene: &Scene, incident: &Incident) -> Option<ExchangeKey> {
     let upstream = scene.upstream.as_ref()?;
     Some(ExchangeKey::new(upstream, upward_exchange(scene, incident)))
+}
+
+/// The reference of an incident's present exchange with the upstream; those of earlier generations stand in no order
+/// beside it.
+pub fn present<'a>(scene: &Scene, incident: &'a Incident) -> Option<&'a Reference> {
+    let key = upward_key(scene, incident)?;
+    incident.references.iter().find(|one| one.peer == key.peer && one.exchange == key.exchange)
+}
+
+/// Whether the upstream has the incident, or had it to its end: whatever becomes of the record, it is not submitted a second
+/// time. What was given back may be.
+pub fn is_submitted(scene: &Scene, incident: &Incident) -> bool {
+    present(scene, incident).is_some_and(|one| one.standing != Standing::Rejected)
 }
 
 /// Whether the incident was submitted anew after this exchange (C-18, C-50): its record is about another case now. What

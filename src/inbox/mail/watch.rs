@@ -117,6 +117,10 @@ impl MailInbox {
     pub async fn pass(&mut self, stop: &CancellationToken) -> MailSummary {
         self.passes += 1;
         let now = SystemTime::now();
+        for (remedy, mails) in self.apart.overdue(Instant::now()) {
+            let more = "so many more were set apart since; the reasons stand beside them";
+            tracing::warn!(event = "mail_quarantined", mails, remedy, "{more}");
+        }
         let Found { folders, look: found, overlooked } = match self.look(now).await {
             Ok(found) => found,
             Err(error) => {
@@ -226,11 +230,11 @@ impl MailInbox {
                 {
                     return self.delay(&reason);
                 }
-                self.hold(folders, &file.name, &fault, now, summary).await;
+                self.hold(folders, file, &fault, now, summary).await;
                 return true;
             }
             Err(Unread::Denied) => {
-                self.hold(folders, &file.name, &MailFault::Unreadable, now, summary).await;
+                self.hold(folders, file, &MailFault::Unreadable, now, summary).await;
                 return true;
             }
             Err(Unread::Vanished) => return true,
@@ -257,10 +261,10 @@ impl MailInbox {
                 summary.taken += 1;
                 self.told(&file.name, taken);
                 let (from, root, done) = (folders.new.clone(), folders.root.clone(), folders.done.clone());
-                let original = file.name.clone();
+                let moving = file.clone();
                 let moved = blocking(move || {
                     let folder = if apart { root.made("with_files")? } else { done };
-                    put((&from, &original), &folder, &name)
+                    put(moving.seen_in(&from), &folder, &name)
                 })
                 .await;
                 if let Err(error) = moved.and_then(|moved| moved)
@@ -271,7 +275,7 @@ impl MailInbox {
                 true
             }
             Err(Untaken::Held(fault)) => {
-                self.hold(folders, &file.name, &fault, now, summary).await;
+                self.hold(folders, file, &fault, now, summary).await;
                 true
             }
             Err(Untaken::Later(reason)) => self.delay(&reason),
@@ -289,15 +293,16 @@ impl MailInbox {
     async fn hold(
         &mut self,
         folders: &Folders,
-        name: &OsStr,
+        file: &Candidate,
         fault: &MailFault,
         now: SystemTime,
         summary: &mut MailSummary,
     ) {
-        let (from, folder, original) = (folders.new.clone(), folders.quarantine.clone(), name.to_owned());
+        let (from, folder, moving, name) = (folders.new.clone(), folders.quarantine.clone(), file.clone(), &file.name);
         let (reason, remedy) = (fault.to_string(), fault.remedy());
         let told = reason.clone();
-        let moved = blocking(move || set_apart((&from, &original), &folder, &original, &reason, remedy, now)).await;
+        let apart = move || set_apart(moving.seen_in(&from), &folder, &moving.name, &reason, remedy, now);
+        let moved = blocking(apart).await;
         match moved.and_then(|moved| moved) {
             Ok(()) => {
                 summary.quarantined += 1;

@@ -30,6 +30,8 @@ struct Engine {
     batches: Mutex<Vec<usize>>,
     /// A host event ID that is never taken.
     refused: Mutex<Option<String>>,
+    /// A file, and what somebody writes over it while a deposit is stored.
+    overwritten: Mutex<Option<(std::path::PathBuf, String)>>,
     /// What was told of the directory: that it cannot be used, or can be again.
     blocked: Mutex<Vec<bool>>,
 }
@@ -62,6 +64,12 @@ impl Depositor for Engine {
     async fn deposit(&self, deposits: Vec<Deposit>) -> Result<Vec<Deposited>, DepositError> {
         self.batches.lock().unwrap().push(deposits.len());
         self.failure()?;
+        if let Some((path, content)) = self.overwritten.lock().unwrap().take() {
+            let beside = path.with_extension("part");
+            fs::write(&beside, content).unwrap();
+            File::options().write(true).open(&beside).unwrap().set_modified(SystemTime::now() - SETTLE * 2).unwrap();
+            fs::rename(beside, path).unwrap();
+        }
         let refused = self.refused.lock().unwrap().clone();
         if deposits.iter().any(|deposit| Some(&deposit.event.host_event_id) == refused.as_ref()) {
             return Err(DepositError::Refused("the device is not known here".into()));
@@ -476,6 +484,20 @@ async fn a_missing_inbox_is_reported_and_taken_up_again() {
     place.drop_event("a.json", "e-1");
     assert_eq!(place.two_passes().await.deposited, 1);
     assert_eq!(*place.engine.blocked.lock().unwrap(), [true, false]);
+}
+
+#[tokio::test]
+async fn a_02_a_file_that_is_written_over_while_its_deposit_is_stored_is_read_as_well() {
+    let mut place = Place::new();
+    place.drop_event("latest.json", "e-1");
+    let path = place.dir.path().join("latest.json");
+    let next = fs::read_to_string(&path).unwrap().replace("e-1", "e-2");
+    *place.engine.overwritten.lock().unwrap() = Some((path, next));
+    place.two_passes().await;
+    assert_eq!(place.engine.events(), ["e-1"]);
+    place.two_passes().await;
+    assert_eq!(place.engine.events(), ["e-1", "e-2"], "it came under the same name, and is another one");
+    assert_eq!(fs::read_dir(place.dir.path().join("done")).unwrap().count(), 1);
 }
 
 #[tokio::test]
