@@ -80,6 +80,40 @@ async fn a_text_that_no_peer_would_take_is_left_alone_until_it_is_corrected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_15_what_is_submitted_is_not_submitted_again_whatever_becomes_of_its_record() {
+    let pair = shared(2).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    // A rule that it was not held to, another program's word, an assignment, and a row that breaks a rule for a while.
+    north.edit_config("[[submit.policy]]", "[submit]\nrequire_site_id = true\n[[submit.policy]]");
+    north.signal("HUP");
+    eventually("the rule", || async { north.log().contains("event=\"reloaded\"").then_some(()) }).await;
+    north.execute("UPDATE incident SET submission = 'held' WHERE id = 2").await;
+    let broken = "UPDATE incident SET assignment = 'partner', synopsis = 'Fan' || char(10) || 'failed' WHERE id = 2";
+    north.execute(broken).await;
+    let speaks = async |text: &str| {
+        for id in [1, 2] {
+            north.act(&format!("/v1/incidents/{id}/comments"), by(json!({"text": text}))).await;
+        }
+        for id in [1, 2] {
+            let has_it = |shown: &Value| shown["comments"].to_string().contains(text);
+            partner.when(id, text, has_it).await;
+        }
+    };
+    speaks("Any news?").await;
+    north.execute("UPDATE incident SET synopsis = 'Fan failed' WHERE id = 2").await;
+    speaks("And now?").await;
+    for id in [1, 2] {
+        let form = json!({"form": {"site_id": "B1"}});
+        let answer = north.post(&format!("/v1/incidents/{id}/submit"), by(form)).await;
+        let said = (answer.status, answer.body["type"].as_str());
+        assert_eq!(said, (409, Some("urn:casebridge:problem:already-submitted")), "{}", answer.body);
+    }
+    let held = north.count("SELECT count(*) FROM incident WHERE id = 1 AND submission = 'held'").await;
+    assert_eq!(held, 0, "nobody is asked to submit what is submitted");
+    assert_eq!(partner.count("SELECT count(*) FROM incident").await, 2, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_public_does_not_become_internal() {
     let pair = shared(1).await;
     let told = pair.end_user.act("/v1/incidents/1/comments", by(json!({"text": "la carte est morte"}))).await;

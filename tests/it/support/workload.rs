@@ -98,7 +98,7 @@ impl Pair {
             let solved = "SELECT count(*) FROM incident WHERE solution = 'reseated' AND phase = 'review'";
             let solutions = self.end_user.count(solved).await;
             let resolved = self.partner.count(solved).await;
-            (comments >= TOUCHED && solutions == resolved).then_some(())
+            (comments >= TOUCHED && solutions == TOUCHED && resolved == TOUCHED).then_some(())
         })
         .await;
         assert_eq!(self.partner.count("SELECT count(*) FROM comment").await, TOUCHED, "no comment is doubled");
