@@ -137,6 +137,16 @@ impl Changes {
         *self == Changes::default()
     }
 
+    /// Which code contradicts an operation of this kind: with some a case is over at once, and only a Cancel or a Reject says so
+    /// (C-08, C-09). What is opened again may keep one, which says nothing while the work goes on.
+    fn check_code(&self, kind: OperationKind) -> Result<(), ContentFault> {
+        use OperationKind::{Accept, Assign, Cancel, Close, Create, Reject, Reopen, Resolve, Update};
+        match (kind, self.completion_code.flatten().filter(|code| code.ends_at_once())) {
+            (Assign | Accept | Update | Resolve | Close, Some(code)) => Err(ContentFault::EndsAtOnce { kind, code }),
+            (Create | Reject | Cancel | Reopen, Some(_)) | (_, None) => Ok(()),
+        }
+    }
+
     fn check_milestones(&self) -> Result<(), ContentFault> {
         if self.milestones.len() > Operation::MILESTONE_LIMIT {
             let given = self.milestones.len();
@@ -206,6 +216,8 @@ pub enum ContentFault {
     Deadline(#[from] DeadlineFault),
     #[error("an incident of kind {kind} cannot become a case")]
     NotSubmittable { kind: &'static str },
+    #[error("completion_code {} contradicts {kind}: a case that ends so is over at once, by a cancel or a reject", code.as_str())]
+    EndsAtOnce { kind: OperationKind, code: CompletionCode },
 }
 
 impl Operation {
@@ -286,6 +298,7 @@ impl Operation {
                 if let Some(Some(expected)) = changes.expected_resolution {
                     instant(expected).map_err(at("expected_resolution"))?;
                 }
+                changes.check_code(operation.kind())?;
                 changes.check_attachments()?;
                 changes.check_milestones()?;
                 changes.check_deadlines()?;
@@ -328,6 +341,17 @@ mod tests {
             Changes { comments: vec![comment(1, None), comment(2, None), comment(1, None)], ..Changes::default() };
         let fault = Operation::Update(twice).check().unwrap_err().to_string();
         assert_eq!(fault, format!("comment {} stands in one operation twice", comment(1, None).id));
+
+        let ends = |code| Changes { completion_code: Some(Some(code)), ..Changes::default() };
+        let fault = Operation::Resolve(ends(CompletionCode::RequestRejected)).check().unwrap_err().to_string();
+        assert!(fault.starts_with("completion_code request_rejected contradicts resolve: "), "{fault}");
+        for kind in [Operation::Assign, Operation::Accept, Operation::Update, Operation::Resolve, Operation::Close] {
+            assert!(kind(ends(CompletionCode::WithdrawnByUser)).check().is_err());
+            assert_eq!(kind(ends(CompletionCode::AbandonedByUser)).check(), Ok(()));
+        }
+        for kind in [Operation::Reject, Operation::Cancel, Operation::Reopen] {
+            assert_eq!(kind(ends(CompletionCode::WithdrawnByUser)).check(), Ok(()));
+        }
 
         let note = announced(1, peer()).note;
         let other = AttachmentNote { name: "f.bin".into(), bytes: 3, ..note.clone() };

@@ -79,6 +79,16 @@ async fn a_code_that_withdraws_or_refuses_a_case_ends_it_at_both_sites() {
         }
     }
 
+    // What the daemon closed by itself is a step of the case like any other.
+    for (site, incident, ends) in [
+        (north, 3, "SELECT count(*) FROM milestone WHERE incident = 3 AND state = 'canceled'"),
+        (partner, 4, "SELECT count(*) FROM milestone WHERE incident = 4 AND state = 'canceled'"),
+    ] {
+        let lines = site.told(incident, "state_changed").await;
+        assert_eq!(lines, ["closed, since its completion code is withdrawn_by_user"]);
+        assert_eq!(site.count(ends).await, 1, "{}", site.alias);
+    }
+
     // One that is refused is over where it was refused, and with its client again (C-18).
     partner.act("/v1/incidents/5/resolve", by("bert", json!({"completion_code": "request_rejected"}))).await;
     assert_eq!(over_at(partner, 5).await["exchanges"][0]["step"], "rejected");
