@@ -112,7 +112,8 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
         Operation::Reject(changes) => {
             // How it ended there is no word on how it ends here: it is solved at this site, or submitted anew.
-            let carried = Edit { solution: None, completion_code: None, ..carried(changes, arrival) };
+            let mut carried = Edit { solution: None, completion_code: None, ..carried(changes, arrival) };
+            carried.milestones.retain(|one| one.state().is_none_or(|state| state.group() == PhaseGroup::Resolution));
             Edit { assignment: Some(None), ..carried }.with_comment(arrival, REJECTED.into())
         }
         Operation::Cancel(changes) => Edit {
@@ -396,6 +397,19 @@ mod tests {
         let opened = Operation::Accept(Changes { case: Some(case.clone()), ..nothing() });
         let edit = arrives(&opened, &open());
         assert_eq!((edit.assignment, edit.case), (None, Some(case)));
+    }
+
+    #[test]
+    fn c_18_the_end_of_a_case_that_is_given_back_is_no_end_here() {
+        use crate::case::Fact;
+        let at = incident().created_at;
+        let facts =
+            [Fact::State(CaseState::OnHold), Fact::State(CaseState::Resolved), Fact::State(CaseState::Canceled)];
+        let told = facts.into_iter().chain([Fact::Named("Technician on site".into())]).zip(1..);
+        let milestones = told.map(|(fact, number)| Milestone::new(Uuid::from_u128(number), at, fact)).collect();
+        let edit = arrives(&Operation::Reject(Changes { milestones, ..nothing() }), &open());
+        let kept: Vec<_> = edit.milestones.iter().map(|one| one.id.as_u128()).collect();
+        assert_eq!(kept, [1, 4]);
     }
 
     #[test]

@@ -373,6 +373,10 @@ async fn c_49_what_the_upstream_gives_back_is_solved_here_and_the_client_is_not_
         (exchange(&told, "partner")["step"].as_str(), told["case_status"].as_str()),
         (Some("open"), Some("Open"))
     );
+    for site in [&row.partner, &row.north] {
+        let ended = "SELECT count(*) FROM milestone WHERE state IN ('resolved', 'completed', 'canceled')";
+        assert_eq!(site.count(ended).await, 0, "{}: no clock stands still", site.alias);
+    }
 
     row.partner.act("/v1/incidents/1/resolve", by(json!({"solution": "Reseated the card"}))).await;
     row.partner.act("/v1/incidents/1/close", by(json!({}))).await;
