@@ -125,11 +125,15 @@ async fn c_13_after_a_cancel_nothing_is_told_but_the_reopening_and_what_was_writ
     // A later change of another incident passes by: what comes before it was looked at.
     north.insert(2, 1).await;
     north.step(2, "partner", "open").await;
+    north.attach(2, "other.log", b"in time").await;
+    partner.has_file(2, "other.log", b"in time").await;
+    assert!(pair.wire.asked_for(b"in time") > 0);
+    assert_eq!(pair.wire.asked_for(b"too late"), 0, "nor is a file asked for of which nobody was told");
     partner.act("/v1/incidents/2/update", by("bert", json!({"comment": "On its way"}))).await;
     north.when(2, "the comment", |shown| !comments(shown).is_empty()).await;
     at_rest(&pair).await;
     let [ours, theirs] = said(&pair).await;
-    assert_eq!([ours, theirs], [before[0] + 2, before[1] + 1], "the Accept and a comment of the other incident");
+    assert_eq!([ours, theirs], [before[0] + 2, before[1] + 2], "what the other incident says alone");
     assert_eq!(comments(&north.get("/v1/incidents/1").await.body).len(), 2, "and of the first nothing");
 
     // Reopened it is told, from both sides.
@@ -138,6 +142,7 @@ async fn c_13_after_a_cancel_nothing_is_told_but_the_reopening_and_what_was_writ
     north.when(1, "what was said above", |shown| comments(shown).contains(&"bert: From above".to_owned())).await;
     partner.when(1, "what was said below", |shown| comments(shown).contains(&"anna: From below".to_owned())).await;
     north.when(1, "the status", |shown| shown["case_status"] == "Reopened").await;
+    partner.has_file(1, "late.log", b"too late").await;
     agree(&pair).await;
 }
 
