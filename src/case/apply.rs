@@ -127,14 +127,14 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 /// Whether the meaning of an operation depends on how the record stands: by the rules C-15, C-16 and C-51, or because
-/// it sets a field that both sides may change, tells a state, or counts far.
+/// it sets a field that both sides may change, or tells a milestone that may be known.
 pub fn depends_on_record(operation: &Operation) -> bool {
     use OperationKind::{Assign, Cancel, Close, Reopen, Resolve};
     let sets = |changes: &Changes| {
         changes.solution.is_some()
             || changes.completion_code.is_some()
             || changes.expected_resolution.is_some()
-            || changes.milestones.iter().any(|one| one.state().is_some() || one.n > Milestone::AHEAD)
+            || !changes.milestones.is_empty()
     };
     matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel)
         || takes_back(operation)
@@ -245,6 +245,15 @@ impl Edit {
         let foreign: Vec<Uuid> = self.comments.iter().filter(|one| is_foreign(one)).map(|one| one.id).collect();
         self.comments.retain(|one| !foreign.contains(&one.id));
         foreign
+    }
+
+    /// Leaves out milestones that are known, which stay as they are, and says which of them tell something else now.
+    pub fn without_known(&mut self, record: &Incident) -> Vec<Uuid> {
+        let known = |one: &Milestone| record.milestones.iter().find(|known| known.id == one.id);
+        let is_other = |one: &&Milestone| known(one).is_some_and(|known| known.fact != one.fact);
+        let others = self.milestones.iter().filter(is_other).map(|one| one.id).collect();
+        self.milestones.retain(|one| known(one).is_none());
+        others
     }
 
     /// What people wrote, and nothing of how the case stands.

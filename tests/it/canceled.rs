@@ -227,6 +227,20 @@ async fn c_20_what_the_phase_does_not_allow_is_refused_with_its_reason_and_chang
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_case_is_not_told_as_news() {
+    let (site, caller) = alone().await;
+    let named = |name: &str| json!({"milestones": [{"id": exchange(80), "n": 5, "at": "2026-11-21T12:00:00Z", "fact": {"named": name}}]});
+    for (seq, name) in [(2, "first"), (3, "first"), (4, "second")] {
+        let result = caller.operate(knowing(1, seq, "update", named(name))).await;
+        assert_eq!(result["outcome"], "applied", "{result}");
+    }
+    let other = format!("update; left alone, for something else is known by its ID: milestone {}", uid(80));
+    let told = ["update: milestone \"first\"".to_owned(), "update".into(), other];
+    assert_eq!(site.told(1, "operation_applied").await, told);
+    assert_eq!(site.count("SELECT count(*) FROM milestone WHERE fact ->> '$.named' IS NOT NULL").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_itself_is_refused_by_name_and_the_words_of_others_stay() {
     let (site, caller) = alone().await;
     let comment = |id, text: &str, more: Value| {
@@ -241,7 +255,20 @@ async fn what_contradicts_itself_is_refused_by_name_and_the_words_of_others_stay
     let lengths = json!({"attachments": [file("f.bin", 200_000), file("f.bin", 3)]});
     let result = caller.operate(knowing(1, 2, "update", lengths)).await;
     assert_refused(&result, 422, "content", &["f.bin", "3 bytes long"]);
-    assert_eq!(comments(&site.get("/v1/incidents/1").await.body).len(), 0);
+    let two = json!({"attachments": [file("f.bin", 3), {"name": "f.bin", "bytes": 3, "sha256": "cd".repeat(32)}]});
+    let result = caller.operate(knowing(1, 2, "update", two)).await;
+    assert_refused(&result, 422, "content", &["f.bin", "two contents"]);
+    // With these codes a case is over at once, and other operations than a Cancel or a Reject say that it is not.
+    for kind in ["update", "resolve", "close", "assign", "accept"] {
+        for code in ["withdrawn_by_user", "request_rejected"] {
+            let ends = json!({"solution": "s", "completion_code": code});
+            let result = caller.operate(knowing(1, 2, kind, ends)).await;
+            assert_refused(&result, 422, "content", &["completion_code", code, kind]);
+        }
+    }
+    let shown = site.get("/v1/incidents/1").await.body;
+    assert_eq!((&shown["phase"], &shown["completion_code"]), (&json!("initial_support"), &Value::Null));
+    assert_eq!(comments(&shown).len(), 0);
 
     // An edit of what somebody else wrote: an honest site may have lost whose it is, so that it is noted and left alone.
     site.execute(format!(
