@@ -189,6 +189,11 @@ impl Engine {
         if operation.changes().is_some_and(|changes| changes.case.is_some()) {
             return refused(ProblemType::Content.with("`case` is told by the site that the case was submitted to"));
         }
+        if operation.kind() == OperationKind::Reject {
+            return refused(ProblemType::Illegal.with(
+                "reject is for the site that a case was submitted to; who submitted it takes it back with a cancel",
+            ));
+        }
         let closed = matches!(record.leg, Leg::Downward(Downward::Closed { .. }));
         if closed && operation.kind() == OperationKind::Reopen && !self.settings().case.reopen_closed {
             return refused(ProblemType::Illegal.with("this site does not open a closed case again; submit it anew"));

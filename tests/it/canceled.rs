@@ -227,6 +227,32 @@ async fn c_20_what_the_phase_does_not_allow_is_refused_with_its_reason_and_chang
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c_09_who_submitted_a_case_does_not_give_it_back() {
+    let (site, caller) = alone().await;
+    for seen in [0, 1, 99] {
+        let result = caller.operate(knowing(seen, 2, "reject", json!({}))).await;
+        assert_refused(&result, 409, "illegal", &["reject", "submitted to", "cancel"]);
+    }
+    let shown = site.get("/v1/incidents/1").await.body;
+    assert_eq!(shown["exchanges"][0]["step"], "open", "{shown}");
+    site.act("/v1/incidents/1/resolve", by("bert", json!({"solution": "Reseated"}))).await;
+
+    // An honest site whose program knows no better takes its case back.
+    let pair = shared(1).await;
+    pair.end_user
+        .execute("UPDATE incident SET phase = 'close', completion_code = 'request_rejected' WHERE id = 1")
+        .await;
+    assert_eq!(over_at(&pair.partner, 1).await["completion_code"], "abandoned_by_user");
+    pair.end_user.step(1, "partner", "closed").await;
+    pair.end_user.act("/v1/incidents/1/comments", by("anna", json!({"text": "Later"}))).await;
+    agree(&pair).await;
+    pair.partner.act("/v1/incidents/1/reopen", by("bert", json!({}))).await;
+    pair.end_user.when(1, "the reopening", |shown| shown["phase"] == "initial_support").await;
+    pair.partner.when(1, "what was said", |shown| comments(shown).contains(&"anna: Later".to_owned())).await;
+    agree(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_known_of_a_case_is_not_told_as_news() {
     let (site, caller) = alone().await;
     let named = |name: &str| json!({"milestones": [{"id": exchange(80), "n": 5, "at": "2026-11-21T12:00:00Z", "fact": {"named": name}}]});
