@@ -323,7 +323,7 @@ impl Site {
             "whoever submitted a case does not give it back"
         );
         if decides && *seen == self.outbox.len() as u64 {
-            assert_eq!(legal(operation.kind(), &self.shadow, self.holder), Ok(()), "an honest site is never at fault");
+            assert_eq!(legal(operation, &self.shadow, self.holder), Ok(()), "an honest site is never at fault");
         }
         let moved = self.leg.clone().operated(operation);
         assert!(moved.is_ok(), "{moved:?}");

@@ -65,7 +65,7 @@ impl Arriving {
             (leg, _) => leg.clone(),
         };
         if self.knows_all() {
-            legal(self.operation.kind(), &self.record.shadow, self.record.holder)?;
+            legal(&self.operation, &self.record.shadow, self.record.holder)?;
         }
         leg.operated(&self.operation)
     }
