@@ -169,7 +169,7 @@ impl Agreed {
         let in_resolution = group == PhaseGroup::Resolution;
         // Where the solution does not pass, the one that a Cancel leaves is not to be seen.
         let unseen = may_be_canceled(work) && (between.canceled || !fields.is_shared(FieldName::Solution));
-        let withdrawn = unseen || Ending::of(work) == Some(Ending::Cancel);
+        let withdrawn = unseen || Ending::told(work, towards) == Some(Ending::Cancel);
         // A Resolve or Close without a solution leaves the fixed one at the receiver alone (C-15).
         let is_given = |text: &&String| !withdrawn && !text.trim().is_empty() && *text != RESOLVED_ELSEWHERE;
         // A code alone does not travel while the work goes on, an expectation not when it is over (C-05, C-07).

@@ -112,7 +112,8 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
         Operation::Close(changes) => ended(changes, work, arrival, Phase::Close),
         Operation::Reject(changes) => {
             // How it ended there is no word on how it ends here: it is solved at this site, or submitted anew.
-            let carried = Edit { solution: None, completion_code: None, ..carried(changes, arrival) };
+            let mut carried = Edit { solution: None, completion_code: None, ..carried(changes, arrival) };
+            carried.milestones.retain(|one| one.state().is_none_or(|state| state.group() == PhaseGroup::Resolution));
             Edit { assignment: Some(None), ..carried }.with_comment(arrival, REJECTED.into())
         }
         Operation::Cancel(changes) => Edit {
@@ -126,14 +127,14 @@ pub fn apply(operation: &Operation, work: &Work, arrival: Arrival<'_>) -> Edit {
 }
 
 /// Whether the meaning of an operation depends on how the record stands: by the rules C-15, C-16 and C-51, or because
-/// it sets a field that both sides may change, tells a state, or counts far.
+/// it sets a field that both sides may change, or tells a milestone that may be known.
 pub fn depends_on_record(operation: &Operation) -> bool {
     use OperationKind::{Assign, Cancel, Close, Reopen, Resolve};
     let sets = |changes: &Changes| {
         changes.solution.is_some()
             || changes.completion_code.is_some()
             || changes.expected_resolution.is_some()
-            || changes.milestones.iter().any(|one| one.state().is_some() || one.n > Milestone::AHEAD)
+            || !changes.milestones.is_empty()
     };
     matches!(operation.kind(), Assign | Resolve | Close | Reopen | Cancel)
         || takes_back(operation)
@@ -244,6 +245,15 @@ impl Edit {
         let foreign: Vec<Uuid> = self.comments.iter().filter(|one| is_foreign(one)).map(|one| one.id).collect();
         self.comments.retain(|one| !foreign.contains(&one.id));
         foreign
+    }
+
+    /// Leaves out milestones that are known, which stay as they are, and says which of them tell something else now.
+    pub fn without_known(&mut self, record: &Incident) -> Vec<Uuid> {
+        let known = |one: &Milestone| record.milestones.iter().find(|known| known.id == one.id);
+        let is_other = |one: &&Milestone| known(one).is_some_and(|known| known.fact != one.fact);
+        let others = self.milestones.iter().filter(is_other).map(|one| one.id).collect();
+        self.milestones.retain(|one| known(one).is_none());
+        others
     }
 
     /// What people wrote, and nothing of how the case stands.
@@ -396,6 +406,19 @@ mod tests {
         let opened = Operation::Accept(Changes { case: Some(case.clone()), ..nothing() });
         let edit = arrives(&opened, &open());
         assert_eq!((edit.assignment, edit.case), (None, Some(case)));
+    }
+
+    #[test]
+    fn c_18_the_end_of_a_case_that_is_given_back_is_no_end_here() {
+        use crate::case::Fact;
+        let at = incident().created_at;
+        let facts =
+            [Fact::State(CaseState::OnHold), Fact::State(CaseState::Resolved), Fact::State(CaseState::Canceled)];
+        let told = facts.into_iter().chain([Fact::Named("Technician on site".into())]).zip(1..);
+        let milestones = told.map(|(fact, number)| Milestone::new(Uuid::from_u128(number), at, fact)).collect();
+        let edit = arrives(&Operation::Reject(Changes { milestones, ..nothing() }), &open());
+        let kept: Vec<_> = edit.milestones.iter().map(|one| one.id.as_u128()).collect();
+        assert_eq!(kept, [1, 4]);
     }
 
     #[test]

@@ -55,9 +55,13 @@ enum Deed {
     DeleteComment,
     Resolve(Option<CompletionCode>),
     Close,
-    Reopen { clears: bool },
+    Reopen {
+        clears: bool,
+    },
     Cancel,
     Reject,
+    /// The code of a Reject, at the site below.
+    Refuse,
     HandOver,
     TakeBack,
     AcceptCase,
@@ -192,6 +196,10 @@ impl Site {
                 work.phase = Phase::Close;
                 work.completion_code = Some(CompletionCode::RequestRejected);
             }
+            Deed::Refuse if self.towards == Towards::Upstream && !self.shadow.is_canceled() => {
+                work.phase = Phase::Close;
+                work.completion_code = Some(CompletionCode::RequestRejected);
+            }
             Deed::HandOver => self.record.assignment = Some(peer),
             Deed::TakeBack => self.record.assignment = Some(ours),
             Deed::AcceptCase if self.towards == Towards::Client && self.record.case.is_none() => {
@@ -310,8 +318,12 @@ impl Site {
     fn take(&mut self, seq: u64, sent: &Sent, rules: &Ownership) {
         let Sent { seen, operation } = sent;
         let decides = self.towards == Towards::Client;
+        assert!(
+            !decides || operation.kind() != OperationKind::Reject,
+            "whoever submitted a case does not give it back"
+        );
         if decides && *seen == self.outbox.len() as u64 {
-            assert_eq!(legal(operation.kind(), &self.shadow, self.holder), Ok(()), "an honest site is never at fault");
+            assert_eq!(legal(operation, &self.shadow, self.holder), Ok(()), "an honest site is never at fault");
         }
         let moved = self.leg.clone().operated(operation);
         assert!(moved.is_ok(), "{moved:?}");
@@ -569,6 +581,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => Just(Deed::Close),
         3 => any::<bool>().prop_map(|clears| Deed::Reopen { clears }),
         2 => Just(Deed::Cancel),
+        1 => Just(Deed::Refuse),
         1 => Just(Deed::HandOver),
         1 => Just(Deed::TakeBack),
         3 => Just(Deed::AcceptCase),

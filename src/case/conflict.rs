@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::apply::Edit;
+use super::derive::Towards;
 use super::ending::Ending;
 use super::incident::Work;
 use super::operation::{Changes, Operation, OperationKind};
@@ -262,7 +263,8 @@ impl Meeting<'_> {
     /// Whether it was canceled here, and not opened again since, whatever else was changed in the record.
     fn is_canceled(&self) -> bool {
         let told = self.shadow.is_canceled() && self.record.phase.group() != PhaseGroup::Resolution;
-        told || Ending::of(self.record) == Some(Ending::Cancel)
+        let towards = if self.decides { Towards::Client } else { Towards::Upstream };
+        told || Ending::told(self.record, towards) == Some(Ending::Cancel)
     }
 
     /// Ours stays; at the site below, until the site above says so.

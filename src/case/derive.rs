@@ -97,7 +97,7 @@ impl Counterpart<'_> {
 /// | Validation | solution, completion code, comment, attachment | Resolve (C-07) |
 /// | Validation, Done | completion code becomes withdrawn by user | Cancel (C-08), instead of all others |
 /// | Validation, Done | another peer canceled (C-19) | Cancel (C-52), instead of all others |
-/// | Validation, Done | completion code becomes request rejected | Reject (C-09), instead of all others |
+/// | Validation, Done | completion code becomes request rejected | Reject (C-09), towards the upstream Cancel; instead of all others |
 /// | back to Resolution | | Reopen (C-10), with solution and completion code as they are left |
 /// | Done to Validation | reopened and resolved again in one step | Reopen, Resolve |
 /// | to Done | | Close |
@@ -107,7 +107,7 @@ impl Counterpart<'_> {
 pub fn derive_operations(before: &Shadow, after: &Incident, counterpart: Counterpart<'_>) -> Vec<Operation> {
     let mut changes = difference(before, after, counterpart);
     let group = after.work.phase.group();
-    let ending = Ending::of(&after.work);
+    let ending = Ending::told(&after.work, counterpart.towards);
     if before.is_canceled() {
         return match group {
             PhaseGroup::Resolution => reopened(changes, after, counterpart),
@@ -518,8 +518,15 @@ mod tests {
             row("C-13 until it is reopened", up, end, |r| r.work = Default::default(), &["reopen"]);
             row("C-13 reopened and resolved again", up, end, in_review_again, &["reopen", "resolve"]);
         }
-        row("C-09 review", up, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
-        row("C-09 done", up, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
+        row("C-09 review", down, in_review, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
+        row("C-09 done", down, closed, |r| r.work.completion_code = Some(RequestRejected), &["reject"]);
+        row(
+            "who submitted it takes it back",
+            up,
+            closed,
+            |r| r.work.completion_code = Some(RequestRejected),
+            &["cancel"],
+        );
         row("C-10", up, in_review, |r| r.work = Default::default(), &["reopen"]);
         row("C-10 from done", up, closed, |r| r.work = Default::default(), &["reopen"]);
         row("reopened and resolved again", up, closed, in_review, &["reopen", "resolve"]);

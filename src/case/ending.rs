@@ -2,6 +2,7 @@
 //! (C-13), and after a Reject nothing at all (C-18).
 
 use super::apply::{CANCELED_ELSEWHERE, is_canceled_elsewhere};
+use super::derive::Towards;
 use super::incident::Work;
 use super::phase::{CompletionCode, Phase, PhaseGroup};
 use super::shadow::{Mark, Shadow};
@@ -22,6 +23,15 @@ impl Ending {
             CompletionCode::AbandonedByUser | CompletionCode::Fulfilled => None,
         }
     }
+
+    /// The same, as it is told that way: only whoever a case was submitted to gives it back (C-09), and whoever submitted it
+    /// takes it back (C-08).
+    pub fn told(work: &Work, towards: Towards) -> Option<Self> {
+        match (Self::of(work)?, towards) {
+            (Self::Reject, Towards::Client) => Some(Self::Reject),
+            (Self::Reject, Towards::Upstream) | (Self::Cancel, _) => Some(Self::Cancel),
+        }
+    }
 }
 
 impl CompletionCode {
@@ -37,9 +47,10 @@ impl Shadow {
         let elsewhere = || self.solution == Some(Mark::of(CANCELED_ELSEWHERE));
         self.phase == Phase::Close
             && match self.completion_code {
-                Some(CompletionCode::WithdrawnByUser) => true,
+                // A refusal that is told as a Reject leaves no exchange in which to ask; told as a Cancel it is one.
+                Some(CompletionCode::WithdrawnByUser | CompletionCode::RequestRejected) => true,
                 Some(CompletionCode::AbandonedByUser) => elsewhere(),
-                Some(CompletionCode::RequestRejected | CompletionCode::Fulfilled) | None => false,
+                Some(CompletionCode::Fulfilled) | None => false,
             }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::derive::Towards;
 use super::id::{CaseId, IncidentId, TransactionId};
 use super::incident::Standing;
-use super::operation::{Operation, OperationKind};
+use super::operation::{Changes, Operation, OperationKind};
 use super::ownership::Holder;
 use super::phase::{Phase, PhaseGroup};
 use super::shadow::Shadow;
@@ -79,14 +79,25 @@ pub struct Illegal {
 /// Whether an operation may follow in the phase that both sites know the case to be in (C-20), with the site that sent it or
 /// the one that got it having it in hand. Asked where the sender knew everything that was said: what merely crossed
 /// another change is no fault. After a Cancel nobody is at fault either: how it ended stands (C-13).
-pub fn legal(kind: OperationKind, agreed: &Shadow, holder: Holder) -> Result<(), Illegal> {
+pub fn legal(operation: &Operation, agreed: &Shadow, holder: Holder) -> Result<(), Illegal> {
+    use OperationKind::{Accept, Assign, Reopen, Resolve, Update};
+    use PhaseGroup::{Done, Resolution, Validation};
+    let kind = operation.kind();
     let illegal = |step| Err(Illegal { step, event: kind.as_str() });
+    let over = if agreed.phase.group() == Done { "closed" } else { "resolved" };
     match (kind, agreed.phase.group()) {
-        (OperationKind::Resolve, PhaseGroup::Done) if !agreed.is_canceled() => illegal("closed"),
-        (OperationKind::Reopen, PhaseGroup::Resolution) => illegal("open"),
-        (OperationKind::Assign, _) if holder == Holder::Us => illegal("in this site's hands already"),
+        (Reopen, Resolution) => illegal("open"),
+        (Assign, _) if holder == Holder::Us => illegal("in this site's hands already"),
+        (_, Validation | Done) if agreed.is_canceled() => Ok(()),
+        (Resolve, Done) | (Accept | Assign, Validation | Done) => illegal(over),
+        // How it ended is said anew by a Resolve or a Close (C-07, C-12).
+        (Update, Validation | Done) if operation.changes().is_some_and(says_how_it_stands) => illegal(over),
         _ => Ok(()),
     }
+}
+
+fn says_how_it_stands(changes: &Changes) -> bool {
+    changes.solution.is_some() || changes.completion_code.is_some() || changes.expected_resolution.is_some()
 }
 
 impl Upward {
@@ -301,7 +312,6 @@ impl Leg {
 mod tests {
     use super::*;
     use crate::case::incident::Case;
-    use crate::case::operation::Changes;
     use crate::case::phase::CompletionCode;
 
     fn transaction() -> TransactionId {
@@ -352,29 +362,39 @@ mod tests {
 
     #[test]
     fn c_20_what_the_phase_does_not_allow_is_illegal() {
-        use OperationKind::{Assign, Cancel, Close, Reopen, Resolve, Update};
+        use Operation::{Accept, Assign, Cancel, Close, Reopen, Resolve, Update};
         let open = Shadow::default();
+        let resolved = Shadow { phase: Phase::Review, ..Shadow::default() };
         let closed = Shadow { phase: Phase::Close, ..Shadow::default() };
         let canceled = Shadow { completion_code: Some(CompletionCode::WithdrawnByUser), ..closed.clone() };
-        for (kind, agreed, holder, expected) in [
-            (Resolve, &open, Holder::Us, None),
-            (Resolve, &closed, Holder::Us, Some("resolve cannot follow while the exchange is closed")),
-            (Resolve, &canceled, Holder::Us, None),
-            (Reopen, &open, Holder::Us, Some("reopen cannot follow while the exchange is open")),
-            (Reopen, &canceled, Holder::Us, None),
-            (Assign, &open, Holder::Peer, None),
+        let nothing = Changes::default;
+        let solved = || Changes { solution: Some(Some("Reseated".into())), ..nothing() };
+        for (operation, agreed, holder, expected) in [
+            (Resolve(nothing()), &open, Holder::Us, None),
+            (Resolve(nothing()), &closed, Holder::Us, Some("resolve cannot follow while the exchange is closed")),
+            (Resolve(nothing()), &canceled, Holder::Us, None),
+            (Reopen(nothing()), &open, Holder::Us, Some("reopen cannot follow while the exchange is open")),
+            (Reopen(nothing()), &canceled, Holder::Us, None),
+            (Assign(nothing()), &open, Holder::Peer, None),
             (
-                Assign,
+                Assign(nothing()),
                 &open,
                 Holder::Us,
                 Some("assign cannot follow while the exchange is in this site's hands already"),
             ),
-            (Update, &closed, Holder::Us, None),
-            (Close, &closed, Holder::Us, None),
-            (Cancel, &closed, Holder::Us, None),
+            (Assign(nothing()), &closed, Holder::Peer, Some("assign cannot follow while the exchange is closed")),
+            (Accept(nothing()), &open, Holder::Us, None),
+            (Accept(nothing()), &resolved, Holder::Us, Some("accept cannot follow while the exchange is resolved")),
+            (Update(solved()), &open, Holder::Us, None),
+            (Update(solved()), &resolved, Holder::Us, Some("update cannot follow while the exchange is resolved")),
+            (Update(solved()), &closed, Holder::Us, Some("update cannot follow while the exchange is closed")),
+            (Update(solved()), &canceled, Holder::Us, None),
+            (Update(nothing()), &closed, Holder::Us, None),
+            (Close(solved()), &closed, Holder::Us, None),
+            (Cancel(nothing()), &closed, Holder::Us, None),
         ] {
-            let fault = legal(kind, agreed, holder).err().map(|fault| fault.to_string());
-            assert_eq!(fault.as_deref(), expected, "{kind} {agreed:?}");
+            let fault = legal(&operation, agreed, holder).err().map(|fault| fault.to_string());
+            assert_eq!(fault.as_deref(), expected, "{operation:?} {agreed:?}");
         }
     }
 

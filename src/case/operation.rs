@@ -137,12 +137,26 @@ impl Changes {
         *self == Changes::default()
     }
 
+    /// Which code contradicts an operation of this kind: with some a case is over at once, and only a Cancel or a Reject says so
+    /// (C-08, C-09). What is opened again may keep one, which says nothing while the work goes on.
+    fn check_code(&self, kind: OperationKind) -> Result<(), ContentFault> {
+        use OperationKind::{Accept, Assign, Cancel, Close, Create, Reject, Reopen, Resolve, Update};
+        match (kind, self.completion_code.flatten().filter(|code| code.ends_at_once())) {
+            (Assign | Accept | Update | Resolve | Close, Some(code)) => Err(ContentFault::EndsAtOnce { kind, code }),
+            (Create | Reject | Cancel | Reopen, Some(_)) | (_, None) => Ok(()),
+        }
+    }
+
     fn check_milestones(&self) -> Result<(), ContentFault> {
         if self.milestones.len() > Operation::MILESTONE_LIMIT {
             let given = self.milestones.len();
             return Err(ContentFault::TooManyMilestones { given, limit: Operation::MILESTONE_LIMIT });
         }
-        Ok(self.milestones.iter().try_for_each(Milestone::check)?)
+        let mut ids = HashSet::new();
+        self.milestones.iter().try_for_each(|one| {
+            one.check()?;
+            if ids.insert(one.id) { Ok(()) } else { Err(ContentFault::MilestoneTwice(one.id)) }
+        })
     }
 
     fn check_deadlines(&self) -> Result<(), ContentFault> {
@@ -158,13 +172,16 @@ impl Changes {
             let given = self.attachments.len();
             return Err(ContentFault::TooManyAttachments { given, limit: Operation::ATTACHMENT_LIMIT });
         }
-        let mut lengths = HashMap::new();
+        let (mut lengths, mut contents) = (HashMap::new(), HashMap::new());
         self.attachments.iter().try_for_each(|note| {
             let name = || shown(&note.name, 80);
             note.check().map_err(|fault| ContentFault::Attachment { name: name(), fault })?;
             let other = *lengths.entry(&note.sha256).or_insert(note.bytes);
             if other != note.bytes {
                 return Err(ContentFault::Lengths { name: name(), bytes: note.bytes, other });
+            }
+            if *contents.entry(&note.name).or_insert(&note.sha256) != &note.sha256 {
+                return Err(ContentFault::Contents(name()));
             }
             Ok(())
         })
@@ -184,6 +201,8 @@ pub enum ContentFault {
     Case(#[from] CaseFault),
     #[error("trace_route holds {given} sites; at most {limit} are allowed")]
     TraceRoute { given: usize, limit: usize },
+    #[error("trace_route is empty; the site that sends a case stands in it, as the last one")]
+    NoRoute,
     #[error("trace_route holds {0} twice; a case that comes to a site again goes in a circle")]
     PassedTwice(Alias),
     #[error("{given} comments in one operation; at most {limit} are allowed")]
@@ -192,6 +211,8 @@ pub enum ContentFault {
     CommentTwice(Uuid),
     #[error("attachment \"{name}\": it is {bytes} bytes long, and another one with its digest {other}")]
     Lengths { name: String, bytes: u64, other: u64 },
+    #[error("attachment \"{0}\" stands in one operation with two contents")]
+    Contents(String),
     #[error("{given} attachments in one operation; at most {limit} are allowed")]
     TooManyAttachments { given: usize, limit: usize },
     #[error("attachment \"{name}\": {fault}")]
@@ -200,12 +221,16 @@ pub enum ContentFault {
     TooManyMilestones { given: usize, limit: usize },
     #[error("a milestone's {0}")]
     Milestone(#[from] MilestoneFault),
+    #[error("milestone {0} stands in one operation twice")]
+    MilestoneTwice(Uuid),
     #[error("{given} deadlines in one operation; at most {limit} are allowed")]
     TooManyDeadlines { given: usize, limit: usize },
     #[error("a deadline's {0}")]
     Deadline(#[from] DeadlineFault),
     #[error("an incident of kind {kind} cannot become a case")]
     NotSubmittable { kind: &'static str },
+    #[error("completion_code {} contradicts {kind}: a case that ends so is over at once, by a cancel or a reject", code.as_str())]
+    EndsAtOnce { kind: OperationKind, code: CompletionCode },
 }
 
 impl Operation {
@@ -267,6 +292,9 @@ impl Operation {
                     let given = create.trace_route.len();
                     return Err(ContentFault::TraceRoute { given, limit: Self::TRACE_ROUTE_LIMIT });
                 }
+                if create.trace_route.is_empty() {
+                    return Err(ContentFault::NoRoute);
+                }
                 let mut passed = HashSet::new();
                 if let Some(twice) = create.trace_route.iter().find(|alias| !passed.insert(*alias)) {
                     return Err(ContentFault::PassedTwice(twice.clone()));
@@ -286,6 +314,7 @@ impl Operation {
                 if let Some(Some(expected)) = changes.expected_resolution {
                     instant(expected).map_err(at("expected_resolution"))?;
                 }
+                changes.check_code(operation.kind())?;
                 changes.check_attachments()?;
                 changes.check_milestones()?;
                 changes.check_deadlines()?;
@@ -307,7 +336,7 @@ impl Operation {
 mod tests {
     use super::*;
     use crate::case::example::{announced, comment, incident, peer};
-    use crate::case::{Counterpart, FieldMap, Form, Groups, Holder, Towards, derive_create};
+    use crate::case::{ContentDigest, Counterpart, Fact, FieldMap, Form, Groups, Holder, Towards, derive_create};
 
     #[test]
     fn a_33_a_case_passes_no_site_twice() {
@@ -318,8 +347,10 @@ mod tests {
         let Operation::Create(mut create) = operations.remove(0) else { panic!() };
         assert_eq!(Operation::Create(create.clone()).check(), Ok(()));
         create.trace_route.extend(["x".parse().unwrap(), peer.clone()]);
-        let fault = Operation::Create(create).check();
+        let fault = Operation::Create(create.clone()).check();
         assert_eq!(fault, Err(ContentFault::PassedTwice(peer)));
+        create.trace_route.clear();
+        assert_eq!(Operation::Create(create).check(), Err(ContentFault::NoRoute), "whoever sends it stands in it");
     }
 
     #[test]
@@ -329,14 +360,34 @@ mod tests {
         let fault = Operation::Update(twice).check().unwrap_err().to_string();
         assert_eq!(fault, format!("comment {} stands in one operation twice", comment(1, None).id));
 
+        let ends = |code| Changes { completion_code: Some(Some(code)), ..Changes::default() };
+        let fault = Operation::Resolve(ends(CompletionCode::RequestRejected)).check().unwrap_err().to_string();
+        assert!(fault.starts_with("completion_code request_rejected contradicts resolve: "), "{fault}");
+        for kind in [Operation::Assign, Operation::Accept, Operation::Update, Operation::Resolve, Operation::Close] {
+            assert!(kind(ends(CompletionCode::WithdrawnByUser)).check().is_err());
+            assert_eq!(kind(ends(CompletionCode::AbandonedByUser)).check(), Ok(()));
+        }
+        for kind in [Operation::Reject, Operation::Cancel, Operation::Reopen] {
+            assert_eq!(kind(ends(CompletionCode::WithdrawnByUser)).check(), Ok(()));
+        }
+
         let note = announced(1, peer()).note;
         let other = AttachmentNote { name: "f.bin".into(), bytes: 3, ..note.clone() };
         let changes = |attachments: Vec<AttachmentNote>| Changes { attachments, ..Changes::default() };
         let fault = Operation::Update(changes(vec![note.clone(), other])).check().unwrap_err().to_string();
         assert_eq!(fault, "attachment \"f.bin\": it is 3 bytes long, and another one with its digest 9");
 
-        // One content under two names is none.
+        let other = AttachmentNote { sha256: ContentDigest::of(b"another"), ..note.clone() };
+        let fault = Operation::Update(changes(vec![note.clone(), other])).check().unwrap_err().to_string();
+        assert_eq!(fault, format!("attachment \"{}\" stands in one operation with two contents", note.name));
+
+        // One content under two names is none, nor one that is named twice.
         let again = AttachmentNote { name: "again".into(), ..note.clone() };
-        assert_eq!(Operation::Update(changes(vec![note, again])).check(), Ok(()));
+        assert_eq!(Operation::Update(changes(vec![note.clone(), again, note])).check(), Ok(()));
+
+        let fact = |name: &str| Milestone::new(Uuid::nil(), incident().created_at, Fact::Named(name.into()));
+        let twice = Changes { milestones: vec![fact("one"), fact("other")], ..Changes::default() };
+        let fault = Operation::Update(twice).check();
+        assert_eq!(fault, Err(ContentFault::MilestoneTwice(Uuid::nil())));
     }
 }

@@ -65,7 +65,7 @@ impl Arriving {
             (leg, _) => leg.clone(),
         };
         if self.knows_all() {
-            legal(self.operation.kind(), &self.record.shadow, self.record.holder)?;
+            legal(&self.operation, &self.record.shadow, self.record.holder)?;
         }
         leg.operated(&self.operation)
     }
@@ -357,6 +357,7 @@ impl Engine {
         if let Some(record) = record.filter(|_| one.operation.kind() != OperationKind::Reject && !is_superseded) {
             merged = dated(record, merged, arrival, decides(one));
         }
+        let retold = record.map(|record| merged.edit.without_known(record)).unwrap_or_default();
         let edit = &merged.edit;
         let kind = one.operation.kind();
         let resolved = edit.phase.unwrap_or(work.phase) == Phase::Review;
@@ -402,6 +403,9 @@ impl Engine {
         }
         for comment in &foreign {
             told.push_str(&format!("; left alone, for it is not theirs: comment {comment}"));
+        }
+        for milestone in &retold {
+            told.push_str(&format!("; left alone, for something else is known by its ID: milestone {milestone}"));
         }
         for milestone in far_off(&one.operation, now) {
             told.push_str(&format!("; dated {}, far from this site's clock", milestone.at));

@@ -11,8 +11,8 @@ use super::submit::anew;
 use super::{Engine, EngineError};
 use crate::case::policy::{first_disabled, first_match};
 use crate::case::{
-    Action, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Reference, Standing, Submission, Towards,
-    TransactionId, completed,
+    Action, CompletionCode, Edit, Form, HistoryLine, Incident, IncidentId, PolicyAction, Reference, Standing,
+    Submission, Towards, TransactionId, completed,
 };
 use crate::state::{ExchangeKey, ExchangeRecord, Transaction, View};
 use crate::store::{Cursor, ReferenceWrite, Write, Writer, Written};
@@ -180,10 +180,20 @@ impl Engine {
             if !incident.references.is_empty()
                 && let Some(edit) = completed(&incident.work, &settings.exchange.default_solution)
             {
-                let edit = Edit { since: edit.phase.map(|_| self.now()), ..edit };
                 completing.push((index, edit.clone()));
-                let expected_revision = Some(incident.revision);
-                writes.push(Write { expected_revision, edit, ..Write::to(incident.id, Writer::Bridge) });
+                let code = incident.work.completion_code.filter(|_| edit.phase.is_some());
+                let write = Write {
+                    expected_revision: Some(incident.revision),
+                    edit: Edit { since: code.map(|_| self.now()), ..edit },
+                    ..Write::to(incident.id, Writer::Bridge)
+                };
+                writes.push(match code {
+                    // The end is a step of its own, which gets its milestone.
+                    Some(code) => {
+                        Write { writer: Writer::Operator, history: vec![self.ended(incident.id, code)], ..write }
+                    }
+                    None => write,
+                });
             } else if let Some(write) = self.assigned(incident) {
                 writes.push(write);
             }
@@ -192,9 +202,10 @@ impl Engine {
         let mut closed = Vec::new();
         for (index, edit) in completing {
             let Some(incident) = incidents.get_mut(index) else { continue };
-            let done = writes.iter().zip(&written).any(|(write, outcome)| {
-                write.incident == incident.id && write.writer == Writer::Bridge && *outcome == Written::Done
-            });
+            let done = writes
+                .iter()
+                .zip(&written)
+                .any(|(write, outcome)| write.incident == incident.id && *outcome == Written::Done);
             if done && edit.phase.is_some() {
                 closed.push(incident.id);
             } else if done {
@@ -210,6 +221,12 @@ impl Engine {
             }
         }
         Ok(incidents)
+    }
+
+    /// The line of a record that is over by its code, whatever phase it was left in.
+    fn ended(&self, incident: IncidentId, code: CompletionCode) -> HistoryLine {
+        let detail = format!("closed, since its completion code is {}", code.as_str());
+        self.line_of_daemon(incident, Action::StateChanged, detail)
     }
 
     /// The submission of a record that was assigned to a group of the upstream's and is not there. The write comes back

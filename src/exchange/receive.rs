@@ -135,13 +135,17 @@ impl Engine {
     /// Whose turn it is: the sequence rule of invariant 2.
     fn sort(&self, item: Item, record: Option<ExchangeRecord>) -> Turn {
         let refused = |problem: Problem| Turn::Answer(Outcome::Refused { problem });
+        if item.seq == 0 {
+            return refused(ProblemType::Content.with("`seq` counts from 1"));
+        }
+        // What is in effect is answered so whatever this site's settings make of it by now.
+        if let Some(answer) = record.as_ref().and_then(|record| repeated(&item, record)) {
+            return Turn::Answer(answer);
+        }
         let (operation, left) = match item.operation {
             Ok(read) => read,
             Err(problem) => return refused(problem),
         };
-        if item.seq == 0 {
-            return refused(ProblemType::Content.with("`seq` counts from 1"));
-        }
         let Some(record) = record else {
             return match operation {
                 Operation::Create(create) if item.seq == 1 => {
@@ -162,7 +166,6 @@ impl Engine {
             };
         };
         match &record.leg {
-            Leg::Downward(Downward::Received) if item.seq == 1 => return Turn::Answer(Outcome::Received),
             Leg::Downward(Downward::Received) => {
                 let problem = ProblemType::Busy.with("the incident is not in the store yet");
                 return Turn::Answer(Outcome::Later { problem });
@@ -172,18 +175,12 @@ impl Engine {
             }
             _ => {}
         }
-        let turn = Sequence::of(item.seq, record.applied);
-        if turn == Sequence::Repeated {
-            let repeated = item.seq < record.applied
-                || operation.kind() == OperationKind::Create
-                || record.applied_digest.is_none_or(|known| known == digest(&item.raw));
-            if repeated {
-                return Turn::Answer(applied(&record));
+        match Sequence::of(item.seq, record.applied) {
+            Sequence::Next => {}
+            Sequence::Repeated => {
+                return refused(ProblemType::SequenceConflict.with(format!("operation {} was another one", item.seq)));
             }
-            return refused(ProblemType::SequenceConflict.with(format!("operation {} was another one", item.seq)));
-        }
-        if let Sequence::Early { expected } = turn {
-            return Turn::Answer(Outcome::out_of_order(item.seq, expected));
+            Sequence::Early { expected } => return Turn::Answer(Outcome::out_of_order(item.seq, expected)),
         }
         if record.paused {
             let problem = ProblemType::Inactive.with("the exchange of this case is switched off at this site");
@@ -192,6 +189,11 @@ impl Engine {
         // The case is ours: its ID, link and status come from here.
         if operation.changes().is_some_and(|changes| changes.case.is_some()) {
             return refused(ProblemType::Content.with("`case` is told by the site that the case was submitted to"));
+        }
+        if operation.kind() == OperationKind::Reject {
+            return refused(ProblemType::Illegal.with(
+                "reject is for the site that a case was submitted to; who submitted it takes it back with a cancel",
+            ));
         }
         let closed = matches!(record.leg, Leg::Downward(Downward::Closed { .. }));
         if closed && operation.kind() == OperationKind::Reopen && !self.settings().case.reopen_closed {
@@ -269,6 +271,19 @@ enum Turn {
     Answer(Outcome),
     Open(ExchangeKey, Box<crate::case::Create>, Box<serde_json::value::RawValue>),
     Apply(Box<Arriving>),
+}
+
+/// The answer to an operation that came before; none where it is new, or another one with a number that was used.
+fn repeated(item: &Item, record: &ExchangeRecord) -> Option<Outcome> {
+    if matches!(record.leg, Leg::Downward(Downward::Received)) {
+        return (item.seq == 1).then_some(Outcome::Received);
+    }
+    if Sequence::of(item.seq, record.applied) != Sequence::Repeated {
+        return None;
+    }
+    let is_create = || matches!(&item.operation, Ok((operation, _)) if operation.kind() == OperationKind::Create);
+    let is_known = || record.applied_digest.is_none_or(|known| known == digest(&item.raw));
+    (item.seq < record.applied || is_create() || is_known()).then(|| applied(record))
 }
 
 /// The answer to an operation that is in effect, now or since long: always the same.

@@ -15,7 +15,7 @@ use crate::case::Alias;
 use crate::peer::{PeerError, Upstream};
 use crate::protocol::attachment::{PIECE_LEAST, PIECE_LIMIT};
 use crate::protocol::{ContentRange, ProblemType};
-use crate::state::ExchangeKey;
+use crate::state::{ExchangeKey, StateError, View};
 use crate::store::{Appended, Moving, StoreError};
 use crate::telemetry::discreet;
 
@@ -99,7 +99,7 @@ impl Transfers {
 enum Stop {
     /// Worth another try.
     Later(String),
-    /// Its way is not open: nobody is to blame, however long that takes.
+    /// The case is switched off at the peer: nobody is to blame, however long that takes.
     Held(String),
     /// The peer says never.
     Never(String),
@@ -135,7 +135,7 @@ impl Engine {
                 self.0.transfers.tell();
                 let mut course = None;
                 let outcome = match way {
-                    Way::Up => self.upload(&alias, &upstream, &file, &mut course).await,
+                    Way::Up => self.upload(&upstream, &file, &mut course).await,
                     Way::Down => self.download(&alias, &upstream, &file, &mut course).await,
                 };
                 self.settle_transfer(&alias, way, &file, outcome, course).await
@@ -163,6 +163,10 @@ impl Engine {
                 };
                 let Some(last) = page.last().map(|file| file.id) else { break };
                 after = last;
+                let page = match way {
+                    Way::Up => self.announced(alias, page).await?,
+                    Way::Down => page,
+                };
                 let now = self.now();
                 let mut tries = self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner);
                 for file in page {
@@ -184,16 +188,13 @@ impl Engine {
 
     async fn upload(
         &self,
-        alias: &Alias,
         upstream: &Arc<dyn Upstream>,
         file: &Moving,
         course: &mut Option<Course>,
     ) -> Result<(), Stop> {
         let offset = upstream.attachment_offset(file.exchange, &file.sha256).await?;
         let Some(mut offset) = offset else {
-            let is_announced = self.is_announced(alias, file).await.map_err(Stop::Here)?;
-            let reason = "the peer does not await it".to_owned();
-            return Err(if is_announced { Stop::Later(reason) } else { Stop::Held(reason) });
+            return Err(Stop::Later("the peer does not await it, though it was told of it".into()));
         };
         let mut most = PIECE_FIRST;
         let from = offset;
@@ -216,12 +217,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the peer has everything by which a file was announced to it. Until then it cannot await the file: the
-    /// operation may wait for a person, or behind another one.
-    async fn is_announced(&self, alias: &Alias, file: &Moving) -> Result<bool, EngineError> {
-        let key = ExchangeKey::new(alias, file.exchange);
-        let record = self.state().read(move |view| view.exchange(&key)).await?;
-        Ok(record.is_some_and(|record| record.pending.is_empty() && record.shadow.attachments >= file.position))
+    /// Those that the peer has been told of; it can await no other. The operation of the rest waits for a person or behind another
+    /// one, or for the reopening of a case that was canceled (C-13): until it is through, they cost no request.
+    async fn announced(&self, alias: &Alias, files: Vec<Moving>) -> Result<Vec<Moving>, EngineError> {
+        let peer = alias.clone();
+        let told = move |view: View<'_>| {
+            let mut told = Vec::with_capacity(files.len());
+            for file in files {
+                if is_announced(&view, &peer, &file)? {
+                    told.push(file);
+                }
+            }
+            Ok(told)
+        };
+        Ok(self.state().read(told).await?)
     }
 
     async fn download(
@@ -343,6 +352,21 @@ impl Engine {
     fn forget_transfer(&self, job: Job) {
         self.0.transfers.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
     }
+}
+
+/// Whether an operation that names the file was made, and none that does is still on its way.
+fn is_announced(view: &View<'_>, peer: &Alias, file: &Moving) -> Result<bool, StateError> {
+    let Some(record) = view.exchange(&ExchangeKey::new(peer, file.exchange))? else { return Ok(false) };
+    if record.shadow.attachments < file.position {
+        return Ok(false);
+    }
+    for position in record.pending {
+        let entry = view.outbox(peer, position)?;
+        if entry.is_some_and(|entry| entry.operation.get().contains(file.sha256.as_str())) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ impl Engine {
             || request.status.is_some()
             || request.contact.is_some();
         let is_shared = incident.references.iter().any(|one| one.standing != Standing::Rejected);
-        if decision == Decision::Update && tells && is_shared && Ending::of(&incident.work) == Some(Ending::Cancel) {
+        if decision == Decision::Update && tells && is_shared && Ending::of(&incident.work).is_some() {
             let id = incident.id;
             return Err(action(format!("incident {id} was canceled, and nothing more of it is told; reopen it first")));
         }

@@ -79,6 +79,16 @@ async fn a_code_that_withdraws_or_refuses_a_case_ends_it_at_both_sites() {
         }
     }
 
+    // What the daemon closed by itself is a step of the case like any other.
+    for (site, incident, ends) in [
+        (north, 3, "SELECT count(*) FROM milestone WHERE incident = 3 AND state = 'canceled'"),
+        (partner, 4, "SELECT count(*) FROM milestone WHERE incident = 4 AND state = 'canceled'"),
+    ] {
+        let lines = site.told(incident, "state_changed").await;
+        assert_eq!(lines, ["closed, since its completion code is withdrawn_by_user"]);
+        assert_eq!(site.count(ends).await, 1, "{}", site.alias);
+    }
+
     // One that is refused is over where it was refused, and with its client again (C-18).
     partner.act("/v1/incidents/5/resolve", by("bert", json!({"completion_code": "request_rejected"}))).await;
     assert_eq!(over_at(partner, 5).await["exchanges"][0]["step"], "rejected");
@@ -115,11 +125,15 @@ async fn c_13_after_a_cancel_nothing_is_told_but_the_reopening_and_what_was_writ
     // A later change of another incident passes by: what comes before it was looked at.
     north.insert(2, 1).await;
     north.step(2, "partner", "open").await;
+    north.attach(2, "other.log", b"in time").await;
+    partner.has_file(2, "other.log", b"in time").await;
+    assert!(pair.wire.asked_for(b"in time") > 0);
+    assert_eq!(pair.wire.asked_for(b"too late"), 0, "nor is a file asked for of which nobody was told");
     partner.act("/v1/incidents/2/update", by("bert", json!({"comment": "On its way"}))).await;
     north.when(2, "the comment", |shown| !comments(shown).is_empty()).await;
     at_rest(&pair).await;
     let [ours, theirs] = said(&pair).await;
-    assert_eq!([ours, theirs], [before[0] + 2, before[1] + 1], "the Accept and a comment of the other incident");
+    assert_eq!([ours, theirs], [before[0] + 2, before[1] + 2], "what the other incident says alone");
     assert_eq!(comments(&north.get("/v1/incidents/1").await.body).len(), 2, "and of the first nothing");
 
     // Reopened it is told, from both sides.
@@ -128,6 +142,7 @@ async fn c_13_after_a_cancel_nothing_is_told_but_the_reopening_and_what_was_writ
     north.when(1, "what was said above", |shown| comments(shown).contains(&"bert: From above".to_owned())).await;
     partner.when(1, "what was said below", |shown| comments(shown).contains(&"anna: From below".to_owned())).await;
     north.when(1, "the status", |shown| shown["case_status"] == "Reopened").await;
+    partner.has_file(1, "late.log", b"too late").await;
     agree(&pair).await;
 }
 
@@ -212,6 +227,46 @@ async fn c_20_what_the_phase_does_not_allow_is_refused_with_its_reason_and_chang
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c_09_who_submitted_a_case_does_not_give_it_back() {
+    let (site, caller) = alone().await;
+    for seen in [0, 1, 99] {
+        let result = caller.operate(knowing(seen, 2, "reject", json!({}))).await;
+        assert_refused(&result, 409, "illegal", &["reject", "submitted to", "cancel"]);
+    }
+    let shown = site.get("/v1/incidents/1").await.body;
+    assert_eq!(shown["exchanges"][0]["step"], "open", "{shown}");
+    site.act("/v1/incidents/1/resolve", by("bert", json!({"solution": "Reseated"}))).await;
+
+    // An honest site whose program knows no better takes its case back.
+    let pair = shared(1).await;
+    pair.end_user
+        .execute("UPDATE incident SET phase = 'close', completion_code = 'request_rejected' WHERE id = 1")
+        .await;
+    assert_eq!(over_at(&pair.partner, 1).await["completion_code"], "abandoned_by_user");
+    pair.end_user.step(1, "partner", "closed").await;
+    pair.end_user.act("/v1/incidents/1/comments", by("anna", json!({"text": "Later"}))).await;
+    agree(&pair).await;
+    pair.partner.act("/v1/incidents/1/reopen", by("bert", json!({}))).await;
+    pair.end_user.when(1, "the reopening", |shown| shown["phase"] == "initial_support").await;
+    pair.partner.when(1, "what was said", |shown| comments(shown).contains(&"anna: Later".to_owned())).await;
+    agree(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_case_is_not_told_as_news() {
+    let (site, caller) = alone().await;
+    let named = |name: &str| json!({"milestones": [{"id": exchange(80), "n": 5, "at": "2026-11-21T12:00:00Z", "fact": {"named": name}}]});
+    for (seq, name) in [(2, "first"), (3, "first"), (4, "second")] {
+        let result = caller.operate(knowing(1, seq, "update", named(name))).await;
+        assert_eq!(result["outcome"], "applied", "{result}");
+    }
+    let other = format!("update; left alone, for something else is known by its ID: milestone {}", uid(80));
+    let told = ["update: milestone \"first\"".to_owned(), "update".into(), other];
+    assert_eq!(site.told(1, "operation_applied").await, told);
+    assert_eq!(site.count("SELECT count(*) FROM milestone WHERE fact ->> '$.named' IS NOT NULL").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_itself_is_refused_by_name_and_the_words_of_others_stay() {
     let (site, caller) = alone().await;
     let comment = |id, text: &str, more: Value| {
@@ -226,7 +281,20 @@ async fn what_contradicts_itself_is_refused_by_name_and_the_words_of_others_stay
     let lengths = json!({"attachments": [file("f.bin", 200_000), file("f.bin", 3)]});
     let result = caller.operate(knowing(1, 2, "update", lengths)).await;
     assert_refused(&result, 422, "content", &["f.bin", "3 bytes long"]);
-    assert_eq!(comments(&site.get("/v1/incidents/1").await.body).len(), 0);
+    let two = json!({"attachments": [file("f.bin", 3), {"name": "f.bin", "bytes": 3, "sha256": "cd".repeat(32)}]});
+    let result = caller.operate(knowing(1, 2, "update", two)).await;
+    assert_refused(&result, 422, "content", &["f.bin", "two contents"]);
+    // With these codes a case is over at once, and other operations than a Cancel or a Reject say that it is not.
+    for kind in ["update", "resolve", "close", "assign", "accept"] {
+        for code in ["withdrawn_by_user", "request_rejected"] {
+            let ends = json!({"solution": "s", "completion_code": code});
+            let result = caller.operate(knowing(1, 2, kind, ends)).await;
+            assert_refused(&result, 422, "content", &["completion_code", code, kind]);
+        }
+    }
+    let shown = site.get("/v1/incidents/1").await.body;
+    assert_eq!((&shown["phase"], &shown["completion_code"]), (&json!("initial_support"), &Value::Null));
+    assert_eq!(comments(&shown).len(), 0);
 
     // An edit of what somebody else wrote: an honest site may have lost whose it is, so that it is noted and left alone.
     site.execute(format!(

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
+use crate::support::caller::{Caller, assert_refused, create, operation, update};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL, partner_config};
+use crate::support::wire::free_port;
 use crate::support::{Pair, Site, eventually};
 
 fn bert(mut request: Value) -> Value {
@@ -257,4 +259,24 @@ solution = "site"
     assert_eq!(sent, 1, "what does not go is not sent again and again");
     let compared = pair.end_user.act("/v1/reconcile", bert(json!({"apply": false}))).await;
     assert_eq!(compared["differences"], json!([]), "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_effect_stays_so_when_the_map_changes_under_a_repetition() {
+    let port = free_port();
+    let mut partner = Site::new("partner", &partner_config(port, ACCEPT_ALL));
+    partner.start().await;
+    let caller = Caller::north(port);
+    caller.create(1).await;
+    let said = |seq: u64| operation(1, seq, "update", json!({"completion_code": "fulfilled"}));
+    let first = caller.operate(said(2)).await;
+    assert_eq!(first["outcome"], "applied", "{first}");
+    let words =
+        "\n[[client.field]]\nname = \"completion_code\"\ndefault = \"keep\"\nvalues = { \"fulfilled\" = \"Solved\" }\n";
+    partner.edit_config("password_file = \"password\"\n", &format!("password_file = \"password\"\n{words}"));
+    reload(&partner).await;
+    assert_eq!(caller.operate(said(2)).await, first, "the answer was lost, and the same bytes come again");
+    assert_eq!(caller.operate(create(1)).await["outcome"], "applied");
+    assert_refused(&caller.operate(said(3)).await, 422, "unmapped", &["completion_code", "fulfilled"]);
+    assert_refused(&caller.operate(update(1, 2, "another")).await, 409, "sequence-conflict", &["operation 2"]);
 }

@@ -34,6 +34,9 @@ async fn what_was_given_back_is_over_for_every_command() {
     refused(&pair.end_user, "/v1/incidents/1/reject", json!({}), "is no client's").await;
     pair.partner.act("/v1/incidents/1/reject", by(json!({"comment": "Not ours"}))).await;
     pair.end_user.when(1, "the rejection", |shown| shown["submission"] == "held").await;
+    // How the partner's own case ended is no part of the story of one that goes on here.
+    assert_eq!(pair.end_user.count("SELECT count(*) FROM milestone").await, 0);
+    assert_eq!(pair.partner.count("SELECT count(*) FROM milestone WHERE state = 'canceled'").await, 1);
     for (path, request) in [
         ("update", json!({"solution": "Reseated"})),
         ("reopen", json!({})),

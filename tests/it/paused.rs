@@ -147,7 +147,7 @@ fn place_of(content: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_attached_during_a_pause_waits_for_its_end_at_whichever_site_it_is() {
     let pair = impatient().await;
-    let (ours, other, theirs) = (noise(1, 3000), noise(2, 3000), noise(3, 3000));
+    let (ours, other, theirs, late) = (noise(1, 3000), noise(2, 3000), noise(3, 3000), noise(5, 3000));
     switch_off(&pair.end_user).await;
     pair.end_user.attach(1, "ours", &ours).await;
     pair.end_user.transfer(1, "ours to ready").await;
@@ -157,19 +157,30 @@ async fn a_file_that_is_attached_during_a_pause_waits_for_its_end_at_whichever_s
     pair.end_user.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
     pair.partner.has_file(1, "ours", &ours).await;
 
-    // The partner's pause: its refusals last longer than anything else is tried.
-    switch_off(&pair.partner).await;
+    // The partner's pause begins when it was told of a file: its refusals last longer than anything else is tried.
+    let place = place_of(&theirs);
+    let held = place.clone();
+    pair.relay.twist(move |call| match call.path == held {
+        true => Twist::Say(Said::problem(409, "inactive", "switched off")),
+        false => Twist::Pass,
+    });
     pair.end_user.attach(1, "theirs", &theirs).await;
-    // Another one's acknowledgement lets the first be looked at.
+    pair.partner.transfer(1, "theirs from awaited").await;
+    switch_off(&pair.partner).await;
+    pair.relay.pass();
+    pair.end_user.attach(1, "late", &late).await;
+    // Another one's acknowledgement lets the others be looked at.
     pair.end_user.attach(2, "theirs", &noise(4, 3000)).await;
     pair.partner.has_file(2, "theirs", &noise(4, 3000)).await;
-    let place = place_of(&theirs);
-    eventually("many tries", || async { (pair.relay.count(&place) >= 10).then_some(()) }).await;
+    let before = pair.relay.count(&place);
+    eventually("many tries", || async { (pair.relay.count(&place) >= before + 5).then_some(()) }).await;
     assert!(pair.end_user.transfers(1).await.contains(&"theirs to ready".to_owned()), "it is not given up");
+    assert_eq!(pair.relay.count(&place_of(&late)), 0, "nobody was told of it");
     pair.partner.act("/v1/incidents/1/active", by(json!({"active": true}))).await;
     // Its announcement may be: a person has it tried again.
     pair.end_user.post("/v1/retry", by(json!({"incident": 1}))).await;
     pair.partner.has_file(1, "theirs", &theirs).await;
+    pair.partner.has_file(1, "late", &late).await;
     assert_eq!(pair.end_user.told(1, "attachment_failed").await, [""; 0]);
 }
 

@@ -373,6 +373,10 @@ async fn c_49_what_the_upstream_gives_back_is_solved_here_and_the_client_is_not_
         (exchange(&told, "partner")["step"].as_str(), told["case_status"].as_str()),
         (Some("open"), Some("Open"))
     );
+    for site in [&row.partner, &row.north] {
+        let ended = "SELECT count(*) FROM milestone WHERE state IN ('resolved', 'completed', 'canceled')";
+        assert_eq!(site.count(ended).await, 0, "{}: no clock stands still", site.alias);
+    }
 
     row.partner.act("/v1/incidents/1/resolve", by(json!({"solution": "Reseated the card"}))).await;
     row.partner.act("/v1/incidents/1/close", by(json!({}))).await;
@@ -401,6 +405,20 @@ async fn what_was_given_back_can_be_handed_on_anew() {
     assert_eq!(exchange(&again, "partner")["step"], "open");
     row.at_rest().await;
     assert_eq!(row.partner.count("SELECT count(*) FROM reference WHERE towards = 'upstream'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_09_what_a_relay_gives_back_to_its_client_it_takes_back_from_the_site_above() {
+    let row = Row::start(RowPlan::default()).await;
+    row.escalated().await;
+    row.partner.act("/v1/incidents/1/reject", by(json!({"comment": "Not our network"}))).await;
+    row.north.step(1, "partner", "rejected").await;
+    let above = row.vendor.step(1, "partner", "closed").await;
+    assert_eq!(above["completion_code"], "abandoned_by_user", "{above}");
+    row.partner.step(1, "vendor", "closed").await;
+    row.at_rest().await;
+    let compared = row.partner.act("/v1/reconcile", by(json!({"apply": true}))).await;
+    assert_eq!(compared["differences"], json!([]), "{compared}");
 }
 
 /// The case as the end user sees it: ID, link and status.

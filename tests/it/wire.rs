@@ -154,6 +154,7 @@ async fn an_operation_that_breaks_a_rule_is_refused_alone_and_the_rule_is_named(
             ),
             vec!["information", "cannot become a case"],
         ),
+        ("a route without its sender", with("/trace_route", json!([])), vec!["trace_route", "empty"]),
         ("a route without end", with("/trace_route", json!(vec!["north"; 17])), vec!["trace_route", "17", "16"]),
         (
             "too many comments",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use casebridge::case::ContentDigest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -24,6 +25,8 @@ pub enum Fault {
     CutAfter(u64),
 }
 
+type Files = Arc<Mutex<Vec<String>>>;
+
 /// Forwards one port to another.
 pub struct Wire {
     port: u16,
@@ -32,6 +35,8 @@ pub struct Wire {
     /// Connections that were tried, requests that were passed on.
     tried: Arc<AtomicU64>,
     carried: Arc<AtomicU64>,
+    /// Requests about the content of files, by their first lines.
+    files: Files,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -43,16 +48,18 @@ impl Wire {
         let fault = Arc::new(Mutex::new(Fault::None));
         let tried = Arc::new(AtomicU64::new(0));
         let carried = Arc::new(AtomicU64::new(0));
+        let files = Files::default();
         let (told, counted, weighed) = (Arc::clone(&fault), Arc::clone(&tried), Arc::clone(&carried));
+        let asked = Arc::clone(&files);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 if *told.lock().unwrap() != Fault::Down {
-                    tokio::spawn(carry(client, target, Arc::clone(&told), Arc::clone(&weighed)));
+                    tokio::spawn(carry(client, target, Arc::clone(&told), Arc::clone(&weighed), Arc::clone(&asked)));
                 }
             }
         });
-        Self { port, target, fault, tried, carried, task }
+        Self { port, target, fault, tried, carried, files, task }
     }
 
     pub fn port(&self) -> u16 {
@@ -72,6 +79,12 @@ impl Wire {
         self.carried.load(Ordering::SeqCst)
     }
 
+    /// Requests about the file with this content so far, whatever they ask.
+    pub fn asked_for(&self, content: &[u8]) -> usize {
+        let sha256 = ContentDigest::of(content);
+        self.files.lock().unwrap().iter().filter(|line| line.contains(sha256.as_str())).count()
+    }
+
     /// Connections that the client tried so far.
     pub fn tried(&self) -> u64 {
         self.tried.load(Ordering::SeqCst)
@@ -84,7 +97,7 @@ impl Drop for Wire {
     }
 }
 
-async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried: Arc<AtomicU64>) {
+async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried: Arc<AtomicU64>, files: Files) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -110,6 +123,10 @@ async fn carry(client: TcpStream, target: u16, fault: Arc<Mutex<Fault>>, carried
             let count = from_client.read(&mut buffer).await.unwrap_or(0);
             if buffer[..count].starts_with(b"POST /v1/operations") {
                 seen.store(true, Ordering::SeqCst);
+            }
+            let line = String::from_utf8_lossy(&buffer[..count.min(200)]).lines().next().unwrap_or_default().to_owned();
+            if line.contains(" /v1/attachments/") {
+                files.lock().unwrap().push(line);
             }
             let lost = now(&there) == Fault::LoseRequest && seen.load(Ordering::SeqCst);
             if count == 0 || lost || now(&there) == Fault::Down || !weigh(count) {
