@@ -316,9 +316,8 @@ impl Engine {
         let settings = self.settings();
         let fields = settings.fields(&one.key.peer);
         let mut edit = fields.taken(apply(&one.operation, work, arrival));
-        if settings.hides_addresses_from(&one.key.peer)
-            && is_ours_hidden(work.solution.as_deref(), edit.solution.as_ref().and_then(Option::as_deref))
-        {
+        // Whatever the settings say today: it may have been told when they hid addresses.
+        if is_ours_hidden(work.solution.as_deref(), edit.solution.as_ref().and_then(Option::as_deref)) {
             edit.solution = None;
         }
         let foreign = record.map(|record| edit.without_foreign(record, &one.key.peer)).unwrap_or_default();

@@ -16,6 +16,7 @@ use super::settle;
 use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::attachment::name_of_clients;
+use crate::case::hide::is_ours_hidden;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
@@ -223,8 +224,12 @@ impl Engine {
             let field = subject.owned()?;
             Some(settings.exchange.ownership.is_ours(field, phase, holder, Towards::Upstream))
         };
-        let subjects = drift.differences.iter().map(|difference| &difference.field);
-        subjects.filter(|subject| is_ours(subject).unwrap_or(false)).cloned().collect()
+        // Told while addresses were hidden: theirs is ours with less in it.
+        let is_hidden = |one: &Difference| {
+            one.field == Subject::Solution && is_ours_hidden(one.ours.as_deref(), one.theirs.as_deref())
+        };
+        let counts = |one: &&Difference| is_ours(&one.field).unwrap_or(false) || is_hidden(one);
+        drift.differences.iter().filter(counts).map(|one| one.field.clone()).collect()
     }
 
     /// The upstream's values come here, but for what this site owns; that, and what it lacks of our comments and files, goes
@@ -248,6 +253,8 @@ impl Engine {
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
         };
+        let mut edit = edit;
+        edit.comments.extend(rewritten(&incident.comments, differences));
         let mut standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
         // As the upstream has it: so ours is a change, and goes there by the outgoing table.
         standpoint.shadow.follow(&taken(theirs, record, &kept, &picture.key));
@@ -417,6 +424,15 @@ fn lacking(ours: &[Comment], differences: &[Difference], alias: &Alias) -> Vec<C
     ours.iter().filter(|one| one.origin.as_ref() != Some(alias) && is_lacking(one.id)).cloned().collect()
 }
 
+/// Comments written here whose text there is another one: as edits, for an edit counts where the comment is known.
+fn rewritten(ours: &[Comment], differences: &[Difference]) -> Vec<Comment> {
+    let differs = |id: Uuid| {
+        differences.iter().any(|one| one.field == Subject::Comment(id) && one.ours.is_some() && one.theirs.is_some())
+    };
+    let own = ours.iter().filter(|one| one.origin.is_none() && differs(one.id));
+    own.map(|one| Comment { edits: one.edits.saturating_add(1), ..one.clone() }).collect()
+}
+
 /// Our files that the upstream has not got.
 fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> Vec<AttachmentNote> {
     let is_lacking = |name: &str| {
@@ -462,6 +478,7 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
                 (None, _) if theirs_of(&drift.record, *id, &drift.picture.key).is_some() => Some(TAKE),
                 (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
+                _ if !rewritten(ours, one).is_empty() => Some("tell the peer the text of this site, its author's"),
                 _ => None,
             },
             Subject::Milestones => Some("tell and take what the other lacks"),
