@@ -48,6 +48,9 @@ fn without_role(settings: &Settings) -> Vec<String> {
 /// Entries counted before a count becomes "at least".
 const COUNT_LIMIT: usize = 100_000;
 
+/// Files that were given up and are counted.
+const FAILED: usize = 1_000;
+
 impl Engine {
     pub async fn status(&self) -> Result<StatusAnswer, EngineError> {
         let settings = self.settings();
@@ -89,6 +92,15 @@ impl Engine {
         if parked > 0 {
             let exchanges = counted(parked, "exchange needs", "exchanges need");
             warnings.push(format!("{exchanges} a person; see `casebridge parked`"));
+        }
+        let failed = self.store().failed_files(None, FAILED).await?;
+        if let Some(first) = failed.first() {
+            let least = if failed.len() < FAILED { "" } else { "at least " };
+            let files = counted(failed.len(), "file was", "files were");
+            warnings.push(format!(
+                "{least}{files} given up on the way, one of incident {0}; see `casebridge why {0}`",
+                first.incident
+            ));
         }
         let unreadable = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(first) = unreadable.first() {

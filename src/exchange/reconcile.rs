@@ -1,7 +1,7 @@
 //! Both sites are compared from their stores: digests first, then what differs. What counts is shown before anything is
 //! done: the case is the upstream's, and so are the other fields; a comment that one site lacks is told to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
 use crate::protocol::{DigestPart, DriftRow, ExchangeSnapshot, PART_LIMIT, ProblemType, ReconcileAnswer};
 use crate::state::ExchangeKey;
-use crate::store::{Write, Writer, Written};
+use crate::store::{FailedFile, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// Exchanges that one run looks at closely.
@@ -37,6 +37,8 @@ const REQUESTS: usize = 2_000;
 const RANGES: usize = 16 * PART_LIMIT;
 const TAKE: &str = "take it from the peer";
 const SEND: &str = "send it again";
+/// Files that were given up, in one run.
+const FAILED: usize = 1_000;
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -78,6 +80,7 @@ impl Engine {
             let looked = self.look_closely(&alias, upstream.as_ref(), page, (operator, texts), &mut answer).await?;
             rest = rest.get(looked..).unwrap_or_default();
         }
+        self.add_failed(&alias, incident, operator, &mut answer).await?;
         self.tell_drift(&alias, &answer);
         Ok(answer)
     }
@@ -179,7 +182,9 @@ impl Engine {
                     Compared::Drift(mut drift) => {
                         drift.ours = self.owned(&drift);
                         if let Some(incident) = &drift.picture.incident {
-                            drift.failed = self.store().failed_files(incident.id, alias).await?;
+                            let failed = self.store().failed_files(Some(incident.id), FAILED).await?;
+                            let goes = failed.into_iter().filter(|one| one.goes && one.peer == *alias);
+                            drift.failed = goes.map(|one| one.name).collect();
                         }
                         let done = match operator {
                             Some(operator) => self.repair(alias, &drift, operator).await?,
@@ -208,6 +213,47 @@ impl Engine {
             }
         }
         Ok(answered)
+    }
+
+    /// Files that were given up on their way, which both sites know and one of them lacks: no digest shows that.
+    async fn add_failed(
+        &self,
+        alias: &Alias,
+        incident: Option<IncidentId>,
+        operator: Option<&str>,
+        answer: &mut ReconcileAnswer,
+    ) -> Result<(), EngineError> {
+        let failed = self.store().failed_files(incident, FAILED).await?;
+        answer.more |= failed.len() >= FAILED;
+        let is_told = |one: &FailedFile, answer: &ReconcileAnswer| {
+            answer.differences.iter().any(|row| {
+                let file = row.field.strip_prefix("attachment ").unwrap_or_default();
+                row.incident == Some(one.incident.0) && is_ours(file, &cut(&one.name, SHOWN))
+            })
+        };
+        let mut again = HashSet::new();
+        for one in failed.into_iter().filter(|one| one.peer == *alias) {
+            if is_told(&one, answer) {
+                continue;
+            }
+            let id = one.incident;
+            if let Some(operator) = operator
+                && again.insert(id)
+            {
+                self.retry_files(Some(id), operator).await?;
+            }
+            let reason = Some(cut(&format!("given up: {}", one.reason), SHOWN));
+            answer.differences.push(DriftRow {
+                incident: Some(id.0),
+                exchange: one.exchange,
+                field: format!("attachment {}", cut(&one.name, SHOWN)),
+                here: reason,
+                there: None,
+                repair: format!("try it again: casebridge retry {id}"),
+                repaired: operator.is_some(),
+            });
+        }
+        Ok(())
     }
 
     /// The fields that differ and that this site owns, as the record stands here. Of a case that was canceled nothing more is

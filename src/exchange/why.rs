@@ -8,13 +8,16 @@ use uuid::Uuid;
 use super::inspect::Known;
 use super::poll_case::FORGOTTEN;
 use super::{Engine, EngineError, settle};
-use crate::case::text::counted;
+use crate::case::text::{counted, shown};
 use crate::case::{
     Action, Alias, Comment, Downward, Edit, ExchangeId, HistoryLine, Holder, Incident, IncidentId, Leg, OWN_AUTHOR,
     PhaseGroup, Standing, Submission, Towards, Upward,
 };
 use crate::protocol::{ProblemType, WhyAnswer};
-use crate::store::{Write, Writer};
+use crate::store::{FailedFile, Write, Writer};
+
+/// The most of a file's name that is shown, in bytes.
+const NAME: usize = 100;
 
 /// What keeps an incident, or one of its exchanges.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,8 @@ impl Engine {
     pub async fn why(&self, id: IncidentId) -> Result<WhyAnswer, EngineError> {
         /// Lines of history that are looked through for the last hold.
         const HISTORY: usize = 100;
+        /// Files that were given up and are counted.
+        const FILES: usize = 100;
         let loaded = self.store().load(&[id]).await?;
         if let Some((_, reason)) = loaded.unreadable.first() {
             return Ok(told(id, None, unreadable(reason)));
@@ -61,7 +66,11 @@ impl Engine {
             (!known.needs_a_person(), !is_open(known), is_here, known.record.leg.towards() == Towards::Client)
         });
         if let Some(known) = chosen {
-            return Ok(told(id, Some(known.key.exchange), of_exchange(known)));
+            let answer = of_exchange(known);
+            let is_urgent = known.record.leg.is_over() || answer.side == Side::Here || answer.next_try.is_some();
+            let files = if is_urgent { Vec::new() } else { self.store().failed_files(Some(id), FILES).await? };
+            let answer = of_files(id, &files).unwrap_or(answer);
+            return Ok(told(id, Some(known.key.exchange), answer));
         }
         let history = self.store().history(id, HISTORY).await?;
         let held = history.iter().rfind(|line| line.action == Action::Held.as_str());
@@ -200,6 +209,19 @@ fn of_incident(incident: &Incident, held: Option<&HistoryLine>, upstream: Option
             ..person().remedied_by(submit)
         },
     }
+}
+
+/// Files that were given up on their way, the first of them with its reason.
+fn of_files(id: IncidentId, files: &[FailedFile]) -> Option<Answer> {
+    let FailedFile { name, peer, goes, reason, .. } = files.first()?;
+    let way = if *goes { "to" } else { "from" };
+    let more = match files.len() {
+        1 => String::new(),
+        many => format!(", and {} more", many - 1),
+    };
+    let name = shown(name, NAME);
+    let what = format!("a person here: the file {name} {way} {peer} was given up{more}");
+    Some(Answer::new(what, Side::Here, None).because(reason).remedied_by(format!("casebridge retry {id}")))
 }
 
 /// The store has a reference that state does not know (yet).
