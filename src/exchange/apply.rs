@@ -251,6 +251,7 @@ impl Engine {
     /// Says of exchanges that something in them goes round in circles (design, invariant 9).
     async fn tell_stopped(&self, stopped: Vec<(ExchangeKey, IncidentId, Parked)>) -> Result<(), EngineError> {
         let mut writes = Vec::with_capacity(stopped.len());
+        let incidents = stopped.iter().map(|(_, incident, _)| *incident).collect();
         for (key, incident, parked) in stopped {
             warn!(
                 event = "exchange_stopped",
@@ -264,7 +265,7 @@ impl Engine {
             writes.push(self.parked_line(&key, incident, &parked, "the peer's"));
         }
         self.store().write(writes).await?;
-        Ok(())
+        self.note_why(incidents).await
     }
 
     /// The records in which a value of ours stays that the peer does not have.

@@ -344,7 +344,7 @@ fn external(known: &Known, transaction: Option<&String>, incident: &Incident, ow
 }
 
 fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDetail {
-    let waits_for = why::of_exchange(&known).waits_for;
+    let waits_for = why::of_exchange(&known, incident).waits_for;
     let transaction = match &known.record.leg {
         Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
         Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),
