@@ -7,15 +7,15 @@ use jiff::Timestamp;
 
 use super::{Engine, EngineError, why};
 use crate::case::text::counted;
-use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
+use crate::case::{Alias, Comment, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
 use crate::config::settings::Client;
 use crate::config::token::{Holder, Operator, Token};
 use crate::protocol::ProblemType;
 use crate::protocol::external::External;
 use crate::protocol::operator::{
-    ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
-    ParkedRow, PeerStatus, StatusAnswer,
+    CommentDetail, ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow,
+    ParkedPage, ParkedRow, PeerStatus, StatusAnswer,
 };
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, View};
 use crate::store::{ListFilter, ListOrder, ListQuery};
@@ -259,7 +259,7 @@ impl Engine {
             manifest: incident.event.manifest.clone(),
             form: incident.form.clone(),
             contacts: self.people(id).await?,
-            comments: incident.comments.clone(),
+            comments: incident.comments.iter().map(comment_detail).collect(),
             attachments: self.store().attachments(id).await?,
             transfers: self.store().transfers(id).await?,
             exchanges: known
@@ -341,6 +341,10 @@ fn external(known: &Known, transaction: Option<&String>, incident: &Incident, ow
         originator: incident.trace_route.first().unwrap_or(own).to_string(),
         integration: format!("{} {}", towards.as_str(), known.key.peer),
     }
+}
+
+fn comment_detail(comment: &Comment) -> CommentDetail {
+    CommentDetail { comment: comment.clone(), origin: comment.origin.as_ref().map(ToString::to_string) }
 }
 
 fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDetail {
