@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::attachment::AttachmentNote;
+use super::contact::Person;
 use super::deadline::Deadline;
 use super::form::Form;
 use super::incident::{Case, Comment, Event};
@@ -141,8 +142,8 @@ fn hide_in_milestone(milestone: Milestone) -> Milestone {
 /// A link to an address leads nowhere without it, and goes as a whole.
 pub fn hide_in_case(case: Case) -> Case {
     let Case { id, link, status, contact } = case;
-    let link = link.filter(|link| hide_addresses(link.as_str()) == link.as_str());
-    Case { id, link, status: hide_addresses(&status), contact }
+    let link = link.filter(|link| has_none(link.as_str()));
+    Case { id, link, status: hide_addresses(&status), contact: contact.and_then(hide_in_person) }
 }
 
 fn hide_in_event(event: Event) -> Event {
@@ -173,14 +174,32 @@ fn hide_in_event(event: Event) -> Event {
     }
 }
 
-/// Mail addresses stay: the case is answered there.
+/// Mail addresses stay, for the case is answered there; but for those whose host or person has an address for a name, which
+/// lead nowhere without it, and go as a whole.
 fn hide_in_form(form: Form) -> Form {
+    let Form { priority, follow_up, cc, tracking_number, site_id, comment, contact, recipient, link } = form;
     Form {
-        tracking_number: hide(form.tracking_number),
-        site_id: hide(form.site_id),
-        comment: hide(form.comment),
-        ..form
+        priority,
+        follow_up,
+        cc: cc.into_iter().filter(|one| has_none(one.as_str())).collect(),
+        tracking_number: hide(tracking_number),
+        site_id: hide(site_id),
+        comment: hide(comment),
+        contact: contact.and_then(hide_in_person),
+        recipient: recipient.filter(|one| has_none(one.as_str())),
+        link,
     }
+}
+
+fn hide_in_person(person: Person) -> Option<Person> {
+    let Person { address, first_name, last_name, phone } = person;
+    let [first_name, last_name, phone] = [first_name, last_name, phone].map(hide);
+    has_none(address.as_str()).then_some(Person { address, first_name, last_name, phone })
+}
+
+/// Whether no address is in it.
+fn has_none(text: &str) -> bool {
+    hide_addresses(text) == text
 }
 
 fn hide_in_comment(comment: Comment) -> Comment {
@@ -307,7 +326,20 @@ mod tests {
             manifest: BTreeMap::from([("10.0.0.1".into(), address.clone()), ("10.0.0.2".into(), address.clone())]),
             ..Event::default()
         };
-        let form = Form { tracking_number: text(), site_id: text(), comment: text(), ..Form::default() };
+        let mail = |address: &str| address.parse().unwrap();
+        let person = |address: &str| {
+            let address = address.parse().unwrap();
+            Some(Person { address, first_name: text(), last_name: text(), phone: text() })
+        };
+        let form = Form {
+            cc: vec![mail("anna@10.0.0.1"), mail("bert@north.example")],
+            tracking_number: text(),
+            site_id: text(),
+            comment: text(),
+            contact: person("anna@north.example"),
+            recipient: Some("bert@10.0.0.1".parse().unwrap()),
+            ..Form::default()
+        };
         let create = Create {
             incident: crate::case::IncidentId(1),
             trace_route: vec![],
@@ -322,7 +354,7 @@ mod tests {
                 id: "CASE-1".parse().unwrap(),
                 link: Some("https://10.0.0.1/1".parse().unwrap()),
                 status: address.clone(),
-                contact: None,
+                contact: person("anna@10.0.0.1"),
             }),
             solution: Some(text()),
             comments: vec![comment],
@@ -334,6 +366,14 @@ mod tests {
             let (before, after) = (serde_json::to_string(&operation).unwrap(), serde_json::to_string(&hidden).unwrap());
             assert!(before.contains("10.0.0.1") && before.contains("db8::1"));
             assert_eq!(addresses(&after), Vec::<String>::new(), "{after}");
+            if let Operation::Create(create) = hidden {
+                assert_eq!(create.form.cc, [mail("bert@north.example")], "whoever can be written to stays");
+                let contact = create.form.contact.unwrap();
+                assert_eq!(
+                    (contact.address.as_str(), contact.phone.as_deref()),
+                    ("anna@north.example", Some("*** and ***"))
+                );
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What people see: text that is safe for a terminal, tables that fit it, times, colours.
 
+mod comment;
 mod safe;
 mod table;
 mod time;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 
+pub use comment::{Marks, comment};
 pub use safe::{safe, safe_json, safe_lines};
 pub use table::{Column, Table, cut};
 pub use time::{ago, span, time};

@@ -9,7 +9,7 @@ use super::print::{self, Column, Table, safe_lines, span, time};
 use super::{Output, queue};
 use crate::case::{Attachment, AttachmentState, Form, OwnCase, Transfer};
 use crate::protocol::external::External;
-use crate::protocol::operator::{ExchangeDetail, IncidentDetail};
+use crate::protocol::operator::{CommentDetail, ExchangeDetail, IncidentDetail};
 
 /// Of `show`.
 #[derive(Debug, Args)]
@@ -86,11 +86,14 @@ fn shown(detail: &IncidentDetail, now: Timestamp, width: Option<usize>, colour: 
     form(&mut page, &detail.form);
     if !detail.comments.is_empty() {
         page.section(&format!("comments ({})", detail.comments.len()));
-        for comment in &detail.comments {
-            page.paragraph(
-                &format!("{} {}", time(comment.written_at), print::safe(&comment.author)),
-                Some(&comment.text),
-            );
+        for CommentDetail { comment, origin } in &detail.comments {
+            let marks = print::Marks {
+                initiator: comment.initiator,
+                internal: comment.internal,
+                language: comment.language.as_deref(),
+                origin: origin.as_deref(),
+            };
+            page.paragraph(&print::comment(comment.written_at, &comment.author, marks), Some(&comment.text));
         }
     }
     attachments(&mut page, &detail.attachments, width);
@@ -266,12 +269,23 @@ fn history(page: &mut Page, detail: &IncidentDetail, width: Option<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::{Case, ExchangeId, HistoryLine, IncidentId};
+    use crate::case::{Case, Comment, ExchangeId, HistoryLine, IncidentId};
     use crate::cli::incidents::tests::row;
     use crate::protocol::operator::OutboxRow;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")
+    }
+
+    fn comment(text: &str, internal: bool, language: Option<&str>) -> Comment {
+        Comment {
+            author: "anna".into(),
+            written_at: at("2026-11-21T12:02:00Z"),
+            text: text.into(),
+            internal,
+            language: language.map(str::to_owned),
+            ..Comment::default()
+        }
     }
 
     fn detail() -> IncidentDetail {
@@ -343,7 +357,10 @@ mod tests {
             manifest: std::collections::BTreeMap::from([("router.model".to_owned(), "MX480".to_owned())]),
             contacts: vec![],
             form: Form { tracking_number: Some("CRQ-4711".into()), ..Form::default() },
-            comments: Vec::new(),
+            comments: vec![
+                CommentDetail { comment: comment("for us alone", true, None), origin: None },
+                CommentDetail { comment: comment("pour vous", false, Some("fr")), origin: Some("partner".into()) },
+            ],
             attachments: vec![Attachment { name: "core".into(), media_type: None, state: AttachmentState::Awaited }],
             transfers: vec![],
             exchanges: vec![waiting],
@@ -371,6 +388,8 @@ mod tests {
             "  originator           north\n",
             "  integration          upstream partner\n",
             "awaited",
+            "  2026-11-21 12:02:00Z anna (internal)\n    for us alone\n",
+            "  2026-11-21 12:02:00Z anna (fr, from partner)\n    pour vous\n",
             "from the inbox",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -230,9 +230,9 @@ impl Engine {
             let key = ExchangeKey::new(alias, one.exchange);
             let base = record.as_ref().map(|record| &record.shadow);
             let (mut heard, reason) = hear(settings.fields(alias), &one.record);
-            if settings.hides_addresses_from(alias)
-                && is_ours_hidden(incident.work.solution.as_deref(), heard.solution.as_ref().and_then(Option::as_deref))
-            {
+            let theirs = heard.solution.clone().flatten();
+            let is_hidden = is_ours_hidden(incident.work.solution.as_deref(), theirs.as_deref());
+            if is_hidden {
                 heard.solution = Some(incident.work.solution.clone());
             }
             refused.extend(reason.map(|reason| (key.clone(), reason)));
@@ -245,7 +245,11 @@ impl Engine {
                 refused.push((key.clone(), reason));
                 Relayed::default()
             });
-            let standpoint = standpoint(&one, &heard, incident, &relayed.edit, base);
+            let mut standpoint = standpoint(&one, &heard, incident, &relayed.edit, base);
+            // It was told when addresses were hidden, and is now told whole.
+            if is_hidden && !settings.hides_addresses_from(alias) {
+                standpoint.shadow.solution = theirs.as_deref().map(Mark::of);
+            }
             let already = incident
                 .references
                 .iter()

@@ -254,6 +254,7 @@ impl Engine {
     /// Says of exchanges that something in them goes round in circles (design, invariant 9).
     async fn tell_stopped(&self, stopped: Vec<(ExchangeKey, IncidentId, Parked)>) -> Result<(), EngineError> {
         let mut writes = Vec::with_capacity(stopped.len());
+        let incidents = stopped.iter().map(|(_, incident, _)| *incident).collect();
         for (key, incident, parked) in stopped {
             warn!(
                 event = "exchange_stopped",
@@ -267,7 +268,7 @@ impl Engine {
             writes.push(self.parked_line(&key, incident, &parked, "the peer's"));
         }
         self.store().write(writes).await?;
-        Ok(())
+        self.note_why(incidents).await
     }
 
     /// The records in which a value of ours stays that the peer does not have.
@@ -319,9 +320,8 @@ impl Engine {
         let settings = self.settings();
         let fields = settings.fields(&one.key.peer);
         let mut edit = fields.taken(apply(&one.operation, work, arrival));
-        if settings.hides_addresses_from(&one.key.peer)
-            && is_ours_hidden(work.solution.as_deref(), edit.solution.as_ref().and_then(Option::as_deref))
-        {
+        // Whatever the settings say today: it may have been told when they hid addresses.
+        if is_ours_hidden(work.solution.as_deref(), edit.solution.as_ref().and_then(Option::as_deref)) {
             edit.solution = None;
         }
         let foreign = record.map(|record| edit.without_foreign(record, &one.key.peer)).unwrap_or_default();

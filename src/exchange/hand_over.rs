@@ -13,6 +13,9 @@ use crate::store::Write;
 /// The longest name of a group, in bytes.
 const GROUP_LIMIT: usize = 128;
 
+/// In the history, of an exchange that a person stopped.
+pub(super) const SWITCHED_OFF: &str = "exchange switched off";
+
 impl Engine {
     /// Assigns a record to a group. One that belongs to another site hands the case over (C-03): it is submitted when it
     /// was not yet; one of a client's asks that client for an answer (C-51). One of our own takes it back (C-04).
@@ -100,7 +103,8 @@ impl Engine {
             return Err(action(format!("the exchange of incident {id} is {told} already")));
         }
         let edit = Edit { active: Some(request.active), ..Edit::default() };
-        self.edit(&incident, edit, Action::Edited, &request.operator, format!("exchange {told}")).await?;
+        let detail = if request.active { "exchange switched on" } else { SWITCHED_OFF };
+        self.edit(&incident, edit, Action::Edited, &request.operator, detail.into()).await?;
         if request.active {
             self.retry_files(Some(id), &request.operator).await?;
             self.detect_all().await?;

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 
 use super::{Engine, EngineError, why};
 use crate::case::text::counted;
-use crate::case::{Alias, Incident, IncidentId, Leg, Standing, Submission, Towards};
+use crate::case::{Alias, Comment, Incident, IncidentId, Leg, Standing, Submission, Towards};
 use crate::config::Settings;
 use crate::config::settings::Client;
 use crate::config::token::{Holder, Operator, Token};
 use crate::protocol::ProblemType;
 use crate::protocol::external::External;
 use crate::protocol::operator::{
-    ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow, ParkedPage,
-    ParkedRow, PeerStatus, StatusAnswer,
+    CommentDetail, ExchangeDetail, IncidentDetail, IncidentPage, IncidentQuery, IncidentRow, OutboxPage, OutboxRow,
+    ParkedPage, ParkedRow, PeerStatus, StatusAnswer,
 };
 use crate::state::{ExchangeKey, ExchangeRecord, OutboxEntry, PeerRecord, View};
 use crate::store::{ListFilter, ListOrder, ListQuery};
@@ -47,6 +47,9 @@ fn without_role(settings: &Settings) -> Vec<String> {
 
 /// Entries counted before a count becomes "at least".
 const COUNT_LIMIT: usize = 100_000;
+
+/// Files that were given up and are counted.
+const FAILED: usize = 1_000;
 
 impl Engine {
     pub async fn status(&self) -> Result<StatusAnswer, EngineError> {
@@ -89,6 +92,15 @@ impl Engine {
         if parked > 0 {
             let exchanges = counted(parked, "exchange needs", "exchanges need");
             warnings.push(format!("{exchanges} a person; see `casebridge parked`"));
+        }
+        let failed = self.store().failed_files(None, FAILED).await?;
+        if let Some(first) = failed.first() {
+            let least = if failed.len() < FAILED { "" } else { "at least " };
+            let files = counted(failed.len(), "file was", "files were");
+            warnings.push(format!(
+                "{least}{files} given up on the way, one of incident {0}; see `casebridge why {0}`",
+                first.incident
+            ));
         }
         let unreadable = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(first) = unreadable.first() {
@@ -251,7 +263,7 @@ impl Engine {
             manifest: incident.event.manifest.clone(),
             form: incident.form.clone(),
             contacts: self.people(id).await?,
-            comments: incident.comments.clone(),
+            comments: incident.comments.iter().map(comment_detail).collect(),
             attachments: self.store().attachments(id).await?,
             transfers: self.store().transfers(id).await?,
             exchanges: known
@@ -335,8 +347,12 @@ fn external(known: &Known, transaction: Option<&String>, incident: &Incident, ow
     }
 }
 
+fn comment_detail(comment: &Comment) -> CommentDetail {
+    CommentDetail { comment: comment.clone(), origin: comment.origin.as_ref().map(ToString::to_string) }
+}
+
 fn exchange_detail(known: Known, incident: &Incident, own: &Alias) -> ExchangeDetail {
-    let waits_for = why::of_exchange(&known).waits_for;
+    let waits_for = why::of_exchange(&known, incident).waits_for;
     let transaction = match &known.record.leg {
         Leg::Upward { step, .. } => step.transaction().map(ToString::to_string),
         Leg::Downward(step) => step.incident().map(|incident| incident.to_string()),

@@ -1,7 +1,7 @@
 //! Both sites are compared from their stores: digests first, then what differs. What counts is shown before anything is
 //! done: the case is the upstream's, and so are the other fields; a comment that one site lacks is told to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::settle;
 use super::{Engine, EngineError};
 use crate::case::agreed::together;
 use crate::case::attachment::name_of_clients;
+use crate::case::hide::is_ours_hidden;
 use crate::case::text::shown as cut;
 use crate::case::{
     Action, Agreed, Alias, AttachmentNote, Changes, Comment, Difference, Edit, ExchangeId, FieldMap, HistoryLine,
@@ -25,7 +26,7 @@ use crate::peer::{PeerError, Upstream};
 use crate::protocol::site::capability;
 use crate::protocol::{DigestPart, DriftRow, ExchangeSnapshot, PART_LIMIT, ProblemType, ReconcileAnswer};
 use crate::state::ExchangeKey;
-use crate::store::{Write, Writer, Written};
+use crate::store::{FailedFile, Write, Writer, Written};
 use crate::telemetry::{CrashPoint, crash_point};
 
 /// Exchanges that one run looks at closely.
@@ -36,6 +37,8 @@ const REQUESTS: usize = 2_000;
 const RANGES: usize = 16 * PART_LIMIT;
 const TAKE: &str = "take it from the peer";
 const SEND: &str = "send it again";
+/// Files that were given up, in one run.
+const FAILED: usize = 1_000;
 /// The most of a value that is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -77,6 +80,7 @@ impl Engine {
             let looked = self.look_closely(&alias, upstream.as_ref(), page, (operator, texts), &mut answer).await?;
             rest = rest.get(looked..).unwrap_or_default();
         }
+        self.add_failed(&alias, incident, operator, &mut answer).await?;
         self.tell_drift(&alias, &answer);
         Ok(answer)
     }
@@ -178,7 +182,9 @@ impl Engine {
                     Compared::Drift(mut drift) => {
                         drift.ours = self.owned(&drift);
                         if let Some(incident) = &drift.picture.incident {
-                            drift.failed = self.store().failed_files(incident.id, alias).await?;
+                            let failed = self.store().failed_files(Some(incident.id), FAILED).await?;
+                            let goes = failed.into_iter().filter(|one| one.goes && one.peer == *alias);
+                            drift.failed = goes.map(|one| one.name).collect();
                         }
                         let done = match operator {
                             Some(operator) => self.repair(alias, &drift, operator).await?,
@@ -209,6 +215,47 @@ impl Engine {
         Ok(answered)
     }
 
+    /// Files that were given up on their way, which both sites know and one of them lacks: no digest shows that.
+    async fn add_failed(
+        &self,
+        alias: &Alias,
+        incident: Option<IncidentId>,
+        operator: Option<&str>,
+        answer: &mut ReconcileAnswer,
+    ) -> Result<(), EngineError> {
+        let failed = self.store().failed_files(incident, FAILED).await?;
+        answer.more |= failed.len() >= FAILED;
+        let is_told = |one: &FailedFile, answer: &ReconcileAnswer| {
+            answer.differences.iter().any(|row| {
+                let file = row.field.strip_prefix("attachment ").unwrap_or_default();
+                row.incident == Some(one.incident.0) && is_ours(file, &cut(&one.name, SHOWN))
+            })
+        };
+        let mut again = HashSet::new();
+        for one in failed.into_iter().filter(|one| one.peer == *alias) {
+            if is_told(&one, answer) {
+                continue;
+            }
+            let id = one.incident;
+            if let Some(operator) = operator
+                && again.insert(id)
+            {
+                self.retry_files(Some(id), operator).await?;
+            }
+            let reason = Some(cut(&format!("given up: {}", one.reason), SHOWN));
+            answer.differences.push(DriftRow {
+                incident: Some(id.0),
+                exchange: one.exchange,
+                field: format!("attachment {}", cut(&one.name, SHOWN)),
+                here: reason,
+                there: None,
+                repair: format!("try it again: casebridge retry {id}"),
+                repaired: operator.is_some(),
+            });
+        }
+        Ok(())
+    }
+
     /// The fields that differ and that this site owns, as the record stands here. Of a case that was canceled nothing more is
     /// told (C-13), and the upstream's values count.
     fn owned(&self, drift: &Drift) -> Vec<Subject> {
@@ -223,8 +270,12 @@ impl Engine {
             let field = subject.owned()?;
             Some(settings.exchange.ownership.is_ours(field, phase, holder, Towards::Upstream))
         };
-        let subjects = drift.differences.iter().map(|difference| &difference.field);
-        subjects.filter(|subject| is_ours(subject).unwrap_or(false)).cloned().collect()
+        // Told while addresses were hidden: theirs is ours with less in it.
+        let is_hidden = |one: &Difference| {
+            one.field == Subject::Solution && is_ours_hidden(one.ours.as_deref(), one.theirs.as_deref())
+        };
+        let counts = |one: &&Difference| is_ours(&one.field).unwrap_or(false) || is_hidden(one);
+        drift.differences.iter().filter(counts).map(|one| one.field.clone()).collect()
     }
 
     /// The upstream's values come here, but for what this site owns; that, and what it lacks of our comments and files, goes
@@ -248,6 +299,8 @@ impl Engine {
         let Ok(Relayed { edit, upstream_case, own_case }) = self.relayed(told, incident, false) else {
             return Ok(false);
         };
+        let mut edit = edit;
+        edit.comments.extend(rewritten(&incident.comments, differences));
         let mut standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
         // As the upstream has it: so ours is a change, and goes there by the outgoing table.
         standpoint.shadow.follow(&taken(theirs, record, &kept, &picture.key));
@@ -417,6 +470,15 @@ fn lacking(ours: &[Comment], differences: &[Difference], alias: &Alias) -> Vec<C
     ours.iter().filter(|one| one.origin.as_ref() != Some(alias) && is_lacking(one.id)).cloned().collect()
 }
 
+/// Comments written here whose text there is another one: as edits, for an edit counts where the comment is known.
+fn rewritten(ours: &[Comment], differences: &[Difference]) -> Vec<Comment> {
+    let differs = |id: Uuid| {
+        differences.iter().any(|one| one.field == Subject::Comment(id) && one.ours.is_some() && one.theirs.is_some())
+    };
+    let own = ours.iter().filter(|one| one.origin.is_none() && differs(one.id));
+    own.map(|one| Comment { edits: one.edits.saturating_add(1), ..one.clone() }).collect()
+}
+
 /// Our files that the upstream has not got.
 fn lacking_files(ours: &Incident, differences: &[Difference], alias: &Alias) -> Vec<AttachmentNote> {
     let is_lacking = |name: &str| {
@@ -462,6 +524,7 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
                 (None, _) if theirs_of(&drift.record, *id, &drift.picture.key).is_some() => Some(TAKE),
                 (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
+                _ if !rewritten(ours, one).is_empty() => Some("tell the peer the text of this site, its author's"),
                 _ => None,
             },
             Subject::Milestones => Some("tell and take what the other lacks"),

@@ -109,12 +109,22 @@ pub struct IncidentDetail {
     /// Who hands it over, and who gets it (H-05).
     #[serde(default)]
     pub contacts: Vec<CaseContact>,
-    pub comments: Vec<crate::case::Comment>,
+    pub comments: Vec<CommentDetail>,
     pub attachments: Vec<crate::case::Attachment>,
     /// How its attachments stand towards the peers.
     pub transfers: Vec<crate::case::Transfer>,
     pub exchanges: Vec<ExchangeDetail>,
     pub history: Vec<crate::case::HistoryLine>,
+}
+
+/// A comment, and where it came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CommentDetail {
+    #[serde(flatten)]
+    pub comment: crate::case::Comment,
+    /// The site that it came from; none for one that was written here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// One exchange of an incident, and what it waits for.

@@ -57,6 +57,19 @@ pub struct Moving {
     pub position: i64,
 }
 
+/// A file that was given up on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedFile {
+    pub incident: IncidentId,
+    pub peer: Alias,
+    pub exchange: ExchangeId,
+    /// As the peer knows it.
+    pub name: String,
+    /// Whether it was to go to the peer, and not to come from there.
+    pub goes: bool,
+    pub reason: String,
+}
+
 /// A file that a peer announced in one of its exchanges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -165,8 +178,8 @@ pub trait AttachmentStore: Send + Sync {
     /// Files that went to a peer, or were given up, are ready to go there once more.
     async fn ready_again(&self, incident: IncidentId, peer: &Alias, names: Vec<String>) -> Result<(), StoreError>;
 
-    /// The names of an incident's files that were given up on their way to `peer`, as that one knows them.
-    async fn failed_files(&self, incident: IncidentId, peer: &Alias) -> Result<Vec<String>, StoreError>;
+    /// Up to `limit` files that were given up: of one incident, or of all whose exchange is not over.
+    async fn failed_files(&self, incident: Option<IncidentId>, limit: usize) -> Result<Vec<FailedFile>, StoreError>;
 
     /// What was given up, of one incident or of all, is tried once more: what goes is decided about and announced anew, what
     /// comes is awaited again. The history says who asked. Returns how many files.

@@ -22,7 +22,9 @@ use crate::case::{
     TransactionId, UserName,
 };
 
-pub use attachment::{Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared};
+pub use attachment::{
+    Appended, AttachmentStore, Begun, DueAttachment, Expected, FailedFile, Incoming, Moving, Offered, Prepared,
+};
 pub use cases::{
     CaseFilter, CaseOrder, CasePage, CaseQuery, CaseStore, Document, ListedCase, Put, Seen, Span, StoredDocument, Words,
 };

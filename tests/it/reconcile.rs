@@ -555,3 +555,94 @@ async fn a_21_one_exchange_is_settled_anew_from_either_end() {
     settled(&pair).await;
     assert_eq!(reconcile(north, false).await["differences"], json!([]));
 }
+
+/// A case whose solution and comment the partner has without their address, at a site that hides none any more.
+async fn told_hidden() -> Relayed {
+    let hides = "[upstream.attachments]\nhide_addresses = true\n";
+    let pair = Relayed::start(Plan { end_user: &format!("{hides}{SUBMIT_ALL}"), partner: ACCEPT_ALL }).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    pair.open(1).await;
+    execute(north, "UPDATE incident SET solution = 'set 10.0.0.1 on r1'").await;
+    north.act("/v1/incidents/1/comments", json!({"text": "from 10.0.0.2", "operator": "anna"})).await;
+    partner.when(1, "the solution", |shown| shown["solution"] == "set *** on r1").await;
+    partner.when(1, "the comment", |shown| shown["comments"][0]["text"] == "from ***").await;
+    settled(&pair).await;
+    north.edit_config(hides, "");
+    north.reload("reloaded").await;
+    pair
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_while_addresses_were_hidden_takes_the_place_of_no_text_and_is_told_whole() {
+    let whole =
+        |shown: &Value| shown["solution"] == "set 10.0.0.1 on r1" && shown["comments"][0]["text"] == "from 10.0.0.2";
+    let pair = told_hidden().await;
+    let answer = reconcile(&pair.end_user, true).await;
+    let rows = answer["differences"].as_array().unwrap();
+    let plans: Vec<_> = rows.iter().map(|row| (row["repair"].as_str().unwrap(), &row["repaired"])).collect();
+    let (ours, comment) = ("tell the peer ours, which counts", "tell the peer the text of this site, its author's");
+    assert_eq!(plans, [(ours, &json!(true)), (comment, &json!(true))], "{answer}");
+    pair.partner.when(1, "the whole texts", whole).await;
+    settled(&pair).await;
+    assert!(whole(&pair.end_user.get("/v1/incidents/1").await.body), "and kept here");
+    assert_eq!(reconcile(&pair.end_user, false).await["differences"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_while_addresses_were_hidden_is_kept_by_a_resync_and_by_what_comes_back() {
+    let solution = |shown: &Value| shown["solution"] == "set 10.0.0.1 on r1";
+    let pair = told_hidden().await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    // The partner tells the text that it has, as a change.
+    execute(partner, "UPDATE incident SET solution = 'another'").await;
+    north.when(1, "another solution", |shown| shown["solution"] == "another").await;
+    settled(&pair).await;
+    silently(north, "solution = 'set 10.0.0.1 on r1'").await;
+    execute(partner, "UPDATE incident SET solution = 'set *** on r1'").await;
+    settled(&pair).await;
+    assert!(solution(&north.get("/v1/incidents/1").await.body), "what comes back takes the place of nothing");
+    north.command(&["resync", "1"]).ok();
+    partner.when(1, "the whole solution", solution).await;
+    assert!(solution(&north.get("/v1/incidents/1").await.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_given_up_is_named_everywhere_and_taken_once_the_peers_limit_allows_it() {
+    let limit = "[client.attachments]\nreceive_limit = \"1 KiB\"\n";
+    let pair = Relayed::start(Plan { end_user: SUBMIT_ALL, partner: &format!("{ACCEPT_ALL}{limit}") }).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    pair.open(1).await;
+    let core = noise(1, 3_000);
+    north.attach(1, "core", &core).await;
+    north.transfer(1, "core to failed").await;
+    settled(&pair).await;
+    let reason = "the peer does not take it";
+    for apply in [false, true] {
+        let answer = reconcile(north, apply).await;
+        let row = &answer["differences"][0];
+        assert_eq!((&row["incident"], &row["field"]), (&json!(1), &json!("attachment core")), "{answer}");
+        assert_eq!((&row["repair"], &row["repaired"]), (&json!("try it again: casebridge retry 1"), &json!(apply)));
+        assert!(row["here"].as_str().unwrap().contains(reason), "{answer}");
+        // The peer still does not take it.
+        north.transfer(1, "core to failed").await;
+        settled(&pair).await;
+        let why = north.command(&["why", "1"]).ok();
+        for part in ["the file core to partner was given up", reason, "casebridge retry 1"] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+    }
+    let status = north.command(&["status"]).ok();
+    assert!(status.contains("1 file was given up on the way, one of incident 1; see `casebridge why 1`"), "{status}");
+
+    partner.edit_config(limit, "");
+    partner.reload("reloaded").await;
+    north.act("/v1/retry", json!({"incident": 1, "operator": "anna"})).await;
+    partner.has_file(1, "core", &core).await;
+    north.transfer(1, "core to sent").await;
+    settled(&pair).await;
+    assert_eq!(reconcile(north, false).await["differences"], json!([]));
+    assert!(!north.command(&["status"]).ok().contains("given up"));
+    assert!(!north.command(&["why", "1"]).ok().contains("given up"));
+}

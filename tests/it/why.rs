@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::pair::{Plan, SUBMIT_ALL};
+use crate::support::pair::{ACCEPT_ALL, Plan, SUBMIT_ALL};
 use crate::support::relay::{Relayed, Said, Twist, operates};
 use crate::support::{Pair, Site, eventually};
 
@@ -110,6 +110,34 @@ async fn where_the_settings_want_it_the_answer_stands_in_the_case_and_stays_here
     })
     .await;
     assert_eq!(partner.count("SELECT count(*) FROM comment").await, 0, "a note stays at home");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m_02_a_case_that_waits_for_its_customer_is_on_hold_or_is_switched_off_says_whose_turn_it_is() {
+    let pair = Pair::start(Plan { end_user: SUBMIT_ALL, partner: ACCEPT_ALL }).await;
+    let (north, partner) = (&pair.end_user, &pair.partner);
+    north.insert(0, 1).await;
+    told(north, 1, &["updates from partner"]).await;
+    partner.command(&["case", "request-input", "1", "--comment", "which slot?"]).ok();
+    let asked = told(north, 1, &["partner asked for input", "casebridge comment 1 TEXT"]).await;
+    assert_eq!(asked["side"], "here");
+    assert_eq!(told(partner, 1, &["the answer of north"]).await["side"], "north");
+    north.command(&["comment", "1", "Slot 3"]).ok();
+    told(partner, 1, &["the work on the case here"]).await;
+    told(north, 1, &["updates from partner"]).await;
+
+    partner.command(&["case", "hold", "1"]).ok();
+    told(partner, 1, &["the case is on hold", "since", "casebridge case process 1"]).await;
+    assert_eq!(told(north, 1, &["partner to go on: the case is on hold there"]).await["side"], "partner");
+    partner.command(&["case", "process", "1"]).ok();
+    told(north, 1, &["updates from partner"]).await;
+
+    partner.command(&["pause", "1"]).ok();
+    told(partner, 1, &["the exchange is switched off; since", "casebridge resume 1"]).await;
+    north.command(&["comment", "1", "Are you there?"]).ok();
+    let answer = told(north, 1, &["a person at partner: the exchange is switched off there"]).await;
+    assert_eq!(answer["side"], "partner");
+    assert!(!answer["line"].as_str().unwrap().contains("this site"), "{answer}");
 }
 
 /// The lines with a number: who did it, what, number, and what changed.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{CaseAnswer, Failure, Local, Method, Target, Told, print, who};
 use crate::case::Fact;
-use crate::cli::print::{Column, Table, safe, safe_lines, time};
+use crate::cli::print::{Column, Marks, Table, safe, safe_lines, time};
 use crate::protocol::cases::{CaseActivities, CaseDetail, CaseSla, FlagRequest};
 
 /// Of `show` and `activities`.
@@ -159,8 +159,13 @@ fn shown(case: &CaseDetail) -> String {
         }
     }
     for comment in case.comments.iter().flatten().filter(|comment| !comment.deleted) {
-        let side = if comment.initiator { " (initiator)" } else { "" };
-        text.push_str(&format!("  {} {}{side}\n", time(comment.written_at), safe(&comment.author)));
+        let marks = Marks {
+            initiator: comment.initiator,
+            internal: comment.internal,
+            language: comment.language.as_deref(),
+            origin: comment.origin.as_deref(),
+        };
+        text.push_str(&format!("  {}\n", print::comment(comment.written_at, &comment.author, marks)));
         text.push_str(&safe_lines(&comment.text, "    "));
     }
     text

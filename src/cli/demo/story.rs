@@ -123,7 +123,7 @@ async fn work(partner: &Site, theirs: i64, north: &Site, id: i64, teller: &Telle
     teller.tell(Side::Partner, "the work begins: status In Progress, and a comment")?;
     until(north, "waiting for the status and the comment", async || {
         let detail = fetch(&north.local, id).await?;
-        let told = detail.comments.iter().any(|comment| comment.text == ON_ITS_WAY);
+        let told = detail.comments.iter().any(|one| one.comment.text == ON_ITS_WAY);
         Ok((told && detail.row.case_status.as_deref() == Some("In Progress")).then_some(()))
     })
     .await?;

@@ -114,7 +114,7 @@ pub fn applied(transaction: &mut Transaction<'_>, taken: &Taken, scene: &Scene) 
         seq: taken.seq,
         operation: taken.operation.kind(),
         reason: format!(
-            "no progress: {} operations in a row said nothing new, or many more moved the case to and fro",
+            "{NO_PROGRESS}: {} operations in a row said nothing new, or many more moved the case to and fro",
             patience.repeats
         ),
         untaken: false,
@@ -160,8 +160,10 @@ impl std::fmt::Display for Hold {
     }
 }
 
+/// How the reason begins why an exchange is stopped that goes round in circles.
+pub const NO_PROGRESS: &str = "no progress";
 /// Of what came while nothing was to pass.
-const PAUSED: &str = "the exchange of this case is switched off at this site";
+pub const PAUSED: &str = "the exchange of this case is switched off at this site";
 /// Of what nothing is wrong with: the one before it was.
 const BEHIND: &str = "it waited behind another operation";
 

@@ -29,7 +29,9 @@ pub use adoption::{Standpoint, adopted, told_again};
 pub use answer::{Sent, acknowledged, answered_received, forgotten, left, unlinked};
 pub use change::{Changed, changed, changed_again, form_to_send, is_untaken, once_told, resumed, submitted};
 pub use client::{acknowledged_through, opened, received, restated};
-pub use incoming::{Hold, Taken, applied, applied_late, held_again, is_free, parked_incoming, passed_over};
+pub use incoming::{
+    Hold, NO_PROGRESS, PAUSED, Taken, applied, applied_late, held_again, is_free, parked_incoming, passed_over,
+};
 pub use wait::{checked, due_now, parked, postponed, rearmed, waiting_since};
 
 /// Where and when an event is settled.

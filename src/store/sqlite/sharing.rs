@@ -14,7 +14,8 @@ use super::{SqliteStore, content};
 use crate::case::attachment::{file_name_apart, name_of_clients};
 use crate::case::{Action, Alias, ContentDigest, Deposit, ExchangeId, HistoryLine, IncidentId, Transfer};
 use crate::store::{
-    Appended, AttachmentStore, Begun, DueAttachment, Expected, Incoming, Moving, Offered, Prepared, StoreError,
+    Appended, AttachmentStore, Begun, DueAttachment, Expected, FailedFile, Incoming, Moving, Offered, Prepared,
+    StoreError,
 };
 use crate::telemetry::CrashPoint;
 
@@ -449,6 +450,18 @@ fn moving(row: &SqliteRow) -> Result<Moving, StoreError> {
     })
 }
 
+fn failed(row: &SqliteRow) -> Result<FailedFile, StoreError> {
+    let damaged = |what: &str| StoreError::Failed(format!("the {what} of a file that was given up does not read"));
+    Ok(FailedFile {
+        incident: IncidentId(row.try_get(0)?),
+        peer: row.try_get::<&str, _>(1)?.parse().map_err(|_| damaged("peer"))?,
+        exchange: row.try_get::<&str, _>(2)?.parse().map_err(|_| damaged("exchange"))?,
+        name: row.try_get(3)?,
+        goes: row.try_get(4)?,
+        reason: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
+    })
+}
+
 fn transfer(row: &SqliteRow) -> Result<Transfer, StoreError> {
     Ok(Transfer {
         name: row.try_get(0)?,
@@ -684,13 +697,29 @@ impl AttachmentStore for SqliteStore {
         .await
     }
 
-    async fn failed_files(&self, incident: IncidentId, peer: &Alias) -> Result<Vec<String>, StoreError> {
+    async fn failed_files(&self, incident: Option<IncidentId>, limit: usize) -> Result<Vec<FailedFile>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        let names = sqlx::query_scalar(
-            "SELECT coalesce(o.told_as, a.name) FROM outgoing o JOIN attachment a ON a.id = o.attachment \
-             WHERE o.state = 'failed' AND o.incident = ? AND o.peer = ?",
-        );
-        Ok(names.bind(incident.0).bind(peer.as_str()).fetch_all(&mut *connection).await?)
+        let statement = match incident {
+            Some(_) => {
+                "SELECT o.incident, o.peer, o.exchange, coalesce(o.told_as, a.name), 1, o.reason FROM outgoing o \
+                 JOIN attachment a ON a.id = o.attachment WHERE o.state = 'failed' AND o.incident = ?1 UNION ALL \
+                 SELECT i.incident, i.peer, i.exchange, i.name, 0, i.reason FROM incoming i \
+                 WHERE i.state = 'failed' AND i.incident = ?1 LIMIT ?2"
+            }
+            None => {
+                "SELECT o.incident, o.peer, o.exchange, coalesce(o.told_as, a.name), 1, o.reason FROM outgoing o \
+                 JOIN attachment a ON a.id = o.attachment WHERE o.state = 'failed' AND EXISTS (SELECT 1 FROM reference r \
+                   WHERE r.peer = o.peer AND r.exchange = o.exchange AND r.standing NOT IN ('closed', 'rejected')) \
+                 UNION ALL \
+                 SELECT i.incident, i.peer, i.exchange, i.name, 0, i.reason FROM incoming i \
+                 WHERE i.state = 'failed' AND EXISTS (SELECT 1 FROM reference r \
+                   WHERE r.peer = i.peer AND r.exchange = i.exchange AND r.standing NOT IN ('closed', 'rejected')) \
+                 LIMIT ?2"
+            }
+        };
+        let rows =
+            sqlx::query(statement).bind(incident.map(|id| id.0)).bind(limit as i64).fetch_all(&mut *connection).await?;
+        rows.iter().map(failed).collect()
     }
 
     async fn retry_files(&self, incident: Option<IncidentId>, who: &str, at: Timestamp) -> Result<u64, StoreError> {

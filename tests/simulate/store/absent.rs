@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use casebridge::case::{Alias, CaseRole, Contact, ContentDigest, ExchangeId, IncidentId, Party, PassTag, Transfer};
 use casebridge::store::{
-    Appended, AttachmentStore, Begun, ContactDetail, ContactQuery, ContactStore, DueAttachment, Expected, FilledForm,
-    Intake, LinkRule, Moving, Offered, PageStore, Prepared, SentMail, StoreError, TakenMail, UsedPass,
+    Appended, AttachmentStore, Begun, ContactDetail, ContactQuery, ContactStore, DueAttachment, Expected, FailedFile,
+    FilledForm, Intake, LinkRule, Moving, Offered, PageStore, Prepared, SentMail, StoreError, TakenMail, UsedPass,
 };
 use jiff::Timestamp;
 
@@ -78,7 +78,7 @@ impl AttachmentStore for Store {
         no_files()
     }
 
-    async fn failed_files(&self, _: IncidentId, _: &Alias) -> Result<Vec<String>, StoreError> {
+    async fn failed_files(&self, _: Option<IncidentId>, _: usize) -> Result<Vec<FailedFile>, StoreError> {
         Ok(Vec::new())
     }
 

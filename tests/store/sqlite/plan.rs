@@ -93,6 +93,7 @@ async fn what_runs_all_the_time_searches_an_index() {
     store.append(awaited[0].content, 0, b"x".to_vec(), at(2)).await.unwrap();
     store.content(awaited[0].content, 0, 10).await.unwrap();
     store.transfers(incident).await.unwrap();
+    store.failed_files(Some(incident), 10).await.unwrap();
     store.untimed(IncidentId(0), 10).await.unwrap();
     let timing = Timing {
         incident,
@@ -164,6 +165,10 @@ async fn what_runs_all_the_time_searches_an_index() {
         (
             &["FROM incoming i JOIN", "i.exchange = ?"],
             &["SEARCH i USING INDEX incoming_exchange (peer=? AND exchange=?)"],
+        ),
+        (
+            &["coalesce(o.told_as", "o.incident = ?1 UNION"],
+            &["SEARCH o USING INDEX outgoing_failed (incident=?)", "SEARCH i USING INDEX incoming_failed (incident=?)"],
         ),
         (&["UPDATE incoming SET state = 'arrived'"], &["SEARCH incoming USING INDEX incoming_content (content=?)"]),
         (&["SELECT start, data FROM content_part"], &["SEARCH content_part USING INDEX"]),

@@ -232,12 +232,16 @@ pub async fn what_is_decided_and_what_became_of_it_is_told_once(bench: &dyn Benc
     announced(&store, incident, &client(), 4, taken(&note("lost", b"lost"))).await;
     let awaited = store.downloads(&client(), 0, 10).await.unwrap().remove(0);
     store.given_up(awaited.id, "in vain".into(), at(3)).await.unwrap();
-    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), ["failed"]);
+    let failed = store.failed_files(None, 10).await.unwrap();
+    let shown: Vec<_> = failed.iter().map(|one| (one.name.as_str(), one.goes, one.reason.as_str())).collect();
+    assert_eq!(shown, [("failed", true, "refused there"), ("lost", false, "in vain")]);
+    assert_eq!(store.failed_files(Some(incident), 10).await.unwrap(), failed);
+    assert_eq!(store.failed_files(Some(incident), 1).await.unwrap().len(), 1);
     let other = deposited(&store, "edge-2").await;
     assert_eq!(store.retry_files(Some(other), "operator anna", at(4)).await.unwrap(), 0);
     assert_eq!(store.retry_files(None, "operator anna", at(4)).await.unwrap(), 2);
     assert_eq!(store.retry_files(Some(incident), "operator anna", at(4)).await.unwrap(), 0, "said twice");
-    assert_eq!(store.failed_files(incident, &peer()).await.unwrap(), [""; 0]);
+    assert_eq!(store.failed_files(Some(incident), 10).await.unwrap(), []);
     let due = store.due_attachments(10).await.unwrap();
     assert_eq!((due.len(), due[0].name.as_str()), (1, "failed"));
     assert_eq!(store.downloads(&client(), 0, 10).await.unwrap().len(), 1);
