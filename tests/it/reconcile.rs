@@ -418,7 +418,7 @@ async fn drift_is_found_on_schedule_and_told_as_an_event() {
         pair.end_user.log().lines().find(|line| line.contains("drift_found")).map(str::to_owned)
     })
     .await;
-    assert!(line.contains("WARN") && line.contains("incidents=[2]"), "{line}");
+    assert!(line.contains("WARN") && line.contains("incidents=\"[2]\""), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
