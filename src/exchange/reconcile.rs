@@ -37,6 +37,8 @@ const REQUESTS: usize = 2_000;
 const RANGES: usize = 16 * PART_LIMIT;
 const TAKE: &str = "take it from the peer";
 const SEND: &str = "send it again";
+/// Edits that an altered comment may have at the upstream, where nobody tells them: the author's text has more.
+const AHEAD: u32 = 100;
 /// Files that were given up, in one run.
 const FAILED: usize = 1_000;
 /// The most of a value that is shown, in bytes.
@@ -62,6 +64,7 @@ impl Engine {
         incident: Option<IncidentId>,
         operator: Option<&str>,
     ) -> Result<ReconcileAnswer, EngineError> {
+        self.check_has_upstream()?;
         let (alias, upstream) = self.upstream_with(capability::RECONCILE).await?;
         let texts = self.compared_texts(&alias).await?;
         self.detect_all().await?;
@@ -83,6 +86,23 @@ impl Engine {
         self.add_failed(&alias, incident, operator, &mut answer).await?;
         self.tell_drift(&alias, &answer);
         Ok(answer)
+    }
+
+    /// A site compares itself with the one above: one that has none is told who does it.
+    fn check_has_upstream(&self) -> Result<(), EngineError> {
+        /// Clients that are named.
+        const NAMED: usize = 5;
+        let settings = self.settings();
+        if settings.upstream.is_some() || settings.clients.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<&str> = settings.clients.iter().take(NAMED).map(|client| client.alias.as_str()).collect();
+        let more = if settings.clients.len() > NAMED { " and others" } else { "" };
+        let detail = format!(
+            "this site has no [upstream]; its clients compare themselves with it: `casebridge reconcile` at {}{more}",
+            named.join(", ")
+        );
+        Err(ProblemType::NotConnected.with(detail).into())
     }
 
     /// Word by word, where neither of the two hides addresses from the other.
@@ -293,6 +313,7 @@ impl Engine {
             ..Changes::default()
         };
         let mut told = taken(theirs, record, &come, &picture.key);
+        told.comments.extend(misread(&incident.comments, record, &come, &picture.key));
         let is_known = |one: &Milestone| incident.milestones.iter().any(|known| known.id == one.id);
         told.milestones.retain(|one| !is_known(one) && !one.is_far_beyond(&incident.milestones));
         let in_words = told::received(&Operation::Update(Changes::default()), &picture.record.shadow, &told);
@@ -300,6 +321,7 @@ impl Engine {
             return Ok(false);
         };
         let mut edit = edit;
+        let yields = misread(&incident.comments, record, differences, &picture.key).map(|one| one.id).collect();
         edit.comments.extend(rewritten(&incident.comments, differences));
         let mut standpoint = standpoint(theirs, record, incident, &edit, Some(&picture.record.shadow));
         // As the upstream has it: so ours is a change, and goes there by the outgoing table.
@@ -314,6 +336,7 @@ impl Engine {
             reference: Some(reference(&picture.key, Towards::Upstream, theirs.transaction.clone(), standing)),
             history: self.case_line(incident, &edit).into_iter().chain([line]).collect(),
             edit,
+            yields,
             upstream_case,
             own_case,
             attachments: self.incoming(alias, &lost_files(record, differences)),
@@ -476,7 +499,21 @@ fn rewritten(ours: &[Comment], differences: &[Difference]) -> Vec<Comment> {
         differences.iter().any(|one| one.field == Subject::Comment(id) && one.ours.is_some() && one.theirs.is_some())
     };
     let own = ours.iter().filter(|one| one.origin.is_none() && differs(one.id));
-    own.map(|one| Comment { edits: one.edits.saturating_add(1), ..one.clone() }).collect()
+    own.map(|one| Comment { edits: one.edits.saturating_add(AHEAD), ..one.clone() }).collect()
+}
+
+/// Comments written there whose text here is another one, as their author's site has them.
+fn misread<'a>(
+    ours: &'a [Comment],
+    record: &'a Changes,
+    differences: &'a [Difference],
+    key: &'a ExchangeKey,
+) -> impl Iterator<Item = Comment> + 'a {
+    let theirs = ours.iter().filter(|one| one.origin.as_ref() == Some(&key.peer));
+    let differs = |id: Uuid| {
+        differences.iter().any(|one| one.field == Subject::Comment(id) && one.ours.is_some() && one.theirs.is_some())
+    };
+    theirs.filter(move |one| differs(one.id)).filter_map(|one| theirs_of(record, one.id, key))
 }
 
 /// Our files that the upstream has not got.
@@ -524,12 +561,19 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
             Subject::Comment(id) => match (&difference.ours, &difference.theirs) {
                 (None, _) if theirs_of(&drift.record, *id, &drift.picture.key).is_some() => Some(TAKE),
                 (_, None) if !lacking(ours, one, alias).is_empty() => Some("tell it the peer again"),
+                _ if misread(ours, &drift.record, one, &drift.picture.key).next().is_some() => {
+                    Some("take the text of the peer, its author's site")
+                }
                 _ if !rewritten(ours, one).is_empty() => Some("tell the peer the text of this site, its author's"),
                 _ => None,
             },
             Subject::Milestones => Some("tell and take what the other lacks"),
             Subject::Case if drift.record.case.is_none() => None,
             _ => Some("take the peer's value"),
+        };
+        let by_hand = match &difference.field {
+            Subject::Comment(_) => "none: edit the comment at the site where it was written",
+            _ => "none: correct it by hand at one of the two sites",
         };
         let text = |value: &Option<String>| value.as_ref().map(|value| cut(value, SHOWN));
         DriftRow {
@@ -542,7 +586,7 @@ fn rows(drift: &Drift, done: bool) -> Vec<DriftRow> {
             },
             here: text(&difference.ours),
             there: text(&difference.theirs),
-            repair: repair.unwrap_or("none: correct it by hand at one of the two sites").into(),
+            repair: repair.unwrap_or(by_hand).into(),
             repaired: done && repair.is_some(),
         }
     };

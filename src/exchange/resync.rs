@@ -4,6 +4,7 @@
 use super::poll_case::FORGOTTEN;
 use super::work::{action, check_not_given_back};
 use super::{Engine, EngineError, settle};
+use crate::case::text::counted;
 use crate::case::{Action, Incident, IncidentId, Leg, Reference, Standing, Texts, Towards, Upward};
 use crate::protocol::ProblemType;
 use crate::protocol::site::capability;
@@ -17,10 +18,10 @@ impl Engine {
         check_not_given_back(&incident)?;
         let below = incident.references.iter().find(|reference| reference.towards == Towards::Client);
         let done = match below {
-            None => self.read_again(id).await?,
+            None => self.read_again(id, operator).await?,
             Some(below) if !self.has_case_above(&incident) => self.restate(id, below).await?,
             // What the upstream has comes first: the client is told that too. One of the two is better than none.
-            Some(below) => match (self.read_again(id).await, self.restate(id, below).await) {
+            Some(below) => match (self.read_again(id, operator).await, self.restate(id, below).await) {
                 (Ok(above), Ok(below)) => format!("{above}; {below}"),
                 (Ok(above), Err(fault)) => format!("{above}; not so towards {}: {fault}", below.peer),
                 (Err(fault), Ok(below)) => format!("{below}; not so towards the site above: {fault}"),
@@ -40,7 +41,7 @@ impl Engine {
         incident.references.iter().any(|reference| reference.peer == alias && counts(reference))
     }
 
-    async fn read_again(&self, id: IncidentId) -> Result<String, EngineError> {
+    async fn read_again(&self, id: IncidentId, operator: &str) -> Result<String, EngineError> {
         let (alias, upstream) = self.upstream_with(capability::RECONCILE).await?;
         let key = ExchangeKey::new(&alias, self.upward_exchange(id, &alias).await?);
         let again = key.clone();
@@ -67,7 +68,17 @@ impl Engine {
             .transact::<_, EngineError, _>(move |transaction| settle::rearmed(transaction, &key, &scene))
             .await?;
         self.0.to_push.notify_one();
-        Ok(format!("incident {id} is settled anew, as {alias} has it"))
+        // What no reading shows: a comment whose text was changed behind its author's back, at either site.
+        let left = self.reconcile(Some(id), Some(operator)).await?;
+        let open = left.differences.iter().filter(|row| !row.repaired).count();
+        let still = match (open, left.in_motion) {
+            (0, 0) => String::new(),
+            (0, _) => "; what is on its way was not compared".to_owned(),
+            (count, _) => {
+                format!("; {} still: see `casebridge reconcile {id}`", counted(count, "field differs", "fields differ"))
+            }
+        };
+        Ok(format!("incident {id} is settled anew, as {alias} has it{still}"))
     }
 
     async fn restate(&self, id: IncidentId, reference: &Reference) -> Result<String, EngineError> {

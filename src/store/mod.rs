@@ -14,6 +14,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::case::evidence::{Context, Travelled};
 use crate::case::{
@@ -116,6 +117,8 @@ pub struct Write {
     /// Refused when the record is at another revision by now.
     pub expected_revision: Option<i64>,
     pub edit: Edit,
+    /// Comments of another site's whose text here gives way to the one in `edit`, however often either was edited.
+    pub yields: Vec<Uuid>,
     pub submission: Option<Submission>,
     pub form: Option<Form>,
     pub generation: Option<u32>,
@@ -150,6 +153,7 @@ impl Write {
             writer,
             expected_revision: None,
             edit: Edit::default(),
+            yields: Vec::new(),
             submission: None,
             form: None,
             generation: None,

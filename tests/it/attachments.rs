@@ -572,7 +572,8 @@ async fn a_45_with_hidden_addresses_none_is_on_the_wire_and_the_local_copy_stays
 
     for call in pair.relay.calls() {
         let said = format!("{} {} {}", call.path, call.query, call.body);
-        assert!(!said.contains("10.1.2.3") && !said.contains("5eed"), "{said}");
+        // Without its colon it stands in a digest now and then.
+        assert!(["10.1.2.3", ":5eed", "%3A5eed", "%3a5eed"].iter().all(|part| !said.contains(part)), "{said}");
     }
     let there = pair.partner.get("/v1/incidents/1").await.body;
     assert_eq!(there["synopsis"], "BGP to *** is down");

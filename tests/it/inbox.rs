@@ -340,13 +340,15 @@ async fn a_directory_that_vanishes_is_said_once_and_used_again_when_it_is_back()
     eventually("the reload", || async { pair.end_user.log().contains("event=\"reloaded\"").then_some(()) }).await;
     pair.end_user.stop().await;
     pair.end_user.start().await;
+    let said = || pair.end_user.log().matches("event=\"inbox_blocked\"").count();
+    eventually("word of it again", || async { (said() == 2).then_some(()) }).await;
     std::fs::remove_file(&inbox).unwrap();
     std::fs::rename(pair.end_user.path("away"), &inbox).unwrap();
     put(&pair.end_user, "event.xml", &bundle("back-1", "event", ""));
     eventually("the incident", || shown(&pair.end_user, "back-1")).await;
     let status = pair.end_user.command(&["status"]).ok();
     assert!(!status.contains("nothing is taken"), "{status}");
-    assert_eq!(pair.end_user.log().matches("event=\"inbox_blocked\"").count(), 2, "said once by each process");
+    assert_eq!(said(), 2, "said once by each process");
 }
 
 #[tokio::test(flavor = "multi_thread")]

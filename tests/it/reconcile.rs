@@ -104,6 +104,7 @@ async fn one_silent_change_among_many_is_named_with_a_handful_of_requests() {
     assert_eq!(north.count(shown).await, 1, "a plan changes nothing");
     assert!(north.log().contains("drift_found") && !north.log().contains("Nobody saw"), "told without its text");
 
+    partner.command(&["reconcile"]).refused(6, &["no [upstream]", "`casebridge reconcile` at north"]);
     let text = north.command(&["reconcile"]).ok();
     for part in ["1234", "solution", "Nobody saw this", "take the peer's value", "casebridge reconcile --apply"] {
         assert!(text.contains(part), "{part}: {text}");
@@ -645,4 +646,43 @@ async fn a_file_that_was_given_up_is_named_everywhere_and_taken_once_the_peers_l
     assert_eq!(reconcile(north, false).await["differences"], json!([]));
     assert!(!north.command(&["status"]).ok().contains("given up"));
     assert!(!north.command(&["why", "1"]).ok().contains("given up"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_was_altered_at_either_site_has_the_text_of_its_authors_site_again() {
+    let texts = |site: &Value| {
+        let mut all: Vec<_> = site["comments"].as_array().unwrap().iter().map(|one| one["text"].clone()).collect();
+        all.sort_by_key(ToString::to_string);
+        all
+    };
+    for command in [&["reconcile", "--apply"][..], &["resync", "1"]] {
+        let pair = at_rest(1).await;
+        let (north, partner) = (&pair.end_user, &pair.partner);
+        north.act("/v1/incidents/1/comments", json!({"text": "from below", "operator": "anna"})).await;
+        partner.act("/v1/incidents/1/comments", json!({"text": "from above", "operator": "bert"})).await;
+        for site in [north, partner] {
+            site.when(1, "both comments", |shown| shown["comments"].as_array().unwrap().len() == 2).await;
+        }
+        settled(&pair).await;
+        for (site, text) in [(north, "from above"), (partner, "from below")] {
+            let altered = format!("UPDATE comment SET text = 'altered', edits = edits + 1 WHERE text = '{text}'");
+            execute(site, &altered).await;
+        }
+        assert_eq!(reconcile(north, false).await["differences"].as_array().unwrap().len(), 2);
+        let told = north.command(command).ok();
+        assert!(!told.contains("none:") && !told.contains("still"), "{told}");
+        for site in [north, partner] {
+            site.when(1, "the authors' texts", |shown| texts(shown) == ["from above", "from below"]).await;
+        }
+        settled(&pair).await;
+        assert_eq!(reconcile(north, false).await["differences"], json!([]));
+        // And its author edits it on.
+        let shown = partner.get("/v1/incidents/1").await.body;
+        let own = shown["comments"].as_array().unwrap().iter().find(|one| one["text"] == "from above").unwrap();
+        let id = own["id"].as_str().unwrap();
+        partner
+            .act(&format!("/v1/incidents/1/comments/{id}"), json!({"text": "from far above", "operator": "bert"}))
+            .await;
+        north.when(1, "the edit", |shown| texts(shown) == ["from below", "from far above"]).await;
+    }
 }

@@ -239,7 +239,8 @@ impl Shelf {
         }
         for comment in write.edit.comments {
             match incident.comments.iter_mut().find(|known| known.id == comment.id) {
-                Some(known) if comment.edits <= known.edits || comment.origin != known.origin => continue,
+                Some(known) if comment.origin != known.origin => continue,
+                Some(known) if comment.edits <= known.edits && !write.yields.contains(&comment.id) => continue,
                 Some(known) => {
                     self.positions += 1;
                     *known = Comment { position: self.positions, ..comment };

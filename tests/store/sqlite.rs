@@ -141,6 +141,7 @@ conformance! { super::bench:
         an_edit_of_our_own_is_news_and_comes_behind_every_comment,
         an_edit_that_comes_late_or_twice_changes_nothing,
         nobody_edits_what_another_site_wrote,
+        what_yields_takes_the_text_of_its_author_however_often_it_was_edited_here,
         what_a_peer_edits_is_no_news_and_has_a_new_place;
     contacts:
         h_01_those_who_arrive_at_once_under_one_address_are_one_contact,

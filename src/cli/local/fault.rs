@@ -25,7 +25,7 @@ fn remedy(kind: ProblemType) -> Option<&'static str> {
     Some(match kind {
         ProblemType::NotFound => "`casebridge incidents` lists what there is",
         ProblemType::AlreadySubmitted | ProblemType::Action => "`casebridge show ID` tells how it stands",
-        ProblemType::NotConnected => "only a site with an [upstream] submits",
+        ProblemType::NotConnected => "only a site with an [upstream] can do this",
         ProblemType::Stale => "`casebridge case show ID` tells the present revision",
         ProblemType::NotParked => "`casebridge parked` lists what is",
         ProblemType::Form => "correct it and give the command again",

@@ -43,6 +43,7 @@ pub async fn write(connection: &mut SqliteConnection, writes: Vec<Write>) -> Res
             round.iter().map(|write| values.entry(write.incident).or_default().follow(write)).collect();
         columns::update(connection, &round).await?;
         upsert_references(connection, &round).await?;
+        yield_comments(connection, &round).await?;
         let comments = round.iter().flat_map(|write| comment_rows(write.incident, &write.edit.comments)).collect();
         insert_comments(connection, comments).await?;
         insert_milestones(connection, &round).await?;
@@ -244,6 +245,27 @@ pub async fn insert_comments(connection: &mut SqliteConnection, rows: Vec<Value>
          WHERE true ON CONFLICT (incident, uid) DO UPDATE SET text = excluded.text, language = excluded.language, \
            internal = excluded.internal, edits = excluded.edits, deleted = excluded.deleted \
          WHERE excluded.edits > comment.edits AND excluded.origin IS comment.origin",
+    )
+    .bind(to_json(&rows))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Comments of a peer's that are to give way count no edit any more, so that the ones that follow replace them.
+async fn yield_comments(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), StoreError> {
+    let row = |incident: IncidentId, one: &Comment| json!([incident, one.id.simple().to_string(), one.origin]);
+    let of = |write: &&Write| {
+        let given = write.edit.comments.iter().filter(|one| one.origin.is_some() && write.yields.contains(&one.id));
+        given.map(|one| row(write.incident, one)).collect::<Vec<_>>()
+    };
+    let rows: Vec<Value> = writes.iter().flat_map(of).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "WITH j (v) AS MATERIALIZED (SELECT value FROM jsonb_each(?1)) \
+         UPDATE comment SET edits = -1 FROM j WHERE incident = v ->> 0 AND uid = v ->> 1 AND origin = v ->> 2",
     )
     .bind(to_json(&rows))
     .execute(&mut *connection)

@@ -43,6 +43,27 @@ pub async fn an_edit_that_comes_late_or_twice_changes_nothing(bench: &dyn Bench)
     assert_eq!((comments[0].text.as_str(), comments[0].edits, comments.len()), ("third", 2, 1));
 }
 
+pub async fn what_yields_takes_the_text_of_its_author_however_often_it_was_edited_here(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let incident = deposited(&store, "edge-1").await;
+    let from_peer = |edits, text| Comment { origin: Some(peer()), edits, ..comment(1, text) };
+    write(&store, says(incident, Writer::Bridge, from_peer(3, "altered"))).await;
+    for edits in [1, 1] {
+        let yields = vec![comment(1, "").id];
+        let one = says(incident, Writer::Bridge, from_peer(edits, "the author's"));
+        write(&store, Write { yields, ..one }).await;
+    }
+    let comments = load(&store, incident).await.comments;
+    assert_eq!((comments[0].text.as_str(), comments[0].edits, comments.len()), ("the author's", 1, 1));
+
+    // Our own yields to nobody.
+    write(&store, says(incident, Writer::Operator, comment(2, "ours"))).await;
+    let one = says(incident, Writer::Bridge, Comment { origin: Some(peer()), ..comment(2, "not theirs to change") });
+    write(&store, Write { yields: vec![comment(2, "").id], ..one }).await;
+    let comments = load(&store, incident).await.comments;
+    assert!(comments.iter().any(|one| (one.text.as_str(), one.edits) == ("ours", 0)), "{comments:?}");
+}
+
 pub async fn nobody_edits_what_another_site_wrote(bench: &dyn Bench) {
     let store = bench.open().await;
     let incident = deposited(&store, "edge-1").await;
