@@ -103,7 +103,10 @@ async fn until_idle(stop: CancellationToken, engine: Engine) {
     let mut trouble = Trouble::new(&engine, "push");
     while !stop.is_cancelled() {
         let wait = match engine.push().await {
-            Ok(Pushed::Some(_)) => continue,
+            Ok(Pushed::Some(_)) => {
+                trouble.after(Ok(())).await;
+                continue;
+            }
             Ok(Pushed::Nothing) => engine.wait_for_due(IDLE),
             Ok(Pushed::Down) => {
                 tokio::select! {
@@ -134,10 +137,15 @@ async fn poll(engine: Engine) {
         let wait = engine.settings().upstream.as_ref().map_or(IDLE, |upstream| upstream.poll_interval);
         let asked = tokio::time::Instant::now();
         match engine.poll_updates(wait).await {
-            // A peer that answers at once with nothing, or nothing new, is asked once a second.
-            Ok(0) => tokio::time::sleep_until((asked + PAUSE).min(asked + wait)).await,
+            Ok(news) => {
+                trouble.after(Ok(())).await;
+                // A peer that answers at once with nothing, or nothing new, is asked once a second.
+                if news == 0 {
+                    tokio::time::sleep_until((asked + PAUSE).min(asked + wait)).await;
+                }
+            }
             // The peer's trouble was told by its health.
-            Ok(_) | Err(EngineError::Peer(_)) => {}
+            Err(EngineError::Peer(_)) => {}
             Err(fault) => trouble.after(Err(fault)).await,
         }
     }
@@ -147,7 +155,10 @@ async fn prepare(engine: Engine) {
     let mut trouble = Trouble::new(&engine, "prepare");
     loop {
         match engine.prepare_attachments().await {
-            Ok(0) => engine.wait_for_attachments().await,
+            Ok(0) => {
+                trouble.after(Ok(())).await;
+                engine.wait_for_attachments().await;
+            }
             outcome => trouble.after(outcome.map(|_| ())).await,
         }
     }
